@@ -1,0 +1,55 @@
+# make demo   sets up .venv and tells the whole story on a synthetic city, offline
+# make test   sets up and runs the tests
+# make check  format, lint, types, import rules, tests: what .ci/run calls
+# make bench  what the main parts cost, ratios side by side in one run
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEPS   := pyproject.toml constraints.txt
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TESTS  ?= tests
+
+.PHONY: demo test check format bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "urbanln needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Say which: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python's venv module is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+
+# torch first and by its pin: a later install then finds it satisfied and brings no second build.
+$(VENV)/.ready-train: $(DEPS) | $(VENV)/bin/python
+	@echo "installing urbanln[train] (once)"
+	@$(PIP) torch && $(PIP) --editable '.[train]' && touch $@
+
+$(VENV)/.ready-dev: $(DEPS) | $(VENV)/.ready-train
+	@echo "installing what the tests need (once)"
+	@$(PIP) --editable '.[train,dev]' && touch $@
+
+demo: $(VENV)/.ready-train
+	@$(BIN)/urbanln demo --out demo-out
+
+test: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+check: $(VENV)/.ready-dev
+	@$(BIN)/ruff format --check src tests benchmarks examples tools
+	@$(BIN)/ruff check src tests benchmarks examples tools
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timings
+	@$(MAKE) --no-print-directory test
+
+format: $(VENV)/.ready-dev
+	@$(BIN)/ruff format src tests benchmarks examples tools
+	@$(BIN)/ruff check --fix src tests benchmarks examples tools
+
+bench: $(VENV)/.ready-dev
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

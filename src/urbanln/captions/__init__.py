@@ -1,0 +1,1 @@
+"""What words: captioners and the caption table."""

@@ -1,0 +1,1 @@
+"""Where: regions, pictures, labels, and what can be measured in pixels."""

@@ -1,0 +1,203 @@
+"""Settings of a run: defaults with their reason, TOML in and out, ``--set train.lr=1e-5``, a hash.
+
+Where the paper is silent the default comes from the nearest source, named beside it
+(``docs/method.md`` lists them all).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from urbanln.errors import InputError
+
+View = Literal["satellite", "street", "both"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(_Section):
+    """The network and how its text positions are stretched (UrbanLN, IPSI; Long-CLIP)."""
+
+    name: str = Field("tiny", description="hub name, folder, or 'tiny' for the base CLIP in the package")
+    context: int = Field(248, ge=8, description="text positions after stretching (paper: 248)")
+    keep: int = Field(20, ge=0, description="first positions kept bit for bit (paper: 20)")
+    tail: Literal["extrapolate", "clamp"] = Field(
+        "extrapolate", description="rows past the last source row: extrapolated as in Long-CLIP, or repeated"
+    )
+    freeze_head: bool = Field(True, description="the kept positions are not trained (Long-CLIP)")
+
+
+class TrainSettings(_Section):
+    """Momentum self-distillation (UrbanLN, MSD; ALBEF) and the loop around it."""
+
+    view: View = Field("satellite", description="pictures trained on; the paper trains the views apart")
+    epochs: int = Field(6, ge=1, description="passes over the pictures (Long-CLIP recommends 6)")
+    batch_size: int = Field(64, ge=2, description="pairs per optimiser step and process")
+    accumulation: int = Field(1, ge=1, description="micro-batches per optimiser step")
+    lr: float = Field(3e-6, gt=0, description="AdamW learning rate, peak (UrbanVLP 3e-6, Long-CLIP 1e-6)")
+    weight_decay: float = Field(1e-2, ge=0, description="never on biases, norms and the logit scale")
+    warmup_steps: int = Field(200, ge=0, description="linear, then cosine to 0 (Long-CLIP 200)")
+    clip_grad: float = Field(1.0, ge=0, description="largest gradient norm; 0 turns clipping off")
+    mu: float = Field(0.5, ge=0, le=1, description="weight of distillation in (1-mu) L_C + mu L_D (paper .5)")
+    mu_ramp_epochs: float = Field(1.0, ge=0, description="mu grows linearly from 0 over this (ALBEF 1)")
+    momentum: float = Field(0.995, ge=0, le=1, description="of the teacher, per optimiser step (paper .995)")
+    queue_size: int = Field(4096, ge=0, description="teacher features kept per modality (paper 4096)")
+    contrast_keys: Literal["batch", "batch+queue"] = Field(
+        "batch+queue", description="keys of L_C: teacher's batch and queue (ALBEF), or the student's batch"
+    )
+    captions_per_image: int = Field(1, ge=1, description="captions drawn per picture and epoch, by weight")
+    fit: Literal["crop", "letterbox"] = Field(
+        "crop", description="non-square pictures: centre crop (CLIP) or pad; letterbox keeps the edges"
+    )
+    flip: bool = Field(
+        False, description="mirror half the pictures whose caption names no left, right, east or west"
+    )
+    same_caption_is_same: bool = Field(
+        True, description="pictures with equal captions are not each other's negatives"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; the loss is fp32"
+    )
+    seed: int = Field(0, ge=0, description="of initialisation, order, caption choice and flips")
+    val_fraction: float = Field(
+        0.05, ge=0, lt=0.9, description="share of regions held out for retrieval R@1/5/10"
+    )
+    checkpoint_minutes: float = Field(5.0, ge=0, description="a checkpoint at least this often; 0: each step")
+    workers: int = Field(2, ge=0, description="threads that decode pictures")
+    tensorboard: bool = Field(False, description="curves for TensorBoard beside metrics.jsonl")
+
+
+class EmbedSettings(_Section):
+    """From pictures to one vector per region."""
+
+    view: View = Field("satellite", description="pictures embedded; both: the two means side by side")
+    encoder: Literal["student", "teacher"] = Field("student", description="the paper does not say which")
+    normalize: bool = Field(False, description="L2-normalise each picture's vector before the mean")
+    batch_size: int = Field(128, ge=1, description="pictures per forward pass")
+
+
+class ProbeSettings(_Section):
+    """How frozen vectors are scored against labels."""
+
+    heads: tuple[Literal["ridge", "mlp"], ...] = Field(
+        ("ridge", "mlp"), min_length=1, description="mlp is the paper's d-256-1"
+    )
+    seeds: int = Field(5, ge=1, description="repetitions, each with folds of its own")
+    folds: int = Field(5, ge=2, description="held-out folds per repetition")
+    block_km: float = Field(5.0, gt=0, description="edge of a spatial block in km")
+    buffer_km: float = Field(1.0, ge=0, description="regions this near to a test region leave the training")
+    bootstrap: int = Field(1000, ge=100, description="resamples of blocks for the intervals")
+
+
+class Settings(_Section):
+    """Everything a run depends on besides its data."""
+
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    embed: EmbedSettings = EmbedSettings()
+    probe: ProbeSettings = ProbeSettings()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.model.keep >= self.model.context:
+            raise ValueError(f"model.keep ({self.model.keep}) must be below model.context")
+        return self
+
+
+def load_settings(
+    path: Path | str | None = None, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> Settings:
+    """Resolve settings: defaults, then ``base``, then a TOML file, then ``section.key=value`` overrides.
+
+    Args:
+        path: TOML file with any of the sections ``model``, ``train``, ``embed``, ``probe``.
+        overrides: Strings like ``"train.lr=1e-5"``; the value is read as TOML, else as text.
+        base: Nested values that stand between the defaults and the file.
+
+    Raises:
+        InputError: Unknown key (with the nearest known one), wrong type or range, not TOML.
+    """
+    values: dict[str, Any] = {name: dict(section) for name, section in (base or {}).items()}
+    where = "settings"
+    if path is not None:
+        where = str(path)
+        for name, section in _read_toml(Path(path)).items():
+            if not isinstance(section, dict):
+                raise InputError("a setting stands outside any section", value=name, where=where)
+            values.setdefault(name, {}).update(section)
+    for text in overrides:
+        key, value = _parse_override(text)
+        section, _, leaf = key.partition(".")
+        values.setdefault(section, {})[leaf] = value
+    return _validate(values, where)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such settings file", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("the settings file is not TOML", value=str(error), where=path) from error
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, equals, raw = text.partition("=")
+    key = key.strip()
+    if not equals or "." not in key:
+        raise InputError(
+            "a setting is given as section.key=value", value=text, where="--set", remedy="e.g. train.lr=1e-5"
+        )
+    try:
+        return key, tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key, raw.strip()
+
+
+def _known_keys() -> list[str]:
+    return [
+        f"{section}.{key}"
+        for section, field in Settings.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    ]
+
+
+def _validate(values: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        remedy = None
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.0)
+            section = key.split(".", 1)[0]
+            if section not in Settings.model_fields:
+                near = difflib.get_close_matches(section, list(Settings.model_fields), n=1, cutoff=0.0)
+            what = f"unknown setting '{key}'"
+            remedy = f"did you mean '{near[0]}'?" if near else None
+        else:
+            what = f"setting '{key}': {first['msg']}" if key else first["msg"]
+        raise InputError(what, value=first.get("input"), where=where, remedy=remedy) from error
+
+
+def settings_hash(settings: BaseModel) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the resolved settings."""
+    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def settings_toml(settings: BaseModel) -> str:
+    """The resolved settings as TOML, readable again by :func:`load_settings`."""
+    return tomli_w.dumps(settings.model_dump(mode="json"))

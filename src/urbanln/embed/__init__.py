@@ -1,0 +1,1 @@
+"""Vectors: pictures to regions, and their table."""

@@ -1,0 +1,1 @@
+"""The network: stretching, CLIP, the objective."""

@@ -1,0 +1,1 @@
+"""Prediction: floors, splits, heads, scores."""

@@ -1,0 +1,1 @@
+"""Telling: one self-contained HTML page."""

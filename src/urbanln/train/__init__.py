@@ -1,0 +1,1 @@
+"""Fitting: pairs, the loop, checkpoints."""
