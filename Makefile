@@ -41,7 +41,7 @@ check: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check src tests benchmarks examples tools
 	@$(BIN)/ruff check src tests benchmarks examples tools
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timings
+	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
 format: $(VENV)/.ready-dev
