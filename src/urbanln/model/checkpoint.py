@@ -1,0 +1,257 @@
+"""Checkpoints in the format of Hugging Face: read with one clear error each, written whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.utils import logging as hub_logging
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+from transformers.utils import logging as hf_logging
+
+from urbanln.errors import ArtefactError, InputError, UrbanLNError
+from urbanln.files import SCHEMA_VERSION, atomic_folder, read_json
+from urbanln.model.preprocess import Preprocessing
+
+RECORD_FILE = "urbanln.json"
+_TINY = Path(__file__).with_name("tiny")
+_AGAIN = "get the checkpoint again, or give another folder"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was done to a checkpoint's text positions; kept beside its weights.
+
+    Args:
+        keep: First positions left as they were.
+        ratio: Output rows per source row after them; 1 when nothing was stretched.
+        tail: How rows past the last source row came about.
+        stretched_from: Positions before stretching; ``None`` when it was never stretched.
+    """
+
+    keep: int = 0
+    ratio: int = 1
+    tail: str = "extrapolate"
+    stretched_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The parts of a checkpoint as they were read."""
+
+    clip: CLIPModel
+    tokenizer: Any
+    preprocessing: Preprocessing
+    record: Record
+    where: str
+
+
+def read_checkpoint(name_or_folder: str | Path) -> Checkpoint:
+    """Read a CLIP with its tokenizer and preprocessing.
+
+    Args:
+        name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
+
+    Raises:
+        InputError: No such folder or name, or not a CLIP.
+        ArtefactError: Files of it are damaged or incomplete.
+    """
+    source, local = _locate(str(name_or_folder))
+    options = {"local_files_only": True} if local else {}
+    with _quiet():
+        _check_kind(source, options, local)
+        clip = _read_weights(source, options)
+        tokenizer = _read_tokenizer(source, options, local)
+        preprocessing = _read_preprocessing(source, options, int(clip.config.vision_config.image_size))
+    _check_agreement(clip, tokenizer, source)
+    return Checkpoint(clip, tokenizer, preprocessing, _read_record(source, local), source)
+
+
+def write_checkpoint(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    config: Any,
+    tokenizer: Any,
+    preprocessing: Preprocessing,
+    record: Record,
+) -> Path:
+    """Write a CLIP folder whole or not at all.
+
+    Args:
+        folder: Where to; what stands there is replaced.
+        state: Weights by the names that ``transformers.CLIPModel`` gives them.
+        config: Its ``CLIPConfig``.
+        tokenizer: Its tokenizer.
+        preprocessing: Picture size, mean and standard deviation.
+        record: What was done to the text positions.
+
+    Raises:
+        StorageError: Disk full, or a folder that may not be written.
+    """
+    edge = preprocessing.size
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": edge},
+        crop_size={"height": edge, "width": edge},
+        image_mean=list(preprocessing.mean),
+        image_std=list(preprocessing.std),
+    )
+    config.architectures = ["CLIPModel"]
+    config.dtype = torch.float32
+    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
+    note = {"schema_version": SCHEMA_VERSION, "kind": "clip", **asdict(record)}
+    with atomic_folder(folder) as temporary, _quiet():
+        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(temporary)
+        # safetensors makes files only their owner may read; the rest of the folder follows the umask.
+        (temporary / "model.safetensors").chmod((temporary / "config.json").stat().st_mode)
+        tokenizer.save_pretrained(temporary)
+        processor.save_pretrained(temporary)
+        (temporary / RECORD_FILE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def _locate(name: str) -> tuple[str, bool]:
+    """The place to read from, and whether it is a folder here."""
+    if name == "tiny":
+        if not (_TINY / "config.json").is_file():
+            raise InputError(
+                "the base CLIP of this package is missing from the installation",
+                value=name,
+                remedy="install urbanln again, or give a CLIP folder",
+            )
+        return str(_TINY), True
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                "this folder holds no model: there is no config.json in it",
+                where=folder,
+                remedy="give the folder of a CLIP in the format of Hugging Face, or 'tiny'",
+            )
+        return str(folder), True
+    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(
+            "no such model folder", value=name, remedy="give the folder of a CLIP, a hub name, or 'tiny'"
+        )
+    return name, False
+
+
+def _check_kind(source: str, options: Mapping[str, Any], local: bool) -> None:
+    try:
+        kind = read_json(Path(source) / "config.json").get("model_type", "none") if local else None
+        if kind in (None, "clip"):
+            kind = AutoConfig.from_pretrained(source, **options).model_type
+    except UrbanLNError:
+        raise
+    except Exception as error:
+        raise _unreadable("configuration", source, error, local) from error
+    if kind != "clip":
+        raise InputError(
+            "this model is not a CLIP", value=kind, where=source, remedy="give a CLIP folder, or 'tiny'"
+        )
+
+
+def _unreadable(part: str, source: str, error: Exception, local: bool) -> UrbanLNError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if local:
+        return ArtefactError(f"the model's {part} cannot be read", value=reason, where=source, remedy=_AGAIN)
+    return InputError(
+        f"the {part} of this model could not be had from the hub",
+        value=source,
+        where=reason,
+        remedy="check the name and the network, give a folder with the model in it, or use 'tiny'",
+    )
+
+
+def _read_weights(source: str, options: Mapping[str, Any]) -> CLIPModel:
+    try:
+        clip, found = CLIPModel.from_pretrained(
+            source, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
+        )
+    except Exception as error:
+        raise _unreadable("weights", source, error, bool(options)) from error
+    if missing := sorted(found["missing_keys"]):
+        raise ArtefactError(
+            f"the model's weights are incomplete: {len(missing)} tensors are missing",
+            value=", ".join(missing[:3]),
+            where=source,
+            remedy=_AGAIN,
+        )
+    return clip
+
+
+def _read_tokenizer(source: str, options: Mapping[str, Any], local: bool) -> Any:
+    if local and not any((Path(source) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise InputError(
+            "this CLIP folder has no tokenizer",
+            where=source,
+            remedy="copy tokenizer.json (or vocab.json and merges.txt) of the checkpoint into it",
+        )
+    try:
+        return AutoTokenizer.from_pretrained(source, **options)
+    except Exception as error:
+        raise _unreadable("tokenizer", source, error, local) from error
+
+
+def _read_preprocessing(source: str, options: Mapping[str, Any], size: int) -> Preprocessing:
+    try:
+        processor = CLIPImageProcessorPil.from_pretrained(source, **options)
+        return Preprocessing(size, tuple(processor.image_mean), tuple(processor.image_std))
+    except OSError:
+        # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
+        return Preprocessing(size)
+
+
+def _read_record(source: str, local: bool) -> Record:
+    path = Path(source) / RECORD_FILE
+    if not local or not path.is_file():
+        return Record()
+    note = read_json(path)
+    try:
+        if note["kind"] != "clip" or note["schema_version"] > SCHEMA_VERSION:
+            raise ValueError(f"kind {note['kind']}, schema {note['schema_version']}")
+        return Record(**{name: note[name] for name in asdict(Record())})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{RECORD_FILE} is damaged or from a newer urbanln", value=str(error), where=path, remedy=_AGAIN
+        ) from error
+
+
+def _check_agreement(clip: CLIPModel, tokenizer: Any, source: str) -> None:
+    text = clip.config.text_config
+    eot = tokenizer.eos_token_id
+    # 2 stands for "the largest id" in old configurations, see LongClip.encode_text.
+    if eot is None or len(tokenizer) > text.vocab_size or text.eos_token_id not in (2, eot):
+        raise ArtefactError(
+            "the tokenizer does not belong to this model",
+            value=f"{len(tokenizer)} tokens, EOT {eot}; the model has {text.vocab_size}, {text.eos_token_id}",
+            where=source,
+            remedy=_AGAIN,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers without its own bars and notes, which would run through ours."""
+    bars, level, hub_level = (
+        hf_logging.is_progress_bar_enabled(),
+        hf_logging.get_verbosity(),
+        hub_logging.get_verbosity(),
+    )
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,302 @@
+"""A CLIP that reads long captions: towers, tokenizer and preprocessing kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPModel
+
+from urbanln.errors import InputError
+from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
+from urbanln.model.preprocess import Fit, Preprocessing
+from urbanln.model.stretch import Tail, ratio_for, stretch_positions
+from urbanln.model.text_positions import TextPositions
+
+# CLIP configurations of 2021 to 2023 name 2 here although their EOT is 49407; transformers pools those at the
+# largest id, which is EOT.
+_LEGACY_EOS = 2
+
+
+class LongClip(nn.Module):
+    """A CLIP whose text tower may have been stretched. Made by :func:`load_clip`.
+
+    Args:
+        clip: The two towers, at their final number of text positions.
+        tokenizer: The checkpoint's tokenizer.
+        preprocessing: The checkpoint's picture size, mean and standard deviation.
+        record: What happened to the text positions so far; written into the saved folder.
+        freeze_head: The first ``record.keep`` positions are no parameters.
+
+    Attributes:
+        context: Text positions, counting BOS and EOT.
+        keep: First positions kept when stretching.
+        image_size: Edge of a picture in pixels.
+        dim: Length D of a vector.
+    """
+
+    def __init__(
+        self,
+        clip: CLIPModel,
+        tokenizer: Any,
+        preprocessing: Preprocessing,
+        *,
+        record: Record | None = None,
+        freeze_head: bool = False,
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizer = tokenizer
+        self.preprocessing = preprocessing
+        self.record = record or Record()
+        embeddings = clip.text_model.embeddings
+        self.context = int(embeddings.position_embedding.weight.shape[0])
+        frozen = self.record.keep if freeze_head else 0
+        embeddings.position_embedding = TextPositions(embeddings.position_embedding.weight, frozen)
+        embeddings.position_ids = torch.arange(self.context)[None]
+        clip.config.text_config.max_position_embeddings = self.context
+        tokenizer.model_max_length = self.context
+        for name in ("mean", "std"):
+            value = torch.tensor(getattr(preprocessing, name), dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(f"pixel_{name}", value, persistent=False)
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    @property
+    def keep(self) -> int:
+        """First positions kept when stretching."""
+        return self.record.keep
+
+    @property
+    def image_size(self) -> int:
+        """Edge of a picture in pixels."""
+        return self.preprocessing.size
+
+    @property
+    def dim(self) -> int:
+        """Length D of a picture's or a text's vector."""
+        return int(self.clip.config.projection_dim)
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """The natural logarithm of the factor on cosines, a scalar parameter."""
+        scale: nn.Parameter = self.clip.logit_scale
+        return scale
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.logit_scale.device
+
+    def preprocess(self, image: Image.Image, fit: Fit = "crop") -> Tensor:
+        """A PIL picture as uint8 (3, S, S); see :class:`~urbanln.model.preprocess.Preprocessing`."""
+        return self.preprocessing(image, fit)
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if isinstance(texts, str) or not texts or not all(isinstance(text, str) for text in texts):
+            raise InputError("expected a non-empty list of texts", value=texts if texts else "nothing")
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return ids
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Token ids, padded to the longest text of the batch.
+
+        Args:
+            texts: One or more texts. Tokens past ``context`` are dropped, with EOT kept as the last one.
+
+        Returns:
+            int64, (B, T), T <= context.
+
+        Raises:
+            InputError: No text, or something that is not text.
+        """
+        rows = self._token_ids(texts)
+        eot, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        # Done here and not by the tokenizer, whose truncation and padding are state shared between threads.
+        rows = [row if len(row) <= self.context else [*row[: self.context - 1], eot] for row in rows]
+        width = max(map(len, rows))
+        padding = eot if pad is None else pad
+        return torch.tensor([row + [padding] * (width - len(row)) for row in rows], dtype=torch.int64)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any truncation, BOS and EOT included.
+
+        Raises:
+            InputError: No text, or something that is not text.
+        """
+        return [len(row) for row in self._token_ids(texts)]
+
+    def encode_image(self, pixels: Tensor, normalize: bool = True) -> Tensor:
+        """Vectors of pictures.
+
+        Args:
+            pixels: (B, 3, S, S). uint8 is scaled and normalised on the model's device; floating-point
+                pixels are taken as normalised already.
+            normalize: Scale each vector to length 1.
+
+        Returns:
+            float32, (B, D), also under autocast.
+
+        Raises:
+            InputError: Another shape.
+        """
+        size = self.image_size
+        if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, size, size):
+            raise InputError(
+                f"pixels must have the shape (B, 3, {size}, {size})",
+                value=tuple(pixels.shape),
+                remedy="make them with model.preprocess",
+            )
+        pixels = pixels.to(self.device, non_blocking=True)
+        if pixels.dtype == torch.uint8:
+            pixels = (pixels.float() / 255 - self.pixel_mean) / self.pixel_std
+        vectors = self.clip.get_image_features(pixel_values=pixels).pooler_output.float()
+        return functional.normalize(vectors, dim=-1) if normalize else vectors
+
+    def encode_text(self, ids: Tensor, normalize: bool = True) -> Tensor:
+        """Vectors of tokenised texts, read up to the batch's last EOT only.
+
+        Attention is causal and the vector is read at EOT, so what follows cannot change it. Hand ids over on
+        the CPU where possible: finding the last EOT on a GPU waits for it.
+
+        Args:
+            ids: int64, (B, T), from :meth:`tokenize`.
+            normalize: Scale each vector to length 1.
+
+        Returns:
+            float32, (B, D), also under autocast.
+
+        Raises:
+            InputError: Another shape, or a text without EOT.
+        """
+        if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.context:
+            raise InputError(
+                f"ids must have the shape (B, T) with T up to {self.context}",
+                value=tuple(ids.shape),
+                remedy="make them with model.tokenize",
+            )
+        ids = ids[:, : self._longest(ids)].to(self.device, non_blocking=True)
+        vectors = self.clip.get_text_features(input_ids=ids).pooler_output.float()
+        return functional.normalize(vectors, dim=-1) if normalize else vectors
+
+    def _longest(self, ids: Tensor) -> int:
+        eot = self.clip.config.text_config.eos_token_id
+        if eot == _LEGACY_EOS:
+            return int(ids.argmax(dim=1).max()) + 1
+        at = ids == eot  # (B, T)
+        if not bool(at.any(dim=1).all()):
+            raise InputError(
+                "a text has no end-of-text token, so there is no place to read its vector",
+                value=f"row {int((~at.any(dim=1)).nonzero()[0])}",
+                remedy="make the ids with model.tokenize, which keeps it when it truncates",
+            )
+        return int(at.int().argmax(dim=1).max()) + 1
+
+    def forward(self, pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """L2-normalised vectors of pictures and texts, each float32 (B, D): one call, as DDP needs it."""
+        return self.encode_image(pixels), self.encode_text(ids)
+
+    def trainable_parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Optimiser groups of what trains; biases, norms and the logit scale do not decay.
+
+        Args:
+            weight_decay: Decoupled weight decay of the matrices.
+        """
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ]
+
+    def save(self, folder: Path | str) -> Path:
+        """Write a folder that plain transformers loads.
+
+        ``CLIPModel``, ``AutoTokenizer`` and ``AutoImageProcessor`` read it; written whole or not at all.
+
+        Returns:
+            The folder.
+
+        Raises:
+            StorageError: Disk full, or a folder that may not be written.
+        """
+        state = self.clip.state_dict()
+        place = "text_model.embeddings.position_embedding."
+        del state[place + "head"], state[place + "tail"]
+        state[place + "weight"] = self.clip.text_model.embeddings.position_embedding.weight
+        return write_checkpoint(
+            Path(folder), state, self.clip.config, self.tokenizer, self.preprocessing, self.record
+        )
+
+
+def load_clip(
+    name_or_folder: str | Path = "tiny",
+    *,
+    context: int | None = 248,
+    keep: int = 20,
+    tail: Tail = "extrapolate",
+    freeze_head: bool = True,
+) -> LongClip:
+    """Load a CLIP and stretch its text positions once.
+
+    Args:
+        name_or_folder: ``"tiny"`` for the base CLIP inside the package, a folder in the format of Hugging
+            Face (one saved by :meth:`LongClip.save` too), or a name on the model hub.
+        context: Text positions wanted, 248 as in the paper. A checkpoint that has them already is left
+            alone; a shorter one is stretched by the smallest whole ratio that reaches them, and cut.
+            ``None`` takes the checkpoint as it is: use it for the models of a run.
+        keep: First positions that stretching leaves bit for bit (20, as in the paper). A folder saved
+            after stretching remembers its own, which wins.
+        tail: Rows past the last source row, see :func:`~urbanln.model.stretch.stretch_positions`.
+        freeze_head: The kept positions do not train, as in Long-CLIP.
+
+    Returns:
+        The model in fp32, in eval mode, on the CPU.
+
+    Raises:
+        InputError: No such folder or name, no CLIP, or a context that does not fit the checkpoint.
+        ArtefactError: Its files are damaged or incomplete.
+
+    Source:
+        UrbanLN (arXiv 2511.07062), IPSI; Long-CLIP (arXiv 2403.15378).
+
+    Example:
+        >>> model = load_clip("tiny")  # doctest: +SKIP
+        >>> model.encode_text(model.tokenize(["a park beside a river"])).shape  # doctest: +SKIP
+        torch.Size([1, 64])
+    """
+    found = read_checkpoint(name_or_folder)
+    clip, record = found.clip, found.record
+    positions = clip.text_model.embeddings.position_embedding
+    length = int(positions.weight.shape[0])
+    wanted = length if context is None else context
+    if record.stretched_from is None:
+        record = Record(keep=keep)
+        ratio = _at(found.where, wanted, length, keep)
+        if wanted > length:
+            table = stretch_positions(positions.weight, keep, ratio, tail)[:wanted]
+            clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
+            record = Record(keep=keep, ratio=ratio, tail=tail, stretched_from=length)
+    elif wanted != length:
+        raise InputError(
+            f"this checkpoint was stretched to {length} positions before; a table is stretched once",
+            value=f"context={context}",
+            where=found.where,
+            remedy=f"load it with context={length} or context=None, or start from its base",
+        )
+    model = LongClip(clip, found.tokenizer, found.preprocessing, record=record, freeze_head=freeze_head)
+    return model.eval()
+
+
+def _at(where: str, context: int, length: int, keep: int) -> int:
+    """The ratio, with the checkpoint named in the error."""
+    try:
+        return ratio_for(context, length, keep)
+    except InputError as error:
+        error.where = where
+        raise

@@ -1,0 +1,110 @@
+"""Knowledge-preserved stretching of text positions, so that a 77-token CLIP reads 248 tokens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from urbanln.errors import InputError
+
+Tail = Literal["extrapolate", "clamp"]
+
+
+def stretch_positions(weight: Tensor, keep: int = 20, ratio: int = 4, tail: Tail = "extrapolate") -> Tensor:
+    """Stretch a table of position embeddings, leaving its first rows as they are.
+
+    Output row ``j < keep`` is row ``j``. Later rows read the table at ``s = keep + (j - keep) / ratio``,
+    linearly between two neighbours, so every ``ratio``-th of them is a source row again.
+
+    Args:
+        weight: The table, (L, D), any floating dtype.
+        keep: First rows copied bit for bit. 20, because CLIP's short captions trained hardly any row beyond.
+        ratio: Output rows per source row after the kept ones. 4 makes 77 rows 20 + 4 * 57 = 248.
+        tail: The last ``ratio - 1`` rows lie past the last source row. ``"extrapolate"`` continues the last
+            step, as Long-CLIP does; ``"clamp"`` repeats the last row.
+
+    Returns:
+        A new tensor, (keep + ratio * (L - keep), D), in the dtype of ``weight``, computed in at least fp32.
+        A table of one row has no step to continue: it is repeated.
+
+    Raises:
+        InputError: Not a finite floating (L, D) table, or ``keep``, ``ratio`` or ``tail`` out of range.
+
+    Source:
+        UrbanLN (arXiv 2511.07062), IPSI; Long-CLIP (arXiv 2403.15378), section 3.1, as its code computes it.
+
+    Example:
+        >>> stretch_positions(torch.arange(3.0)[:, None], keep=1, ratio=2).squeeze(1).tolist()
+        [0.0, 1.0, 1.5, 2.0, 2.5]
+    """
+    _check(weight, keep, ratio, tail)
+    length = weight.shape[0]
+    source = weight.detach()
+    if ratio == 1 or keep == length:
+        return source.clone()
+    wide = source if source.dtype == torch.float64 else source.float()
+    step = torch.arange(ratio * (length - keep), device=wide.device)
+    # The place in the source table as a whole row and a fraction, in integers: no rounding for any ratio.
+    row = keep + step // ratio
+    below = row.clamp(max=max(length - 2, 0))
+    fraction = (row - below) + (step % ratio).to(wide.dtype) / ratio
+    if tail == "clamp":
+        fraction = fraction.clamp(max=1)
+    above = (below + 1).clamp(max=length - 1)
+    fraction = fraction[:, None]
+    stretched = (1 - fraction) * wide[below] + fraction * wide[above]  # (ratio * (L - keep), D)
+    return torch.cat([source[:keep], stretched.to(source.dtype)])
+
+
+def ratio_for(context: int, length: int, keep: int = 20) -> int:
+    """The smallest ratio that stretches ``length`` positions to at least ``context``.
+
+    Args:
+        context: Positions wanted.
+        length: Positions the checkpoint has.
+        keep: First positions kept as they are.
+
+    Raises:
+        InputError: ``context`` is below ``length``, or there is no row left to stretch.
+
+    Example:
+        >>> ratio_for(248, 77, 20)
+        4
+    """
+    if not 0 <= keep <= length:
+        raise InputError(f"keep must lie between 0 and the {length} positions", value=keep)
+    if context < length:
+        raise InputError(
+            f"a context below the checkpoint's {length} positions would throw learnt rows away",
+            value=context,
+            remedy=f"ask for a context of {length} or more",
+        )
+    if context == length:
+        return 1
+    if keep == length:
+        raise InputError(
+            "every position is kept, so none is left to stretch",
+            value=f"keep={keep}, context={context}",
+            remedy=f"choose keep below {length}, or a context of {length}",
+        )
+    return -(-(context - keep) // (length - keep))
+
+
+def _check(weight: Tensor, keep: int, ratio: int, tail: str) -> None:
+    if weight.ndim != 2 or weight.shape[0] < 1:
+        raise InputError("positions must be a table of shape (L, D)", value=tuple(weight.shape))
+    if not weight.is_floating_point():
+        raise InputError("positions must be floating-point numbers", value=str(weight.dtype))
+    if not 0 <= keep <= weight.shape[0]:
+        raise InputError(f"keep must lie between 0 and the {weight.shape[0]} positions", value=keep)
+    if ratio < 1:
+        raise InputError("ratio must be at least 1", value=ratio)
+    if tail not in ("extrapolate", "clamp"):
+        raise InputError("tail must be 'extrapolate' or 'clamp'", value=tail)
+    if not bool(torch.isfinite(weight).all()):
+        raise InputError(
+            "the position table holds NaN or infinite numbers",
+            remedy="the checkpoint is damaged; get it again",
+        )
