@@ -1,0 +1,353 @@
+"""The city folder: regions, pictures, labels and captions of one city, checked when written and when opened.
+
+Layout (``docs/architecture.md``)::
+
+    city.toml            name, datum note, sources with licence and attribution, unit and year per indicator
+    regions.parquet      GeoParquet, EPSG:4326
+    images.parquet       one row per picture
+    indicators.parquet   one row per region, one column per indicator
+    captions.parquet     one row per (image_id, rank); written by captioning
+
+``city.toml`` is written last: a folder without it is not a city yet, whatever else it holds.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from urbanln.city import checks
+from urbanln.errors import ArtefactError, InputError, MissingExtraError, StorageError
+from urbanln.files import atomic_path, hash_file, read_table, table_note, write_table
+
+SCHEMA_VERSION = 1
+CITY_FILE = "city.toml"
+_TABLES = ("regions", "images", "indicators")
+# Wider than this, one UTM zone distorts; an equal-area projection of the whole earth serves instead.
+_UTM_SPAN_DEGREES = 12.0
+
+
+class _Note(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Source(_Note):
+    """Where data came from and on what terms."""
+
+    name: str
+    licence: str = ""
+    attribution: str = ""
+
+
+class IndicatorNote(_Note):
+    """What an indicator's numbers mean."""
+
+    unit: str = ""
+    year: int | None = None
+
+
+class Meta(_Note):
+    """The content of ``city.toml``.
+
+    Args:
+        schema_version: Of the folder's layout.
+        name: Name of the city, shown in reports.
+        synthetic: True when pictures and labels are simulated; shown wherever the city is.
+        datum: Free note on the datum the coordinates came in.
+        sources: Sources with licence and attribution.
+        indicators: Unit and year per indicator.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str = Field(min_length=1)
+    synthetic: bool = False
+    datum: str = "WGS 84"
+    sources: list[Source] = []
+    indicators: dict[str, IndicatorNote] = {}
+
+
+class City:
+    """A city folder, opened and checked; made by :meth:`create` or :meth:`open`.
+
+    Attributes:
+        folder: The folder.
+        meta: The content of ``city.toml``.
+        regions: GeoDataFrame in EPSG:4326: ``region_id`` (text), ``geometry`` (polygon or point), extras.
+        images: DataFrame with the columns of ``checks.IMAGE_COLUMNS``, and extras.
+        indicators: DataFrame: ``region_id`` and float columns; missing = NaN, never 0.
+
+    Example:
+        >>> city = City.open("mycity")  # doctest: +SKIP
+        >>> city.images.groupby("view").size()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        meta: Meta,
+        regions: gpd.GeoDataFrame,
+        images: pd.DataFrame,
+        indicators: pd.DataFrame,
+    ) -> None:
+        self.folder, self.meta = folder, meta
+        self.regions, self.images, self.indicators = regions, images, indicators
+        self._captions: tuple[tuple[int, int], pd.DataFrame] | None = None
+
+    def __repr__(self) -> str:
+        return f"City({self.name!r}: {len(self.regions)} regions, {len(self.images)} pictures, {self.folder})"
+
+    @property
+    def name(self) -> str:
+        """Name of the city."""
+        return self.meta.name
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        *,
+        meta: Meta,
+        regions: gpd.GeoDataFrame,
+        images: pd.DataFrame,
+        indicators: pd.DataFrame,
+    ) -> City:
+        """Check the tables and write a new city folder.
+
+        The folder may exist and hold the pictures already, but no ``city.toml`` yet. Nothing is written
+        unless everything is in order.
+
+        Args:
+            folder: Where to; parents are made.
+            meta: Name, sources, units.
+            regions: Any declared reference system; brought to EPSG:4326.
+            images: Paths relative to ``folder``, absolute, or fsspec addresses; every file must be there.
+            indicators: ``region_id`` and numeric columns; leave missing values missing.
+
+        Raises:
+            InputError: A table breaks the contract (row and value are named), or there is a city already.
+            StorageError: The folder cannot be written.
+        """
+        folder = Path(folder)
+        check_new(folder)
+        city = cls(folder, meta, regions, images, indicators)
+        city._check(reproject=True, files=True)
+        city._write()
+        return city
+
+    @classmethod
+    def open(cls, folder: Path | str, *, check_files: bool = True) -> City:
+        """Open and check a city folder.
+
+        Args:
+            folder: A folder that :meth:`create` (or ``urbanln ingest``) wrote.
+            check_files: Also check that every local picture file is there.
+
+        Raises:
+            InputError: No city there, or a table breaks the contract (row and value are named).
+            ArtefactError: A file is damaged or written by a newer version.
+        """
+        folder = Path(folder)
+        meta = _read_meta(folder)
+        tables = {kind: _read_table(folder / f"{kind}.parquet", kind) for kind in _TABLES}
+        city = cls(folder, meta, **tables)
+        city._check(reproject=False, files=check_files)
+        return city
+
+    def save(self) -> None:
+        """Check and write the tables and ``city.toml`` after a change; captions have their own method.
+
+        Raises:
+            InputError: A table breaks the contract; the files stay as they were.
+            StorageError: The folder cannot be written.
+        """
+        self._check(reproject=True, files=True)
+        self._write()
+
+    def _check(self, *, reproject: bool, files: bool) -> None:
+        at = {kind: f"{self.folder / kind}.parquet" for kind in _TABLES}
+        self.regions = checks.check_regions(self.regions, reproject=reproject, table=at["regions"])
+        known = self.regions["region_id"]
+        self.images = checks.check_images(self.images, known, table=at["images"])
+        self.indicators = checks.check_indicators(self.indicators, known, table=at["indicators"])
+        if files:
+            checks.check_files(self.folder, self.images["path"])
+
+    def _write(self) -> None:
+        text = tomli_w.dumps(self.meta.model_dump(exclude_none=True))
+        # All files are written in full beside their targets first; leaving the stack renames them,
+        # city.toml (entered first) last. So a kill leaves the old city, or a folder that is none yet.
+        with ExitStack() as stack:
+            stack.enter_context(atomic_path(self.folder / CITY_FILE)).write_text(text, encoding="utf-8")
+            for kind in _TABLES:
+                target = stack.enter_context(atomic_path(self.folder / f"{kind}.parquet"))
+                write_table(target, getattr(self, kind), kind=kind)
+
+    @property
+    def captions(self) -> pd.DataFrame:
+        """The captions, one row per (image_id, rank); no rows when there are none yet.
+
+        Raises:
+            InputError: The file breaks the contract.
+            ArtefactError: The file is damaged.
+        """
+        path = self.folder / "captions.parquet"
+        if not path.exists():
+            return checks.empty_captions()
+        status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+        if self._captions is None or self._captions[0] != stamp:
+            frame = _read_table(path, "captions")
+            self._captions = stamp, checks.check_captions(frame, self.images["image_id"], table=str(path))
+        return self._captions[1].copy()
+
+    def save_captions(self, frame: pd.DataFrame, made_from: Mapping[str, str] | None = None) -> None:
+        """Check and write ``captions.parquet``.
+
+        Args:
+            frame: Columns of ``checks.CAPTION_COLUMNS``: exactly one ``selected`` per image, weights that
+                sum to 1 per image, (image_id, rank) unique.
+            made_from: Names and SHA-256 of what the captions were made from; the images' table is added.
+
+        Raises:
+            InputError: The frame breaks the contract.
+            StorageError: The file cannot be written.
+        """
+        path = self.folder / "captions.parquet"
+        tidy = checks.check_captions(frame, self.images["image_id"])
+        origin = {"images": hash_file(self.folder / "images.parquet"), **(made_from or {})}
+        write_table(path, tidy, kind="captions", made_from=origin)
+        self._captions = None
+
+    def image_bytes(self, path: str) -> bytes:
+        """Read one picture: a path relative to the folder, an absolute one, or an fsspec address.
+
+        Raises:
+            InputError: No such file, or it leaves the folder.
+            MissingExtraError: The address needs a package that is not installed.
+            StorageError: It cannot be read.
+        """
+        if not checks.is_url(path):
+            try:
+                return (self.folder / path).read_bytes()
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+                raise InputError("no such picture", value=path, where=self.folder) from error
+            except OSError as error:
+                raise StorageError(f"could not read: {error.strerror}", where=self.folder / path) from error
+        import fsspec  # only for addresses: it costs import time
+
+        try:
+            with fsspec.open(path, "rb") as file:
+                data: bytes = file.read()
+                return data
+        except FileNotFoundError as error:
+            raise InputError("no such picture", value=path) from error
+        except ImportError as error:
+            raise MissingExtraError(
+                "this address needs a package that is not installed", value=path, remedy=str(error)
+            ) from error
+        except (OSError, ValueError) as error:
+            raise StorageError(f"could not read: {error}", where=path) from error
+
+    def centroids(self) -> np.ndarray:
+        """Centres of the regions: (N, 2) longitude and latitude in degrees, in the order of ``regions``.
+
+        Computed in a projected system (UTM; equal-area for cities wider than 12 degrees or near a pole).
+        """
+        shapes = self.regions.geometry
+        if not (shapes.geom_type == "Point").all():
+            west, south, east, north = shapes.total_bounds
+            local = east - west <= _UTM_SPAN_DEGREES and south >= -80 and north <= 84
+            projected = shapes.to_crs(shapes.estimate_utm_crs() if local else "EPSG:6933")
+            shapes = projected.centroid.to_crs(checks.WGS84)
+        return np.column_stack([shapes.x.to_numpy(), shapes.y.to_numpy()])
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of each table that is there: regions, images, indicators, captions."""
+        paths = {kind: self.folder / f"{kind}.parquet" for kind in (*_TABLES, "captions")}
+        return {kind: hash_file(path) for kind, path in paths.items() if path.exists()}
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder where a city would overwrite something: a city, or tables of somebody else's.
+
+    Raises:
+        InputError: There is a city, a file stands in its place, or a foreign table would be lost.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError("a file stands where the city folder should be", where=folder)
+    if (folder / CITY_FILE).exists():
+        raise InputError(
+            "there is a city in this folder already",
+            where=folder,
+            remedy="choose another folder, or delete this one first",
+        )
+    for kind in _TABLES:
+        path = folder / f"{kind}.parquet"
+        if path.exists() and not _is_ours(path, kind):
+            raise InputError(
+                "this file is not of a city and would be overwritten",
+                where=path,
+                remedy="choose another folder",
+            )
+
+
+def _is_ours(path: Path, kind: str) -> bool:
+    try:
+        return table_note(path).get("kind") == kind
+    except ArtefactError:
+        return False
+
+
+def _read_meta(folder: Path) -> Meta:
+    path = folder / CITY_FILE
+    if not folder.is_dir():
+        what = "this is a file, not a city folder" if folder.exists() else "no such folder"
+        raise InputError(what, where=folder, remedy="give the folder that urbanln ingest wrote")
+    if not path.exists():
+        raise InputError(
+            "not a city folder: there is no city.toml",
+            where=folder,
+            remedy="give the folder that urbanln ingest wrote; if that was stopped, run it again",
+        )
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError("not a TOML file", value=str(error), where=path) from error
+    version = values.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ArtefactError(
+            f"written by a newer urbanln (schema {version}, this one knows {SCHEMA_VERSION})",
+            where=path,
+            remedy="upgrade urbanln",
+        )
+    try:
+        return Meta.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise InputError(f"{key}: {fault['msg']}", value=fault.get("input"), where=path) from error
+
+
+def _read_table(path: Path, kind: str) -> Any:
+    try:
+        if table_note(path):
+            return read_table(path, kind=kind)
+        # Without our note it is a table somebody edited with other tools; the checks that follow decide.
+        return gpd.read_parquet(path) if kind == "regions" else pd.read_parquet(path)
+    except ValueError as error:
+        if isinstance(error, pa.ArrowInvalid) or b"geo" in (pq.read_schema(path).metadata or {}):
+            raise ArtefactError("damaged table", value=str(error).splitlines()[0], where=path) from error
+        raise InputError("regions have no geometry", where=path, remedy="write it as GeoParquet") from error
+    except OSError as error:
+        raise ArtefactError("damaged table", value=str(error).splitlines()[0], where=path) from error

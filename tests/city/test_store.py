@@ -1,0 +1,416 @@
+"""The city folder: what is written is what is read, and every breach is one error naming row and value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import shapely
+import tomli_w
+
+from urbanln.city.store import City, IndicatorNote, Meta, Source
+from urbanln.errors import ArtefactError, InputError, StorageError, UrbanLNError
+from urbanln.files import hash_file
+
+Tables = dict[str, Any]
+
+
+def _tables(folder: Path, n: int = 4) -> Tables:
+    """A small city of ``n`` square regions with one picture each (any bytes do: the store never decodes)."""
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        (folder / "pictures" / f"{i}.png").write_bytes(b"picture %d" % i)
+    x = 114.0 + np.arange(n) * 0.01
+    ids = [f"r{i}" for i in range(n)]
+    regions = gpd.GeoDataFrame(
+        {"region_id": ids, "district": "centre"}, geometry=shapely.box(x, 30, x + 0.01, 30.01), crs=4326
+    )
+    images = pd.DataFrame(
+        {
+            "image_id": [f"i{i}" for i in range(n)],
+            "region_id": ids,
+            "view": ["satellite", "street"] * (n // 2) + ["street"] * (n % 2),
+            "path": [f"pictures/{i}.png" for i in range(n)],
+            "lon": x + 0.005,
+            "lat": 30.005,
+            "captured": ["2020", None] * (n // 2) + [None] * (n % 2),
+        }
+    )
+    indicators = pd.DataFrame({"region_id": ids, "gdp": [1.5, np.nan, *range(n - 2)], "zero": 0})
+    meta = Meta(
+        name="Test",
+        sources=[Source(name="us", licence="CC0")],
+        indicators={"gdp": IndicatorNote(unit="EUR", year=2020)},
+    )
+    return {"meta": meta, "regions": regions, "images": images, "indicators": indicators}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "city"
+
+
+@pytest.fixture
+def tables(folder: Path) -> Tables:
+    return _tables(folder)
+
+
+def test_what_is_created_is_what_is_opened(folder: Path, tables: Tables) -> None:
+    made, read = City.create(folder, **tables), City.open(folder)
+    assert read.meta == made.meta == tables["meta"]
+    pd.testing.assert_frame_equal(pd.DataFrame(read.regions), pd.DataFrame(made.regions))
+    pd.testing.assert_frame_equal(read.images, made.images)
+    pd.testing.assert_frame_equal(read.indicators, made.indicators)
+    assert read.regions.crs.to_epsg() == 4326
+    assert read.image_bytes("pictures/2.png") == b"picture 2"
+    assert read.captions.empty
+    assert read.name == "Test"
+
+
+def test_missing_labels_stay_null_and_zero_stays_zero(folder: Path, tables: Tables) -> None:
+    City.create(folder, **tables)
+    table = pq.read_table(folder / "indicators.parquet")
+    assert table["gdp"].null_count == 1
+    assert table["zero"].to_pylist() == [0.0] * 4
+    assert np.isnan(City.open(folder).indicators["gdp"][1])
+
+
+def test_other_tools_read_the_tables(folder: Path, tables: Tables) -> None:
+    City.create(folder, **tables)
+    plain = gpd.read_parquet(folder / "regions.parquet")
+    assert plain.crs.to_epsg() == 4326
+    assert list(plain["region_id"]) == ["r0", "r1", "r2", "r3"]
+    metadata = pq.read_schema(folder / "regions.parquet").metadata
+    assert json.loads(metadata[b"urbanln"])["kind"] == "regions"
+    assert "geometry" in json.loads(metadata[b"geo"])["columns"]
+
+
+def test_regions_in_another_crs_are_brought_to_wgs84(folder: Path, tables: Tables) -> None:
+    before = tables["regions"]
+    tables["regions"] = before.to_crs("EPSG:32650").rename_geometry("shape")
+    after = City.create(folder, **tables).regions
+    assert shapely.equals_exact(after.geometry.to_numpy(), before.geometry.to_numpy(), tolerance=1e-9).all()
+
+
+def test_tables_given_are_left_as_they_are(folder: Path, tables: Tables) -> None:
+    copies = {k: v.copy() for k, v in tables.items() if k != "meta"}
+    City.create(folder, **tables)
+    for kind, copy in copies.items():
+        pd.testing.assert_frame_equal(pd.DataFrame(tables[kind]), pd.DataFrame(copy))
+
+
+def _set(kind: str, column: str, row: int, value: object) -> Callable[[Tables], None]:
+    def change(tables: Tables) -> None:
+        frame = tables[kind]
+        frame[column] = frame[column].astype(object)
+        frame.loc[row, column] = value
+
+    return change
+
+
+def _geometry(row: int, shape: shapely.Geometry | None) -> Callable[[Tables], None]:
+    def change(tables: Tables) -> None:
+        shapes = list(tables["regions"].geometry)
+        shapes[row] = shape
+        tables["regions"] = tables["regions"].set_geometry(shapes, crs=4326)
+
+    return change
+
+
+def _drop(kind: str, column: str) -> Callable[[Tables], None]:
+    return lambda tables: tables.update({kind: tables[kind].drop(columns=column)})
+
+
+def _replace(kind: str, change: Callable[[Any], Any]) -> Callable[[Tables], None]:
+    return lambda tables: tables.update({kind: change(tables[kind])})
+
+
+def _without_geometry(frame: gpd.GeoDataFrame) -> pd.DataFrame:
+    return pd.DataFrame(frame).drop(columns="geometry")
+
+
+BOW_TIE = shapely.Polygon([(114, 30), (114.1, 30.1), (114.1, 30), (114, 30.1)])
+FAULTS: dict[str, tuple[Callable[[Tables], None], str]] = {
+    "region unknown to images": (_set("images", "region_id", 2, "r9"), r"unknown region_id\n.*r9\n.*row 2"),
+    "region unknown to labels": (_set("indicators", "region_id", 1, "x"), r"unknown region_id\n.*x\n.*row 1"),
+    "region twice": (_set("regions", "region_id", 3, "r1"), r"region_id occurs twice.*\n.*r1\n.*row 3"),
+    "image twice": (_set("images", "image_id", 3, "i0"), r"image_id occurs twice.*\n.*i0\n.*row 3"),
+    "labels twice": (_set("indicators", "region_id", 3, "r0"), r"region_id occurs twice.*\n.*r0\n.*row 3"),
+    "region without id": (_set("regions", "region_id", 1, None), r"'region_id' is empty(.|\n)*row 1"),
+    "integer region id": (_set("regions", "region_id", 1, 7), r"must be text\n.*7\n.*row 1"),
+    "longitude": (_set("images", "lon", 1, 181.0), r"'lon' is outside ±180.*\n.*181\.0\n.*row 1"),
+    "latitude": (_set("images", "lat", 2, -90.5), r"'lat' is outside ±90.*\n.*-90\.5\n.*row 2"),
+    "text latitude": (_set("images", "lat", 2, "30,5"), r"'lat' must be a numeric.*\n.*30,5\n.*row 2"),
+    "view": (_set("images", "view", 2, "drone"), r"satellite or street\n.*drone\n.*row 2"),
+    "view missing": (_set("images", "view", 2, None), r"'view' is empty(.|\n)*row 2"),
+    "picture gone": (_set("images", "path", 2, "pictures/x.png"), r"1 of 4 picture.*\n.*x\.png\n.*row 2"),
+    "folder gone": (_set("images", "path", 2, "no/x.png"), r"1 of 4 picture files"),
+    "path leaves": (_set("images", "path", 1, "a/../../x.png"), r"leaves the city folder\n.*x\.png\n.*row 1"),
+    "text label": (_set("indicators", "gdp", 2, "12,5"), r"'gdp' must be a numeric.*\n.*12,5\n.*row 2"),
+    "infinite label": (_set("indicators", "zero", 2, -np.inf), r"'zero' is infinite\n.*-inf\n.*row 2"),
+    "numbers as text": (_set("indicators", "gdp", 2, "12.5"), r"'gdp' must be a numeric.*\n.*12\.5\n.*row 2"),
+    "no view column": (_drop("images", "view"), r"column 'view' is missing(.|\n)*there are: image_id"),
+    "no region_id": (_drop("regions", "region_id"), r"column 'region_id' is missing"),
+    "near name": (
+        _replace("images", lambda f: f.rename(columns={"path": "paths"})),
+        r"'path' is missing(.|\n)*did you mean 'paths'",
+    ),
+    "empty city": (_replace("regions", lambda f: f.iloc[:0]), r"empty city"),
+    "no geometry at all": (_replace("regions", _without_geometry), "no geometry"),
+    "null geometry": (_geometry(1, None), r"without geometry\n.*r1\n.*row 1"),
+    "empty geometry": (_geometry(2, shapely.Polygon()), r"without geometry\n.*r2\n.*row 2"),
+    "bow tie": (_geometry(3, BOW_TIE), r"invalid geometry\n.*Self-intersection(.|\n)*row 3"),
+    "line": (_geometry(0, shapely.LineString([(0, 0), (1, 1)])), r"polygon or a point\n.*LineString"),
+    "no CRS": (_replace("regions", lambda f: f.set_crs(None, allow_override=True)), "no coordinate"),
+    "metres called degrees": (
+        _replace("regions", lambda f: f.to_crs(3857).set_crs(4326, allow_override=True)),
+        r"looks like a projected CRS(.|\n)*row 0(.|\n)*set_crs",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_breach_is_one_error_and_writes_nothing(fault: str, folder: Path, tables: Tables) -> None:
+    change, message = FAULTS[fault]
+    change(tables)
+    with pytest.raises(InputError, match=message):
+        City.create(folder, **tables)
+    assert sorted(p.name for p in folder.iterdir()) == ["pictures"]
+
+
+def test_open_checks_what_others_changed(folder: Path, tables: Tables) -> None:
+    City.create(folder, **tables)
+    tables["regions"].to_crs(3857).to_parquet(folder / "regions.parquet")
+    with pytest.raises(InputError, match=r"must be in EPSG:4326(.|\n)*3857(.|\n)*to_crs"):
+        City.open(folder)
+    tables["regions"].drop(columns="geometry").to_parquet(folder / "regions.parquet")
+    with pytest.raises(InputError, match="no geometry"):
+        City.open(folder)
+    tables["regions"].to_parquet(folder / "regions.parquet")
+    assert len(City.open(folder).regions) == 4
+    (folder / "pictures" / "1.png").unlink()
+    with pytest.raises(InputError, match=r"1 of 4 picture files are missing"):
+        City.open(folder)
+    assert len(City.open(folder, check_files=False).images) == 4
+
+
+def test_open_says_what_is_no_city(tmp_path: Path, folder: Path, tables: Tables) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        City.open(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"no city\.toml"):
+        City.open(tmp_path)
+    with pytest.raises(InputError, match="this is a file"):
+        City.open(folder / "pictures" / "0.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"name = ", ArtefactError, "not a TOML file"),
+        (b"\xff\xfe", ArtefactError, "not a TOML file"),
+        (b'schema_version = 9\nname = "x"', ArtefactError, "newer urbanln"),
+        (b"synthetic = true", InputError, "name: Field required"),
+        (b'name = "x"\nsynthetik = true', InputError, "synthetik"),
+    ],
+)
+def test_damaged_city_toml(
+    content: bytes, error: type[UrbanLNError], message: str, folder: Path, tables: Tables
+) -> None:
+    City.create(folder, **tables)
+    (folder / "city.toml").write_bytes(content)
+    with pytest.raises(error, match=message):
+        City.open(folder)
+
+
+@pytest.mark.parametrize("kind", ["regions", "images", "indicators"])
+def test_damaged_and_absent_tables(kind: str, folder: Path, tables: Tables) -> None:
+    City.create(folder, **tables)
+    path = folder / f"{kind}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtefactError, match=f"(?s)not a readable.*{kind}"):
+        City.open(folder)
+    # The footer is whole, so that the schema reads, and the rows are not.
+    path.write_bytes(whole[:4] + b"\xab" * 200 + whole[204:])
+    with pytest.raises(ArtefactError, match=f"(?s)damaged.*{kind}"):
+        City.open(folder)
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        City.open(folder)
+
+
+def test_create_refuses_what_it_would_overwrite(folder: Path, tables: Tables) -> None:
+    tables["indicators"].to_parquet(folder / "indicators.parquet")
+    before = hash_file(folder / "indicators.parquet")
+    with pytest.raises(InputError, match="would be overwritten"):
+        City.create(folder, **tables)
+    assert hash_file(folder / "indicators.parquet") == before
+    (folder / "indicators.parquet").unlink()
+    City.create(folder, **tables)
+    with pytest.raises(InputError, match="a city in this folder already"):
+        City.create(folder, **tables)
+
+
+def test_stopped_creation_goes_on(folder: Path, tables: Tables) -> None:
+    City.create(folder, **tables)
+    (folder / "city.toml").unlink()
+    with pytest.raises(InputError, match="not a city folder"):
+        City.open(folder)
+    City.create(folder, **tables)
+    assert len(City.open(folder).regions) == 4
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path, folder: Path, tables: Tables) -> None:
+    (tmp_path / "file").write_text("here")
+    with pytest.raises(InputError, match="a file stands"):
+        City.create(tmp_path / "file", **tables)
+    tables["images"]["path"] = [str(folder / p) for p in tables["images"]["path"]]
+    with pytest.raises(StorageError, match="a file stands where a folder is needed"):
+        City.create(tmp_path / "file" / "city", **tables)
+    assert (tmp_path / "file").read_text() == "here"
+
+
+def test_failed_write_leaves_the_old_city(
+    folder: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city = City.create(folder, **tables)
+    before = city.fingerprint()
+
+    def full_disk(path: Path, frame: pd.DataFrame, *, kind: str) -> None:
+        if kind == "indicators":
+            raise OSError(28, "No space left on device")
+        path.write_bytes(b"new")
+
+    monkeypatch.setattr("urbanln.city.store.write_table", full_disk)
+    with pytest.raises(StorageError, match="No space left"):
+        city.save()
+    assert City.open(folder).fingerprint() == before
+    assert not list(folder.glob(".*"))
+
+
+def test_save_checks_and_writes_changes(folder: Path, tables: Tables) -> None:
+    city = City.create(folder, **tables)
+    city.indicators["new"] = [1, 2, 3, None]
+    city.meta.synthetic = True
+    city.save()
+    read = City.open(folder)
+    assert read.meta.synthetic
+    assert list(read.indicators["new"].fillna(-1)) == [1, 2, 3, -1]
+    city.images.loc[0, "view"] = "plane"
+    with pytest.raises(InputError, match="plane"):
+        city.save()
+    assert City.open(folder).images["view"][0] == "satellite"
+
+
+def test_pictures_elsewhere(tmp_path: Path, folder: Path, tables: Tables) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe("/store/a.png", b"remote")
+    (tmp_path / "far.png").write_bytes(b"far")
+    tables["images"]["path"] = [
+        "memory://store/a.png",
+        str(tmp_path / "far.png"),
+        "pictures/2.png",
+        "s3://x/y",
+    ]
+    City.create(folder, **tables)
+    city = City.open(folder)
+    assert [city.image_bytes(p) for p in city.images["path"][:3]] == [b"remote", b"far", b"picture 2"]
+    with pytest.raises(InputError, match="no such picture"):
+        city.image_bytes("memory://store/none.png")
+    with pytest.raises(InputError, match="no such picture"):
+        city.image_bytes("pictures/none.png")
+    with pytest.raises(UrbanLNError):
+        city.image_bytes("nosuchscheme://x/y.png")
+
+
+@pytest.mark.parametrize("kind", ["Polygon", "Point"])
+def test_centroids(kind: str, folder: Path, tables: Tables) -> None:
+    if kind == "Point":
+        tables["regions"] = tables["regions"].set_geometry(
+            gpd.points_from_xy(114.005 + np.arange(4) * 0.01, np.full(4, 30.005)), crs=4326
+        )
+    centres = City.create(folder, **tables).centroids()
+    assert centres.shape == (4, 2)
+    np.testing.assert_allclose(centres[:, 0], 114.005 + np.arange(4) * 0.01, atol=1e-6)
+    np.testing.assert_allclose(centres[:, 1], 30.005, atol=1e-6)
+
+
+def test_centroids_of_a_world_of_regions(folder: Path, tables: Tables) -> None:
+    x = np.array([-170.0, -10.0, 60.0, 160.0])
+    tables["regions"] = tables["regions"].set_geometry(shapely.box(x, 10, x + 1, 11), crs=4326)
+    np.testing.assert_allclose(City.create(folder, **tables).centroids()[:, 0], x + 0.5, atol=1e-6)
+
+
+def test_one_region_is_a_city(tmp_path: Path) -> None:
+    tables = _tables(tmp_path / "one", n=2)
+    tables = {**tables, **{k: tables[k].iloc[:1] for k in ("regions", "images", "indicators")}}
+    assert City.create(tmp_path / "one", **tables).centroids().shape == (1, 2)
+
+
+def _captions(ids: list[str]) -> pd.DataFrame:
+    rows = [(i, rank) for i in ids for rank in range(2)]
+    frame = pd.DataFrame(rows, columns=["image_id", "rank"])
+    frame["caption"] = [f"a long text {rank} of {i}" for i, rank in rows]
+    frame["captioner"] = "simulated"
+    frame["selected"] = frame["rank"] == 0
+    frame["weight"] = 0.5
+    frame["agreement"], frame["margin"], frame["n_candidates"] = np.nan, np.nan, 2
+    frame["tokens"] = pd.array([None, 5] * len(ids), dtype="Int64")
+    return frame
+
+
+def test_captions_round_trip(folder: Path, tables: Tables) -> None:
+    city = City.create(folder, **tables)
+    frame = _captions(["i0", "i3"])
+    city.save_captions(frame, {"ledger": "ab"})
+    for again in (city, City.open(folder)):
+        pd.testing.assert_frame_equal(again.captions, frame, check_dtype=False)
+    note = json.loads(pq.read_schema(folder / "captions.parquet").metadata[b"urbanln"])
+    assert note["made_from"] == {"images": hash_file(folder / "images.parquet"), "ledger": "ab"}
+    assert set(city.fingerprint()) == {"regions", "images", "indicators", "captions"}
+    city.save_captions(frame.iloc[:2])
+    assert len(city.captions) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "message"),
+    [
+        ("image_id", 0, "i9", r"unknown image_id\n.*i9\n.*row 0"),
+        ("rank", 1, 0, r"i0 rank 0\n.*row 1"),
+        ("caption", 1, "  ", "empty caption"),
+        ("caption", 1, None, "'caption' is empty"),
+        ("caption", 1, 3.5, "must be text"),
+        ("selected", 0, False, r"exactly one caption.*\n.*0 selected\n.*i0"),
+        ("selected", 3, True, r"exactly one caption.*\n.*2 selected\n.*i3"),
+        ("weight", 3, 0.4, r"sum to 1\n.*0\.9\n.*i3"),
+        ("weight", 3, -0.5, r"0 or more\n.*-0\.5\n.*row 3"),
+        ("weight", 3, np.nan, r"0 or more\n.*nan\n.*row 3"),
+        ("selected", 0, "yes", "'selected' must be bool"),
+        ("rank", 0, None, "'rank' must be int64"),
+    ],
+)
+def test_bad_captions(
+    column: str, row: int, value: object, message: str, folder: Path, tables: Tables
+) -> None:
+    city = City.create(folder, **tables)
+    frame = _captions(["i0", "i3"])
+    if not isinstance(value, bool | float | int) or column == "caption":
+        frame[column] = frame[column].astype(object)
+    frame.loc[row, column] = value
+    with pytest.raises(InputError, match=message):
+        city.save_captions(frame)
+    assert not (folder / "captions.parquet").exists()
+
+
+def test_text_in_city_toml_survives(folder: Path, tables: Tables) -> None:
+    tables["meta"] = Meta(name='Łódź "центр"\n武汉', indicators={"a.b c": IndicatorNote(unit="µg/m³")})
+    City.create(folder, **tables)
+    assert City.open(folder).meta == tables["meta"]
+    assert tomli_w.dumps({"name": tables["meta"].name}) in (folder / "city.toml").read_text(encoding="utf-8")
