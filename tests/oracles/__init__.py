@@ -1,0 +1,1 @@
+"""Slow, obvious versions of the maths, written from the definitions, for tests to compare with."""
