@@ -1,0 +1,93 @@
+"""From candidate texts to the caption table that training reads (``captions.parquet``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
+from urbanln.errors import InputError
+
+TokenCounter = Callable[[list[str]], Sequence[int]]
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff\ud800-\udfff]"
+)
+_BLANK = re.compile(r"\s+")
+
+
+def tidy_text(text: str) -> str:
+    """Strip control and invisible formatting characters; any run of white space becomes one blank.
+
+    Example:
+        >>> tidy_text(" a\\tgreen\\x07 roof\\n")
+        'a green roof'
+    """
+    return _BLANK.sub(" ", _CONTROL.sub("", text)).strip()
+
+
+def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None = None) -> pd.DataFrame:
+    """The caption table before any vote: all candidates stand, with equal weights.
+
+    The candidate that comes first is the selected one (rank 0); a vote may choose another later. Texts of
+    one image that are equal after tidying collapse to the first; empty ones are dropped.
+
+    Args:
+        candidates: Columns ``image_id``, ``captioner``, ``caption``, best-liked captioner first within each
+            image; the images keep the order of their first row.
+        count_tokens: Gives the number of tokens of each text, untruncated; without it ``tokens`` is missing.
+
+    Returns:
+        The columns of ``captions.parquet``: agreement and margin are missing before a vote;
+        ``n_candidates`` counts the non-empty texts before equal ones collapsed.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    missing = [name for name in ("image_id", "captioner", "caption") if name not in candidates.columns]
+    if missing:
+        raise InputError(
+            f"candidate captions lack the column '{missing[0]}'",
+            value=", ".join(map(str, candidates.columns)),
+        )
+    frame = candidates[["image_id", "captioner", "caption"]].dropna()
+    frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_text))
+    frame = frame[frame["caption"] != ""]
+    if frame.empty:
+        return empty_captions()
+    frame["n_candidates"] = frame.groupby("image_id")["caption"].transform("size").astype("int64")
+    frame = frame.drop_duplicates(["image_id", "caption"])
+    order = pd.Series(pd.factorize(frame["image_id"])[0], index=frame.index)
+    frame = frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+
+    groups = frame.groupby("image_id", sort=False)
+    frame["rank"] = groups.cumcount().astype("int64")
+    frame["selected"] = frame["rank"] == 0
+    frame["weight"] = 1.0 / groups["caption"].transform("size")
+    frame["agreement"] = float("nan")
+    frame["margin"] = float("nan")
+    frame["tokens"] = pd.array([pd.NA] * len(frame), dtype="Int64")
+    if count_tokens is not None:
+        frame["tokens"] = pd.array(list(count_tokens(list(frame["caption"]))), dtype="Int64")
+    return frame[list(CAPTION_COLUMNS)]
+
+
+def merge_candidates(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Candidates of a caption table and new ones together.
+
+    A captioner's new text replaces its earlier one for the same image and takes its place in the order;
+    captioners that are new to an image come after those already there.
+
+    Args:
+        kept: A caption table, ranks in order.
+        new: Columns ``image_id``, ``captioner``, ``caption``.
+
+    Returns:
+        Columns ``image_id``, ``captioner``, ``caption``: one row per image and captioner.
+    """
+    columns = ["image_id", "captioner", "caption"]
+    both = pd.concat([kept[columns], new[columns]], ignore_index=True)
+    key = ["image_id", "captioner"]
+    both["caption"] = both.groupby(key)["caption"].transform("last")
+    return both.drop_duplicates(key, ignore_index=True)
