@@ -11,7 +11,7 @@ import transformers
 from PIL import Image
 
 from urbanln.errors import ArtefactError, InputError, UrbanLNError
-from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.clip import LongClip, load_clip, load_tokenizer
 from urbanln.model.stretch import stretch_positions
 
 
@@ -146,6 +146,12 @@ def test_tokens_are_cut_with_eot_last(long_clip: LongClip, texts: list[str]) -> 
     for bad in ([], "a park", [None]):
         with pytest.raises(InputError, match="texts"):
             long_clip.tokenize(bad)  # type: ignore[arg-type]
+
+
+def test_a_tokenizer_alone_counts_the_same(base_folder: Path, long_clip: LongClip, texts: list[str]) -> None:
+    alone = load_tokenizer(base_folder)
+    assert alone.count_tokens(texts) == long_clip.count_tokens(texts)
+    assert torch.equal(alone.tokenize(texts), long_clip.tokenize(texts))
 
 
 def test_unseen_letters_are_no_end_of_text(long_clip: LongClip) -> None:

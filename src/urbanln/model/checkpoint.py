@@ -74,6 +74,21 @@ def read_checkpoint(name_or_folder: str | Path) -> Checkpoint:
     return Checkpoint(clip, tokenizer, preprocessing, _read_record(source, local), source)
 
 
+def read_tokenizer(name_or_folder: str | Path) -> Any:
+    """Read a CLIP's tokenizer alone.
+
+    Args:
+        name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
+
+    Raises:
+        InputError: No such folder or name, or no tokenizer there.
+        ArtefactError: It is damaged.
+    """
+    source, local = _locate(str(name_or_folder))
+    with _quiet():
+        return _read_tokenizer(source, {"local_files_only": True} if local else {}, local)
+
+
 def write_checkpoint(
     folder: Path,
     state: Mapping[str, Tensor],

@@ -17,6 +17,9 @@ from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
 from urbanln.model.stretch import Tail, ratio_for, stretch_positions
 from urbanln.model.text_positions import TextPositions
+from urbanln.model.tokens import TextTokens, load_tokenizer
+
+__all__ = ["LongClip", "load_clip", "load_tokenizer"]
 
 # CLIP configurations of 2021 to 2023 name 2 here although their EOT is 49407; transformers pools those at the
 # largest id, which is EOT.
@@ -98,39 +101,13 @@ class LongClip(nn.Module):
         """A PIL picture as uint8 (3, S, S); see :class:`~urbanln.model.preprocess.Preprocessing`."""
         return self.preprocessing(image, fit)
 
-    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if isinstance(texts, str) or not texts or not all(isinstance(text, str) for text in texts):
-            raise InputError("expected a non-empty list of texts", value=texts if texts else "nothing")
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
-        return ids
-
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids, padded to the longest text of the batch.
-
-        Args:
-            texts: One or more texts. Tokens past ``context`` are dropped, with EOT kept as the last one.
-
-        Returns:
-            int64, (B, T), T <= context.
-
-        Raises:
-            InputError: No text, or something that is not text.
-        """
-        rows = self._token_ids(texts)
-        eot, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        # Done here and not by the tokenizer, whose truncation and padding are state shared between threads.
-        rows = [row if len(row) <= self.context else [*row[: self.context - 1], eot] for row in rows]
-        width = max(map(len, rows))
-        padding = eot if pad is None else pad
-        return torch.tensor([row + [padding] * (width - len(row)) for row in rows], dtype=torch.int64)
+        """Token ids int64 (B, T), T <= context; see :meth:`urbanln.model.tokens.TextTokens.tokenize`."""
+        return TextTokens(self.tokenizer, self.context).tokenize(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any truncation, BOS and EOT included.
-
-        Raises:
-            InputError: No text, or something that is not text.
-        """
-        return [len(row) for row in self._token_ids(texts)]
+        """Tokens of each text before any truncation, BOS and EOT included."""
+        return TextTokens(self.tokenizer, self.context).count_tokens(texts)
 
     def encode_image(self, pixels: Tensor, normalize: bool = True) -> Tensor:
         """Vectors of pictures.
