@@ -1,0 +1,271 @@
+"""Street views: a street in simple perspective, drawn from the cell's truth from far to near."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from urbanln.city.synthetic import kerb
+from urbanln.city.synthetic.fields import Cell
+from urbanln.city.synthetic.scene import Notes
+from urbanln.city.synthetic.sheet import Colour, texture, vary
+
+SIZE = (224, 160)
+_FOCAL = 0.72  # in picture widths
+_EYE_M = 1.7
+_WALLS: dict[str, Colour] = {
+    "brick": (158, 92, 72),
+    "plastered": (214, 202, 176),
+    "concrete": (164, 164, 162),
+    "white": (226, 224, 218),
+    "glass": (120, 150, 172),
+    "metal-clad": (132, 146, 156),
+}
+_WALLS_OF: dict[str, tuple[str, ...]] = {
+    "detached house": ("brick", "plastered", "white"),
+    "terraced house": ("brick", "plastered"),
+    "apartment block": ("concrete", "plastered", "white", "brick"),
+    "office tower": ("glass", "concrete"),
+    "industrial hall": ("metal-clad", "concrete"),
+}
+_SKIES: dict[str, tuple[Colour, Colour]] = {
+    "clear": ((96, 150, 214), (196, 218, 236)),
+    "overcast": ((176, 182, 190), (206, 208, 210)),
+    "hazy": ((150, 174, 196), (222, 214, 196)),
+}
+
+
+class Street:
+    """The picture while it is drawn; things wait until they are drawn from far to near.
+
+    Args:
+        rng: Random numbers of the view.
+        notes: Where objects are taken down.
+        half_m: Half the width of the roadway in metres.
+    """
+
+    def __init__(self, rng: np.random.Generator, notes: Notes, half_m: float) -> None:
+        self.rng, self.notes, self.half_m = rng, notes, half_m
+        self.w, self.h = SIZE[0] * 2, SIZE[1] * 2
+        self.horizon = self.h * 0.60
+        self.wall_m = half_m + 3.2
+        self.image = Image.new("RGB", (self.w, self.h))
+        self.pen = ImageDraw.Draw(self.image)
+        self._waiting: list[tuple[float, Callable[[], None]]] = []
+
+    def at(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """Picture point of (x right, y up, z ahead) in metres."""
+        scale = _FOCAL * self.w / z
+        return self.w / 2 + x * scale, self.horizon - (y - _EYE_M) * scale
+
+    def later(self, z: float, draw: Callable[[], None]) -> None:
+        """Draw something ``z`` metres ahead in its turn."""
+        self._waiting.append((z, draw))
+
+    def quad(self, points: Sequence[tuple[float, float, float]], fill: Colour) -> None:
+        """Fill a polygon of points in metres."""
+        self.pen.polygon([self.at(*p) for p in points], fill=fill)
+
+    def wall(self, x: float, y0: float, y1: float, z0: float, z1: float, fill: Colour) -> None:
+        """Fill a rectangle on a wall along the street."""
+        self.quad([(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)], fill)
+
+    def card(self, x0: float, x1: float, y0: float, y1: float, z: float, fill: Colour) -> None:
+        """Fill an upright rectangle that faces the viewer."""
+        a, b = self.at(x0, y1, z), self.at(x1, y0, z)
+        self.pen.rectangle((min(a[0], b[0]), a[1], max(a[0], b[0]), b[1]), fill=fill)
+
+    def seen(self, x: float, z: float) -> bool:
+        """Whether something at (x, z) stands within the picture."""
+        px, _ = self.at(x, 1.0, z)
+        return 6 <= px <= self.w - 6
+
+    def note(self, name: str, x: float, z: float, *attributes: str, share: float = 0.0) -> None:
+        """Take down an object at (x, z)."""
+        px, py = self.at(x, 1.0, z)
+        self.notes.add(name, px / self.w, py / self.h, *attributes, share=share)
+
+    def finish(self) -> Image.Image:
+        """Draw what waits, far things first, and scale to the final size."""
+        for _, draw in sorted(self._waiting, key=lambda item: -item[0]):
+            draw()
+        small = self.image.resize(SIZE, Image.Resampling.BOX)
+        tint = np.clip(self.rng.normal(248, 6) + self.rng.normal(0, 4, size=3), 225, 255)
+        return texture(small, self.rng, (int(tint[0]), int(tint[1]), int(tint[2])), grain=3.0)
+
+
+@dataclass(frozen=True)
+class Front:
+    """A building on one side of the street: which side, from where to where, how high, of what."""
+
+    name: str
+    side: int
+    near: float
+    far: float
+    storeys: int
+    wall: str
+
+
+def draw_view(cell: Cell, number: int) -> tuple[Image.Image, dict[str, Any]]:
+    """Draw one street view of a cell.
+
+    Args:
+        cell: What the region is like.
+        number: Which of its views, from 0.
+
+    Returns:
+        The picture (:data:`SIZE`, RGB) and its true scene.
+    """
+    rng = cell.rng(2, number)
+    notes = Notes("street", cell.region_id)
+    wide = cell.avenue and bool(rng.random() < 0.6)
+    street = Street(rng, notes, 7.0 if wide else 3.6)
+    sky = str(rng.choice(list(_SKIES), p=(0.5, 0.3, 0.2)))
+    _backdrop(street, sky, wide)
+    odds = _building_odds(cell)
+    fronts = [front for side in (-1, 1) for front in _row(cell, street, side, odds)]
+    for front in fronts:
+        street.later(front.near, lambda f=front: _building(street, f))  # type: ignore[misc]
+    kerb.furnish(street, cell, fronts)
+    image = street.finish()
+    notes.relate("parked car", "along", "avenue" if wide else "street")
+    notes.relate("tree", "along", "pavement")
+    notes.relate("person", "on", "pavement")
+    notes.relate("awning", "above", "shop front")
+    notes.relate("shop sign", "above", "shop front")
+    return image, notes.scene()
+
+
+def _backdrop(street: Street, sky: str, wide: bool) -> None:
+    top, low = (np.array(c, dtype=np.float32) for c in _SKIES[sky])
+    ramp = np.linspace(0, 1, int(street.horizon) + 2, dtype=np.float32)[:, None, None]
+    band = np.repeat((top + (low - top) * ramp), street.w, axis=1).astype(np.uint8)
+    street.image.paste(Image.fromarray(band), (0, 0))
+    street.notes.add("sky", 0.5, 0.15, sky, share=0.2, place="background")
+    street.pen.rectangle((0, street.horizon, street.w, street.h), fill=(132, 140, 104))
+    wall, half = street.wall_m, street.half_m
+    ground: Colour = vary(street.rng, (184, 180, 172), 5)
+    street.quad([(-wall, 0, 2.2), (-wall, 0, 400), (wall, 0, 400), (wall, 0, 2.2)], ground)
+    street.quad([(-half, 0, 2.2), (-half, 0, 400), (half, 0, 400), (half, 0, 2.2)], (92, 92, 98))
+    for side in (-1, 1):
+        x = side * half
+        street.quad([(x, 0, 2.2), (x, 0, 300), (x * 1.04, 0, 300), (x * 1.04, 0, 2.2)], (212, 208, 200))
+    for k in range(3, 40):
+        z = k * 3.0
+        lanes = (-half / 2, 0.0, half / 2) if wide else (0.0,)
+        for x in lanes:
+            points = [(x - 0.09, 0, z), (x - 0.09, 0, z + 1.5), (x + 0.09, 0, z + 1.5), (x + 0.09, 0, z)]
+            street.quad(points, (232, 230, 220))
+    name = "avenue" if wide else "street"
+    attributes = ("wide", "with marked lanes") if wide else ("narrow",)
+    street.notes.add(name, 0.5, 0.85, *attributes, share=0.2, place="foreground")
+    street.notes.add("pavement", 0.5, 0.8, "on both sides", share=0.08, place="foreground")
+
+
+def _building_odds(cell: Cell) -> dict[str, float]:
+    g = cell.gross
+    scores = {
+        "detached house": 0.9 - 0.9 * g["density"] + 0.5 * g["wealth"] - 0.5 * g["industry"],
+        "terraced house": 0.8 - 0.2 * g["wealth"] + 0.5 * g["age"] - 0.2 * g["industry"],
+        "apartment block": 0.7 + 1.1 * g["density"] - 0.2 * g["wealth"] - 0.3 * g["industry"],
+        "office tower": -1.2 + 0.9 * g["density"] + g["commerce"],
+        "industrial hall": -0.9 + 1.4 * g["industry"],
+        "park": -0.7 + 0.9 * g["greenness"],
+    }
+    top = max(scores.values())
+    odds = {name: math.exp(1.25 * (score - top)) for name, score in scores.items()}
+    total = sum(odds.values())
+    return {name: value / total for name, value in odds.items()}
+
+
+_LENGTHS_M = {"detached house": 10, "terraced house": 6, "apartment block": 18, "office tower": 16}
+
+
+def _row(cell: Cell, street: Street, side: int, odds: dict[str, float]) -> list[Front]:
+    """The buildings on one side, near to far; a park leaves its stretch open."""
+    rng, z, out = street.rng, 4.0, []
+    names = list(odds)
+    kind = ""
+    while z < 75:
+        if not kind or rng.random() < 0.35:
+            kind = names[int(rng.choice(len(names), p=list(odds.values())))]
+        length = _LENGTHS_M.get(kind, 20) * float(rng.uniform(0.85, 1.25))
+        dense = 1 / (1 + math.exp(-cell.gross["density"]))
+        tall = {"detached house": 2, "terraced house": 2 + int(rng.integers(2)), "industrial hall": 2}
+        storeys = tall.get(kind, round((3 + 7 * dense) * float(rng.uniform(0.85, 1.2))))
+        if kind == "office tower":
+            storeys += 8
+        wall = str(rng.choice(_WALLS_OF[kind])) if kind in _WALLS_OF else ""
+        gap = 3.5 if kind == "detached house" else 0.0 if kind == "terraced house" else 1.0
+        out.append(Front(kind, side, z, z + length, storeys, wall))
+        z += length + gap
+    return out
+
+
+def _building(street: Street, front: Front) -> None:
+    if front.name == "park":
+        _open_ground(street, front)
+        return
+    x = front.side * (street.wall_m + (2.5 if front.name == "detached house" else 0.0))
+    near, top = max(front.near, 2.5), front.storeys * 3.0 + 0.6
+    colour = vary(street.rng, _WALLS[front.wall], 7)
+    light = colour if front.side < 0 else _dim(colour, 0.82)
+    end = _dim(colour, 0.66)
+    a, b = sorted((x, x + front.side * 14))
+    if near > 3:
+        street.card(a, b, 0, top, near, end)
+    street.wall(x, 0, top, near, front.far, light)
+    if front.name in ("detached house", "terraced house"):
+        roof = vary(street.rng, (136, 74, 58), 8)
+        back = x + front.side * 4
+        street.quad(
+            [(x, top, near), (back, top + 3, near), (back, top + 3, front.far), (x, top, front.far)], roof
+        )
+        if near > 3:
+            street.quad([(x, top, near), (back, top + 3, near), (x + front.side * 8, top, near)], end)
+    _windows(street, front, x, near)
+    middle = (near + front.far) / 2
+    pa, pb = street.at(x, 0, max(near, 11.0)), street.at(x, 0, front.far)
+    if front.far > 13:
+        share = abs(pb[0] - pa[0]) * min(top / middle, 0.8) * 0.5 / street.w
+        height = "tall" if front.storeys >= 8 else "mid-rise" if front.storeys >= 4 else "low"
+        street.note(front.name, x, max(middle, 14.0), front.wall, height, share=share)
+
+
+def _windows(street: Street, front: Front, x: float, near: float) -> None:
+    if front.name == "industrial hall":
+        for k in range(3):
+            z = near + (front.far - near) * (k + 0.3) / 3
+            street.wall(x, 0, 3.6, z, z + (front.far - near) * 0.15, (88, 96, 104))
+        return
+    step = 2.2 if front.name == "office tower" else 3.0
+    glass: Colour = (70, 88, 108) if front.wall != "glass" else (158, 192, 214)
+    n = max(1, int((front.far - near) / step))
+    for storey in range(front.storeys):
+        y = storey * 3.0 + 1.0
+        for k in range(n):
+            z = near + (k + 0.28) * (front.far - near) / n
+            lit = street.rng.random() < 0.12
+            street.wall(x, y, y + 1.5, z, z + step * 0.42, (206, 196, 150) if lit else glass)
+
+
+def _open_ground(street: Street, front: Front) -> None:
+    x, near = front.side * street.wall_m, max(front.near, 2.5)
+    far_side = front.side * 60.0
+    points = [(x, 0.0, near), (far_side, 0.0, near), (far_side, 0.0, front.far), (x, 0.0, front.far)]
+    street.quad(points, (104, 158, 78))
+    middle = (near + front.far) / 2
+    if front.far > 13:
+        street.note("park", x, max(middle, 14.0), "green", "open", share=0.03)
+    for _ in range(3):
+        z = float(street.rng.uniform(near, front.far))
+        kerb.tree(street, front.side * (street.wall_m + float(street.rng.uniform(2, 7))), z, 1.3)
+
+
+def _dim(colour: Colour, factor: float) -> Colour:
+    return int(colour[0] * factor), int(colour[1] * factor), int(colour[2] * factor)
