@@ -1,0 +1,195 @@
+(function () {
+  "use strict";
+  var PANELS = ["truth", "prediction", "error"];
+  var EMPTY = "#c9ced3";
+  var data = JSON.parse(document.getElementById("map-data").textContent);
+  var tool = document.getElementById("map-tool");
+  var chooser = document.getElementById("map-indicator");
+  var readout = document.getElementById("map-readout");
+  var maps = [];
+  var hovered = null;
+  var moving = false;
+
+  function fail() {
+    tool.hidden = true;
+    document.getElementById("map-failed").hidden = false;
+  }
+
+  function hasWebGL() {
+    var canvas = document.createElement("canvas");
+    return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
+  }
+
+  // The same number format as the rest of the page: three figures, a true minus.
+  function quantity(value) {
+    if (value === null || value === undefined) return "–";
+    var size = Math.abs(value), sign = value < 0 ? "−" : "", text;
+    if (size >= 999500) {
+      var scale = size >= 0.9995e12 ? [1e12, " T"] : size >= 0.9995e9 ? [1e9, " bn"] : [1e6, " M"];
+      text = Number((size / scale[0]).toPrecision(3)) + scale[1];
+    } else if (size >= 999.5) {
+      text = Number(size.toPrecision(3)).toLocaleString("en-US");
+    } else {
+      text = String(Number(size.toPrecision(3)));
+    }
+    return text === "0" ? text : sign + text;
+  }
+
+  function difference(value, log) {
+    if (value === null || value === undefined) return "–";
+    if (!log) return (value > 0 ? "+" : "") + quantity(value);
+    var text = Math.abs(value).toFixed(2).replace(/^0\./, ".");
+    return (value < 0 ? "−" : "+") + text;
+  }
+
+  function features() {
+    return {
+      type: "FeatureCollection",
+      features: data.shapes.map(function (shape, index) {
+        var values = { index: index };
+        data.layers.forEach(function (layer, k) {
+          PANELS.forEach(function (panel) {
+            if (layer[panel][index] !== null) values[panel + k] = layer[panel][index];
+          });
+        });
+        return { type: "Feature", id: index, geometry: shape, properties: values };
+      })
+    };
+  }
+
+  function scale(panel, layer) {
+    var error = panel === "error";
+    return { stops: error ? layer.error_stops : layer.stops, colours: error ? data.diverging : data.viridis,
+      labels: error ? layer.error_labels : layer.labels };
+  }
+
+  function paint(panel, k) {
+    var s = scale(panel, data.layers[k]), key = panel + k;
+    var ramp = ["interpolate", ["linear"], ["get", key]];
+    s.stops.forEach(function (stop, i) { ramp.push(stop, s.colours[i]); });
+    return ["case", ["has", key], ramp, EMPTY];
+  }
+
+  function legend(panel, k) {
+    var layer = data.layers[k], s = scale(panel, layer);
+    var box = document.getElementById("map-" + panel + "-legend");
+    box.textContent = "";
+    var bar = document.createElement("div");
+    bar.className = "bar";
+    bar.style.background = "linear-gradient(to right, " + s.colours.join(", ") + ")";
+    var labels = document.createElement("div");
+    labels.className = "labels";
+    s.labels.forEach(function (label) {
+      var span = document.createElement("span");
+      span.textContent = label;
+      labels.appendChild(span);
+    });
+    box.append(bar, labels);
+    var unit = panel !== "error" ? layer.unit : layer.log ? "in log units" : layer.unit;
+    document.getElementById("map-" + panel + "-unit").textContent = unit;
+  }
+
+  function describe(index, separator) {
+    var layer = data.layers[chooser.value], unit = layer.unit ? " " + layer.unit : "";
+    var error = layer.error[index];
+    return ["Region " + data.ids[index],
+      "truth " + quantity(layer.truth[index]) + unit,
+      "prediction " + quantity(layer.prediction[index]) + unit,
+      "error " + difference(error, layer.log) + (layer.log || error === null ? "" : unit)].join(separator);
+  }
+
+  function hover(index) {
+    if (index === hovered) return;
+    maps.forEach(function (map) {
+      if (hovered !== null) map.setFeatureState({ source: "regions", id: hovered }, { hover: false });
+      if (index !== null) map.setFeatureState({ source: "regions", id: index }, { hover: true });
+    });
+    hovered = index;
+    readout.textContent = index === null ? "Point at a region." : describe(index, " · ");
+  }
+
+  function dress(map, panel) {
+    var k = Number(chooser.value), on = ["boolean", ["feature-state", "hover"], false];
+    var point = ["==", ["geometry-type"], "Point"];
+    map.addSource("regions", { type: "geojson", data: features(), attribution: "" });
+    map.addLayer({ id: "areas", type: "fill", source: "regions", filter: ["==", ["geometry-type"], "Polygon"],
+      paint: { "fill-color": paint(panel, k), "fill-antialias": false } });
+    map.addLayer({ id: "outlines", type: "line", source: "regions", filter: ["==", ["geometry-type"], "Polygon"],
+      paint: { "line-color": ["case", on, "#000000", "#ffffff"], "line-width": ["case", on, 2.5, 0.4] } });
+    map.addLayer({ id: "points", type: "circle", source: "regions", filter: point,
+      paint: { "circle-color": paint(panel, k),
+        "circle-radius": ["interpolate", ["linear"], ["zoom"], 8, 3, 13, 5, 17, 9],
+        "circle-stroke-color": ["case", on, "#000000", "#ffffff"], "circle-stroke-width": ["case", on, 2.5, 0.6] } });
+    var popup = new maplibregl.Popup({ closeButton: false, closeOnClick: false, maxWidth: "260px", offset: 10 });
+    function show(event) {
+      var index = event.features[0].properties.index;
+      map.getCanvas().style.cursor = "pointer";
+      hover(index);
+      popup.setLngLat(event.lngLat).setText(describe(index, "\n")).addTo(map);
+    }
+    ["areas", "points"].forEach(function (id) {
+      map.on("mousemove", id, show);
+      map.on("click", id, show);
+      map.on("mouseleave", id, function () { map.getCanvas().style.cursor = ""; popup.remove(); hover(null); });
+    });
+  }
+
+  function follow(leader) {
+    leader.on("move", function () {
+      if (moving) return;
+      moving = true;
+      maps.forEach(function (map) {
+        if (map !== leader) map.jumpTo({ center: leader.getCenter(), zoom: leader.getZoom() });
+      });
+      moving = false;
+    });
+  }
+
+  function errorNote() {
+    document.getElementById("map-error-note").textContent = data.layers[chooser.value].log
+      ? "Error is ln(1 + prediction) − ln(1 + truth): red too high, blue too low; +.69 is about double, −.69 about half."
+      : "Error is prediction − truth: red too high, blue too low.";
+  }
+
+  function choose() {
+    var k = Number(chooser.value);
+    PANELS.forEach(function (panel, i) {
+      legend(panel, k);
+      if (!maps[i].getLayer("areas")) return;
+      maps[i].setPaintProperty("areas", "fill-color", paint(panel, k));
+      maps[i].setPaintProperty("points", "circle-color", paint(panel, k));
+    });
+    errorNote();
+    if (hovered !== null) readout.textContent = describe(hovered, " · ");
+  }
+
+  function start() {
+    if (!hasWebGL()) return fail();
+    tool.hidden = false;
+    maps = PANELS.map(function (panel) {
+      return new maplibregl.Map({
+        container: "map-" + panel, bounds: data.bounds, fitBoundsOptions: { padding: 16 },
+        style: { version: 8, sources: {}, layers: [
+          { id: "ground", type: "background", paint: { "background-color": "#fbfcfd" } }] },
+        attributionControl: false, renderWorldCopies: false, dragRotate: false, touchPitch: false,
+        pitchWithRotate: false, cooperativeGestures: true, fadeDuration: 0, maxZoom: 20,
+        // Printing reads the picture back after it was drawn.
+        canvasContextAttributes: { preserveDrawingBuffer: true, antialias: true }
+      });
+    });
+    maps.forEach(function (map, i) {
+      map.touchZoomRotate.disableRotation();
+      map.keyboard.disableRotation();
+      map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
+      map.on("load", function () { dress(map, PANELS[i]); });
+      follow(map);
+    });
+    chooser.addEventListener("change", choose);
+    document.getElementById("map-reset").addEventListener("click", function () {
+      maps[0].fitBounds(data.bounds, { padding: 16, animate: false });
+    });
+    choose();
+  }
+
+  try { start(); } catch (error) { fail(); }
+})();

@@ -1,0 +1,94 @@
+"""Numbers and words as the page prints them: one number format, no control characters, nothing endless."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from markupsafe import Markup
+
+MINUS = "−"
+DASH = "–"
+# Control characters, lone surrogates, and the marks that turn the direction of the text around them.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def clean(value: object, limit: int = 20_000) -> str:
+    """Text without characters a page cannot show, cut to ``limit`` characters.
+
+    Args:
+        value: Anything; ``None`` is the empty string.
+        limit: Longest text let through, in characters; 20,000 holds any settings file of ours.
+    """
+    text = "" if value is None else str(value)
+    cut = len(text) > limit
+    text = _UNPRINTABLE.sub("�", text[:limit].replace("\r\n", "\n").replace("\r", "\n"))
+    return text + " …" if cut else text
+
+
+def finalize(value: Any) -> Any:
+    """What Jinja does with every printed value: ready markup passes, all else is cleaned, then escaped."""
+    return value if isinstance(value, Markup) else clean(value)
+
+
+def finite(value: object) -> float | None:
+    """``value`` as a float, or ``None`` when it is missing, not a number or not finite."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def score(value: object, digits: int = 2, sign: bool = False) -> str:
+    """A score as ``.12``, ``−.03``, ``1.00``; a dash when missing.
+
+    Args:
+        value: A number without unit.
+        digits: Decimals; two, since intervals of R² are seldom narrower.
+        sign: Write a plus before a positive number (for differences).
+    """
+    number = finite(value)
+    if number is None:
+        return DASH
+    text = f"{abs(number):.{digits}f}"
+    if text.startswith("0."):
+        text = text[1:]
+    zero = not text.strip(".0")
+    return ("" if zero else MINUS if number < 0 else "+" if sign else "") + text
+
+
+def interval(low: object, high: object) -> str:
+    """An interval as ``[.05, .19]``, or nothing when an end is missing."""
+    if finite(low) is None or finite(high) is None:
+        return ""
+    return f"[{score(low)}, {score(high)}]"
+
+
+def quantity(value: object) -> str:
+    """A number with a unit to three figures: ``12,300``, ``1.25 M``, ``0.031``; a dash when missing."""
+    number = finite(value)
+    if number is None:
+        return DASH
+    size = abs(number)
+    sign = MINUS if number < 0 else ""
+    if size >= 999_500:
+        for scale, word in ((1e12, " T"), (1e9, " bn"), (1e6, " M")):
+            if size >= 0.9995 * scale:
+                return sign + _figures(size / scale) + word
+    if size >= 999.5:
+        step = 10 ** (len(str(round(size))) - 3)
+        return f"{sign}{round(size / step) * step:,}"
+    text = _figures(size)
+    return text if text == "0" else sign + text
+
+
+def _figures(size: float) -> str:
+    text = f"{size:.3g}"
+    return f"{size:.0f}" if "e+" in text else text
+
+
+def words(name: object) -> str:
+    """An indicator or a feature table as a reader would write it: ``night_light`` becomes ``night light``."""
+    return clean(name, 120).replace("_", " ").strip() or "(no name)"
