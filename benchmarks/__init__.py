@@ -1,0 +1,1 @@
+"""What the main parts cost: ``python -m benchmarks``."""

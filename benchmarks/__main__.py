@@ -1,0 +1,139 @@
+"""Ratios of two ways to do the same thing, measured side by side in one run.
+
+    python -m benchmarks [--repeat 7] [--width 256] [--json FILE]
+
+Each row alternates between the plain way and ours, so that whatever else the machine does falls on both;
+the median of the ratios and their range are printed. Equal results are checked before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.teacher import MomentumTeacher
+from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
+from urbanln.probe.heads import ALPHAS, ridge
+from urbanln.probe.splits import block_split
+
+Case = tuple[str, Callable[[], object], Callable[[], object]]
+
+
+def main() -> None:
+    """Time every case and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    rows = [measure(case, args.repeat) for case in (*text_cases(args.width), *ridge_cases())]
+    facts = {"torch": torch.__version__, "threads": torch.get_num_threads(), "machine": platform.machine()}
+    print(json.dumps(facts))
+    print(f"{'what':<58} {'plain ms':>9} {'ours ms':>9} {'ours/plain':>11} {'range':>13}")
+    for row in rows:
+        spread = "–".join(f"{end:.2f}" for end in row["range"])
+        times = f"{row['plain_ms']:9.1f} {row['ours_ms']:9.1f}"
+        print(f"{row['what']:<58} {times} {row['ratio']:11.2f} {spread:>13}")
+    if args.json:
+        args.json.write_text(json.dumps({**facts, "rows": rows}, indent=1))
+
+
+def measure(case: Case, repeat: int) -> dict:
+    """Alternate between the two ways; the first round warms up and does not count."""
+    what, plain, ours = case
+    seconds = np.array([[_time(plain), _time(ours)] for _ in range(repeat + 1)][1:])
+    ratios = seconds[:, 1] / seconds[:, 0]
+    return {
+        "what": what,
+        "plain_ms": 1e3 * statistics.median(seconds[:, 0]),
+        "ours_ms": 1e3 * statistics.median(seconds[:, 1]),
+        "ratio": statistics.median(ratios),
+        "range": [float(ratios.min()), float(ratios.max())],
+    }
+
+
+def _time(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def text_cases(width: int) -> list[Case]:
+    """Text read to its last EOT, not to all 248 positions; the teacher moved in place, not rebound."""
+    sentence = "a wide avenue with tall grey blocks parked cars market stalls and a small park beside it"
+    words = sentence.split()
+    tokenizer = train_clip_tokenizer([sentence] * 3, 700)
+    base = new_clip(tokenizer, image_size=32, patch=16, width=width, layers=6, heads=width // 32, dim=width)
+    model = _stretched(base)
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, size=int(n))) for n in rng.normal(60, 12, size=32).clip(20, 110)]
+    ids = model.tokenize(texts)
+    padded = torch.nn.functional.pad(ids, (0, model.context - ids.shape[1]), value=tokenizer.pad_token_id)
+
+    @torch.inference_mode()
+    def all_positions() -> torch.Tensor:
+        return model.clip.get_text_features(input_ids=padded).pooler_output
+
+    @torch.inference_mode()
+    def to_the_last_eot() -> torch.Tensor:
+        return model.encode_text(padded, normalize=False)
+
+    torch.testing.assert_close(all_positions(), to_the_last_eot(), atol=1e-4, rtol=1e-4)
+    teacher = MomentumTeacher(model, 0.995)
+
+    @torch.no_grad()
+    def rebind() -> None:
+        for ours, theirs in zip(teacher.model.parameters(), model.parameters(), strict=True):
+            ours.data = ours.data * 0.995 + theirs.data * 0.005
+
+    length = ids.shape[1]
+    return [
+        (f"encode 32 texts, {length} of {model.context} positions used", all_positions, to_the_last_eot),
+        ("momentum teacher: rebinding against in place", rebind, teacher.update),
+    ]
+
+
+def _stretched(base: LongClip) -> LongClip:
+    with tempfile.TemporaryDirectory() as folder:
+        base.save(Path(folder) / "base")
+        return load_clip(Path(folder) / "base", context=248)
+
+
+def ridge_cases() -> list[Case]:
+    """Ridge over 13 penalties on one fold: scikit-learn once per penalty against one decomposition."""
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    n, width = 4000, 512
+    lonlat = rng.uniform([10, 50], [11, 50.6], size=(n, 2))
+    vectors = rng.normal(size=(n, width)).astype("float32")
+    target = vectors[:, :20].sum(axis=1) + rng.normal(size=n)
+    fold = block_split(lonlat, edge_km=5, buffer_km=1, folds=5, seed=0)[0]
+
+    def one_by_one() -> None:
+        center, scale = vectors[fold.train].mean(axis=0), vectors[fold.train].std(axis=0)
+        train, val = (vectors[fold.train] - center) / scale, (vectors[fold.val] - center) / scale
+        for alpha in ALPHAS:
+            Ridge(alpha=alpha).fit(train, target[fold.train]).predict(val)
+
+    return [
+        (
+            f"ridge, {len(ALPHAS)} penalties, {n:,} regions × {width}",
+            one_by_one,
+            lambda: ridge(vectors, target, fold, 0),
+        )
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""The command line: one verb per stage; each parses, calls one function, prints."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from urbanln import __version__
+from urbanln.errors import StorageError, UrbanLNError
+
+app = typer.Typer(
+    name="urbanln",
+    help="Region vectors from city pictures and long captions, scored beside the floors they must beat.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CityArgument = Annotated[Path, typer.Argument(metavar="CITY", help="a city folder")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="change one setting, e.g. train.lr=1e-5")
+]
+SettingsOption = Annotated[Path | None, typer.Option("--settings", help="a TOML file of settings")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"urbanln {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="folder to write to; run again, it goes on")] = Path("demo-out"),
+    regions: Annotated[int, typer.Option(min=64, help="regions of the synthetic city")] = 400,
+    seeds: Annotated[int, typer.Option(min=1, help="pre-trainings, each with a seed of its own")] = 2,
+) -> None:
+    """The whole story on a synthetic city, offline: captions, pre-training, vectors, scores, report."""
+    from urbanln.demo import run_demo
+
+    run_demo(out, regions=regions, seeds=seeds)
+
+
+@app.command()
+def synthetic(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of the new city")],
+    regions: Annotated[int, typer.Option(min=1, help="number of regions")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another city")] = 0,
+    cell_km: Annotated[float, typer.Option(min=0.05, help="edge of a region in km")] = 1.0,
+    street_views: Annotated[int, typer.Option(min=0, help="street views per region, about")] = 2,
+) -> None:
+    """Draw a synthetic city: pictures, true scenes and simulated labels with known causes."""
+    from urbanln.city.synthetic import make_synthetic_city
+
+    city = make_synthetic_city(out, regions=regions, seed=seed, cell_km=cell_km, street_views=street_views)
+    print(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
+
+
+@app.command()
+def ingest(
+    pictures: Annotated[Path, typer.Argument(help="folder of pictures")],
+    table: Annotated[Path, typer.Argument(help="CSV, Parquet, GeoJSON or GeoPackage, a row per picture")],
+    out: Annotated[Path, typer.Option(help="folder of the new city")],
+    name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
+    regions: Annotated[
+        str, typer.Option(help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons")
+    ] = "picture",
+    id_column: Annotated[str | None, typer.Option(help="column whose value names the picture file")] = None,
+    image_column: Annotated[str | None, typer.Option(help="column with the picture's file name")] = None,
+    lon: Annotated[str, typer.Option(help="column of longitudes (or eastings, see --crs)")] = "lon",
+    lat: Annotated[str, typer.Option(help="column of latitudes (or northings)")] = "lat",
+    crs: Annotated[str, typer.Option(help="reference system of the coordinates")] = "EPSG:4326",
+    view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
+    label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
+    captured: Annotated[str | None, typer.Option(help="column with the date of the picture")] = None,
+    source: Annotated[str, typer.Option(help="where the pictures come from")] = "",
+    licence: Annotated[str, typer.Option(help="licence of the pictures")] = "",
+    attribution: Annotated[str, typer.Option(help="whom to name")] = "",
+    copy: Annotated[bool, typer.Option(help="copy the pictures, or refer to them")] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows, for a try")] = None,
+) -> None:
+    """Make a city from a folder of pictures and a table with coordinates and labels."""
+    from urbanln.city.ingest import ingest as ingest_city
+
+    report = ingest_city(
+        pictures, table, out, name=name or out.name, regions=regions, id_column=id_column,
+        image_column=image_column, lon=lon, lat=lat, crs=crs, view=view, labels=label, captured=captured,
+        source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
+    )  # fmt: skip
+    print("\n".join(report.lines()))
+
+
+@app.command()
+def caption(
+    city: CityArgument,
+    captioner: Annotated[
+        list[str], typer.Option(help="measured | simulated | recorded:TABLE; may be given again")
+    ],
+    model: Annotated[str, typer.Option(help="whose tokenizer counts tokens")] = "tiny",
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first pictures, for a try")] = None,
+    replace: Annotated[bool, typer.Option(help="drop the captions that are there already")] = False,
+) -> None:
+    """Describe every picture of a city; writes captions.parquet."""
+    from urbanln import pipeline
+    from urbanln.captions.run import caption_city, captioner_from_name
+    from urbanln.city.store import City
+
+    captioners = [one for spec in captioner for one in captioner_from_name(spec)]
+    report = caption_city(
+        City.open(city), captioners, count_tokens=pipeline.token_counter(model), limit=limit, replace=replace
+    )
+    print("\n".join(report.lines()))
+
+
+@app.command()
+def pretrain(
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
+    out: Annotated[Path, typer.Option(help="folder of the run; run again, it resumes")],
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Stretch a CLIP and train it on pictures and captions with momentum self-distillation."""
+    from urbanln.city.store import City
+    from urbanln.config import load_settings
+    from urbanln.train.loop import pretrain as pretrain_cities
+
+    run = pretrain_cities([City.open(folder) for folder in cities], load_settings(settings, set_), out)
+    print(run)
+
+
+@app.command()
+def embed(
+    city: CityArgument,
+    model: Annotated[str, typer.Option(help="a run folder, a CLIP folder or name, or 'tiny'")],
+    out: Annotated[Path, typer.Option(help="GeoParquet file to write")],
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Turn the pictures of each region into one vector; writes GeoParquet."""
+    from urbanln import pipeline
+    from urbanln.city.store import City
+    from urbanln.config import load_settings
+
+    print(pipeline.embed_city(City.open(city), model, out, load_settings(settings, set_)))
+
+
+@app.command()
+def probe(
+    city: CityArgument,
+    out: Annotated[Path, typer.Option(help="folder for scores.json and predictions.parquet")],
+    vectors: Annotated[
+        list[str], typer.Option(metavar="[NAME=]FILE", help="table of region vectors; the first is judged")
+    ] = [],  # noqa: B006
+    baseline: Annotated[str | None, typer.Option(help="name of the table to compare the first with")] = None,
+    pixels: Annotated[
+        str | None, typer.Option(metavar="VIEW", help="also score what is measured in these pictures")
+    ] = None,
+    indicator: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
+    transductive: Annotated[
+        bool, typer.Option(help="whether pre-training saw the pictures of the test regions")
+    ] = True,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Score vectors against labels under random and block splits, beside the floors."""
+    from urbanln import pipeline
+    from urbanln.city.store import City
+    from urbanln.config import load_settings
+    from urbanln.probe.run import save_result
+
+    place = City.open(city)
+    tables: dict[str, Any] = dict(pipeline.read_vectors(vectors))
+    if pixels:
+        tables["pixels"] = pipeline.pixel_table(place, pixels)
+    result = pipeline.run_probe(
+        place, tables, load_settings(settings, set_), baseline=baseline, indicators=indicator,
+        transductive=transductive,
+    )  # fmt: skip
+    save_result(out, result)
+    print_scores(result.scores)
+
+
+@app.command()
+def report(
+    city: CityArgument,
+    scores: Annotated[Path, typer.Option(help="folder that probe wrote")],
+    out: Annotated[Path, typer.Option(help="HTML file to write")],
+    run: Annotated[Path | None, typer.Option(help="run folder, for its curves and settings")] = None,
+) -> None:
+    """Write one self-contained HTML page: verdict, scores, maps, curves, examples."""
+    from urbanln import pipeline
+    from urbanln.city.store import City
+
+    print(pipeline.report_run(City.open(city), scores, out, run=run))
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """Print the closing table and the verdicts of a probe."""
+    from rich.console import Console
+
+    from urbanln.probe.table import scores_rich
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(scores_rich(scores))
+    for verdict in scores["verdicts"]:
+        console.print(verdict["sentence"], markup=False, highlight=False, soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 done, 1 failed, 2 wrong usage or bad input."""
+    try:
+        app(args=arguments, prog_name="urbanln")
+    except UrbanLNError as error:
+        _fail(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        _fail(
+            StorageError(
+                str(error.strerror), where=error.filename, remedy="free space or choose another folder"
+            )
+        )
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(error: UrbanLNError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The whole story on a synthetic city: captions, stretching, pre-training, vectors, scores, report.
+
+    urbanln demo --out demo-out
+
+Every stage keeps what it finished: run again after a kill and it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from urbanln.city.store import City
+from urbanln.config import Settings, load_settings
+from urbanln.errors import InputError
+from urbanln.files import read_json, write_json
+
+CITY_SEED = 0
+BASE, OURS, PIXELS = "base CLIP", "UrbanLN", "pixels"
+
+# The tiny base is small and the city too: a larger step, a shorter queue and a faster teacher than the
+# paper's ViT-B/16 needs (half-life of the teacher: one epoch; algorithm notes in docs/method.md).
+DEMO_SETTINGS = {
+    "model": {"name": "tiny"},
+    "train": {
+        "epochs": 10, "batch_size": 64, "lr": 3e-4, "warmup_steps": 30, "captions_per_image": 4,
+        "queue_size": 512, "momentum": 0.98,
+    },
+    "probe": {"heads": ["ridge", "mlp"], "seeds": 4},
+}  # fmt: skip
+
+
+def run_demo(out: Path, *, regions: int = 400, seeds: int = 2) -> Path:
+    """Run the demo and return its report.
+
+    Args:
+        out: Folder to write to; a demo that was stopped there goes on.
+        regions: Regions of the synthetic city, about one square kilometre each.
+        seeds: Number of pre-trainings; the probe's seeds take them in turn, so that the interval of the
+            score holds their spread too.
+
+    Raises:
+        InputError: The folder holds a demo made with other options.
+    """
+    start = time.perf_counter()
+    _same_options(out, {"regions": regions, "seeds": seeds, "settings": DEMO_SETTINGS})
+    settings = load_settings(base=DEMO_SETTINGS)
+    city = _make_city(out / "city", regions)
+    _caption(city)
+    runs = [_pretrain(city, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
+    vectors = _embed(city, settings, runs, out / "vectors")
+    report = _score_and_report(city, settings, vectors, runs, out)
+    _say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")
+    return report
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _same_options(out: Path, options: dict[str, Any]) -> None:
+    note = out / "demo.json"
+    if note.exists() and read_json(note) != options:
+        raise InputError(
+            "this folder holds a demo made with other options",
+            where=out,
+            remedy="give another --out, or delete the folder",
+        )
+    write_json(note, options)
+
+
+def _make_city(folder: Path, regions: int) -> City:
+    from urbanln.city.synthetic import make_synthetic_city
+
+    _say(f"1/6 city: {regions} synthetic regions, pictures and simulated labels with known causes")
+    if not (folder / "city.toml").exists():
+        make_synthetic_city(folder, regions=regions, seed=CITY_SEED)
+    return City.open(folder)
+
+
+def _caption(city: City) -> None:
+    from urbanln.captions.run import caption_city, captioner_from_name
+    from urbanln.pipeline import token_counter
+
+    _say("2/6 captions: simulated captioners, each with omissions and hallucinations of its own")
+    if city.captions.empty:
+        report = caption_city(city, captioner_from_name("simulated"), count_tokens=token_counter("tiny"))
+        for line in report.lines():
+            _say(f"    {line}")
+
+
+def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
+    from urbanln.train.loop import pretrain
+
+    _say(f"3/6 pre-training, seed {seed}: 77 positions stretched to {settings.model.context}, distilled")
+    train = settings.train.model_copy(update={"seed": seed})
+    return pretrain(city, settings.model_copy(update={"train": train}), out)
+
+
+def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:
+    from urbanln.pipeline import embed_city
+
+    _say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
+    tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}
+    for model, path in zip([*map(str, runs), "tiny"], [*tables[OURS], *tables[BASE]], strict=True):
+        embed_city(city, model, path, settings)
+    return tables
+
+
+def _score_and_report(
+    city: City, settings: Settings, vectors: dict[str, list[Path]], runs: list[Path], out: Path
+) -> Path:
+    from urbanln.cli import print_scores
+    from urbanln.embed.table import read_embeddings
+    from urbanln.pipeline import pixel_table, report_run, run_probe
+    from urbanln.probe.run import save_result
+
+    _say("5/6 probe: random and block splits, floors beside every score")
+    tables: dict[str, Sequence[pd.DataFrame]] = {
+        name: [read_embeddings(path) for path in paths] for name, paths in vectors.items()
+    }
+    tables[PIXELS] = [pixel_table(city, settings.embed.view)]
+    result = run_probe(city, tables, settings, baseline=BASE)
+    save_result(out / "scores", result)
+    _say("6/6 report")
+    report = report_run(city, out / "scores", out / "report.html", run=runs[0])
+    print_scores(result.scores)
+    return report

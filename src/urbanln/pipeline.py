@@ -1,0 +1,215 @@
+"""The joins between the stages: what the command line and the demo share.
+
+Stages do not import one another (``docs/architecture.md``); what one needs of another is handed over
+here, as a table or a function.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from urbanln import __version__
+from urbanln.city.store import City
+from urbanln.config import Settings, settings_hash, settings_toml
+from urbanln.errors import InputError, MissingExtraError
+from urbanln.files import hash_file, read_json, read_table
+
+if TYPE_CHECKING:
+    from urbanln.probe.run import ProbeResult
+    from urbanln.report.page import Example
+
+
+def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
+    """CLIP token counts by the model's own tokenizer; None where the ``train`` extra is not installed."""
+    try:
+        from urbanln.model.clip import load_tokenizer
+    except (ImportError, MissingExtraError):
+        return None
+    return load_tokenizer(model).count_tokens
+
+
+def read_vectors(specs: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read ``name=path`` (or plain paths, named by their stem) as tables of region vectors, in order.
+
+    Raises:
+        InputError: Two tables of one name, or a file that is no embedding table.
+    """
+    from urbanln.embed.table import read_embeddings
+
+    tables: dict[str, pd.DataFrame] = {}
+    for spec in specs:
+        name, equals, path = spec.partition("=")
+        name, path = (name, path) if equals else (Path(spec).stem, spec)
+        if name in tables:
+            raise InputError(
+                "two tables of vectors have one name",
+                value=name,
+                remedy="give names: --vectors ours=a.parquet",
+            )
+        tables[name] = read_embeddings(path)
+    return tables
+
+
+def pixel_table(city: City, view: str) -> pd.DataFrame:
+    """What :mod:`urbanln.city.pixels` measures, as one more table of region vectors: the pixel floor."""
+    from urbanln.city.pixels import PIXEL_FEATURES, measure_city
+
+    frame = measure_city(city, view)
+    vectors = pd.Series(list(frame[list(PIXEL_FEATURES)].to_numpy("float32")), dtype=object)
+    return pd.DataFrame({"region_id": frame["region_id"].to_numpy(), "vector": vectors})
+
+
+def embed_city(city: City, model: str, out: Path, settings: Settings) -> Path:
+    """Embed a city's regions with a run's encoder or a CLIP and write them as GeoParquet.
+
+    Args:
+        city: The city folder.
+        model: A run folder (``settings.embed.encoder`` picks student or teacher), a CLIP folder or a name.
+        out: File to write.
+        settings: Its ``embed`` section is used; pictures are fitted as the run's training did, and for a
+            plain CLIP as ``settings.train.fit`` says.
+    """
+    from urbanln.embed.encode import embed_regions, model_hashes
+    from urbanln.embed.table import write_embeddings
+
+    chosen = settings.embed
+    frame = embed_regions(
+        model,
+        city,
+        view=chosen.view,
+        encoder=chosen.encoder,
+        normalize=chosen.normalize,
+        batch_size=chosen.batch_size,
+        fit=settings.train.fit,
+    )
+    made_from = {**city.fingerprint(), **model_hashes(model, chosen.encoder)}
+    write_embeddings(out, frame, made_from, view=chosen.view, encoder=chosen.encoder)
+    return out
+
+
+def run_probe(
+    city: City,
+    vectors: Mapping[str, pd.DataFrame | Sequence[pd.DataFrame]],
+    settings: Settings,
+    *,
+    baseline: str | None = None,
+    indicators: Sequence[str] = (),
+    transductive: bool = True,
+) -> ProbeResult:
+    """Score tables of region vectors against the city's labels, beside the floors.
+
+    Args:
+        city: Gives labels, units and centroids.
+        vectors: Tables by name; the first is the one the verdict speaks of. None at all: floors only. A list
+            of tables is one encoder trained several times.
+        settings: Its ``probe`` section is used.
+        baseline: Name of a table the first one is compared with besides the floors.
+        indicators: Columns to score; all when empty.
+        transductive: Pre-training saw the pictures of the test regions.
+    """
+    from urbanln.probe.run import probe_tables
+
+    table = city.indicators
+    if unknown := [name for name in indicators if name not in table.columns]:
+        known = ", ".join(c for c in table.columns if c != "region_id")
+        raise InputError(
+            "no such indicator", value=unknown[0], where=city.folder, remedy=f"there are: {known}"
+        )
+    if indicators:
+        table = table[["region_id", *indicators]]
+    lonlat = city.centroids()
+    where = pd.DataFrame({"region_id": city.regions["region_id"], "lon": lonlat[:, 0], "lat": lonlat[:, 1]})
+    return probe_tables(
+        vectors,
+        table,
+        where,
+        settings.probe,
+        main=next(iter(vectors), None),
+        baseline=baseline,
+        units={name: note.unit for name, note in city.meta.indicators.items()},
+        transductive=transductive,
+        made_from=city.fingerprint(),
+    )
+
+
+def report_run(
+    city: City,
+    scores: Path,
+    out: Path,
+    *,
+    run: Path | None = None,
+    settings: Settings | None = None,
+    examples: int = 6,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write the report of one probe (``scores`` is its folder) and, if given, of the run behind it."""
+    from urbanln.report.page import write_report
+
+    metrics = read_metrics(run / "metrics.jsonl") if run else []
+    resolved = (run / "run.toml").read_text(encoding="utf-8") if run else None
+    if resolved is None and settings is not None:
+        resolved = settings_toml(settings)
+    facts: dict[str, Any] = {
+        "urbanln": __version__,
+        "python": platform.python_version(),
+        "city": city.name,
+        "settings": resolved,
+        "settings_hash": settings_hash(settings) if settings else None,
+        "made_from": {**city.fingerprint(), "scores": hash_file(scores / "scores.json")},
+    }
+    return write_report(
+        out,
+        title=city.name,
+        run=facts,
+        regions=city.regions,
+        scores=read_json(scores / "scores.json"),
+        predictions=read_table(scores / "predictions.parquet", kind="predictions"),
+        metrics=metrics,
+        examples=example_pictures(city, examples),
+        synthetic=city.meta.synthetic,
+        notes=list(notes),
+        units={name: note.unit for name, note in city.meta.indicators.items()},
+    )
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The events of a run; a last line cut off by a kill is left out."""
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return events
+
+
+def example_pictures(city: City, count: int) -> list[Example]:
+    """Some pictures, spread over the city and its views, with the caption selected for each."""
+    from urbanln.report.page import Example
+
+    captions = city.captions
+    chosen = captions[captions["selected"]][["image_id", "caption", "captioner"]]
+    table = city.images.merge(chosen, on="image_id", how="inner" if len(chosen) else "left")
+    groups = [group for _, group in table.groupby("view", sort=True)]
+    share = -(-count // max(len(groups), 1))
+    picked = [row for group in groups for row in _spread(group, share).to_dict("records")]
+    examples = []
+    for row in picked[:count]:
+        try:
+            data = city.image_bytes(str(row["path"]))
+        except (OSError, InputError):
+            continue  # a picture that went missing since is no reason to have no report
+        text = {key: row[key] if isinstance(row[key], str) else "" for key in ("caption", "captioner")}
+        examples.append(Example(data, text["caption"], row["view"], row["region_id"], text["captioner"]))
+    return examples
+
+
+def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """``count`` rows at equal distances."""
+    return table.iloc[:: max(1, len(table) // max(count, 1))].head(count)
