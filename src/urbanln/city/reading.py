@@ -1,0 +1,90 @@
+"""Reading pictures: decoded whole by threads, in order, a bad one reported and not fatal."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from PIL import Image
+
+from urbanln.city.store import City
+from urbanln.errors import InputError, MissingExtraError, StorageError
+
+T = TypeVar("T")
+
+# What Pillow's decoders raise on damaged bytes, besides its own UnidentifiedImageError (an OSError).
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+# Enough to keep the threads busy while one batch is worked on, little enough to hold in memory.
+_AHEAD_PER_WORKER = 16
+
+
+def read_picture(city: City, path: str) -> Image.Image:
+    """One picture of a city, decoded whole.
+
+    Args:
+        city: Whose picture.
+        path: As it stands in ``city.images``.
+
+    Raises:
+        InputError: It is not there, is no picture, or is cut off.
+        MissingExtraError: Its address needs a package that is not installed.
+    """
+    try:
+        data = city.image_bytes(path)
+    except StorageError as error:
+        raise InputError(error.what, value=path, where=error.where) from error
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except _DAMAGE as error:
+        raise InputError(f"not a readable picture: {error}", value=path, where=city.folder) from error
+    return image
+
+
+def read_pictures(
+    items: Iterable[tuple[City, str]], convert: Callable[[Image.Image], T], workers: int = 2
+) -> Iterator[T | InputError]:
+    """Decode pictures in threads and hand them out in order, a bounded number ahead.
+
+    Args:
+        items: City and path of each picture.
+        convert: Applied to each decoded picture, in the thread.
+        workers: Threads; 0 decodes in the caller's own (2 fills a small machine, Pillow frees the GIL).
+
+    Yields:
+        What ``convert`` returned, or the error that says why the picture could not be read.
+
+    Raises:
+        MissingExtraError: An address needs a package that is not installed: that concerns all of them.
+    """
+
+    def one(city: City, path: str) -> T | InputError:
+        try:
+            return convert(read_picture(city, path))
+        except MissingExtraError:
+            raise
+        except InputError as error:
+            return error
+        except _DAMAGE as error:
+            return InputError(f"not a readable picture: {error}", value=path, where=city.folder)
+
+    if workers == 0:
+        for city, path in items:
+            yield one(city, path)
+        return
+    waiting: deque[Future[T | InputError]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:
+        try:
+            for city, path in items:
+                waiting.append(pool.submit(one, city, path))
+                if len(waiting) > _AHEAD_PER_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,247 @@
+"""Pre-training by momentum self-distillation: one loop, from a city's pairs to a run folder.
+
+Run by ``urbanln pretrain CITY --out RUN``, or in several processes by
+``torchrun --nproc-per-node 2 -m urbanln pretrain CITY --out RUN``; ``step.py`` says what a step does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+
+from urbanln.city.store import City
+from urbanln.config import Settings, TrainSettings
+from urbanln.errors import InputError, UrbanLNError
+from urbanln.model.clip import LongClip, load_clip
+from urbanln.progress import Advance, progress
+from urbanln.train.batches import Texts, read_all
+from urbanln.train.checkpoint import (
+    Checkpoint,
+    flatten_optimizer,
+    list_checkpoints,
+    load_newest,
+    save_checkpoint,
+    unflatten_optimizer,
+)
+from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
+from urbanln.train.run import MODEL, TEACHER, RunFolder, describe_run
+from urbanln.train.schedule import Schedule, make_schedule
+from urbanln.train.step import Data, Parts, assemble, start_engine, train_step
+from urbanln.train.validate import retrieval
+
+
+def pretrain(
+    city: City | Sequence[City], settings: Settings, out: Path | str, *, resume: bool = True
+) -> Path:
+    """Pre-train a CLIP on the captioned pictures of one or several cities.
+
+    Args:
+        city: Where the pictures and captions come from.
+        settings: The sections ``model`` and ``train`` are used.
+        out: Run folder: ``run.toml``, ``metrics.jsonl``, ``checkpoint/``, and at the end ``model/`` and
+            ``teacher/``, both plain Hugging Face CLIP folders.
+        resume: Go on with a run that was stopped (exactly: on a CPU bit for bit); a finished one returns at
+            once. False deletes an earlier run of this folder and begins again.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: No captioned picture, fewer pairs than a batch, or a folder that holds another run.
+        StorageError: Disk full or read-only; the last checkpoint stays.
+        UrbanLNError: The loss or the gradient is no longer finite.
+
+    Source:
+        UrbanLN (arXiv 2511.07062), MSD; ALBEF (arXiv 2107.07651); schedule of Long-CLIP (arXiv 2403.15378).
+    """
+    cities = [city] if isinstance(city, City) else list(city)
+    if not cities:
+        raise InputError("no city to train on")
+    train = settings.train
+    engine = start_engine(train)
+    note = describe_run(settings, cities, engine.num_processes)
+    with engine.main_process_first():
+        run = RunFolder(Path(out), note, resume=resume, writes=engine.is_main_process)
+    if run.finished:
+        return run.out
+    torch.manual_seed(train.seed)
+    model = settings.model
+    student = load_clip(
+        model.name, context=model.context, keep=model.keep, tail=model.tail, freeze_head=model.freeze_head
+    )
+    data = _load_data(cities, student, train, engine.is_main_process)
+    count = len(epoch_plan(data.pairs, train, 0))
+    schedule = make_schedule(count, engine.num_processes, train)
+    parts = assemble(engine, student, train)
+    step = _restore(parts, data.pairs, run)
+    if step == 0:
+        _log_start(run, parts, data, schedule, train, count)
+    if train.tensorboard:
+        run.open_tensorboard(step)
+    try:
+        with _naming_checkpoint(run):
+            _fit(parts, data, schedule, run, train, step)
+        if engine.is_main_process:
+            student.save(run.out / MODEL)
+            cast(LongClip, parts.teacher.model).save(run.out / TEACHER)
+            run.log("done", step=schedule.total, seconds=run.seconds)
+    finally:
+        run.close()
+    engine.wait_for_everyone()
+    return run.out
+
+
+def _load_data(cities: Sequence[City], model: LongClip, train: TrainSettings, say: bool) -> Data:
+    listed, without = list_pictures(cities, train.view)
+    pictures, rows, unreadable = read_all(cities, listed, model, train, say=say)
+    pairs = build_pairs(cities, rows, train)
+    facts = {
+        "cities": [city.name for city in cities],
+        "pictures": len(rows),
+        "pictures_without_caption": without,
+        "pictures_unreadable": unreadable,
+        "captions": len(pairs.texts),
+        "train_pictures": len(pairs.train),
+        "validation_pictures": len(pairs.val),
+    }
+    if say and without:
+        print(f"left out {without} pictures that have no caption", file=sys.stderr)
+    return Data(pairs, pictures, Texts(model, pairs.texts), facts)
+
+
+def _log_start(
+    run: RunFolder, parts: Parts, data: Data, schedule: Schedule, train: TrainSettings, count: int
+) -> None:
+    engine = parts.engine
+    if schedule.warmup < train.warmup_steps and engine.is_main_process:
+        print(
+            f"note: warm-up is {schedule.warmup} steps in place of {train.warmup_steps}, "
+            f"a quarter of the run's {schedule.total}",
+            file=sys.stderr,
+        )
+    run.log(
+        "start",
+        **data.facts,
+        pairs_per_epoch=count,
+        steps_per_epoch=schedule.per_epoch,
+        total_steps=schedule.total,
+        warmup_steps=schedule.warmup,
+        processes=engine.num_processes,
+        batch=train.batch_size * engine.num_processes,
+        device=str(engine.device),
+        precision=engine.mixed_precision if engine.mixed_precision != "no" else "fp32",
+        trained_parameters=sum(p.numel() for p in parts.student.parameters() if p.requires_grad),
+    )
+    _validate(run, parts, data, train, 0, 0)
+
+
+def _fit(
+    parts: Parts, data: Data, schedule: Schedule, run: RunFolder, train: TrainSettings, step: int
+) -> None:
+    """The loop. ``step`` counts finished optimiser steps; every random choice is a function of it."""
+    saved_at, data_hash = time.monotonic(), _hash(data.pairs)
+    with _reporter(parts.engine, schedule.total - step) as advance:
+        for epoch in range(step // schedule.per_epoch, train.epochs):
+            plan = epoch_plan(data.pairs, train, epoch)
+            for position in range(step % schedule.per_epoch, schedule.per_epoch):
+                facts = train_step(parts, data, plan, position, step, schedule, train)
+                step += 1
+                run.log("step", step=step, epoch=epoch, **_finite(facts), time=run.seconds)
+                if position == schedule.per_epoch - 1:
+                    _validate(run, parts, data, train, step, epoch)
+                due = time.monotonic() - saved_at >= 60 * train.checkpoint_minutes
+                if due or step == schedule.total:
+                    _save(parts, run, step, data_hash)
+                    saved_at = time.monotonic()
+                advance(1, f"loss {facts['loss']:.3f}")
+
+
+def _validate(run: RunFolder, parts: Parts, data: Data, train: TrainSettings, step: int, epoch: int) -> None:
+    """Retrieval on the held-out regions, by the first process alone: it changes nothing."""
+    if parts.engine.is_main_process and len(data.pairs.val):
+        scores = retrieval(
+            parts.student,
+            data.pairs,
+            data.pictures,
+            data.texts,
+            batch_size=max(train.batch_size, 32),
+            autocast=parts.engine.autocast,
+        )
+        run.log("validation", step=step, epoch=epoch, **scores)
+
+
+def _save(parts: Parts, run: RunFolder, step: int, data_hash: str) -> None:
+    if not parts.engine.is_main_process:
+        return
+    run.sync()
+    scaler = parts.engine.scaler
+    tensors = {
+        "student": parts.student.state_dict(),
+        "teacher": parts.teacher.model.state_dict(),
+        "queue": parts.queue.state_dict(),
+        "optimizer": flatten_optimizer(parts.optimizer.state_dict()["state"]),
+    }
+    facts = {"scaler": scaler.state_dict() if scaler is not None else None, "pairs": data_hash}
+    save_checkpoint(run.checkpoints, Checkpoint(step, run.seconds, tensors, facts))
+
+
+def _restore(parts: Parts, pairs: Pairs, run: RunFolder) -> int:
+    """Take over the newest checkpoint; the number of optimiser steps done, 0 without one."""
+    found = load_newest(run.checkpoints)
+    if found is None:
+        run.rewind(None, 0.0)
+        return 0
+    if found.facts["pairs"] != _hash(pairs):
+        raise InputError(
+            "the pictures that can be read are not those this run was started with",
+            where=run.out,
+            remedy="make the missing pictures readable again, or choose another --out",
+        )
+    parts.student.load_state_dict(found.tensors["student"])
+    parts.teacher.model.load_state_dict(found.tensors["teacher"])
+    parts.queue.load_state_dict(found.tensors["queue"])
+    groups = parts.optimizer.state_dict()["param_groups"]
+    state = unflatten_optimizer(found.tensors["optimizer"])
+    parts.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    if parts.engine.scaler is not None and found.facts["scaler"]:
+        parts.engine.scaler.load_state_dict(dict(found.facts["scaler"]))
+    run.rewind(found.step, found.seconds)
+    return found.step
+
+
+def _hash(pairs: Pairs) -> str:
+    keys = pairs.pictures[["city", "image_id"]].to_csv(index=False)
+    return hashlib.sha256("\n".join([keys, *pairs.texts]).encode()).hexdigest()
+
+
+def _finite(facts: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in facts.items()}
+
+
+@contextmanager
+def _naming_checkpoint(run: RunFolder) -> Iterator[None]:
+    """An error in a step says where the last good state lies."""
+    try:
+        yield
+    except UrbanLNError as error:
+        kept = list_checkpoints(run.checkpoints)
+        error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
+        raise
+
+
+@contextmanager
+def _reporter(engine: Accelerator, steps: int) -> Iterator[Advance]:
+    if not engine.is_main_process:
+        yield lambda n=1, note="": None
+        return
+    with progress("pre-training", steps) as advance:
+        yield advance

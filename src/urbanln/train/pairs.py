@@ -1,0 +1,238 @@
+"""From cities to image-text pairs: who is paired with what in which epoch, and who is nobody's negative.
+
+Everything random here is a pure function of ``(seed, epoch)``: the order, the captions drawn and the
+mirrored pictures need no generator state, so training resumes exactly at any step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from urbanln.city.store import City
+from urbanln.config import TrainSettings
+from urbanln.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+# Mirroring swaps these; north and south stay. Words that merely begin like them only cost a flip.
+_DIRECTION = re.compile(
+    r"\b(?:(?:north|south)?(?:east|west)|left|right)|\b(?-i:[NS]?[EW])\b|[左右东西東]", re.IGNORECASE
+)
+
+
+class _Stream(IntEnum):
+    """Keys that keep the random streams of one seed apart."""
+
+    ORDER = 1
+    CAPTION = 2
+    FLIP = 3
+    SPLIT = 4
+
+
+def _rng(seed: int, stream: _Stream, epoch: int = 0) -> np.random.Generator:
+    return np.random.default_rng((seed, int(stream), epoch))
+
+
+def names_direction(caption: str) -> bool:
+    """Whether a caption names a left, right, east or west (also ``north-west``, ``eastern``)."""
+    return _DIRECTION.search(caption) is not None
+
+
+def normalise_caption(caption: str) -> str:
+    """A caption without what does not tell it apart: case, spacing, punctuation at its ends."""
+    return " ".join(caption.casefold().split()).strip(" .,;:!?\"'")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures of one or several cities with their candidate captions, N pictures, M candidates, T texts.
+
+    Attributes:
+        pictures: (N rows) ``city`` (position), ``image_id``, ``region_id``, ``view``, ``path``.
+        group: (N,) equal for pictures that are never each other's negatives: a satellite picture is its
+            own group, the street views of a region share one. With ``same_caption_is_same`` groups that
+            share any equal (normalised) caption are merged, transitively, whichever caption is drawn.
+        val_group: (N,) the same with equal captions always merged; what retrieval counts as a hit.
+        owner: (M,) picture of each candidate caption, ascending.
+        text: (M,) its text, an index into ``texts``.
+        weight: (M,) its weight, > 0.
+        selected: (N,) the selected text of each picture, used in validation.
+        texts: The T distinct captions.
+        directed: (T,) whether the text names a direction that mirroring would falsify.
+        train: Pictures trained on.
+        val: Pictures of the held-out regions.
+    """
+
+    pictures: pd.DataFrame
+    group: IntArray
+    val_group: IntArray
+    owner: IntArray
+    text: IntArray
+    weight: npt.NDArray[np.float64]
+    selected: IntArray
+    texts: list[str]
+    directed: BoolArray
+    train: IntArray
+    val: IntArray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pairs of one epoch in order: picture (P,), text (P,) and whether the picture is mirrored (P,)."""
+
+    picture: IntArray
+    text: IntArray
+    flip: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.picture)
+
+
+def list_pictures(cities: Sequence[City], view: str) -> tuple[pd.DataFrame, int]:
+    """The pictures of a view that have a caption, and how many have none.
+
+    Args:
+        cities: Where from; a picture is known by the position of its city and its ``image_id``.
+        view: ``"satellite"``, ``"street"`` or ``"both"``.
+
+    Returns:
+        One row per picture (``city, image_id, region_id, view, path``) and the number left out.
+
+    Raises:
+        InputError: No picture of this view, or none with a caption.
+    """
+    frames = []
+    n_all = 0
+    for position, city in enumerate(cities):
+        images = city.images if view == "both" else city.images[city.images["view"] == view]
+        n_all += len(images)
+        captioned = images[images["image_id"].isin(_usable_captions(city)["image_id"])]
+        frames.append(captioned[["image_id", "region_id", "view", "path"]].assign(city=position))
+    where = ", ".join(str(city.folder) for city in cities)
+    if n_all == 0:
+        raise InputError(
+            "there is no picture of this view to train on", value=view, where=where, remedy="set train.view"
+        )
+    pictures = pd.concat(frames, ignore_index=True)
+    if pictures.empty:
+        raise InputError(
+            f"none of the {n_all} pictures has a caption",
+            where=where,
+            remedy="run 'urbanln caption CITY' first",
+        )
+    return pictures, n_all - len(pictures)
+
+
+def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainSettings) -> Pairs:
+    """Join pictures and captions and split the regions into training and validation.
+
+    Args:
+        cities: The cities ``pictures`` was listed from.
+        pictures: Rows of :func:`list_pictures` that can be read.
+        settings: ``seed``, ``val_fraction`` and ``same_caption_is_same`` are used.
+    """
+    pictures = pictures.reset_index(drop=True)
+    index = {key: i for i, key in enumerate(zip(pictures["city"], pictures["image_id"], strict=True))}
+    frames = [_usable_captions(city).assign(city=position) for position, city in enumerate(cities)]
+    captions = pd.concat(frames, ignore_index=True)
+    keys = zip(captions["city"], captions["image_id"], strict=True)
+    captions["owner"] = [index.get(key, -1) for key in keys]
+    captions = captions[captions["owner"] >= 0].sort_values(["owner", "rank"], kind="stable")
+    codes, texts = pd.factorize(captions["caption"])
+    captions["text"] = codes
+
+    best = captions.sort_values(["owner", "selected", "weight", "rank"], ascending=[True, False, False, True])
+    drawn = captions[captions["weight"] > 0]
+    groups = _groups(pictures)
+    merged = _merge_equal_captions(groups, captions)
+    train, val = _split(pictures, settings)
+    return Pairs(
+        pictures=pictures,
+        group=merged if settings.same_caption_is_same else groups,
+        val_group=merged,
+        owner=drawn["owner"].to_numpy(np.int64),
+        text=drawn["text"].to_numpy(np.int64),
+        weight=drawn["weight"].to_numpy(np.float64),
+        selected=best.drop_duplicates("owner")["text"].to_numpy(np.int64),
+        texts=[str(text) for text in texts],
+        directed=np.array([names_direction(str(text)) for text in texts], dtype=bool),
+        train=train,
+        val=val,
+    )
+
+
+def epoch_plan(pairs: Pairs, settings: TrainSettings, epoch: int) -> Plan:
+    """The pairs of one epoch: captions drawn by weight without replacement, shuffled.
+
+    Each picture stands in it ``captions_per_image`` times with different captions (fewer times when it has
+    fewer). A pure function of its arguments. The draw adds Gumbel noise to the log weights and takes the
+    largest, which is sampling without replacement in proportion to the weights.
+    """
+    noise = _rng(settings.seed, _Stream.CAPTION, epoch).gumbel(size=len(pairs.owner))
+    order = np.lexsort((-(np.log(pairs.weight) + noise), pairs.owner))
+    owner = pairs.owner[order]
+    first = np.searchsorted(owner, owner, side="left")
+    in_train = np.zeros(len(pairs.pictures), dtype=bool)
+    in_train[pairs.train] = True
+    chosen = order[(np.arange(len(owner)) - first < settings.captions_per_image) & in_train[owner]]
+    chosen = chosen[_rng(settings.seed, _Stream.ORDER, epoch).permutation(len(chosen))]
+    text = pairs.text[chosen]
+    coin = _rng(settings.seed, _Stream.FLIP, epoch).random(len(chosen)) < 0.5
+    flip = coin & ~pairs.directed[text] & settings.flip
+    return Plan(pairs.owner[chosen], text, flip)
+
+
+def _usable_captions(city: City) -> pd.DataFrame:
+    captions = city.captions[["image_id", "rank", "caption", "selected", "weight"]]
+    filled = captions["caption"].fillna("").astype(str).str.strip() != ""
+    captions = captions[filled]
+    # A picture whose remaining captions all weigh nothing is trained on with equal weights.
+    total = captions.groupby("image_id")["weight"].transform("sum")
+    return captions.assign(weight=captions["weight"].where(total > 0, 1.0))
+
+
+def _groups(pictures: pd.DataFrame) -> IntArray:
+    street = pictures["view"] == "street"
+    member = pictures["image_id"].where(~street, pictures["region_id"])
+    keys = list(zip(pictures["city"], street, member, strict=True))
+    codes: dict[tuple[object, ...], int] = {}
+    return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
+
+
+def _merge_equal_captions(groups: IntArray, captions: pd.DataFrame) -> IntArray:
+    """Union-find over the groups whose pictures share a normalised caption."""
+    parent = np.arange(int(groups.max()) + 1)
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = int(parent[node])
+        return node
+
+    seen: dict[str, int] = {}
+    for owner, caption in zip(captions["owner"], captions["caption"], strict=True):
+        group = int(groups[owner])
+        first = seen.setdefault(normalise_caption(caption), group)
+        a, b = root(first), root(group)
+        parent[max(a, b)] = min(a, b)
+    return np.array([root(int(group)) for group in groups], dtype=np.int64)
+
+
+def _split(pictures: pd.DataFrame, settings: TrainSettings) -> tuple[IntArray, IntArray]:
+    """Whole regions go to one side, so that no view of a held-out region was trained on."""
+    keys = list(zip(pictures["city"], pictures["region_id"], strict=True))
+    regions = sorted(set(keys))
+    order = _rng(settings.seed, _Stream.SPLIT).permutation(len(regions))
+    held = {regions[i] for i in order[: round(settings.val_fraction * len(regions))]}
+    is_val = np.array([key in held for key in keys], dtype=bool)
+    if is_val.sum() < 2:
+        is_val[:] = False
+    return np.flatnonzero(~is_val), np.flatnonzero(is_val)

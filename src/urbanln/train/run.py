@@ -1,0 +1,209 @@
+"""The run folder: what the run was started with, what happened, and whether it may go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from urbanln import __version__
+from urbanln.city.store import City
+from urbanln.config import Settings, settings_hash
+from urbanln.errors import ArtefactError, InputError, require
+from urbanln.files import SCHEMA_VERSION, atomic_path, write_text
+
+RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
+MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
+# They change how a run is carried out and not what comes out; labels are not read in pre-training.
+_FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard")
+_READ_TABLES = ("regions", "images", "captions")
+_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
+
+
+def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> dict[str, Any]:
+    """The content of ``run.toml``: the resolved settings, and under ``run`` what else it was started with."""
+    made_from = [
+        {
+            "name": city.name,
+            "synthetic": city.meta.synthetic,
+            **{kind: sha for kind, sha in city.fingerprint().items() if kind in _READ_TABLES},
+        }
+        for city in cities
+    ]
+    run = {
+        "schema_version": SCHEMA_VERSION,
+        "settings_hash": settings_hash(settings),
+        "processes": processes,
+        "versions": {"urbanln": __version__, "python": platform.python_version(), **_versions()},
+        "cities": made_from,
+    }
+    return {**settings.model_dump(mode="json"), "run": run}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class RunFolder:
+    """A run's folder, opened for going on or for beginning; only the process that writes changes it.
+
+    Args:
+        out: The folder.
+        note: From :func:`describe_run`.
+        resume: Go on with what is there; False deletes an earlier run of this folder and begins again.
+        writes: Whether this process writes (the first one does).
+
+    Attributes:
+        finished: The run was finished before; there is nothing to do.
+
+    Raises:
+        InputError: The folder holds something else, or a run with other settings or data.
+        StorageError: It may not be written.
+    """
+
+    def __init__(
+        self, out: Path, note: Mapping[str, Any], *, resume: bool = True, writes: bool = True
+    ) -> None:
+        self.out, self.writes = out, writes
+        self.checkpoints = out / CHECKPOINT
+        self._metrics = out / METRICS_FILE
+        self._start = time.monotonic()
+        self._board: Any = None
+        if out.exists() and not out.is_dir():
+            raise InputError("a file stands where the run folder should be", where=out)
+        if not resume and writes:
+            self._clear()
+        file = out / RUN_FILE
+        if file.exists():
+            _check_same(_read_run(file), note, file)
+        elif out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+            raise InputError(
+                "this folder holds something that is not a run", where=out, remedy="choose another --out"
+            )
+        elif writes:
+            write_text(file, tomli_w.dumps(dict(note)))
+        self.finished = self._is_finished()
+
+    def _clear(self) -> None:
+        if not (self.out / RUN_FILE).exists():
+            return
+        for name in (CHECKPOINT, MODEL, TEACHER):
+            shutil.rmtree(self.out / name, ignore_errors=True)
+        for name in (METRICS_FILE, RUN_FILE):
+            (self.out / name).unlink(missing_ok=True)
+
+    def _is_finished(self) -> bool:
+        rows = self.rows()
+        folders = all((self.out / name).is_dir() for name in (MODEL, TEACHER))
+        return bool(rows) and rows[-1].get("event") == "done" and folders
+
+    @property
+    def seconds(self) -> float:
+        """Time trained so far, over all sittings."""
+        return time.monotonic() - self._start
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The events of ``metrics.jsonl``; a last line cut off by a kill is left out."""
+        if not self._metrics.exists():
+            return []
+        rows = []
+        for line in self._metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def rewind(self, step: int | None, seconds: float) -> None:
+        """Drop the events after a checkpoint, as they will happen again; all of them for ``step=None``."""
+        self._start = time.monotonic() - seconds
+        if not self.writes:
+            return
+        kept = [] if step is None else [row for row in self.rows() if row.get("step", 0) <= step]
+        kept = [row for row in kept if row.get("event") != "done"]
+        with atomic_path(self._metrics) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+
+    def log(self, event: str, **values: Any) -> None:
+        """Append one event to ``metrics.jsonl`` (and its numbers to TensorBoard, if that is open)."""
+        if not self.writes:
+            return
+        row = {"event": event, **{k: round(v, 9) if k == "time" else v for k, v in values.items()}}
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+        if self._board is not None and "step" in values:
+            for name, value in values.items():
+                if isinstance(value, float) and name != "time":
+                    self._board.add_scalar(f"{event}/{name}", value, values["step"])
+
+    def sync(self) -> None:
+        """Bring the events to the disk before a checkpoint counts on them."""
+        if self.writes and self._metrics.exists():
+            with self._metrics.open("rb+") as file:
+                os.fsync(file.fileno())
+
+    def open_tensorboard(self, step: int) -> None:
+        """Also write curves for TensorBoard, from ``step`` on.
+
+        Raises:
+            MissingExtraError: TensorBoard is not installed.
+        """
+        if self.writes:
+            require("tensorboard", "tensorboard")
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.out / "tensorboard"), purge_step=step + 1)
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+
+def _read_run(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
+
+
+def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:
+    """Refuse to go on with other settings or data than the run was started with."""
+    plain = json.loads(json.dumps(dict(new)))
+    pairs = [(f"{part}.{key}", old.get(part, {}).get(key), value) for part in ("model", "train")
+             for key, value in plain[part].items() if key not in _FREE_SETTINGS]  # fmt: skip
+    pairs.append(("number of processes", old.get("run", {}).get("processes"), plain["run"]["processes"]))
+    before, after = old.get("run", {}).get("cities", []), plain["run"]["cities"]
+    pairs.append(("number of cities", len(before), len(after)))
+    for earlier, now in zip(before, after, strict=False):
+        pairs += [(f"{key} of the city {now['name']}", earlier.get(key), now.get(key))
+                  for key in ("name", *_READ_TABLES)]  # fmt: skip
+    for name, was, now in pairs:
+        if was != now:
+            raise InputError(
+                f"this run was started with another {name}",
+                value=f"{_short(was)} then, {_short(now)} now",
+                where=file,
+                remedy="choose another --out, or call it again as it was started",
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:12] + "…"
