@@ -1,0 +1,125 @@
+"""Labels from a table: read, parsed as numbers, averaged per region; what is missing stays missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from urbanln.city.columns import need_columns, number_column
+from urbanln.errors import InputError
+
+_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+_PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
+_MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
+
+
+def read_frame(path: Path | str, *, text: Sequence[str] = ()) -> pd.DataFrame | gpd.GeoDataFrame:
+    """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
+
+    Args:
+        path: The file. A CSV may be split by comma, semicolon, tab or bar; its first line names the columns.
+        text: Columns of a CSV to keep as written (ids with leading zeros, dates).
+
+    Returns:
+        The rows; a GeoDataFrame where the file has a geometry.
+
+    Raises:
+        InputError: No such file, an ending that is not known, a file that is empty or cannot be parsed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file", where=path)
+    suffix = path.suffix.lower()
+    try:
+        if suffix in _TEXT_SUFFIXES:
+            return _read_csv(path, text)
+        if suffix in _PARQUET_SUFFIXES:
+            is_map = b"geo" in (pq.read_schema(path).metadata or {})
+            return gpd.read_parquet(path) if is_map else pd.read_parquet(path)
+        if suffix in _MAP_SUFFIXES:
+            return gpd.read_file(path)
+    except pd.errors.EmptyDataError as error:
+        raise InputError("the table is empty", where=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not UTF-8 text", value=str(error), where=path, remedy="save it as UTF-8") from error
+    except PermissionError as error:
+        raise InputError("you may not read this file", where=path) from error
+    except (pd.errors.ParserError, pa.ArrowException, OSError, ValueError, RuntimeError) as error:
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"this is not a readable {suffix} table", value=message, where=path) from error
+    raise InputError(
+        "a table of this kind cannot be read",
+        value=path.suffix or "no ending",
+        where=path,
+        remedy="give CSV, Parquet, GeoJSON or GeoPackage",
+    )
+
+
+def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    with path.open(encoding="utf-8-sig") as file:
+        head = file.readline()
+    separator = max(",;\t|", key=head.count)
+    columns = [str(c) for c in pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns]
+    # Without index_col=False a line with one field too many would shift every column by one, silently.
+    options: dict[str, Any] = {"dtype": {c: "str" for c in text if c in columns}, "index_col": False}
+    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, **options)
+    return frame.rename(columns=lambda name: str(name).strip())
+
+
+def id_text(values: pd.Series) -> pd.Series:
+    """Ids as text: 7 and 7.0 become ``"7"``, text loses blanks around it, missing stays missing."""
+    if pd.api.types.is_float_dtype(values):
+        numbers = values.dropna()
+        if (numbers == np.floor(numbers)).all():
+            values = values.astype("Int64")
+    text = values.astype("str").where(values.notna(), None)
+    text = text.str.strip().astype("str")
+    return text.mask(text == "")
+
+
+def parse_labels(frame: pd.DataFrame, labels: Sequence[str], *, table: str) -> pd.DataFrame:
+    """The label columns of a table as float64; empty cells become NaN.
+
+    Args:
+        frame: The table.
+        labels: Columns to take, each once.
+        table: Name of the table, for errors.
+
+    Raises:
+        InputError: A column is missing (the nearest name is given) or named twice, or a value is no number.
+    """
+    if len(set(labels)) < len(labels):
+        twice = next(name for name in labels if list(labels).count(name) > 1)
+        raise InputError("a label is named twice", value=twice, where=table)
+    if "region_id" in labels:
+        raise InputError("a label cannot be called region_id", value="region_id", where=table)
+    need_columns(frame.columns, labels, table)
+    parsed = {name: number_column(frame, name, table, text_numbers=True) for name in labels}
+    return pd.DataFrame(parsed, index=frame.index)
+
+
+def mean_per_region(
+    labels: pd.DataFrame, region_ids: pd.Series, regions: pd.Series
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Average label rows per region, missing values left out of the mean.
+
+    Args:
+        labels: (rows, labels) floats.
+        region_ids: (rows,) region of each row.
+        regions: (N,) ids of all regions, the order of the result.
+
+    Returns:
+        Indicators (``region_id`` and one column per label; NaN where a region has no value at all), and
+        the number of regions without a value per label.
+    """
+    means = labels.groupby(region_ids.to_numpy()).mean().reindex(regions.to_numpy())
+    missing = {str(name): int(count) for name, count in means.isna().sum().items()}
+    means.insert(0, "region_id", regions.to_numpy())
+    return means.reset_index(drop=True), missing

@@ -1,0 +1,270 @@
+"""From a folder of pictures and a table with coordinates and labels to a city.
+
+Read the table, find and check the pictures, divide into regions, average the labels, write the city. What
+cannot be used is counted in the report and left out; the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from urbanln.city.checks import VIEWS
+from urbanln.city.columns import at_row, first, need_columns
+from urbanln.city.coordinates import point_coordinates
+from urbanln.city.images import MISSING, inspect_pictures
+from urbanln.city.indicators import id_text, mean_per_region, parse_labels, read_frame
+from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
+from urbanln.city.regions import make_regions
+from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
+from urbanln.errors import InputError
+from urbanln.files import write_json
+
+REPORT_FILE = "ingest.json"
+_SHOWN = 5
+
+
+@dataclass
+class IngestReport:
+    """What became of the rows and pictures; also kept as ``ingest.json`` in the city folder.
+
+    Args:
+        city: The city made.
+        rows: Rows read from the table.
+        pictures: Pictures in the city.
+        regions: Regions in the city.
+        no_coordinates: Rows without coordinates.
+        missing: Pictures that are not there, and rows that name none.
+        corrupt: Files that are empty, truncated, no picture or of an unfit kind.
+        repeats: Rows that name the picture of an earlier row; their labels are averaged.
+        outside: Rows outside every polygon.
+        duplicates: Pictures left out because the same region has one with equal bytes already.
+        same_content: Pictures kept although a picture of another region has equal bytes.
+        labels: Regions without a value, per label.
+        rejected: (path, reason) of every picture that is missing or corrupt.
+    """
+
+    city: City
+    rows: int
+    pictures: int = 0
+    regions: int = 0
+    no_coordinates: int = 0
+    missing: int = 0
+    corrupt: int = 0
+    repeats: int = 0
+    outside: int = 0
+    duplicates: int = 0
+    same_content: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the city, for JSON."""
+        return {"schema_version": 1, **{k: v for k, v in vars(self).items() if k != "city"}}
+
+    def lines(self) -> list[str]:
+        """The report in words, one line each; what did not happen is left out."""
+        counts = (
+            (self.no_coordinates, "rows without coordinates, left out"),
+            (self.missing, "pictures missing, left out"),
+            (self.corrupt, "pictures empty, truncated or no picture, left out"),
+            (self.repeats, "rows repeat the picture of an earlier row; their labels are averaged"),
+            (self.outside, "rows outside every polygon, left out"),
+            (self.duplicates, "pictures equal another one of their region, left out"),
+            (self.same_content, "pictures equal one of another region, kept"),
+        )
+        lines = [
+            f"{self.city.folder}: {self.pictures} pictures in {self.regions} regions, from {self.rows} rows"
+        ]
+        lines += [f"  {count} {what}" for count, what in counts if count]
+        lines += [f"    {path}: {reason}" for path, reason in self.rejected[:_SHOWN]]
+        if len(self.rejected) > _SHOWN:
+            lines.append(f"    … and {len(self.rejected) - _SHOWN} more, see {REPORT_FILE}")
+        for name, gaps in self.labels.items():
+            lines.append(f"  label {name}: {self.regions - gaps} regions with a value, {gaps} without")
+        return lines
+
+
+def ingest(
+    pictures: Path | str,
+    table: Path | str,
+    out: Path | str,
+    *,
+    name: str,
+    regions: str = "picture",
+    id_column: str | None = None,
+    image_column: str | None = None,
+    lon: str = "lon",
+    lat: str = "lat",
+    crs: str = "EPSG:4326",
+    view: str = "satellite",
+    labels: Sequence[str] = (),
+    captured: str | None = None,
+    source: str = "",
+    licence: str = "",
+    attribution: str = "",
+    copy: bool = True,
+    limit: int | None = None,
+) -> IngestReport:
+    """Make a city from a folder of pictures and a table.
+
+    Several rows may name one picture (houses sold twice): they become one picture, placed where the first
+    row says, and their labels are averaged. A row without a usable picture gives no label either. Stopped
+    half-way, the same call goes on.
+
+    Args:
+        pictures: Folder the pictures are in.
+        table: CSV, Parquet, GeoJSON or GeoPackage.
+        out: Folder of the new city.
+        name: Name of the city.
+        regions: ``picture``, ``h3:RESOLUTION``, ``tile:ZOOM`` or a file of polygons
+            (:func:`urbanln.city.regions.make_regions`).
+        id_column: Column of ids; the file is ``<id>.jpg`` (.png, …) where there is no ``image_column``.
+        image_column: Column of file names, relative to ``pictures``.
+        lon: Column of longitudes or eastings; not needed for a table of point geometries.
+        lat: Column of latitudes or northings.
+        crs: Reference system of ``lon`` and ``lat``.
+        view: ``satellite``, ``street``, or a column that says which.
+        labels: Columns to predict.
+        captured: Column with the date, kept as the text it is.
+        source: Where the pictures come from.
+        licence: Their licence.
+        attribution: Whom to name.
+        copy: Copy the pictures into the city, or refer to them by absolute path.
+        limit: Only the first rows.
+
+    Returns:
+        The city and what became of every row and picture.
+
+    Raises:
+        InputError: A column, file or coordinate is wrong, no picture can be used, or ``out`` has a city.
+        StorageError: ``out`` cannot be written.
+    """
+    folder, out = Path(pictures), Path(out)
+    check_new(out)
+    check_writable(out)
+    if not folder.is_dir():
+        raise InputError("no such folder of pictures", where=folder)
+    columns = {"id": id_column, "file": image_column, "captured": captured}
+    frame = read_frame(table, text=[c for c in columns.values() if c])
+    frame = frame.head(limit) if limit else frame
+    if frame.empty:
+        raise InputError("the table is empty: it has no row", where=table)
+    frame = frame.reset_index(drop=True)
+    values = parse_labels(frame, labels, table=str(table))
+    rows = _rows(frame, folder, str(table), columns, view)
+    rows["lon"], rows["lat"] = point_coordinates(frame, lon, lat, crs, str(table))
+    images, rows, counts = _usable(rows, folder, str(table))
+    shapes, images, rows, more = _divide(images, rows, regions)
+    indicators, gaps = mean_per_region(values.loc[rows.index], rows["region_id"], shapes["region_id"])
+    images["path"] = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["file"]]
+    images = images.drop(columns=["file", "format"]).assign(source=source or None, licence=licence or None)
+    meta = _meta(name, crs, labels, Source(name=source or name, licence=licence, attribution=attribution))
+    city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
+    report = IngestReport(city, len(frame), len(images), len(shapes), labels=gaps, **counts, **more)
+    write_json(out / REPORT_FILE, report.facts())
+    return report
+
+
+def _meta(name: str, crs: str, labels: Sequence[str], source: Source) -> Meta:
+    return Meta(
+        name=name,
+        datum="WGS 84" if crs.upper() == "EPSG:4326" else f"WGS 84, brought from {crs}",
+        sources=[source],
+        indicators={label: IndicatorNote() for label in labels},
+    )
+
+
+def _rows(
+    frame: pd.DataFrame, folder: Path, table: str, columns: dict[str, str | None], view: str
+) -> pd.DataFrame:
+    """What the table says of each row's picture: file, id, view, captured."""
+    need_columns(frame.columns, [c for c in columns.values() if c], table)
+    rows = pd.DataFrame(index=frame.index)
+    rows["file"] = named_files(frame, folder, columns["id"], columns["file"], table)
+    for target in ("id", "captured"):
+        column = columns[target]
+        rows[target] = id_text(frame[column]) if column else None
+    if view in VIEWS:
+        return rows.assign(view=view)
+    if view not in frame.columns:
+        raise InputError(
+            "the view is satellite, street, or a column that says which, and there is no such column",
+            value=view,
+            where=table,
+            remedy=f"there are: {', '.join(map(str, frame.columns))}",
+        )
+    rows["view"] = frame[view].astype("str").str.strip().str.lower()
+    if (row := first(~rows["view"].isin(VIEWS))) is not None:
+        raise InputError(
+            "a view is either satellite or street", value=frame[view].iloc[row], where=at_row(table, row)
+        )
+    return rows
+
+
+def _usable(
+    rows: pd.DataFrame, folder: Path, table: str
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Distinct good pictures, the rows that have one, and counts of what was left out."""
+    placed = rows[rows["lon"].notna()]
+    if placed.empty:
+        raise InputError("no row has coordinates", where=table, remedy="check --lon and --lat")
+    named = placed[placed["file"].notna()]
+    good, rejected = inspect_pictures(list(named["file"].unique()))
+    gone = rejected["reason"] == MISSING
+    if good.empty:
+        raise InputError(
+            f"no picture can be used: {int(gone.sum())} missing, {int((~gone).sum())} corrupt or no picture",
+            value="; ".join(f"{r.path}: {r.reason}" for r in rejected.head(2).itertuples())
+            or "none is named",
+            where=folder,
+            remedy="check the folder and the column that names the pictures (--image-column or --id-column)",
+        )
+    usable = named[named["file"].isin(good["path"])]
+    images = usable.drop_duplicates("file").merge(good, left_on="file", right_on="path", how="left")
+    has_ids = bool(images["id"].notna().any())
+    images.insert(0, "image_id", image_ids(images["file"], images["id"] if has_ids else None, folder))
+    counts: dict[str, Any] = {
+        "no_coordinates": len(rows) - len(placed),
+        "missing": int(gone.sum()) + len(placed) - len(named),
+        "corrupt": int((~gone).sum()),
+        "repeats": len(usable) - len(images),
+        "rejected": list(rejected.itertuples(index=False, name=None)),
+    }
+    return images.drop(columns=["id", "path", "duplicate_of"]), usable, counts
+
+
+def _divide(
+    images: pd.DataFrame, rows: pd.DataFrame, how: str
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Give every picture and row its region; pictures with equal bytes in one region become one."""
+    lon, lat = (images[c].to_numpy(dtype=np.float64) for c in ("lon", "lat"))
+    shapes, ids = make_regions(how, lon, lat, images["image_id"])
+    images = images.assign(region_id=ids)
+    rows = rows.assign(region_id=rows["file"].map(images.set_index("file")["region_id"]))
+    inside, images = rows[rows["region_id"].notna()], images[images["region_id"].notna()]
+    if images.empty:
+        raise InputError(
+            "every picture is outside the polygons",
+            value=f"pictures {_extent(lon.min(), lat.min(), lon.max(), lat.max())}, "
+            f"polygons {_extent(*shapes.total_bounds)}",
+            where=how,
+            remedy="check that both are of one city, and --crs",
+        )
+    distinct = images[~images.duplicated(["region_id", "view", "sha256"])].reset_index(drop=True)
+    counts = {
+        "outside": len(rows) - len(inside),
+        "duplicates": len(images) - len(distinct),
+        "same_content": int(distinct["sha256"].duplicated().sum()),
+    }
+    return shapes, distinct, inside, counts
+
+
+def _extent(west: float, south: float, east: float, north: float) -> str:
+    return f"lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"

@@ -1,0 +1,140 @@
+"""Which file each row of a table names, what the picture is called, and where it is kept in the city."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from urbanln.city.indicators import id_text
+from urbanln.errors import InputError, StorageError
+from urbanln.progress import track
+
+# Endings tried, in this order, when a picture is named by its id alone.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+PICTURES = "pictures"
+
+
+def named_files(
+    frame: pd.DataFrame, folder: Path, id_column: str | None, image_column: str | None, table: str
+) -> pd.Series:
+    """Path of the picture each row names, missing where it names none.
+
+    Args:
+        frame: The table.
+        folder: Folder the names are relative to.
+        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``. A file that is not there keeps
+            the first of them, so that it can be reported.
+        image_column: File names; wins over ids.
+        table: Name of the table, for errors.
+
+    Raises:
+        InputError: Neither column is named.
+    """
+    if image_column is not None:
+        names = id_text(frame[image_column])
+    elif id_column is not None:
+        names = _files_of_ids(id_text(frame[id_column]), folder)
+    else:
+        raise InputError(
+            "which picture belongs to which row?",
+            where=table,
+            remedy=f"name --image-column or --id-column; there are: {', '.join(map(str, frame.columns))}",
+        )
+    return names.map(lambda name: os.path.normpath(folder / name), na_action="ignore").astype("str")
+
+
+def _files_of_ids(ids: pd.Series, folder: Path) -> pd.Series:
+    # One listing instead of six questions per row.
+    there: dict[str, str] = {}
+    for suffix in reversed(SUFFIXES):
+        for entry in folder.iterdir():
+            if entry.suffix.lower() == suffix:
+                there[entry.stem] = entry.name
+    return ids.map(lambda name: there.get(name, name + SUFFIXES[0]), na_action="ignore")
+
+
+def image_ids(files: pd.Series, ids: pd.Series | None, folder: Path) -> pd.Series:
+    """A name for every picture: its id, or its file's name; a number is added where two are equal.
+
+    Args:
+        files: (N,) distinct paths.
+        ids: (N,) ids from the table, if it has them.
+        folder: Folder of the pictures; names below it are used where the last parts are not unique.
+    """
+    if ids is None:
+        ids = files.map(lambda file: Path(file).stem)
+        if not ids.is_unique:
+            ids = files.map(lambda file: os.path.splitext(os.path.relpath(file, folder))[0])  # noqa: PTH122
+            ids = ids.str.replace(os.sep, "-", regex=False)
+    ids = ids.where(ids.notna(), files.map(lambda file: Path(file).stem))
+    while (again := ids.duplicated()).any():
+        count = ids.groupby(ids).cumcount()
+        ids = ids.where(~again, ids + "-" + (count + 1).astype("str"))
+    return ids.astype("str")
+
+
+def copy_pictures(images: pd.DataFrame, out: Path) -> list[str]:
+    """Copy pictures into ``pictures/`` of a city that is being made; copies made before are kept.
+
+    Args:
+        images: Columns file, image_id, sha256 and format.
+        out: Folder of the city.
+
+    Returns:
+        Paths relative to ``out``, in the order of ``images``.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    names = images["image_id"].map(lambda name: re.sub(r"[^\w.-]+", "_", name)[:120].lstrip(".") or "_")
+    # Names that differ in case only are one file on some systems; the content's hash tells them apart.
+    clash = names.str.casefold().duplicated(keep=False)
+    names = names.where(~clash, names + "-" + images["sha256"].str[:12])
+    targets = [
+        f"{PICTURES}/{name}{Path(file).suffix.lower() or '.' + kind.lower()}"
+        for name, file, kind in zip(names, images["file"], images["format"], strict=True)
+    ]
+    try:
+        (out / PICTURES).mkdir(parents=True, exist_ok=True)
+        pairs = zip(images["file"], targets, strict=True)
+        for file, target in track(pairs, "copying pictures", len(targets)):
+            _copy(Path(file), out / target)
+    except OSError as error:
+        raise StorageError(
+            f"could not copy a picture: {error.strerror or error}",
+            where=out / PICTURES,
+            remedy="free some space or choose another folder, and run the same command again: it goes on",
+        ) from error
+    return targets
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy unless done before; the time of change is set last and so marks a copy that is whole."""
+    wanted = source.stat()
+    if target.exists():
+        there = target.stat()
+        if (there.st_size, there.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
+            return
+    shutil.copyfile(source, target)
+    os.utime(target, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+
+
+def check_writable(out: Path) -> None:
+    """Refuse a folder that cannot be written before hours of work are spent on what should go there.
+
+    Raises:
+        StorageError: The nearest folder that exists is a file, or may not be written.
+    """
+    parent = out.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise StorageError(
+            "a file stands where a folder is needed", where=parent, remedy="choose another output folder"
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise StorageError("you may not write there", where=parent, remedy="choose another output folder")

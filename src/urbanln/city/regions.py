@@ -1,0 +1,242 @@
+"""Ways to divide a city into regions: polygons given, H3 cells, map tiles, or one region per picture.
+
+Each returns the regions (GeoDataFrame in EPSG:4326 with ``region_id``) and the region of every point.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+import shapely.affinity
+
+from urbanln.city.checks import WGS84, check_regions
+from urbanln.city.columns import need_columns
+from urbanln.city.indicators import id_text, read_frame
+from urbanln.errors import InputError
+
+# Web-Mercator ends here: the latitude at which the world is a square.
+MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
+_ID_NAMES = ("region_id", "id", "geoid", "code", "name")
+_MAX_ZOOM = 24
+
+
+def _coordinates(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lon, lat = np.asarray(lon, dtype=float), np.asarray(lat, dtype=float)
+    bad = ~((np.abs(lon) <= 180) & (np.abs(lat) <= 90))
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            "a point is outside ±180/±90 degrees or missing",
+            value=(float(lon[row]), float(lat[row])),
+            where=f"point {row} (the first is 0)",
+        )
+    return lon, lat
+
+
+def _whole(value: int, low: int, high: int, what: str) -> int:
+    if not low <= value <= high:
+        raise InputError(f"{what} must be between {low} and {high}", value=value)
+    return value
+
+
+def h3_regions(lon: np.ndarray, lat: np.ndarray, resolution: int) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """Regions are the H3 cells that hold a point.
+
+    Args:
+        lon: (N,) degrees.
+        lat: (N,) degrees.
+        resolution: 0 to 15; 8 has edges of about 0.5 km, 9 of about 0.2 km.
+
+    Returns:
+        The cells, sorted by id (the H3 index), and the region id of each point.
+
+    Raises:
+        InputError: A point off the earth, or no such resolution.
+    """
+    import h3
+
+    lon, lat = _coordinates(lon, lat)
+    _whole(resolution, 0, 15, "the H3 resolution")
+    ids = [h3.latlng_to_cell(y, x, resolution) for x, y in zip(lon, lat, strict=True)]
+    cells = sorted(set(ids))
+    shapes = [_ring([(x, y) for y, x in h3.cell_to_boundary(cell)]) for cell in cells]
+    return _frame(cells, shapes), pd.Series(ids, dtype="str")
+
+
+def _ring(corners: list[tuple[float, float]]) -> shapely.Geometry:
+    """A polygon of the corners, cut in two where it crosses the antimeridian."""
+    xs = [x for x, _ in corners]
+    if max(xs) - min(xs) <= 180:
+        return shapely.Polygon(corners)
+    east = shapely.Polygon([(x + 360 if x < 0 else x, y) for x, y in corners])
+    west = shapely.affinity.translate(east, xoff=-360)
+    world = shapely.box(-180, -90, 180, 90)
+    return shapely.union_all([east.intersection(world), west.intersection(world)])
+
+
+def tile_regions(lon: np.ndarray, lat: np.ndarray, zoom: int) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """Regions are the XYZ map tiles (Web-Mercator) that hold a point.
+
+    Args:
+        lon: (N,) degrees.
+        lat: (N,) degrees, within ±85.05.
+        zoom: 0 to 24; tiles of zoom 18 are 153 m wide at the equator.
+
+    Returns:
+        The tiles, sorted by (x, y), with ids ``"zoom-x-y"``, and the region id of each point.
+
+    Raises:
+        InputError: A point off the map, or no such zoom.
+    """
+    lon, lat = _coordinates(lon, lat)
+    side = 2 ** _whole(zoom, 0, _MAX_ZOOM, "the zoom")
+    if (beyond := np.abs(lat) > MERCATOR_LATITUDE).any():
+        row = int(beyond.argmax())
+        raise InputError(
+            "map tiles end at ±85.05 degrees of latitude",
+            value=float(lat[row]),
+            where=f"point {row} (the first is 0)",
+            remedy="use H3 cells or polygons instead",
+        )
+    up = np.arcsinh(np.tan(np.radians(lat))) / np.pi
+    x = np.clip(np.floor((lon + 180) / 360 * side), 0, side - 1).astype(int)
+    y = np.clip(np.floor((1 - up) / 2 * side), 0, side - 1).astype(int)
+    tiles = np.unique(np.column_stack([x, y]), axis=0)
+    corners_x = np.column_stack([tiles[:, 0], tiles[:, 0] + 1]) / side * 360 - 180
+    corners_y = np.column_stack([tiles[:, 1] + 1, tiles[:, 1]])
+    corners_y = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * corners_y / side))))
+    shapes = shapely.box(corners_x[:, 0], corners_y[:, 0], corners_x[:, 1], corners_y[:, 1])
+    ids = [f"{zoom}-{a}-{b}" for a, b in zip(x, y, strict=True)]
+    return _frame([f"{zoom}-{a}-{b}" for a, b in tiles], shapes), pd.Series(ids, dtype="str")
+
+
+def one_per_picture(lon: np.ndarray, lat: np.ndarray, ids: pd.Series) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """Every picture is a region of its own: a point with the picture's id.
+
+    Args:
+        lon: (N,) degrees.
+        lat: (N,) degrees.
+        ids: (N,) ids, each once.
+
+    Returns:
+        The points and the region id of each, which is ``ids``.
+
+    Raises:
+        InputError: A point off the earth.
+    """
+    lon, lat = _coordinates(lon, lat)
+    ids = ids.reset_index(drop=True).astype("str")
+    return _frame(list(ids), shapely.points(lon, lat)), ids
+
+
+def polygon_regions(
+    polygons: gpd.GeoDataFrame | Path | str,
+    lon: np.ndarray,
+    lat: np.ndarray,
+    *,
+    id_column: str | None = None,
+    predicate: str = "intersects",
+) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """Regions are the polygons given; all of them are kept, also those without a point.
+
+    Args:
+        polygons: A frame, or a GeoJSON, GeoPackage, Shapefile or GeoParquet file, in any declared CRS.
+        lon: (N,) degrees.
+        lat: (N,) degrees.
+        id_column: Column of ids. Left out: the first of region_id, id, geoid, code, name that is there
+            and unique, or else ``p0, p1, …`` in the order of the file.
+        predicate: ``"intersects"`` counts a point on a border as inside (so none falls between two
+            neighbours), ``"within"`` does not. Of several polygons the first in the file takes the point.
+
+    Returns:
+        The polygons, and the region id of each point: missing where it is outside every polygon.
+
+    Raises:
+        InputError: A column or the CRS is missing, an id is doubled, a shape is no polygon or invalid.
+    """
+    lon, lat = _coordinates(lon, lat)
+    name = "polygons" if isinstance(polygons, gpd.GeoDataFrame) else str(polygons)
+    frame = polygons if isinstance(polygons, gpd.GeoDataFrame) else read_frame(polygons)
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise InputError(
+            "this file has no geometry", where=name, remedy="give GeoJSON, GeoPackage or GeoParquet"
+        )
+    frame = frame.reset_index(drop=True)
+    column = _id_column(frame, id_column, name)
+    frame["region_id"] = id_text(frame[column]) if column else [f"p{i}" for i in range(len(frame))]
+    regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
+    if (points := (regions.geom_type == "Point").to_numpy()).any():
+        raise InputError(
+            "polygons are needed, this is a point",
+            value=regions["region_id"].iloc[int(points.argmax())],
+            where=f"{name}, row {int(points.argmax())} (the first is 0)",
+        )
+    tree = shapely.STRtree(regions.geometry.to_numpy())
+    point, polygon = tree.query(shapely.points(lon, lat), predicate=predicate)
+    first = np.full(len(lon), len(regions))
+    np.minimum.at(first, point, polygon)
+    inside = first < len(regions)
+    ids = pd.Series([None] * len(lon), dtype="str")
+    ids[inside] = regions["region_id"].to_numpy()[first[inside]]
+    return regions, ids
+
+
+def _id_column(frame: gpd.GeoDataFrame, wanted: str | None, name: str) -> str | None:
+    if wanted is not None:
+        need_columns(frame.columns, [wanted], name)
+        return wanted
+    lower = {str(column).lower(): column for column in frame.columns}
+    for candidate in _ID_NAMES:
+        column = lower.get(candidate)
+        if column is not None and frame[column].notna().all() and frame[column].is_unique:
+            return str(column)
+    return None
+
+
+def make_regions(
+    how: str, lon: np.ndarray, lat: np.ndarray, ids: pd.Series
+) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """Divide as a short text says.
+
+    Args:
+        how: ``picture``, ``h3:RESOLUTION``, ``tile:ZOOM``, or a file of polygons (``file.gpkg``, or
+            ``file.gpkg#COLUMN`` where COLUMN holds the ids).
+        lon: (N,) degrees.
+        lat: (N,) degrees.
+        ids: (N,) ids of the pictures, used by ``picture``.
+
+    Returns:
+        The regions and the region id of each point.
+
+    Raises:
+        InputError: The text says nothing known, or the division is not possible.
+    """
+    kind, _, rest = how.partition(":")
+    if how == "picture":
+        return one_per_picture(lon, lat, ids)
+    if kind in ("h3", "tile"):
+        if not rest.isdecimal():
+            raise InputError(
+                "a whole number must follow", value=how, where="regions", remedy="h3:9 or tile:18"
+            )
+        divide = h3_regions if kind == "h3" else tile_regions
+        return divide(lon, lat, int(rest))
+    path, hash_sign, column = how.rpartition("#")
+    if not hash_sign or Path(how).exists():
+        path, column = how, ""
+    if not Path(path).exists():
+        raise InputError(
+            "regions must be picture, h3:RESOLUTION, tile:ZOOM or a file of polygons that is there",
+            value=how,
+            where="regions",
+        )
+    return polygon_regions(path, lon, lat, id_column=column or None)
+
+
+def _frame(ids: list[str], shapes: object) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame({"region_id": pd.Series(ids, dtype="str")}, geometry=shapes, crs=WGS84)
