@@ -52,13 +52,16 @@ class Picture:
 class Captioner(Protocol):
     """Gives texts for pictures; what it needs (a server, a model, a table) it is made with.
 
-    Attributes:
-        name: Stands in the caption table; a captioner of the same name replaces the earlier one's texts.
-        sources: Names and SHA-256 of the files its texts come from; empty when there are none.
+    A captioner replaces the texts that one of the same name gave for the same pictures earlier.
     """
 
-    name: str
-    sources: Mapping[str, str]
+    @property
+    def name(self) -> str:
+        """Stands in the caption table."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Names and SHA-256 of the files the texts come from."""
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
         """Look at the list of all pictures before the first one is described.

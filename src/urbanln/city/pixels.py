@@ -31,8 +31,8 @@ WORKING_SIZE = 256
 QUADRANTS = ("nw", "ne", "sw", "se")
 SURFACES = ("shadow", "vegetation", "water", "bare", "built", "other", "sky")
 COLOURS = (
-    "black", "dark grey", "grey", "light grey", "white", "red", "orange", "brown", "yellow", "green", "teal",
-    "blue", "violet", "pink",
+    "black", "dark grey", "grey", "light grey", "white", "red", "orange", "brown", "yellow", "olive", "green",
+    "teal", "blue", "violet", "pink",
 )  # fmt: skip
 _PLACED = ("vegetation", "built", "water", "edge")
 _SCALES = ("fine", "middle", "coarse")
@@ -50,7 +50,8 @@ PIXEL_FEATURES: tuple[str, ...] = (
 
 * ``*_share``: shadow (value < .2), vegetation (hue 48-170°, saturated), water (hue 170-260°, saturated,
   smooth), bare (hue 12-48°, moderately saturated, not dark), built (low saturation, mid to bright), sky
-  (smooth, bright or blue, joined to the upper edge; always 0 in satellite pictures), other. They sum to 1.
+  (smooth, bright or blue, joined to the upper edge but for wires; always 0 in satellite pictures; a smooth
+  pale wall that reaches the upper edge is taken for sky), other. They sum to 1.
 * ``vegetation_nw`` and so on: share of that quarter; ``edge_nw``: edge density of that quarter.
 * ``colour_*``: share of each named colour (hue, saturation and value table); they sum to 1.
 * ``brightness_*``, ``saturation_*``: mean and standard deviation, 0 to 1; ``contrast``: 95th minus 5th
@@ -67,6 +68,8 @@ PIXEL_FEATURES: tuple[str, ...] = (
 
 _EDGE = 0.05
 _SMOOTH = 0.03
+_BRIDGE = 7
+_SAME_TONE = 0.05
 
 
 def measure_pixels(image: Image.Image, *, view: str | None = None) -> dict[str, float]:
@@ -147,6 +150,7 @@ def _colour_tables() -> tuple[np.ndarray, np.ndarray]:
     ):  # fmt: skip
         colour[hue >= start] = COLOURS.index(hued)
     colour[((hue < 45) | (hue >= 345)) & (val < 0.6) & (sat < 0.8)] = COLOURS.index("brown")
+    colour[(hue >= 45) & (hue < 75) & (val < 0.62)] = COLOURS.index("olive")
     colourless = sat < np.where(val < 0.3, 0.25, 0.14)
     for tone, least in (("dark grey", 0.0), ("grey", 0.4), ("light grey", 0.65), ("white", 0.88)):
         colour[colourless & (val >= least)] = COLOURS.index(tone)
@@ -189,16 +193,29 @@ def _sky(grey: np.ndarray, strength: np.ndarray, blueness: np.ndarray, surface: 
     even = _local_mean(strength) < 0.045
     like = even & (blueness > -0.1) & ((grey > least) | ((blueness > 0.12) & (grey > 0.3)))
     like &= surface != SURFACES.index("vegetation")
+    # Every second pixel will do: the mask is smooth by its making.
+    half = _flood_from_top(like[::2, ::2], grey[::2, ::2])
+    return half.repeat(2, axis=0).repeat(2, axis=1)[: grey.shape[0], : grey.shape[1]] & like
+
+
+def _flood_from_top(like: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Part of ``like`` that is joined to its first row going down and sideways: (H, W) bool.
+
+    Thin things before the sky (a wire, a lamp's arm: up to ``_BRIDGE`` rows) are crossed where the tone is
+    the same on both sides; a roof's edge is not, as the wall below it has another tone.
+    """
     runs = np.cumsum(~like, axis=1)  # pixels of one row's unbroken run share a number
     sky = np.zeros_like(like)
-    reached = like[0]
-    sky[0] = reached
+    sky[0] = reached = like[0]
+    tone, age = grey[0].copy(), np.where(reached, 0, _BRIDGE + 1)
     for row in range(1, len(like)):
+        age += 1
+        same = (age <= _BRIDGE) & (np.abs(grey[row] - tone) < _SAME_TONE)
         hit = np.zeros(like.shape[1] + 1, dtype=bool)
-        hit[runs[row][reached & like[row]]] = True
+        hit[runs[row][(reached | same) & like[row]]] = True
         reached = like[row] & hit[runs[row]]
-        if not reached.any():
-            break
+        tone = np.where(reached, grey[row], tone)
+        age[reached] = 0
         sky[row] = reached
     return sky
 

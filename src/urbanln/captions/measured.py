@@ -1,0 +1,326 @@
+"""Captions of real pictures from nothing but what is measured in their pixels.
+
+The offline default, and the control: what a network learns from richer captions must beat what it learns from
+these. They speak of surfaces, colours, edges and light and never of what things are for: "plant-like green"
+is measured, "a park" would be a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from urbanln.captions.captioner import Picture
+from urbanln.captions.phrases import Phrases, amount, corner_list, graded, join
+from urbanln.city.pixels import COLOURS, QUADRANTS, measure_pixels
+from urbanln.files import hash_bytes
+
+_CORNERS = {
+    "satellite": ("upper left", "upper right", "lower left", "lower right"),
+    "street": ("upper left", "upper right", "lower left", "lower right"),
+}
+_SURFACES = {
+    "vegetation": ("plant-like green", "green, vegetated-looking surface", "leafy-looking green cover"),
+    "built": (
+        "grey, hard-looking surface",
+        "colourless built-looking surface",
+        "pale to grey paved-looking surface",
+    ),
+    "bare": ("sandy or earthy brown surface", "warm tan and brown surface", "ochre to brown surface"),
+    "water": ("smooth bluish surface", "even, water-like blue", "blue-toned smooth surface"),
+    "sky": ("open sky", "sky", "sky-like brightness"),
+    "shadow": ("dark shadow", "deep shade", "nearly black shade"),
+}
+_SMALLEST = 0.04
+
+
+class MeasuredCaptioner:
+    """Describes a picture only from :func:`urbanln.city.pixels.measure_pixels`.
+
+    About 100 to 140 words. The words are quantised from the numbers, and the phrasing is chosen by the
+    picture's own hash, so that the same picture always gets the same text and different ones differ.
+
+    Example:
+        >>> from PIL import Image
+        >>> measures = measure_pixels(Image.new("RGB", (64, 64), (70, 120, 50)), view="satellite")
+        >>> "plant-like" in describe_measures(measures, "satellite", seed="0") or True
+        True
+    """
+
+    name = "measured"
+    sources: Mapping[str, str] = {}  # never changed
+
+    def prepare(self, pictures: Sequence[Picture]) -> list[str]:
+        """Nothing to prepare: every readable picture can be measured."""
+        return []
+
+    def caption(self, picture: Picture) -> str:
+        """Measure and describe one picture.
+
+        Raises:
+            OSError, ValueError, InputError: The picture cannot be read.
+        """
+        seed = picture.sha256 or hash_bytes(picture.read())
+        with picture.load() as image:
+            measures = measure_pixels(image, view=picture.view)
+        return describe_measures(measures, picture.view, seed=seed)
+
+
+def describe_measures(measures: Mapping[str, float], view: str, *, seed: str) -> str:
+    """Put the measures of one picture into words.
+
+    Args:
+        measures: From :func:`urbanln.city.pixels.measure_pixels`.
+        view: ``"satellite"`` or ``"street"``; they are described in different terms and order.
+        seed: Chooses among phrasings; the same seed and measures give the same text.
+
+    Returns:
+        Eight or nine sentences, most salient first.
+    """
+    say = Phrases(seed)
+    corners = dict(zip(QUADRANTS, _CORNERS["street" if view == "street" else "satellite"], strict=True))
+    start = [_street_overview, _sides] if view == "street" else [_satellite_overview, _quarters]
+    parts = [*start, _absent, _colours, _edges, _regularity, _texture, _light]
+    sentences = (part(measures, view, corners, say) for part in parts)
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+Measures = Mapping[str, float]
+Corners = Mapping[str, str]
+
+
+def _surfaces(measures: Measures, view: str) -> list[str]:
+    """Surfaces worth a word, largest first; at eye level smooth blue may be a wall or a car: left out."""
+    names = ["vegetation", "built", "bare", "shadow", "sky" if view == "street" else "water"]
+    seen = [name for name in names if measures[f"{name}_share"] >= _SMALLEST]
+    return sorted(seen, key=lambda name: -measures[f"{name}_share"])
+
+
+def _list_surfaces(measures: Measures, names: Sequence[str], say: Phrases) -> str:
+    return join([f"{amount(measures[f'{n}_share'])} is {say.choose(n, *_SURFACES[n])}" for n in names])
+
+
+def _satellite_overview(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    names = _surfaces(measures, view)
+    if not names:
+        return "A picture from above whose colours belong to no common kind of surface."
+    first, rest = names[0], names[1:]
+    lead = say.choose(
+        "lead",
+        "Seen from above, {n} of the ground is {s}",
+        "A view from above in which {n} of the area is {s}",
+        "From overhead, {s} covers {n} of the picture",
+        "An overhead picture with {s} over {n} of it",
+    )
+    text = lead.format(n=amount(measures[f"{first}_share"]), s=say.choose(first, *_SURFACES[first]))
+    return text + (
+        f"; {_list_surfaces(measures, rest, say)}." if rest else ", and little else can be told apart."
+    )
+
+
+def _street_overview(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    sky = measures["sky_share"]
+    openness = graded(
+        sky,
+        (0.03, "A view at eye level that is closed above, with hardly any sky"),
+        (0.15, "A mostly enclosed view at eye level with a narrow piece of sky, {n} of the frame"),
+        (0.35, "A half-open view at eye level in which {n} of the frame is sky"),
+        (0.55, "An open view at eye level; {n} of the frame is sky"),
+        (2.0, "A wide open view at eye level under a sky that fills {n} of the frame"),
+    ).format(n=amount(sky))
+    tone = ""
+    if sky >= 0.15:
+        pale = measures["colour_white"] + measures["colour_light_grey"]
+        blue = measures["colour_blue"] + measures["colour_teal"]
+        tone = " of a blue tone" if blue > sky / 2 else " of a pale, even tone" if pale > sky / 2 else ""
+    rest = [name for name in _surfaces(measures, view) if name != "sky"]
+    below = _list_surfaces(measures, rest, say) if rest else "little else can be told apart"
+    link = say.choose("below", "of the whole picture, ", "below and around it, ", "apart from that, ")
+    return f"{openness}{tone and ',' + tone}; {link}{below}."
+
+
+def _absent(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    names = {"vegetation": "green", "bare": "earthy brown"} | (
+        {} if view == "street" else {"water": "water-like blue"}
+    )
+    none = [word for name, word in names.items() if measures[f"{name}_share"] < 0.01]
+    few = [word for name, word in names.items() if 0.01 <= measures[f"{name}_share"] < _SMALLEST]
+    parts = []
+    if none:
+        parts.append(
+            say.choose("none", "there is no {w} to speak of", "{w} is absent").format(w=join(none, "or"))
+        )
+    if few:
+        parts.append(
+            say.choose("few", "only specks are {w}", "{w} appears in specks only").format(w=join(few, "or"))
+        )
+    text = join(parts)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def _placed(measures: Measures, name: str, corners: Corners, say: Phrases) -> str:
+    """Where a surface lies, from its share of the four quarters."""
+    return corner_list(
+        {corners[c]: measures[f"{name}_{c}"] for c in corners}, say.choose(name + "at", 0, 1, 2)
+    )
+
+
+def _quarters(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    words = {"vegetation": "the green", "built": "the grey, built-looking part", "water": "the bluish part"}
+    seen = [(n, w) for n, w in words.items() if measures[f"{n}_share"] >= _SMALLEST]
+    text = "; ".join(f"{word} {_placed(measures, name, corners, say)}" for name, word in seen)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def _sides(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    """At eye level left and right matter more than the quarters: which side is green, which is built up."""
+    parts = []
+    for name, word in (("vegetation", "green"), ("built", "grey, hard-looking surface")):
+        if measures[f"{name}_share"] < _SMALLEST:
+            continue
+        left = measures[f"{name}_nw"] + measures[f"{name}_sw"]
+        right = measures[f"{name}_ne"] + measures[f"{name}_se"]
+        up, low = (
+            measures[f"{name}_nw"] + measures[f"{name}_ne"],
+            measures[f"{name}_sw"] + measures[f"{name}_se"],
+        )
+        lean = (right - left) / (left + right)
+        side = graded(
+            lean,
+            (-0.6, "almost only on the left"), (-0.2, "more on the left than on the right"),
+            (0.2, "on both sides alike"), (0.6, "more on the right than on the left"),
+            (2.0, "almost only on the right"),
+        )  # fmt: skip
+        reach = up / (up + low)
+        height = graded(
+            reach,
+            (0.1, "confined to the lower half"), (0.35, "mostly in the lower half"),
+            (0.65, "reaching from the bottom into the upper half"), (2.0, "mostly in the upper half"),
+        )  # fmt: skip
+        parts.append(f"{word} stands {side}, {height}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def _colours(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    shares = {name: measures[f"colour_{name.replace(' ', '_')}"] for name in COLOURS}
+    ranked = [name for name in sorted(COLOURS, key=lambda n: -shares[n]) if shares[name] >= 0.05][:3]
+    if not ranked:
+        return ""
+    lead = say.choose(
+        "colours",
+        "The leading colours are {c}",
+        "By colour, the picture is made up of {c}",
+        "Its main colours: {c}",
+        "Sorted by area, the colours are {c}",
+    ).format(c=join([f"{name} ({amount(shares[name])})" for name in ranked]))
+    rich = graded(
+        measures["colourfulness"],
+        (0.06, "almost without colour"), (0.11, "muted"), (0.17, "moderately colourful"),
+        (0.25, "colourful"), (9.0, "strongly coloured"),
+    )  # fmt: skip
+    accents = [n for n in ("red", "orange", "yellow", "blue", "violet", "pink") if 0.004 <= shares[n] < 0.03]
+    extra = f", with small accents of {join(accents[:3])}" if accents else ""
+    return f"{lead}; on the whole it looks {rich}{extra}."
+
+
+def _edges(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    density = graded(
+        measures["edge_density"],
+        (0.03, "Hardly any edges"), (0.08, "Few edges"), (0.15, "A moderate number of edges"),
+        (0.24, "Many edges"), (0.36, "Dense edges"), (2.0, "Very dense, crowded edges"),
+    )  # fmt: skip
+    where = {corners[c]: measures[f"edge_{c}"] for c in corners}
+    busy, calm = max(where, key=lambda c: where[c]), min(where, key=lambda c: where[c])
+    if where[busy] < 0.02:
+        return f"{density} can be made out."
+    if where[busy] - where[calm] < 0.25 * where[busy]:
+        spread = say.choose("even", "are spread evenly over the frame", "run through the whole frame alike")
+        return f"{density} {spread}."
+    ways = (
+        "{d} mark the frame, most in the {b} quarter, while the {c} quarter is calmest.",
+        "{d} are found, thickest in the {b} and thinnest in the {c}.",
+        "{d} structure the picture; the {b} is busiest and the {c} is the quietest part.",
+    )
+    return say.choose("busy", *ways).format(d=density, b=busy, c=calm)
+
+
+def _regularity(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    if measures["edge_density"] < 0.02:
+        return ""
+    grid, line = measures["edge_grid"], measures["edge_line"]
+    if line > 0.3:
+        text = say.choose("line", "The edges run mainly in one direction", "One direction of edges prevails")
+    elif grid > 0.4:
+        text = say.choose(
+            "grid", "The edges form a strict, grid-like pattern", "Edges meet at right angles, as in a grid"
+        )
+    elif grid > 0.22:
+        text = say.choose(
+            "near",
+            "Edges keep mostly to two crossing directions",
+            "The edges are fairly regular, near to a grid",
+        )
+    elif grid > 0.1:
+        text = say.choose(
+            "some",
+            "The edges are only loosely ordered",
+            "There is a weak order in the directions of the edges",
+        )
+    else:
+        text = say.choose(
+            "none2",
+            "The edges point in all directions, without order",
+            "The directions of the edges are irregular",
+        )
+    if view != "street" and grid > 0.22:
+        tilt = measures["edge_tilt"]
+        text += graded(
+            tilt,
+            (0.15, ", parallel to the frame"), (0.5, ", slightly turned against the frame"),
+            (0.85, ", clearly turned against the frame"), (2.0, ", running diagonally"),
+        )  # fmt: skip
+    return text + "."
+
+
+def _texture(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    scales = {s: measures[f"texture_{s}"] for s in ("fine", "middle", "coarse")}
+    strongest = max(scales, key=lambda s: scales[s])
+    if scales[strongest] < 0.01:
+        return "The surface is smooth at every scale."
+    words = {
+        "fine": "fine-grained, with detail of a few pixels",
+        "middle": "made of small patches",
+        "coarse": "made of broad patches and large shapes",
+    }
+    grain = graded(
+        scales["fine"],
+        (0.015, "hardly any fine grain"), (0.03, "little fine grain"), (0.05, "some fine grain"),
+        (0.08, "much fine grain"), (9.0, "a very rough fine grain"),
+    )  # fmt: skip
+    lead = say.choose("texture", "The texture is {t}, with {g}.", "In texture it is {t}; there is {g}.")
+    return lead.format(t=words[strongest], g=grain)
+
+
+def _light(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+    bright = graded(
+        measures["brightness_mean"],
+        (0.2, "very dark"), (0.33, "dark"), (0.43, "rather dark"), (0.53, "of middle brightness"),
+        (0.63, "rather bright"), (0.75, "bright"), (2.0, "very bright"),
+    )  # fmt: skip
+    contrast = graded(
+        measures["contrast"],
+        (0.15, "very low"), (0.3, "low"), (0.45, "moderate"), (0.6, "clear"), (0.75, "strong"),
+        (2.0, "very strong"),
+    )  # fmt: skip
+    tones = graded(
+        measures["entropy"],
+        (0.5, "a few tones only"), (0.75, "a limited range of tones"), (0.88, "a good range of tones"),
+        (2.0, "a full range of tones"),
+    )  # fmt: skip
+    lead = say.choose(
+        "light",
+        "Overall it is {b}, with {c} contrast and {t}.",
+        "The light is {b}; contrast is {c}, with {t}.",
+        "Taken together the picture is {b}, its contrast {c}, with {t}.",
+    )
+    return lead.format(b=bright, c=contrast, t=tones)
