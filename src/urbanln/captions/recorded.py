@@ -1,0 +1,213 @@
+"""Captions somebody wrote down before: in a table, in JSON lines, or in UrbanCLIP's JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from urbanln.captions.captioner import Picture
+from urbanln.captions.table import tidy_text
+from urbanln.errors import InputError
+from urbanln.files import hash_file
+
+IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
+TEXT_COLUMNS = ("caption", "text", "description")
+_NAME = "recorded"
+
+
+class RecordedCaptioner:
+    """Gives back captions that were recorded under an image's id or a picture's file name.
+
+    Args:
+        name: Name in the caption table.
+        texts: Image id, path or file name → caption.
+        sources: Name and SHA-256 of the file the captions come from.
+        remarks: Said once in the report.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        texts: Mapping[str, str],
+        *,
+        sources: Mapping[str, str] | None = None,
+        remarks: Sequence[str] = (),
+    ) -> None:
+        self.name, self.sources = name, dict(sources or {})
+        self._texts, self._remarks = dict(texts), list(remarks)
+        self._key_of: dict[str, str] = {}
+
+    def prepare(self, pictures: Sequence[Picture]) -> list[str]:
+        """Match the recorded keys to the pictures: by id, by path, then by file name if that is unique.
+
+        Raises:
+            InputError: Not one key belongs to a picture.
+        """
+        names = Counter(PurePosixPath(picture.path).name for picture in pictures)
+        by_name: dict[str, str] = {}
+        for key in self._texts:
+            by_name.setdefault(PurePosixPath(key.replace("\\", "/")).name, key)
+        self._key_of = {}
+        for picture in pictures:
+            name = PurePosixPath(picture.path).name
+            loose = by_name.get(name) if names[name] == 1 else None
+            found = next((k for k in (picture.image_id, picture.path) if k in self._texts), loose)
+            if found is not None:
+                self._key_of[picture.image_id] = found
+        if not self._key_of:
+            raise InputError(
+                "none of the recorded captions belongs to a picture of this city",
+                value=", ".join(list(self._texts)[:3]) or "no captions at all",
+                where=next(iter(self.sources), None),
+                remedy="name each picture by its image_id or its file name, e.g. "
+                + (
+                    f"{pictures[0].image_id} or {PurePosixPath(pictures[0].path).name}"
+                    if pictures
+                    else "0001.jpg"
+                ),
+            )
+        unknown = len(self._texts) - len(set(self._key_of.values()))
+        said = (
+            [f"{self.name}: {unknown} recorded captions belong to no picture of this city"] if unknown else []
+        )
+        return [*self._remarks, *said]
+
+    def caption(self, picture: Picture) -> str | None:
+        """The recorded caption, or None where there is none."""
+        key = self._key_of.get(picture.image_id)
+        return None if key is None else self._texts[key]
+
+
+def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
+    """Read recorded captions: one captioner per name in the file.
+
+    Tables (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) have a column naming the picture (``image_id``,
+    ``image``, ``path``, ``file_name``, …), one with the text (``caption``, ``text`` or ``description``) and
+    perhaps ``captioner``. ``.json`` is a list of such objects, or UrbanCLIP's ``[[{caption, image}, …], …]``,
+    whose sentences are joined per image in order. A second caption of one image by the same captioner
+    becomes the captioner ``name-2``, and so on.
+
+    Raises:
+        InputError: No such file, of another format, a column is missing, or no text in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file of recorded captions", where=path)
+    frame = _read(path)
+    sources = {path.name: hash_file(path)}
+    empty = frame["caption"] == ""
+    remarks = [f"{path.name}: {int(empty.sum())} empty captions dropped"] if empty.any() else []
+    frame = frame[~empty]
+    if frame.empty:
+        raise InputError("there is no caption in this file", where=path)
+    turn = frame.groupby(["image", "captioner"]).cumcount() + 1
+    names = frame["captioner"].where(turn == 1, frame["captioner"] + "-" + turn.astype(str))
+    captioners = []
+    for name in dict.fromkeys(names):
+        rows = frame[names == name]
+        texts = dict(zip(rows["image"], rows["caption"], strict=True))
+        captioners.append(RecordedCaptioner(name, texts, sources=sources, remarks=remarks))
+        remarks = []
+    return captioners
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Columns image, captioner, caption: all text, tidied; order as in the file."""
+    kind = path.suffix.lower()
+    try:
+        if kind in (".csv", ".tsv"):
+            frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", dtype=str, keep_default_na=False)
+        elif kind in (".parquet", ".pq"):
+            frame = pd.read_parquet(path)
+        elif kind in (".jsonl", ".ndjson"):
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            frame = _from_json([json.loads(line) for line in lines if line.strip()], path)
+        elif kind == ".json":
+            frame = _from_json(json.loads(path.read_text(encoding="utf-8-sig")), path)
+        else:
+            raise InputError(
+                "recorded captions are read from .csv, .tsv, .parquet, .jsonl or .json",
+                value=kind,
+                where=path,
+            )
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+    ) as error:
+        raise InputError(
+            f"not a readable {kind} file", value=str(error).splitlines()[0], where=path
+        ) from error
+    except (pa.ArrowInvalid, pa.ArrowException) as error:
+        raise InputError(
+            "not a readable Parquet file", value=str(error).splitlines()[0], where=path
+        ) from error
+    columns = {str(name).strip().lower(): name for name in frame.columns}
+    image = _column(columns, IMAGE_COLUMNS, "the picture", path)
+    text = _column(columns, TEXT_COLUMNS, "the text", path)
+    by = frame[columns["captioner"]] if "captioner" in columns else pd.Series(_NAME, index=frame.index)
+    tidy = pd.DataFrame({"image": _text(frame[image]), "captioner": _text(by), "caption": _text(frame[text])})
+    tidy["captioner"] = tidy["captioner"].where(tidy["captioner"] != "", _NAME)
+    return tidy[tidy["image"] != ""].reset_index(drop=True)
+
+
+def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path: Path) -> Any:
+    for name in accepted:
+        if name in columns:
+            return columns[name]
+    raise InputError(
+        f"recorded captions lack a column with {what} ({', '.join(accepted)})",
+        value=f"columns: {', '.join(map(str, columns.values()))}",
+        where=path,
+    )
+
+
+def _text(column: pd.Series) -> pd.Series:
+    return column.map(lambda value: "" if value is None or value != value else tidy_text(str(value))).astype(
+        str
+    )
+
+
+def _from_json(value: Any, path: Path) -> pd.DataFrame:
+    if not isinstance(value, list):
+        raise InputError(
+            "recorded captions in JSON are a list of {image, caption}", value=type(value).__name__, where=path
+        )
+    if any(isinstance(part, list) for part in value):
+        return _join_sentences(value, path)
+    return pd.DataFrame([_object(part, path) for part in value])
+
+
+def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
+    """UrbanCLIP's form: sentences of one image follow each other and make one caption."""
+    sentences: dict[str, list[str]] = {}
+    for part in _flatten(groups):
+        row = _object(part, path)
+        lower = {str(key).lower(): key for key in row}
+        image = row[_column(lower, IMAGE_COLUMNS, "the picture", path)]
+        text = tidy_text(str(row[_column(lower, TEXT_COLUMNS, "the text", path)] or ""))
+        kept = sentences.setdefault(str(image), [])
+        if text:
+            kept.append(text if text[-1] in ".!?" else text + ".")
+    return pd.DataFrame({"image": list(sentences), "caption": [" ".join(s) for s in sentences.values()]})
+
+
+def _flatten(groups: list[Any]) -> Iterator[Any]:
+    for group in groups:
+        if isinstance(group, list):
+            yield from group
+        else:
+            yield group
+
+
+def _object(part: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        raise InputError("expected an object with image and caption", value=str(part)[:80], where=path)
+    return part

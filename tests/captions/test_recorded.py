@@ -1,0 +1,128 @@
+"""Captions read from files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from urbanln.captions.captioner import Picture
+from urbanln.captions.recorded import RecordedCaptioner, read_recorded
+from urbanln.errors import InputError
+
+
+def _pictures(*paths: str) -> list[Picture]:
+    return [Picture(f"i{n}", "satellite", path, "", bytes) for n, path in enumerate(paths)]
+
+
+def _say(captioner: RecordedCaptioner, pictures: list[Picture]) -> list[str | None]:
+    captioner.prepare(pictures)
+    return [captioner.caption(picture) for picture in pictures]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "jsonl", "json"])
+def test_every_format_gives_the_same_captions(tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame({"image": ["a.png", "b.png"], "caption": ['A "red" roof, wide.', "Grün"]})
+    path = tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        frame.to_parquet(path)
+    elif kind in ("csv", "tsv"):
+        frame.to_csv(path, sep="\t" if kind == "tsv" else ",", index=False)
+    else:
+        frame.to_json(path, orient="records", lines=kind == "jsonl", force_ascii=False)
+    (captioner,) = read_recorded(path)
+    assert captioner.name == "recorded"
+    assert list(captioner.sources) == [path.name]
+    assert _say(captioner, _pictures("tiles/a.png", "tiles/b.png")) == ['A "red" roof, wide.', "Grün"]
+
+
+def test_sentences_of_urbanclips_json_are_joined_per_image_in_order(tmp_path: Path) -> None:
+    rows = [
+        [{"caption": "First.", "image": "a.jpg"}, {"caption": "Second", "image": "a.jpg"}],
+        [{"caption": "Other.", "image": "b.jpg"}],
+        [{"caption": " ", "image": "c.jpg"}],
+    ]
+    (tmp_path / "c.json").write_text(json.dumps(rows))
+    (captioner,) = read_recorded(tmp_path / "c.json")
+    pictures = _pictures("a.jpg", "b.jpg", "c.jpg")
+    assert "1 empty captions dropped" in captioner.prepare(pictures)[0]
+    assert [captioner.caption(p) for p in pictures] == ["First. Second.", "Other.", None]
+
+
+def test_several_captioners_and_several_captions_of_one_stay_apart(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "image_id": ["i0", "i0", "i0", "i1"],
+            "captioner": ["x", "y", "x", ""],
+            "Caption": ["one", "two", "three", "four"],
+        }
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    captioners = read_recorded(tmp_path / "t.csv")
+    pictures = _pictures("p.jpg", "q.jpg")
+    said = {c.name: _say(c, pictures) for c in captioners}
+    assert said == {
+        "x": ["one", None],
+        "y": ["two", None],
+        "x-2": ["three", None],
+        "recorded": [None, "four"],
+    }
+
+
+def test_rows_of_no_picture_are_counted_and_none_at_all_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,caption\ni0,yes\nstrange,no\nother,no\n")
+    (captioner,) = read_recorded(tmp_path / "t.csv")
+    assert captioner.prepare(_pictures("p.jpg")) == [
+        "recorded: 2 recorded captions belong to no picture of this city"
+    ]
+    with pytest.raises(InputError, match="none of the recorded") as caught:
+        captioner.prepare([Picture("z", "street", "z.jpg", "", bytes)])
+    assert "strange" in str(caught.value)
+    assert "z.jpg" in str(caught.value)
+
+
+def test_a_file_name_that_two_pictures_share_decides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,caption\na.jpg,which\nsat/b.jpg,by path\n")
+    (captioner,) = read_recorded(tmp_path / "t.csv")
+    assert _say(captioner, _pictures("sat/a.jpg", "street/a.jpg", "sat/b.jpg", "street/b.jpg")) == [
+        None,
+        None,
+        "by path",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("a.csv", "image,words\nx,y\n", "lack a column with the text"),
+        ("b.csv", "name,caption\nx,y\n", "lack a column with the picture"),
+        ("c.csv", "", "not a readable"),
+        ("d.json", "{", "not a readable"),
+        ("e.json", '{"a": 1}', "are a list"),
+        ("f.json", '[[{"image": "x"}]]', "lack a column with the text"),
+        ("g.json", "[[1]]", "expected an object"),
+        ("h.parquet", "no", "not a readable Parquet"),
+        ("i.txt", "x", "are read from"),
+        ("j.csv", "image,caption\nx,\n", "no caption in this file"),
+        ("k.json", "[]", "lack a column"),
+    ],
+)
+def test_bad_files_are_one_clear_error(tmp_path: Path, name: str, text: str, match: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=match):
+        read_recorded(tmp_path / name)
+
+
+def test_a_missing_column_names_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,words\nx,y\n")
+    with pytest.raises(InputError) as caught:
+        read_recorded(tmp_path / "a.csv")
+    assert "image, words" in str(caught.value)
+
+
+def test_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_recorded(tmp_path / "none.csv")
