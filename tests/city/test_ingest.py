@@ -1,0 +1,334 @@
+"""From pictures and a table to a city: what comes out, what is counted, and one error for each bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from PIL import Image
+
+from urbanln.city.images import inspect_pictures
+from urbanln.city.ingest import IngestReport, ingest
+from urbanln.city.store import City
+from urbanln.errors import InputError, StorageError
+
+
+def _picture(path: Path, seed: int, kind: str = "JPEG") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, kind)
+
+
+class Place:
+    """Six pictures along a road, their table, and a call of ``ingest`` with what fits them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.photos, self.out = root, root / "photos", root / "out"
+        for i in range(6):
+            _picture(self.photos / f"00{i}.png", seed=i)
+        self.table = pd.DataFrame(
+            {
+                "id": [f"00{i}" for i in range(6)],
+                "lon": 114.0 + 0.01 * np.arange(6),
+                "lat": 30.005,
+                "price": [1.0, 2.0, 3.0, np.nan, 5.0, 6.0],
+                "when": [f"2020:01:0{i}" for i in range(6)],
+            }
+        )
+
+    def ingest(self, *, ending: str = "csv", **options: Any) -> IngestReport:
+        path = self.root / f"table.{ending}"
+        if ending == "csv":
+            self.table.to_csv(path, index=False)
+        elif ending == "parquet":
+            self.table.to_parquet(path)
+        else:
+            self.table.to_file(path)
+        chosen = {"name": "Test", "id_column": "id", "labels": ["price"], **options}
+        return ingest(self.photos, path, self.out, **chosen)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_one_region_per_picture(place: Place) -> None:
+    report = place.ingest(captured="when", source="us", licence="CC0", attribution="We")
+    city = City.open(place.out)
+    assert list(city.images["image_id"]) == list(city.regions["region_id"]) == [f"00{i}" for i in range(6)]
+    assert (city.regions.geom_type == "Point").all()
+    assert city.images["captured"][3] == "2020:01:03"
+    assert set(city.images["licence"]) == {"CC0"}
+    assert city.meta.sources[0].attribution == "We"
+    assert city.image_bytes(city.images["path"][2]) == (place.photos / "002.png").read_bytes()
+    assert list(city.indicators["price"].fillna(-1)) == [1, 2, 3, -1, 5, 6]
+    assert (report.pictures, report.regions, report.labels) == (6, 6, {"price": 1})
+    assert city.images[["width", "height"]].to_numpy().tolist() == [[16, 16]] * 6
+    good, _ = inspect_pictures([place.out / p for p in city.images["path"]])
+    assert list(good["sha256"]) == list(city.images["sha256"])
+
+
+def test_report_is_kept_and_told(place: Place) -> None:
+    (place.photos / "001.png").write_text("<html>")
+    report = place.ingest()
+    kept = json.loads((place.out / "ingest.json").read_text())
+    assert kept == json.loads(json.dumps(report.facts()))
+    assert kept["corrupt"] == 1
+    text = "\n".join(report.lines())
+    assert "5 pictures in 5 regions, from 6 rows" in text
+    assert "001.png: not a picture" in text
+    assert "4 regions with a value, 1 without" in text
+    assert "missing" not in text
+
+
+def test_broken_pictures_are_left_out_and_the_rest_goes_on(place: Place) -> None:
+    whole = (place.photos / "000.png").read_bytes()
+    (place.photos / "000.png").write_bytes(whole[: len(whole) // 2])
+    (place.photos / "001.png").write_bytes(b"")
+    (place.photos / "002.png").unlink()
+    (place.photos / "003.png").rename(place.photos / "003.jpg")
+    (place.photos / "004.png").unlink()
+    (place.photos / "004.jpg").write_text("text, whatever its name says")
+    place.table.loc[5, "lat"] = np.nan
+    report = place.ingest()
+    assert (report.corrupt, report.missing, report.no_coordinates, report.pictures) == (3, 1, 1, 1)
+    assert list(City.open(place.out).images["image_id"]) == ["003"]
+    reasons = {Path(p).name: reason for p, reason in report.rejected}
+    assert reasons["002.jpg"] == "missing"
+    assert "truncated" in reasons["000.png"]
+
+
+def test_rows_that_repeat_a_picture_are_averaged(place: Place) -> None:
+    # A house sold three times: one picture, the mean price; a sale without a price changes nothing.
+    place.table["id"] = ["000", "000", "000", "000", "004", "005"]
+    report = place.ingest()
+    assert (report.repeats, report.pictures) == (3, 3)
+    assert list(City.open(place.out).indicators["price"]) == [2.0, 5.0, 6.0]
+
+
+def test_equal_content_in_one_region_becomes_one_picture(place: Place) -> None:
+    for name in ("001", "005"):
+        shutil.copy(place.photos / "000.png", place.photos / f"{name}.png")
+    place.table["lon"] = [114.0, 114.0001, 114.0002, 114.0003, 114.0004, 114.5]
+    report = place.ingest(regions="tile:12")
+    assert (report.pictures, report.duplicates, report.same_content, report.regions) == (5, 1, 1, 2)
+    city = City.open(place.out)
+    assert list(city.images["image_id"]) == ["000", "002", "003", "004", "005"]
+    # The row whose picture was dropped still counts in the mean of its region.
+    assert city.indicators["price"].tolist() == [np.mean([1, 2, 3, 5]), 6.0]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "geojson", "gpkg"])
+def test_every_kind_of_table(ending: str, place: Place) -> None:
+    if ending in ("geojson", "gpkg"):
+        points = gpd.points_from_xy(place.table["lon"], place.table["lat"])
+        place.table = gpd.GeoDataFrame(place.table.drop(columns=["lon", "lat"]), geometry=points, crs=4326)
+        place.table = place.table.to_crs(4326 if ending == "geojson" else 3857)
+    city = place.ingest(ending=ending, regions="h3:8").city
+    np.testing.assert_allclose(city.images["lon"], 114.0 + 0.01 * np.arange(6), atol=1e-9)
+    assert city.image_bytes(city.images["path"][0])
+
+
+def test_polygons_given(place: Place) -> None:
+    edges = np.array([113.99, 114.015, 115.0])
+    zones = gpd.GeoDataFrame(
+        {"id": [11, 12, 13]}, geometry=shapely.box(edges, 30, edges + 0.022, 30.01), crs=4326
+    )
+    zones.to_file(place.root / "zones.gpkg")
+    report = place.ingest(regions=str(place.root / "zones.gpkg"))
+    assert report.outside == 2
+    assert report.labels == {"price": 1}
+    city = City.open(place.out)
+    assert list(city.regions["region_id"]) == ["11", "12", "13"]
+    assert list(city.images["region_id"]) == ["11", "11", "12", "12"]
+    assert list(city.indicators["price"].fillna(-1)) == [1.5, 3.0, -1]
+
+
+def test_coordinates_in_metres(place: Place) -> None:
+    moved = gpd.GeoSeries(gpd.points_from_xy(place.table["lon"], place.table["lat"]), crs=4326).to_crs(3857)
+    place.table = place.table.assign(east=moved.x, north=moved.y)
+    city = place.ingest(lon="east", lat="north", crs="EPSG:3857").city
+    np.testing.assert_allclose(city.images["lon"], place.table["lon"], atol=1e-9)
+    assert "EPSG:3857" in city.meta.datum
+
+
+def test_files_named_in_a_column_views_and_odd_names(place: Place) -> None:
+    names = ["a/x.jpg", "b/x.jpg", "c d/é #1.jpg", "Y.jpg", "y.jpg", ".hidden.jpg"]
+    for i, name in enumerate(names):
+        _picture(place.photos / name, seed=10 + i)
+    place.table["file"] = names
+    place.table["kind"] = ["street", "Satellite", "street", "street ", "street", "satellite"]
+    report = place.ingest(id_column=None, image_column="file", view="kind", regions="tile:3")
+    images = City.open(place.out).images
+    assert report.pictures == 6
+    assert list(images["view"]) == ["street", "satellite", "street", "street", "street", "satellite"]
+    assert images["image_id"].is_unique
+    assert images["path"].str.casefold().is_unique
+    for name, path in zip(names, images["path"], strict=True):
+        assert (place.out / path).read_bytes() == (place.photos / name).read_bytes()
+
+
+def test_several_pictures_of_one_id(place: Place) -> None:
+    place.table["file"] = [f"00{i}.png" for i in range(6)]
+    place.table["id"] = ["h", "h", "h", "k", "k", None]
+    city = place.ingest(image_column="file").city
+    assert list(city.images["image_id"]) == ["h", "h-2", "h-3", "k", "k-2", "005"]
+
+
+def test_pictures_referred_to(place: Place) -> None:
+    city = place.ingest(copy=False).city
+    assert not (place.out / "pictures").exists()
+    assert city.images["path"][0] == str((place.photos / "000.png").resolve())
+    assert city.image_bytes(city.images["path"][0])
+
+
+def test_limit_and_one_region(place: Place) -> None:
+    report = place.ingest(limit=1)
+    assert (report.rows, report.pictures, report.regions) == (1, 1, 1)
+    assert len(City.open(place.out).regions) == 1
+
+
+def test_labels_without_any_value_stay_null(place: Place) -> None:
+    place.table["nothing"] = np.nan
+    report = place.ingest(labels=["nothing", "price"])
+    assert report.labels == {"nothing": 6, "price": 1}
+    assert City.open(place.out).indicators["nothing"].isna().all()
+
+
+def _column(name: str, value: object) -> Callable[[Place], None]:
+    return lambda place: place.table.__setitem__(name, value)
+
+
+def _break_pictures(place: Place) -> None:
+    for path in place.photos.iterdir():
+        path.write_text("no picture")
+
+
+BAD: dict[str, tuple[Callable[[Place], object], dict[str, Any], str]] = {
+    "missing label": (lambda p: None, {"labels": ["prize"]}, r"'prize' is missing(.|\n)*mean 'price'"),
+    "missing longitude": (lambda p: None, {"lon": "long"}, r"'long' is missing(.|\n)*did you mean 'lon'"),
+    "missing id": (lambda p: None, {"id_column": "ID"}, r"'ID' is missing(.|\n)*did you mean 'id'"),
+    "missing date": (lambda p: None, {"captured": "date"}, r"'date' is missing(.|\n)*there are: id, lon"),
+    "no naming column": (lambda p: None, {"id_column": None}, r"which picture belongs(.|\n)*--image-column"),
+    "unknown view": (lambda p: None, {"view": "aerial"}, r"no such column\n.*aerial(.|\n)*there are"),
+    "bad view value": (_column("v", ["street"] * 5 + ["air"]), {"view": "v"}, r"either.*\n.*air\n.*row 5"),
+    "metres": (_column("lon", 12_690_000.0), {}, r"outside ±180(.|\n)*wrong CRS\?.*--crs"),
+    "swapped": (lambda p: None, {"lon": "lat", "lat": "lon"}, r"outside ±180(.|\n)*swapped"),
+    "degrees called metres": (lambda p: None, {"crs": "EPSG:3857"}, r"look like degrees"),
+    "unknown CRS": (lambda p: None, {"crs": "EPSG:1"}, r"unknown coordinate reference system"),
+    "text coordinate": (_column("lat", ["30,5"] + ["30"] * 5), {}, r"'lat' must be(.|\n)*30,5(.|\n)*row 0"),
+    "no coordinates": (_column("lat", np.nan), {}, "no row has coordinates"),
+    "text label": (_column("price", ["1"] * 3 + ["12,5"] * 3), {}, r"'price' must be(.|\n)*12,5(.|\n)*row 3"),
+    "infinite label": (_column("price", np.inf), {}, "'price' is infinite"),
+    "empty table": (lambda p: setattr(p, "table", p.table.iloc[:0]), {}, "table is empty"),
+    "no usable picture": (_break_pictures, {}, r"used: 0 missing, 6 corrupt(.|\n)*not a picture"),
+    "wrong folder": (lambda p: setattr(p, "photos", p.root / "gone"), {}, "no such folder of pictures"),
+    "names of nothing": (_column("id", list("abcdef")), {}, "no picture can be used: 6 missing"),
+    "unknown regions": (lambda p: None, {"regions": "blocks"}, "picture, h3:RESOLUTION"),
+    "label region_id": (_column("region_id", 1), {"labels": ["region_id"]}, "cannot be called region_id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_error_and_leaves_nothing(case: str, place: Place) -> None:
+    change, options, message = BAD[case]
+    change(place)
+    with pytest.raises(InputError, match=message):
+        place.ingest(**options)
+    assert not place.out.exists()
+
+
+def test_polygons_elsewhere(place: Place) -> None:
+    zone = gpd.GeoDataFrame({"id": [1]}, geometry=[shapely.box(2, 48, 3, 49)], crs=4326)
+    zone.to_file(place.root / "paris.geojson")
+    with pytest.raises(InputError, match=r"outside the polygons\n.*114\.0000.*2\.0000 to 3\.0000"):
+        place.ingest(regions=str(place.root / "paris.geojson"))
+
+
+def test_table_of_lines(place: Place) -> None:
+    lines = [shapely.LineString([(0, 0), (1, 1)])] * 6
+    place.table = gpd.GeoDataFrame(place.table.drop(columns=["lon", "lat"]), geometry=lines, crs=4326)
+    with pytest.raises(InputError, match=r"must be points(.|\n)*LineString(.|\n)*row 0"):
+        place.ingest(ending="geojson")
+
+
+def test_a_city_is_not_overwritten(place: Place) -> None:
+    before = place.ingest().city.fingerprint()
+    with pytest.raises(InputError, match=r"a city in this folder already(.|\n)*choose another folder"):
+        place.ingest()
+    assert City.open(place.out).fingerprint() == before
+
+
+def test_output_that_cannot_be_written(place: Place) -> None:
+    (place.root / "file").write_text("kept")
+    place.out = place.root / "file" / "city"
+    with pytest.raises(StorageError, match="a file stands where a folder is needed"):
+        place.ingest()
+    assert (place.root / "file").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_read_only_output(place: Place) -> None:
+    place.root.joinpath("locked").mkdir(mode=0o500)
+    place.out = place.root / "locked" / "city"
+    with pytest.raises(StorageError, match="may not write"):
+        place.ingest()
+
+
+def test_full_disk_says_so_and_going_on_works(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    copy = shutil.copyfile
+
+    def full_after_three(source: Path, target: Path) -> None:
+        if len(copied) == 3:
+            target.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        copied.append(source.name)
+        copy(source, target)
+
+    monkeypatch.setattr("urbanln.city.picture_files.shutil.copyfile", full_after_three)
+    with pytest.raises(StorageError, match=r"No space left(.|\n)*it goes on"):
+        place.ingest()
+    assert not (place.out / "city.toml").exists()
+    monkeypatch.setattr(
+        "urbanln.city.picture_files.shutil.copyfile", lambda s, t: (copied.append(s.name), copy(s, t))
+    )
+    city = place.ingest().city
+    # The three that were whole are not copied again; the half one is.
+    assert copied == [f"00{i}.png" for i in range(6)]
+    assert city.image_bytes("pictures/003.png") == (place.photos / "003.png").read_bytes()
+
+
+def test_killed_while_writing_and_run_again(place: Place) -> None:
+    place.table.to_csv(place.root / "t.csv", index=False)
+    code = (
+        "import os, sys, urbanln.city.store as store\n"
+        "from urbanln.city.ingest import ingest\n"
+        "write = store.write_table\n"
+        "def killed(path, frame, *, kind):\n"
+        "    if kind == 'indicators': os.kill(os.getpid(), 9)\n"
+        "    write(path, frame, kind=kind)\n"
+        "store.write_table = killed\n"
+        "ingest(*sys.argv[1:4], name='Test', id_column='id', labels=['price'])\n"
+    )
+    arguments = [place.photos, place.root / "t.csv", place.out]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], check=False, capture_output=True
+    )
+    assert done.returncode == -9, done.stderr
+    with pytest.raises(InputError, match="not a city folder"):
+        City.open(place.out)
+    assert place.ingest().pictures == 6
+    assert len(City.open(place.out).images) == 6
