@@ -242,7 +242,7 @@ def park(sheet: Sheet, block: Block, rng: np.random.Generator, style: Style) -> 
         sheet.disc(u, v, 0.029, (70, 116, 150))
         sheet.note("pond", u, v, "round", share=0.0026)
     if sheet.free(u, v):
-        sheet.note("park", u, v, "green", share=share)
+        sheet.note("park", u, v, "grassy", share=share)
     for _ in range(int(rng.integers(7, 13))):
         a, b = rng.uniform(body.u0, body.u1), rng.uniform(body.v0, body.v1)
         if not pond or math.hypot(a - u, b - v) > 0.05:

@@ -261,7 +261,7 @@ def _open_ground(street: Street, front: Front) -> None:
     street.quad(points, (104, 158, 78))
     middle = (near + front.far) / 2
     if front.far > 13:
-        street.note("park", x, max(middle, 14.0), "green", "open", share=0.03)
+        street.note("park", x, max(middle, 14.0), "grassy", "open", share=0.03)
     for _ in range(3):
         z = float(street.rng.uniform(near, front.far))
         kerb.tree(street, front.side * (street.wall_m + float(street.rng.uniform(2, 7))), z, 1.3)
