@@ -38,7 +38,7 @@ def score_row(indicator: str, split: str, features: str, shift: float) -> dict[s
         "indicator": indicator,
         "split": split,
         "features": features,
-        "head": features if floor else "ridge",
+        "head": "none" if floor else "ridge",
         "n": 100,
         "transform": "log1p",
         "r2": r2,
@@ -69,7 +69,7 @@ def make_inputs(
     ids = [f"r{i:04d}" for i in range(len(cells))]
     regions = gpd.GeoDataFrame({"region_id": ids}, geometry=cells, crs="EPSG:4326")
     if points:
-        regions.geometry = regions.geometry.centroid
+        regions.geometry = [cell.centroid for cell in cells]
     place = np.arange(len(cells))
     frames, rows, verdicts = [], [], []
     for k, indicator in enumerate(indicators):
@@ -86,7 +86,7 @@ def make_inputs(
                                 "indicator": indicator,
                                 "split": split,
                                 "features": features,
-                                "head": "kNN" if features == "coordinates" else "ridge",
+                                "head": "none" if features == "coordinates" else "ridge",
                                 "seed": seed,
                                 "truth": truth,
                                 "prediction": truth * np.exp(rng.normal(0, 0.5, len(cells))),
@@ -94,17 +94,24 @@ def make_inputs(
                             }
                         )
                     )
-        beats = (True, None, False)[k % 3]
-        sentence = "beats the coordinates floor under 2 km blocks by .24 [.16, .31]"
-        verdicts.append({"indicator": indicator, "sentence": sentence, "beats": beats})
+        beats = ("yes", "undecided", "no")[k % 3]
+        for rival in ("the coordinates floor", "base_clip"):
+            sentence = f"{indicator}: urbanln beats {rival} under 2 km blocks by .24 [.16, .31] R²."
+            verdicts.append({"indicator": indicator, "sentence": sentence, "beats": beats})
     scores = {
         "schema_version": 1,
         "kind": "scores",
-        "settings": {"folds": 5, "edge_km": 2.0, "buffer_km": 0.5, "seeds": [0, 1]},
+        "settings": {"folds": 5, "block_km": 2.0, "buffer_km": 0.5, "seeds": 2, "heads": ["ridge"]},
         "main": "urbanln",
         "baseline": "base_clip",
-        "splits": {"random": {"folds": 5}, "block": {"folds": 5, "edge_km": 2.0, "buffer_km": 0.5}},
-        "regions": {"scored": len(cells)},
+        "splits": {
+            "random": {"folds": 5, "edge_km": None, "buffer_km": None, "nearest_km_median": 0.48},
+            "block": {"folds": 5, "edge_km": 2.0, "buffer_km": 0.5, "nearest_km_median": 1.24},
+        },
+        "regions": {"total": len(cells), "common": len(cells)},
+        "notes": [
+            "Pre-training saw the pictures of the test regions, as in the literature; no label was seen."
+        ],
         "rows": rows,
         "verdicts": verdicts,
     }
@@ -121,16 +128,12 @@ def make_inputs(
     ]
     checks = [
         {"event": "validation", "step": i, "n": 200}
-        | {
-            f"{way}_r{k}": min(1.0, k * (0.02 + i / 4000))
-            for way in ("i2t", "t2i")
-            for k in (1, 5, 10)
-        }
+        | {f"{way}_r{k}": min(1.0, k * (0.02 + i / 4000)) for way in ("i2t", "t2i") for k in (1, 5, 10)}
         for i in range(0, 401, 50)
     ]
     caption = (
-        "A dense residential district seen from above. Rows of tall grey-roofed apartment blocks stand in the "
-        "north-west, along a wide avenue; to the south lies a park with a pond, and beside it a car park."
+        "A dense residential district seen from above. Rows of tall grey-roofed apartment blocks stand in "
+        "the north-west, along a wide avenue; to the south lies a park with a pond, and beside it a car park."
     )
     return {
         "title": "Example city",

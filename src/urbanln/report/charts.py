@@ -85,6 +85,12 @@ def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
     return inside if len(inside) >= 2 else round_ticks(low, high, 3)
 
 
+def axis_score(value: float) -> str:
+    """A score at an axis, without needless decimals: ``0``, ``.5``, ``1``."""
+    digits = 0 if value == round(value) else 1 if value * 10 == round(value * 10) else 2
+    return score(value, digits)
+
+
 @dataclass(frozen=True)
 class Dot:
     """One row of a score plot: a feature table's R² under one split."""
@@ -125,7 +131,7 @@ def forest(label: str, groups: Sequence[SplitDots], low: float, high: float) -> 
     y, bottom = 14.0, height - 30
     for tick in round_ticks(low, high, 4):
         canvas.line(place(tick), 8, place(tick), bottom, "zero" if tick == 0 else "grid")
-        canvas.text(place(tick), bottom + 14, score(tick, 1 if tick % 0.5 == 0 else 2), anchor="middle")
+        canvas.text(place(tick), bottom + 14, axis_score(tick), anchor="middle")
     canvas.text((left + right) / 2, height - 3, "R², held out", anchor="middle")
     for group in groups:
         canvas.text(0, y + 6, group.title, "group")

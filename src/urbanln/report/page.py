@@ -77,7 +77,7 @@ def write_report(
         examples: Pictures with captions to show.
         synthetic: Say on top that the city is synthetic and its labels simulated.
         notes: Sentences printed with the limits (licences, weak points of the data).
-        units: Unit per indicator.
+        units: Unit per indicator; those of ``scores`` where not given.
 
     Returns:
         The path written.
@@ -87,7 +87,7 @@ def write_report(
         StorageError: The file could not be written.
     """
     _check(regions, scores, predictions)
-    units = {str(key): str(value) for key, value in (units or {}).items()}
+    units = {str(k): str(v) for k, v in ((scores.get("units") or {}) | dict(units or {})).items()}
     shown = _held_out(scores, predictions)
     maps_json, map_notes = _maps(regions, scores, shown, units)
     pictures, example_notes = _examples(examples)
@@ -96,8 +96,10 @@ def write_report(
         "synthetic": synthetic,
         "n_regions": len(regions),
         "verdicts": tables.verdicts(scores),
-        "main": words(scores.get("main")),
-        "baseline": words(scores["baseline"]) if scores.get("baseline") else None,
+        "main": clean(tables.subject(scores), 120),
+        "vectors": bool(scores.get("main")),
+        "weak_points": [str(note) for note in scores.get("notes") or []],
+        "baseline": clean(scores["baseline"], 120) if scores.get("baseline") else None,
         "splits": tables.split_facts(scores),
         "split": tables.shown_split(scores),
         "head": tables.main_head(scores),
@@ -134,7 +136,7 @@ def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd
 
 def _held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Per indicator: region_id, truth and held-out prediction of the main vectors, the mean over seeds."""
-    split, head, main = tables.shown_split(scores), tables.main_head(scores), scores.get("main")
+    split, head, main = tables.shown_split(scores), tables.main_head(scores), tables.subject(scores)
     chosen = predictions[(predictions["split"] == split) & (predictions["features"] == main)]
     if head is not None:
         chosen = chosen[chosen["head"] == head]
@@ -184,7 +186,7 @@ def _scatters(
         found = tables.rows_of(
             scores,
             indicator=name,
-            features=scores.get("main"),
+            features=tables.subject(scores),
             split=tables.shown_split(scores),
             head=tables.main_head(scores),
         )

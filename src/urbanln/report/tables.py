@@ -37,11 +37,16 @@ def indicators(scores: Mapping[str, Any]) -> list[str]:
     return unique([str(row["indicator"]) for row in scores.get("rows") or []])
 
 
+def subject(scores: Mapping[str, Any]) -> str:
+    """Whose predictions the page draws: the main vectors, or the coordinates floor when none were scored."""
+    return str(scores.get("main") or "coordinates")
+
+
 def main_head(scores: Mapping[str, Any]) -> str | None:
-    """The head of maps and verdicts: the settings' ``main_head``, else the first of the main vectors."""
-    heads = [row.get("head") for row in rows_of(scores, features=scores.get("main"))]
-    chosen = (scores.get("settings") or {}).get("main_head")
-    return chosen if chosen in heads else (heads[0] if heads else None)
+    """The head of maps and verdicts: the first of the settings, as in the probe's verdicts."""
+    found = [row.get("head") for row in rows_of(scores, features=subject(scores))]
+    chosen = [head for head in (scores.get("settings") or {}).get("heads") or [] if head in found]
+    return (chosen or found or [None])[0]
 
 
 def shown_split(scores: Mapping[str, Any]) -> str | None:
@@ -51,47 +56,30 @@ def shown_split(scores: Mapping[str, Any]) -> str | None:
 
 
 def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry per indicator: the sentence of ``probe`` with a state that colour, sign and word all tell."""
-    given = {str(v.get("indicator")): v for v in scores.get("verdicts") or []}
-    names = unique([*indicators(scores), *given])
-    out = []
-    for name in names:
-        verdict = given.get(name, {})
-        state = _state(scores, name, verdict)
-        sign, word, meaning = _STATES[state]
-        out.append(
-            {
-                "indicator": words(name),
-                "state": state,
-                "sign": sign,
-                "word": word,
-                "meaning": meaning,
-                "sentence": verdict.get("sentence") or "No verdict was written for this indicator.",
-            }
-        )
-    return out
+    """One entry per indicator: the sentences of ``probe`` with a state that colour, sign and word all tell.
+
+    The state is that of the indicator's first verdict, which is about the coordinates floor.
+    """
+    given: dict[str, list[Row]] = {name: [] for name in indicators(scores)}
+    for verdict in scores.get("verdicts") or []:
+        given.setdefault(str(verdict.get("indicator")), []).append(verdict)
+    return [_verdict(name, found) for name, found in given.items()]
 
 
-def _state(scores: Mapping[str, Any], name: str, verdict: Row) -> str:
-    beats = verdict.get("beats")
-    if isinstance(beats, str) and beats in _STATES:
-        return beats
-    if beats is True:
-        return "yes"
-    rows = rows_of(
-        scores,
-        indicator=name,
-        features=scores.get("main"),
-        split=shown_split(scores),
-        head=main_head(scores),
-    )
-    against = ((rows[0].get("vs") or {}).get("coordinates") or {}) if rows else {}
-    low, high = finite(against.get("low")), finite(against.get("high"))
-    if low is None or high is None:
-        return "unknown" if beats is None else "undecided"
-    if beats is None and low > 0:
-        return "yes"
-    return "no" if high < 0 else "undecided"
+def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
+    beats = found[0].get("beats") if found else None
+    state = {True: "yes", False: "no"}.get(beats, str(beats)) if beats is not None else "unknown"
+    state = state if state in _STATES else "unknown"
+    sign, word, meaning = _STATES[state]
+    sentences = [clean(v.get("sentence"), 1000).removeprefix(f"{name}: ") for v in found]
+    return {
+        "indicator": words(name),
+        "state": state,
+        "sign": sign,
+        "word": word,
+        "meaning": meaning,
+        "sentences": [s for s in sentences if s] or ["No verdict was written for this indicator."],
+    }
 
 
 def _role(scores: Mapping[str, Any], features: str) -> str:
@@ -134,7 +122,7 @@ def _table_row(scores: Mapping[str, Any], indicator: str, features: str, head: s
     against = judged.get("vs") or {}
     role = _role(scores, features)
     return {
-        "label": words(features),
+        "label": clean(features, 120),
         "head": head if role != "floor" else "",
         "role": role,
         "r2": {
@@ -192,7 +180,7 @@ def _groups(scores: Mapping[str, Any], indicator: str) -> list[charts.SplitDots]
         floors = {f: finite(rows[f, h].get("r2")) for f, h in pairs if f in FLOORS}
         dots = tuple(
             charts.Dot(
-                name=f"{words(f)}, {h}" if len(heads) > 1 and f not in FLOORS else words(f),
+                name=f"{f}, {h}" if len(heads) > 1 and f not in FLOORS else f,
                 r2=finite(rows[f, h].get("r2")),
                 low=finite(rows[f, h].get("r2_low")),
                 high=finite(rows[f, h].get("r2_high")),
@@ -218,19 +206,23 @@ def _forest_label(scores: Mapping[str, Any], indicator: str) -> str:
 def split_facts(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers the explanations name: folds, block edge, buffer, seeds; ``None`` where not said."""
     settings, splits = scores.get("settings") or {}, scores.get("splits") or {}
-    block = {**settings, **(splits.get("block") or {})}
+    block = splits.get("block") or {}
     seeds = settings.get("seeds")
     return {
         "has": {name: bool(rows_of(scores, split=name)) for name in SPLITS},
-        "folds": block.get("folds") if isinstance(block.get("folds"), int) else None,
+        "folds": block.get("folds"),
         "edge": _length(block.get("edge_km")),
         "buffer": _length(block.get("buffer_km")),
-        "seeds": len(seeds) if isinstance(seeds, (list, tuple)) else seeds,
+        "seeds": len(seeds) if isinstance(seeds, list | tuple) else seeds,
+        "nearest": {
+            name: _length((splits.get(name) or {}).get("nearest_km_median"), rounded=True) for name in SPLITS
+        },
     }
 
 
-def _length(km: object) -> str | None:
+def _length(km: object, rounded: bool = False) -> str | None:
     value = finite(km)
     if value is None:
         return None
+    value = float(f"{value:.2g}") if rounded else value
     return f"{value:g} km" if value >= 1 else f"{value * 1000:g} m"

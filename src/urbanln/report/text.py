@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 MINUS = "−"
 DASH = "–"
+_ACRONYMS = {"gdp", "poi", "co2", "ndvi", "id"}
 # Control characters, lone surrogates, and the marks that turn the direction of the text around them.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
@@ -90,5 +91,6 @@ def _figures(size: float) -> str:
 
 
 def words(name: object) -> str:
-    """An indicator or a feature table as a reader would write it: ``night_light`` becomes ``night light``."""
-    return clean(name, 120).replace("_", " ").strip() or "(no name)"
+    """An indicator or a setting as a reader would write it: ``night_light`` becomes ``night light``."""
+    parts = clean(name, 120).replace("_", " ").split()
+    return " ".join(part.upper() if part in _ACRONYMS else part for part in parts) or "(no name)"

@@ -61,5 +61,5 @@ def _retrieval(validation: Sequence[Mapping[str, Any]], way: str, title: str) ->
         x = lines[0].x
         lines.append(charts.Curve("chance", x, np.full(len(x), chance), "chance"))
         summary += f", among {int(sizes[-1]):,} validation pairs (R@10 by chance: {score(chance)})"
-    picture: Markup = charts.curves(f"{title}: {summary}", lines, y_zero=True, y_label=score)
+    picture: Markup = charts.curves(f"{title}: {summary}", lines, y_zero=True, y_label=charts.axis_score)
     return {"title": f"{title}, recall on validation pairs", "picture": picture, "summary": summary + "."}

@@ -1,12 +1,15 @@
 (function () {
   "use strict";
   var PANELS = ["truth", "prediction", "error"];
+  // Room at the right for the zoom buttons.
+  var PADDING = { top: 14, bottom: 14, left: 14, right: 50 };
   var EMPTY = "#c9ced3";
   var data = JSON.parse(document.getElementById("map-data").textContent);
   var tool = document.getElementById("map-tool");
   var chooser = document.getElementById("map-indicator");
   var readout = document.getElementById("map-readout");
   var maps = [];
+  var popups = [];
   var hovered = null;
   var moving = false;
 
@@ -121,6 +124,7 @@
         "circle-radius": ["interpolate", ["linear"], ["zoom"], 8, 3, 13, 5, 17, 9],
         "circle-stroke-color": ["case", on, "#000000", "#ffffff"], "circle-stroke-width": ["case", on, 2.5, 0.6] } });
     var popup = new maplibregl.Popup({ closeButton: false, closeOnClick: false, maxWidth: "260px", offset: 10 });
+    popups.push(popup);
     function show(event) {
       var index = event.features[0].properties.index;
       map.getCanvas().style.cursor = "pointer";
@@ -159,6 +163,7 @@
       maps[i].setPaintProperty("areas", "fill-color", paint(panel, k));
       maps[i].setPaintProperty("points", "circle-color", paint(panel, k));
     });
+    popups.forEach(function (popup) { popup.remove(); });
     errorNote();
     if (hovered !== null) readout.textContent = describe(hovered, " · ");
   }
@@ -168,7 +173,7 @@
     tool.hidden = false;
     maps = PANELS.map(function (panel) {
       return new maplibregl.Map({
-        container: "map-" + panel, bounds: data.bounds, fitBoundsOptions: { padding: 16 },
+        container: "map-" + panel, bounds: data.bounds, fitBoundsOptions: { padding: PADDING },
         style: { version: 8, sources: {}, layers: [
           { id: "ground", type: "background", paint: { "background-color": "#fbfcfd" } }] },
         attributionControl: false, renderWorldCopies: false, dragRotate: false, touchPitch: false,
@@ -186,7 +191,7 @@
     });
     chooser.addEventListener("change", choose);
     document.getElementById("map-reset").addEventListener("click", function () {
-      maps[0].fitBounds(data.bounds, { padding: 16, animate: false });
+      maps[0].fitBounds(data.bounds, { padding: PADDING, animate: false });
     });
     choose();
   }

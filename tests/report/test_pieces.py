@@ -1,0 +1,154 @@
+"""The page's parts: number format, ticks, scales, charts, curves."""
+
+from __future__ import annotations
+
+import json
+import math
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urbanln.report import charts, maps
+from urbanln.report.text import clean, interval, quantity, score, words
+from urbanln.report.training import training_charts
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123, ".12"),
+        (-0.03, "−.03"),
+        (1, "1.00"),
+        (-3.4, "−3.40"),
+        (-0.001, ".00"),
+        (None, "–"),
+        (math.nan, "–"),
+    ],
+)
+def test_scores_have_one_format(value: float | None, text: str) -> None:
+    assert score(value) == text
+    assert interval(-0.05, 0.19) == "[−.05, .19]"
+    assert interval(None, 0.19) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.0312, "0.0312"),
+        (9.996, "10"),
+        (999.6, "1,000"),
+        (12_345, "12,300"),
+        (-1_250_000, "−1.25 M"),
+        (999_900, "1 M"),
+        (3.2e9, "3.2 bn"),
+        (math.inf, "–"),
+    ],
+)
+def test_quantities_have_three_figures(value: float, text: str) -> None:
+    assert quantity(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e13, max_value=1e13))
+def test_quantity_keeps_the_number_to_half_a_percent(value: float) -> None:
+    text = quantity(value).replace("−", "-").replace(",", "")
+    for word, scale in ((" T", 1e12), (" bn", 1e9), (" M", 1e6), ("", 1.0)):
+        if text.endswith(word):
+            number = float(text.removesuffix(word) or 0) * scale
+            break
+    assert number == pytest.approx(value, rel=0.00501, abs=1e-300)
+
+
+@given(st.text(max_size=300))
+def test_clean_text_can_be_written_and_embedded(text: str) -> None:
+    shown = clean(text)
+    shown.encode("utf-8")
+    assert not any(ord(c) < 32 and c not in "\n\t" for c in shown)
+    embedded = maps.embed_json({"id": text})
+    assert not set("<>&\u2028\u2029") & set(embedded)
+    assert json.loads(embedded) == {"id": text}
+
+
+def test_names_are_written_as_read() -> None:
+    assert words("night_light") == "night light"
+    assert words("poi_count") == "POI count"
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_round_ticks_lie_inside_and_are_few(low: float, span: float) -> None:
+    high = low + span
+    ticks = charts.round_ticks(low, high, 5)
+    assert 1 <= len(ticks) <= 7
+    assert all(low - span * 1e-6 <= t <= high + span * 1e-6 for t in ticks)
+
+
+@given(st.floats(0, 1e5), st.floats(1.5, 1e6))
+def test_log_ticks_lie_inside_and_are_few(low: float, factor: float) -> None:
+    high = (low + 0.1) * factor
+    ticks = charts.log_ticks(low, high)
+    assert len(ticks) <= 6
+    assert ticks == sorted(ticks)
+    assert all(low <= t * (1 + 1e-9) and t <= high * (1 + 1e-9) for t in ticks)
+
+
+def test_forest_places_dots_by_their_score() -> None:
+    rows = tuple(
+        charts.Dot(name, r2, r2 - 0.1, r2 + 0.1) for name, r2 in (("a", 0.0), ("b", 0.5), ("c", 1.0))
+    )
+    picture = charts.forest("label", [charts.SplitDots("block", "Block", rows, {"mean": 0.0})], 0.0, 1.0)
+    dots = [float(e.attrib["cx"]) for e in ET.fromstring(picture) if e.tag == "circle"]
+    assert dots[1] == pytest.approx((dots[0] + dots[2]) / 2)
+    assert dots[0] < dots[2]
+
+
+def test_score_beyond_the_axis_is_an_arrow() -> None:
+    rows = (charts.Dot("far", -4.0, -5.0, -3.0),)
+    picture = charts.forest("label", [charts.SplitDots("block", "Block", rows, {})], -0.5, 1.0)
+    assert "<circle" not in picture
+    assert "beyond" in picture
+    assert "−4.00 [−5.00, −3.00]" in picture
+
+
+def test_scatter_leaves_out_what_is_unknown_and_escapes() -> None:
+    truth = np.array([1.0, 10.0, np.nan, 100.0])
+    picture = charts.scatter("<b>", truth, np.array([2.0, 9.0, 5.0, np.inf]), log=True, unit='"<i>')
+    assert picture.count("<circle") == 2
+    assert "<b>" not in picture
+    assert "<i>" not in picture
+    ET.fromstring(picture)
+
+
+def test_scale_of_the_error_is_symmetric_and_shared_scale_follows_the_truth() -> None:
+    truth = np.array([1.0, 10.0, 100.0, 1000.0])
+    layer = maps.layer("x", "u", truth, truth * np.array([2.0, 1.0, 0.5, np.nan]), log=True)
+    assert layer["error_stops"] == pytest.approx([-v for v in layer["error_stops"][::-1]])
+    assert layer["error"][3] is None
+    assert layer["prediction"][3] is None
+    assert truth.min() <= layer["stops"][0] < layer["stops"][-1] <= truth.max()
+    steps = np.diff(np.log1p(layer["stops"]))
+    assert steps == pytest.approx(np.full(8, steps[0]))
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [5.0, 5.0], [-5.0, 3.0], [0.0, 0.0]])
+def test_scales_rise_whatever_the_values(values: list[float]) -> None:
+    layer = maps.layer("x", "", np.array(values), np.array(values), log=True)
+    assert np.all(np.diff(layer["stops"]) > 0)
+    assert np.all(np.diff(layer["error_stops"]) > 0)
+
+
+def test_run_taken_up_again_is_one_curve() -> None:
+    first = [{"event": "step", "step": i, "loss": 9.0} for i in range(1, 6)]
+    again = [{"event": "step", "step": i, "loss": 5.0 - i / 10} for i in range(4, 9)]
+    charts_made = training_charts([*first, {"event": "start"}, *again, {"event": "step", "step": None}])
+    assert [c["title"] for c in charts_made] == ["Training loss"]
+    assert charts_made[0]["summary"] == "loss from 9.00 to 4.20 over 8 steps."
+
+
+def test_chance_stands_beside_recall() -> None:
+    checks = [{"event": "validation", "step": s, "i2t_r10": s / 100, "n": 50} for s in (10, 20)]
+    made = training_charts(checks)
+    assert len(made) == 1
+    assert "R@10 by chance: .20" in made[0]["summary"]
