@@ -112,87 +112,101 @@ def ingest(
     copy: bool = True,
     limit: int | None = None,
 ) -> IngestReport:
-    """Make a city from a folder of pictures and a table.
+    """Make a city from a folder of pictures and a table; stopped half-way, the same call goes on.
 
     Several rows may name one picture (houses sold twice): they become one picture, placed where the first
-    row says, and their labels are averaged. A row without a usable picture gives no label either. Stopped
-    half-way, the same call goes on.
+    row says, and their labels are averaged. A row without a usable picture gives no label either.
 
     Args:
         pictures: Folder the pictures are in.
         table: CSV, Parquet, GeoJSON or GeoPackage.
         out: Folder of the new city.
         name: Name of the city.
-        regions: ``picture``, ``h3:RESOLUTION``, ``tile:ZOOM`` or a file of polygons
-            (:func:`urbanln.city.regions.make_regions`).
-        id_column: Column of ids; the file is ``<id>.jpg`` (.png, …) where there is no ``image_column``.
-        image_column: Column of file names, relative to ``pictures``.
-        lon: Column of longitudes or eastings; not needed for a table of point geometries.
-        lat: Column of latitudes or northings.
-        crs: Reference system of ``lon`` and ``lat``.
+        regions: ``picture``, ``h3:9``, ``tile:18`` or a file (:func:`urbanln.city.regions.make_regions`).
+        id_column, image_column: Ids; the file is ``<id>.jpg`` (.png, …) unless its name stands in image_column.
+        lon, lat: Columns of coordinates in ``crs``; not needed for a table of point geometries.
+        crs: Reference system of the coordinates.
         view: ``satellite``, ``street``, or a column that says which.
         labels: Columns to predict.
         captured: Column with the date, kept as the text it is.
-        source: Where the pictures come from.
-        licence: Their licence.
-        attribution: Whom to name.
+        source, licence, attribution: Where the pictures come from, on what terms, and whom to name.
         copy: Copy the pictures into the city, or refer to them by absolute path.
         limit: Only the first rows.
-
-    Returns:
-        The city and what became of every row and picture.
 
     Raises:
         InputError: A column, file or coordinate is wrong, no picture can be used, or ``out`` has a city.
         StorageError: ``out`` cannot be written.
     """
-    folder, out = Path(pictures), Path(out)
+    folder, table, out = Path(pictures), Path(table), Path(out)
     check_new(out)
     check_writable(out)
-    if not folder.is_dir():
-        raise InputError("no such folder of pictures", where=folder)
-    columns = {"id": id_column, "file": image_column, "captured": captured}
-    frame = read_frame(table, text=[c for c in columns.values() if c])
-    frame = frame.head(limit) if limit else frame
-    if frame.empty:
-        raise InputError("the table is empty: it has no row", where=table)
-    frame = frame.reset_index(drop=True)
-    values = parse_labels(frame, labels, table=str(table))
-    rows = _rows(frame, folder, str(table), columns, view)
-    rows["lon"], rows["lat"] = point_coordinates(frame, lon, lat, crs, str(table))
-    images, rows, counts = _usable(rows, folder, str(table))
-    shapes, images, rows, more = _divide(images, rows, regions)
-    indicators, gaps = mean_per_region(values.loc[rows.index], rows["region_id"], shapes["region_id"])
-    images["path"] = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["file"]]
-    images = images.drop(columns=["file", "format"]).assign(source=source or None, licence=licence or None)
-    meta = _meta(name, crs, labels, Source(name=source or name, licence=licence, attribution=attribution))
+    columns = _Columns(id_column, image_column, lon, lat, crs, view, captured, tuple(labels))
+    rows, values = _read(table, folder, columns, limit)
+    images, used, counts = _usable(rows, folder, str(table))
+    shapes, images, used, more = _divide(images, used, regions)
+    indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
+    images = _place(images, out, copy).assign(source=source or None, licence=licence or None)
+    meta = _meta(name, columns, Source(name=source or name, licence=licence, attribution=attribution))
     city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
-    report = IngestReport(city, len(frame), len(images), len(shapes), labels=gaps, **counts, **more)
+    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **counts, **more)
     write_json(out / REPORT_FILE, report.facts())
     return report
 
 
-def _meta(name: str, crs: str, labels: Sequence[str], source: Source) -> Meta:
+def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:
+    paths = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["file"]]
+    return images.assign(path=paths).drop(columns=["file", "format"])
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where in the table things stand."""
+
+    id: str | None
+    image: str | None
+    lon: str
+    lat: str
+    crs: str
+    view: str
+    captured: str | None
+    labels: tuple[str, ...]
+
+
+def _read(
+    table: Path, folder: Path, columns: _Columns, limit: int | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table's rows (file, id, captured, view, lon, lat) and its labels, both in its order."""
+    if not folder.is_dir():
+        raise InputError("no such folder of pictures", where=folder)
+    named = [c for c in (columns.id, columns.image, columns.captured) if c]
+    frame = read_frame(table, text=named)
+    frame = frame.head(limit) if limit else frame
+    if frame.empty:
+        raise InputError("the table is empty: it has no row", where=table)
+    frame = frame.reset_index(drop=True)
+    values = parse_labels(frame, columns.labels, table=str(table))
+    need_columns(frame.columns, named, str(table))
+    rows = pd.DataFrame(index=frame.index)
+    rows["file"] = named_files(frame, folder, columns.id, columns.image, str(table))
+    rows["id"] = id_text(frame[columns.id]) if columns.id else None
+    rows["captured"] = id_text(frame[columns.captured]) if columns.captured else None
+    rows["view"] = _views(frame, columns.view, str(table))
+    rows["lon"], rows["lat"] = point_coordinates(frame, columns.lon, columns.lat, columns.crs, str(table))
+    return rows, values
+
+
+def _meta(name: str, columns: _Columns, source: Source) -> Meta:
     return Meta(
         name=name,
-        datum="WGS 84" if crs.upper() == "EPSG:4326" else f"WGS 84, brought from {crs}",
+        datum="WGS 84" if columns.crs.upper() == "EPSG:4326" else f"WGS 84, brought from {columns.crs}",
         sources=[source],
-        indicators={label: IndicatorNote() for label in labels},
+        indicators={label: IndicatorNote() for label in columns.labels},
     )
 
 
-def _rows(
-    frame: pd.DataFrame, folder: Path, table: str, columns: dict[str, str | None], view: str
-) -> pd.DataFrame:
-    """What the table says of each row's picture: file, id, view, captured."""
-    need_columns(frame.columns, [c for c in columns.values() if c], table)
-    rows = pd.DataFrame(index=frame.index)
-    rows["file"] = named_files(frame, folder, columns["id"], columns["file"], table)
-    for target in ("id", "captured"):
-        column = columns[target]
-        rows[target] = id_text(frame[column]) if column else None
+def _views(frame: pd.DataFrame, view: str, table: str) -> pd.Series:
     if view in VIEWS:
-        return rows.assign(view=view)
+        return pd.Series(view, index=frame.index)
     if view not in frame.columns:
         raise InputError(
             "the view is satellite, street, or a column that says which, and there is no such column",
@@ -200,12 +214,12 @@ def _rows(
             where=table,
             remedy=f"there are: {', '.join(map(str, frame.columns))}",
         )
-    rows["view"] = frame[view].astype("str").str.strip().str.lower()
-    if (row := first(~rows["view"].isin(VIEWS))) is not None:
+    views = frame[view].astype("str").str.strip().str.lower()
+    if (row := first(~views.isin(VIEWS))) is not None:
         raise InputError(
             "a view is either satellite or street", value=frame[view].iloc[row], where=at_row(table, row)
         )
-    return rows
+    return views
 
 
 def _usable(
