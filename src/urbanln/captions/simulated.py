@@ -36,7 +36,7 @@ __all__ = ["SIMULATED", "Described", "SimulatedCaptioner", "read_scene", "scene_
 _OVERLOOKED = {"large": 0.3, "middle": 0.9, "small": 1.4}
 _MADE_UP_AT_MOST = 4
 _ONE_AT_A_TIME = ("river", "railway line", "avenue", "sky", "bridge", "plaza", "fountain", "barge")
-_WORDS_AT_MOST = 142
+_WORDS_AT_MOST = 150
 _WORDS_AT_LEAST = 84
 _SHORT_WORDS = 40
 
@@ -80,7 +80,7 @@ class SimulatedCaptioner:
             raise InputError("no such style", value=self.style, remedy=f"one of {', '.join(STYLES)}")
 
     def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
-        """A long text (about 85 to 145 words) on a true scene, the same for the same picture."""
+        """A long text (about 85 to 150 words) on a true scene, the same for the same picture."""
         return self.describe_with_errors(scene, image_id).text
 
     def describe_with_errors(self, scene: Mapping[str, Any], image_id: str) -> Described:
@@ -169,8 +169,8 @@ def _spoken(
     names = {m.name for m in things}
     relations = {r[0]: r for r in scene.get("relations", []) if r[0] in names}
     # A full scene is told more briefly, so that its details still find room.
-    full = len(scene["objects"]) > 11
-    size, place_chance = (3, 0.35) if full else (2, 0.8)
+    full, very_full = len(scene["objects"]) > 11, len(scene["objects"]) > 15
+    size, place_chance = (3, 0.1 if very_full else 0.3) if full else (2, 0.8)
     out, last = [], ""
     for k in range(0, len(things), size):
         group, parts = list(things[k : k + size]), []
@@ -178,7 +178,7 @@ def _spoken(
             phrase = noun_phrase(mention, rng)
             relation = relations.get(mention.name)
             placed = rng.random() < place_chance
-            if relation is not None and rng.random() < (0.3 if full else 0.6):
+            if relation is not None and rng.random() < (0.1 if very_full else 0.25 if full else 0.6):
                 phrase, placed = f"{phrase} {relation[1]} the {_other(relation[2], scene)}", False
             parts.append(with_place(phrase, mention.place if placed else "", rng))
         choices = [p for p in patterns if p != last]

@@ -114,6 +114,8 @@ def put_up(
     u, v = footprint.centre
     if footprint.width < 0.008 or footprint.height < 0.008 or not sheet.free(u, v, 0.008):
         return False
+    if not sheet.dry(footprint):
+        return False
     colour = style.roof(name, rng)
     area = footprint.width * footprint.height
     sheet.roof(footprint, height, colour, "solar" if solar else kind, shade(colour, 0.8))

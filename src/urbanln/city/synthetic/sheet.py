@@ -126,6 +126,13 @@ class Sheet:
         corners = ((b.u0, b.v0), (b.u1, b.v0), (b.u1, b.v1), (b.u0, b.v1), b.centre)
         return all(self.free(u, v) for u, v in corners)
 
+    def dry(self, block: Block) -> bool:
+        """Whether no corner of the rectangle lies on the river or the railway."""
+        corners = ((block.u0, block.v0), (block.u1, block.v0), (block.u1, block.v1), (block.u0, block.v1))
+        return all(
+            band.distance(*self.turn(u, v)) > band.half + 0.008 for u, v in corners for band in self.bands
+        )
+
     def visible(self, block: Block) -> float:
         """Share of the whole picture that the rectangle covers, bands left out (5 × 5 points)."""
         inside = 0

@@ -1,0 +1,210 @@
+"""The synthetic city: the same for the same seed, true to its scenes, and told apart only by its pictures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from urbanln.city.store import City
+from urbanln.city.synthetic import VOCABULARY, make_synthetic_city, read_scene
+from urbanln.city.synthetic.fields import gaussian_field, grid_km, make_cells
+from urbanln.city.synthetic.satellite import draw_tile
+from urbanln.city.synthetic.scene import Notes
+from urbanln.errors import InputError
+from urbanln.files import read_table
+
+REGIONS = 150
+LABELS = ("population", "gdp", "carbon", "night_light", "poi_count", "crime")
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    return make_synthetic_city(tmp_path_factory.mktemp("city") / "a", regions=REGIONS, seed=3)
+
+
+@pytest.fixture(scope="module")
+def scenes(city: City) -> list[dict]:
+    return [read_scene(city.folder / path) for path in city.images["path"]]
+
+
+def test_the_city_opens_and_says_that_it_is_synthetic(city: City) -> None:
+    again = City.open(city.folder)
+    assert again.meta.synthetic
+    assert again.name == "synthetic-3"
+    assert set(again.images["source"]) == {"synthetic"}
+    assert all("simulated" in again.meta.indicators[label].unit for label in LABELS)
+    assert len(again.regions) == REGIONS
+    assert again.regions["region_id"].iloc[7] == "r0007"
+    west, _, east, _ = again.regions.total_bounds
+    assert -40 < west < east < -20
+    side = again.regions.to_crs(again.regions.estimate_utm_crs()).area.to_numpy() ** 0.5
+    np.testing.assert_allclose(side, 1000, rtol=0.01)
+
+
+def test_about_a_quarter_of_regions_has_no_street_view(city: City) -> None:
+    views = city.images.groupby("view")["region_id"].nunique()
+    assert views["satellite"] == REGIONS
+    assert 0.6 * REGIONS < views["street"] < 0.9 * REGIONS
+
+
+def test_equal_seeds_give_equal_files_however_many_workers(city: City, tmp_path: Path) -> None:
+    alone = make_synthetic_city(tmp_path / "b", regions=REGIONS, seed=3, workers=1)
+    assert alone.images["sha256"].tolist() == city.images["sha256"].tolist()
+    pd.testing.assert_frame_equal(alone.indicators, city.indicators)
+    other = make_synthetic_city(tmp_path / "c", regions=4, seed=4)
+    assert not set(other.images["sha256"]) & set(city.images["sha256"])
+
+
+def test_every_object_of_a_scene_is_in_the_vocabulary_and_in_its_view(scenes: list[dict]) -> None:
+    for scene in scenes:
+        names = [thing["name"] for thing in scene["objects"]]
+        assert len(set(names)) == len(names) >= 3
+        assert all(scene["view"] in VOCABULARY[name].views for name in names)
+        assert all(thing["count"] >= 1 and 0 <= thing["share"] <= 1 for thing in scene["objects"])
+        assert all(a in names and b in names for a, _, b in scene["relations"])
+
+
+def test_a_noted_pool_is_drawn_and_an_unnoted_one_is_not(city: City) -> None:
+    tiles = city.images[city.images["view"] == "satellite"]["path"]
+    blue = {True: [], False: []}
+    for path in tiles:
+        names = {thing["name"] for thing in read_scene(city.folder / path)["objects"]}
+        if names & {"fountain", "river", "tennis court", "pond"}:
+            continue
+        r, g, b = np.asarray(Image.open(io.BytesIO(city.image_bytes(path))), dtype=int).transpose(2, 0, 1)
+        blue["swimming pool" in names].append(int(((g - r > 60) & (b - r > 70)).sum()))
+    assert min(len(found) for found in blue.values()) > 10
+    assert np.median(blue[True]) > 8 > np.quantile(blue[False], 0.9)
+
+
+def test_a_cell_looks_the_same_whatever_else_is_drawn() -> None:
+    cells, _ = make_cells(9, seed=1, cell_km=1.0, street_views=2, street_missing=0.25)
+    draw_tile(cells[3], 64)
+    first, scene = draw_tile(cells[5], 64)
+    second, again = draw_tile(cells[5], 64)
+    assert first.tobytes() == second.tobytes()
+    assert scene == again
+
+
+def test_labels_are_positive_skewed_and_missing_here_and_there(city: City) -> None:
+    for label in LABELS:
+        values = city.indicators[label].dropna()
+        assert (values > 0).all()
+        assert values.mean() > 1.1 * values.median()
+    lost = city.indicators.isna().sum()
+    assert lost[["population", "carbon", "night_light", "poi_count"]].sum() == 0
+    assert 0 < lost["gdp"] + lost["crime"] < 0.1 * REGIONS
+
+
+def test_details_explain_about_half_of_three_labels_and_little_of_the_others(city: City) -> None:
+    truth = read_table(city.folder / "truth.parquet", kind="truth")
+    share = {
+        label: truth[f"detail_{label}"].var()
+        / (truth[f"gross_{label}"].var() + truth[f"detail_{label}"].var())
+        for label in LABELS
+    }
+    assert all(0.3 < share[label] < 0.8 for label in ("gdp", "poi_count", "crime"))
+    assert all(share[label] < 0.15 for label in ("population", "carbon", "night_light"))
+
+
+def _pixels(city: City, path: str) -> np.ndarray:
+    small = Image.open(io.BytesIO(city.image_bytes(path))).resize((96, 96))
+    pixels = np.asarray(small, dtype=float)
+    colours = np.histogramdd(pixels.reshape(-1, 3), bins=(5, 5, 5), range=[(0, 256)] * 3)[0].ravel()
+    return np.concatenate([np.sqrt(colours / 96**2), pixels.std((0, 1)) / 255])
+
+
+def _counts(scenes: list[dict]) -> np.ndarray:
+    names = list(VOCABULARY)
+    table = np.zeros((len(scenes), len(names), 2))
+    for row, scene in zip(table, scenes, strict=True):
+        for thing in scene["objects"]:
+            row[names.index(thing["name"])] = thing["count"] ** 0.5, thing["share"] ** 0.5
+    return table.reshape(len(scenes), -1)
+
+
+def test_pictures_tell_labels_shuffled_ones_do_not_and_scenes_tell_more_than_coordinates(
+    city: City, scenes: list[dict]
+) -> None:
+    above = (city.images["view"] == "satellite").to_numpy()
+    pixels = np.stack([_pixels(city, path) for path in city.images["path"][above]])
+    objects = _counts([scene for scene, tile in zip(scenes, above, strict=True) if tile])
+    place = city.centroids() * [np.cos(np.radians(city.centroids()[:, 1].mean())), 1.0]
+    folds = KFold(5, shuffle=True, random_state=0)
+    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 11)))
+    shuffled = np.random.default_rng(0).permutation(len(pixels))
+    r2: dict[str, dict[str, float]] = {}
+    for label in LABELS:
+        target = np.log1p(city.indicators[label].to_numpy())
+        known = ~np.isnan(target)
+        y = target[known]
+        r2[label] = {
+            "pixels": r2_score(y, cross_val_predict(ridge, pixels[known], y, cv=folds)),
+            "shuffled": r2_score(y, cross_val_predict(ridge, pixels[shuffled][known], y, cv=folds)),
+            "scene": r2_score(y, cross_val_predict(ridge, objects[known], y, cv=folds)),
+            "place": r2_score(y, cross_val_predict(KNeighborsRegressor(5), place[known], y, cv=folds)),
+        }
+        assert r2[label]["shuffled"] < 0.12, (label, r2[label])
+        assert r2[label]["scene"] > r2[label]["place"] + 0.1, (label, r2[label])
+    assert r2["population"]["pixels"] > 0.3, r2
+    assert 0.1 < r2["population"]["place"] < 0.75, r2
+    assert r2["poi_count"]["place"] < r2["population"]["place"], r2
+
+
+def test_fields_are_smooth_and_of_unit_variance() -> None:
+    xy = grid_km(2500, 1.0)
+    fields = np.stack([gaussian_field(xy, 3.0, np.random.default_rng(k)) for k in range(20)])
+    assert 0.8 < fields.var() < 1.2
+    grid = fields.reshape(20, 50, 50)
+    near, far = (float((grid[:, :, :-lag] * grid[:, :, lag:]).mean()) for lag in (1, 9))
+    assert near == pytest.approx(np.exp(-0.5 / 9), abs=0.12)
+    assert abs(far) < 0.15
+
+
+@pytest.mark.parametrize(("regions", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (7, 3, 3), (400, 20, 20)])
+def test_the_grid_is_near_square_for_any_number(regions: int, columns: int, rows: int) -> None:
+    xy = grid_km(regions, 0.5)
+    assert len(np.unique(xy, axis=0)) == regions
+    assert np.ptp(xy, axis=0).tolist() == [(columns - 1) * 0.5, (rows - 1) * 0.5]
+
+
+def test_places_are_named_by_where_objects_lie() -> None:
+    notes = Notes("satellite", "r0000")
+    notes.add("pond", 0.9, 0.1)
+    for x, y in ((0.1, 0.1), (0.9, 0.9), (0.1, 0.9), (0.9, 0.1)):
+        notes.add("tree", x, y)
+    place = {thing["name"]: thing["place"] for thing in notes.scene()["objects"]}
+    assert place == {"pond": "north-east", "tree": "throughout"}
+
+
+@pytest.mark.parametrize(
+    "bad", [{"regions": 0}, {"tile_px": 8}, {"street_missing": 1.5}, {"cell_km": 0.0}, {"seed": -1}]
+)
+def test_arguments_out_of_range_are_named(tmp_path: Path, bad: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(bad))):
+        make_synthetic_city(tmp_path / "x", **bad)  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()
+
+
+def test_one_region_no_views_and_a_name_that_hides_nothing(tmp_path: Path) -> None:
+    city = make_synthetic_city(tmp_path / "one", regions=1, street_views=0, name="Atlantis")
+    assert (len(city.regions), len(city.images)) == (1, 1)
+    assert city.name == "Atlantis (synthetic)"
+    with pytest.raises(InputError, match="city in this folder"):
+        make_synthetic_city(tmp_path / "one", regions=1)
+
+
+def test_a_scene_that_is_missing_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_scene(tmp_path / "photo.jpg")
