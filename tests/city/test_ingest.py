@@ -198,6 +198,7 @@ def test_limit_and_one_region(place: Place) -> None:
     report = place.ingest(limit=1)
     assert (report.rows, report.pictures, report.regions) == (1, 1, 1)
     assert len(City.open(place.out).regions) == 1
+    assert report.city.meta.sources == []
 
 
 def test_labels_without_any_value_stay_null(place: Place) -> None:

@@ -123,7 +123,7 @@ def ingest(
         out: Folder of the new city.
         name: Name of the city.
         regions: ``picture``, ``h3:9``, ``tile:18`` or a file (:func:`urbanln.city.regions.make_regions`).
-        id_column, image_column: Ids; the file is ``<id>.jpg`` (.png, …) unless its name stands in image_column.
+        id_column, image_column: Ids (the file is ``<id>.jpg``, .png, …), or file names below ``pictures``.
         lon, lat: Columns of coordinates in ``crs``; not needed for a table of point geometries.
         crs: Reference system of the coordinates.
         view: ``satellite``, ``street``, or a column that says which.
@@ -199,7 +199,7 @@ def _meta(name: str, columns: _Columns, source: Source) -> Meta:
     return Meta(
         name=name,
         datum="WGS 84" if columns.crs.upper() == "EPSG:4326" else f"WGS 84, brought from {columns.crs}",
-        sources=[source],
+        sources=[source] if source != Source(name=name) else [],  # nothing was said of the source
         indicators={label: IndicatorNote() for label in columns.labels},
     )
 
