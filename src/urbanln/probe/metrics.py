@@ -78,6 +78,9 @@ def draw_resamples(blocks: Ints, seeds: int, count: int = 1000, seed: int = 0) -
 def bootstrap_r2(truth: Floats, predictions: Floats, resamples: Resamples) -> Floats:
     """R², averaged over seeds, of every resample, (R,); NaN with a single block.
 
+    SST is about the mean of all held-out rows, not about each resample's own: with few blocks the latter
+    is too small by the share of variance between blocks, and the interval would slide below the estimate.
+
     Args:
         truth: (N,) labels.
         predictions: (S, N) held-out predictions of each seed; a row that is NaN in one of them is left out.
@@ -92,11 +95,10 @@ def bootstrap_r2(truth: Floats, predictions: Floats, resamples: Resamples) -> Fl
     def per_block(values: Floats) -> Floats:
         return resamples.block_draws @ np.bincount(blocks, weights=values, minlength=size)
 
-    rows, total, square = per_block(np.ones(len(y))), per_block(y), per_block(y * y)
+    spread = per_block(y * y)
     error = np.stack([per_block((truth[held] - p[held]) ** 2) for p in predictions], axis=1)  # (R, S)
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = square - total**2 / rows
-        score = 1 - error / np.where(spread > 1e-12 * square.max(), spread, np.nan)[:, None]
+        score = 1 - error / np.where(spread > 1e-12 * spread.max(), spread, np.nan)[:, None]
     return np.asarray((resamples.seed_draws * score).sum(axis=1))
 
 

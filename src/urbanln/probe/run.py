@@ -95,7 +95,7 @@ def probe_tables(
         baseline: Table it is compared with besides the floors.
         units: Unit of each indicator, for tables and pages.
         transductive: Pre-training saw the pictures of the test regions, as in the literature.
-        groups: Region to any label; regions with one label never stand on two sides of a fold.
+        groups: Region to any label; what shares a label with a test region is not trained on.
         made_from: Hashes of the inputs, kept with the scores.
         jobs: Processes; by default one per core when there is enough to do. Results do not depend on it.
 

@@ -110,7 +110,7 @@ def prepare_labels(
     Args:
         target: (N,) labels, NaN where missing.
         lonlat: (N, 2) longitude, latitude in degrees.
-        groups: (N,) labels whose members never cross folds.
+        groups: (N,) labels; a row is never predicted from rows that share its label.
         where: Name of the indicator, for errors.
 
     Raises:
@@ -286,7 +286,7 @@ def probe(
         edge_km: Edge of a block in km, of the block split and of the bootstrap (also under other splits).
         buffer_km: Training rows this near to a test row leave the training.
         bootstrap: Resamples of blocks.
-        groups: (N,) labels whose members never cross folds.
+        groups: (N,) labels; a row is never predicted from rows that share its label.
         against: Further tables of vectors (N, D) by name, to be compared with under the same head.
 
     Returns:

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from urbanln.errors import InputError
 from urbanln.probe.space import Floats, Ints, check_lonlat, nearest_metres, square_blocks, to_metres
@@ -104,7 +102,9 @@ def block_split(
         folds: Number of folds.
         seed: Of the grid's shift, of dealing and of validation.
         val_share: Share of the training side used for validation.
-        groups: (N,) labels whose members never stand on two sides; blocks sharing one go together.
+        groups: (N,) labels (one picture under several regions); rows that share one with a test row leave
+            training and validation like those in the buffer. Joining their blocks instead would tie a
+            whole city together once pictures repeat across it.
 
     Raises:
         InputError: Bad positions, fewer blocks than folds, or a buffer that leaves nothing to train on.
@@ -116,8 +116,7 @@ def block_split(
     rng = np.random.default_rng([seed, 2])
     shift = rng.random(2)
     units = square_blocks(metres, edge_km, (shift[0], shift[1]))
-    if groups is not None:
-        units = _merged(units, _numbered(groups, len(metres)))
+    alike = None if groups is None else _numbered(groups, len(metres))
     smaller = f"choose a smaller block edge than {edge_km:g} km, or fewer folds"
     side = _deal(units, folds, rng, remedy=smaller)
     everything = np.arange(len(metres))
@@ -125,6 +124,8 @@ def block_split(
     for number in range(folds):
         test, rest = everything[side == number], everything[side != number]
         rest = rest[nearest_metres(metres[rest], metres[test]) > 1000 * buffer_km]
+        if alike is not None:
+            rest = rest[~np.isin(alike[rest], alike[test])]
         _check_left(len(rest), number, f"choose a narrower buffer than {buffer_km:g} km, or {smaller[7:]}")
         train, val = _validation(rest, units, val_share, rng)
         made.append(Fold(train, val, test))
@@ -175,15 +176,6 @@ def _numbered(groups: npt.ArrayLike, rows: int) -> Ints:
     if values.shape != (rows,):
         raise InputError("groups are one value per row", value=values.shape, where=f"{rows} rows")
     return np.unique(values.astype(str), return_inverse=True)[1].astype(np.int64)
-
-
-def _merged(blocks: Ints, groups: Ints) -> Ints:
-    """Units that cut neither a block nor a group: connected parts of the graph that joins the two."""
-    size = int(blocks.max()) + 1
-    total = size + int(groups.max()) + 1
-    graph = coo_matrix((np.ones(len(blocks)), (blocks, groups + size)), shape=(total, total))
-    _, part = connected_components(graph, directed=False)
-    return np.unique(part[blocks], return_inverse=True)[1].astype(np.int64)
 
 
 def _deal(units: Ints, folds: int, rng: np.random.Generator, remedy: str) -> Ints:

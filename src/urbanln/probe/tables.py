@@ -24,7 +24,7 @@ class Regions:
         lonlat: (N, 2) degrees.
         vectors: Copies (N, D) of each table, by name; one copy unless the encoder was trained several times.
         targets: (N,) labels by indicator, NaN where missing.
-        groups: (N,) labels that never cross folds, or None.
+        groups: (N,) labels that never stand on both sides of a fold, or None.
         coverage: How many regions there are, and how many have what.
     """
 

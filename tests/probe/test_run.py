@@ -1,0 +1,260 @@
+"""The stage: tables in, scores and predictions out, sentences and tables to read."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from urbanln.config import ProbeSettings
+from urbanln.errors import InputError
+from urbanln.files import read_json, read_table
+from urbanln.probe.run import probe_tables, save_result
+from urbanln.probe.table import scores_markdown, scores_rich, scores_table
+from urbanln.probe.verdict import short, with_interval
+
+N = 200
+SETTINGS = ProbeSettings(heads=("ridge",), seeds=2, bootstrap=200)
+
+
+def table(X: np.ndarray, rows: slice = slice(None)) -> pd.DataFrame:
+    ids = [f"r{i:03d}" for i in range(N)]
+    return pd.DataFrame({"region_id": ids[rows], "vector": list(X[rows].astype("float32"))})
+
+
+def make():
+    rng = np.random.default_rng(0)
+    lonlat = rng.random((N, 2)) * 0.4 + [116, 40]
+    where = pd.DataFrame(
+        {"region_id": [f"r{i:03d}" for i in range(N)], "lon": lonlat[:, 0], "lat": lonlat[:, 1]}
+    )
+    signal = rng.normal(size=(N, 4))
+    labels = where[["region_id"]].assign(
+        population=np.exp(signal[:, 0] + 4), growth=signal[:, 1] + 0.1 * rng.normal(size=N), flat=1.0
+    )
+    labels.loc[:9, "population"] = np.nan
+    tables = {
+        "ours": table(signal),
+        "base": table(rng.normal(size=(N, 4))),
+        "part": table(signal, slice(0, 180)),
+    }
+    return tables, labels, where
+
+
+@pytest.fixture(scope="module")
+def result():
+    tables, labels, where = make()
+    shuffled = labels.sample(frac=1, random_state=0)  # joined by id, not by place
+    return probe_tables(
+        tables, shuffled, where, SETTINGS, main="ours", baseline="base", units={"population": "people"},
+        made_from={"indicators": "abc"},
+    )  # fmt: skip
+
+
+def test_every_indicator_split_features_and_floor_has_a_row(result) -> None:
+    keys = [(r["indicator"], r["split"], r["features"], r["head"]) for r in result.scores["rows"]]
+    assert len(set(keys)) == len(keys) == 2 * 2 * (2 + 3)
+    assert {k[3] for k in keys if k[2] in ("mean", "coordinates")} == {"none"}
+    for row in result.scores["rows"]:
+        assert row["n"] == (170 if row["indicator"] == "population" else 180)
+        assert row["missing"] == (10 if row["indicator"] == "population" else 0)
+        assert row["transform"] == ("log1p" if row["indicator"] == "population" else "identity")
+        rivals = {"mean": set(), "coordinates": {"mean"}}
+        others = {"mean", "coordinates", "ours", "base", "part"} - {row["features"]}
+        assert set(row["vs"]) == rivals.get(row["features"], others)
+
+
+def test_all_tables_are_scored_on_the_same_regions_and_coverage_is_told(result) -> None:
+    regions = result.scores["regions"]
+    assert (regions["total"], regions["common"]) == (N, 180)
+    assert regions["tables"] == {"ours": 200, "base": 200, "part": 180}
+    assert regions["labelled"]["population"] == 170
+    rows = {(r["indicator"], r["split"], r["features"]): r for r in result.scores["rows"]}
+    for split in ("random", "block"):
+        assert rows["growth", split, "ours"]["r2_seeds"] == rows["growth", split, "part"]["r2_seeds"]
+    assert any("180 of 200" in note for note in result.scores["notes"])
+
+
+def test_predictions_are_those_the_scores_were_computed_from(result) -> None:
+    frame = result.predictions
+    assert frame["region_id"].nunique() == 180
+    for row in result.scores["rows"]:
+        wanted = [frame[key] == row[key] for key in ("indicator", "split", "features", "head")]
+        part = frame[np.logical_and.reduce(wanted)]
+        errors = [np.sqrt(((g["truth"] - g["prediction"]) ** 2).mean()) for _, g in part.groupby("seed")]
+        assert np.mean(errors) == pytest.approx(row["rmse"])
+        assert part.groupby("seed")["region_id"].nunique().eq(row["n"]).all()
+    truth = dict(zip(*make()[1][["region_id", "growth"]].to_numpy().T, strict=True))
+    growth = frame[frame["indicator"] == "growth"]
+    assert (growth["region_id"].map(truth).astype(float) == growth["truth"]).all()
+    assert set(frame["fold"]) == set(range(5))
+
+
+def test_verdicts_follow_the_intervals(result) -> None:
+    verdicts = {(v["indicator"], v["against"]): v for v in result.scores["verdicts"]}
+    assert set(verdicts) == {(i, a) for i in ("population", "growth") for a in ("coordinates", "base")}
+    for verdict in verdicts.values():
+        assert verdict["beats"] == "yes"
+        assert verdict["low"] > 0
+        assert verdict["sentence"].startswith(f"{verdict['indicator']}: ours beats ")
+        assert (
+            f"under 5 km blocks by {with_interval(verdict['diff'], verdict['low'], verdict['high'])}"
+            in verdict["sentence"]
+        )
+    assert any("saw the pictures of the test regions" in note for note in result.scores["notes"])
+    tables, labels, where = make()
+    turned = probe_tables(tables, labels, where, SETTINGS, main="base", baseline="ours", transductive=False)
+    found = {(v["indicator"], v["against"]): v for v in turned.scores["verdicts"]}
+    assert found["growth", "ours"]["beats"] == "no"
+    assert found["growth", "ours"]["diff"] == pytest.approx(-verdicts["growth", "base"]["diff"])
+    assert "does not beat ours under 5 km blocks: −" in found["growth", "ours"]["sentence"]
+    assert not any("saw the pictures" in note for note in turned.scores["notes"])
+    assert any(v["beats"] != "yes" for v in found.values() if v["against"] == "coordinates")
+
+
+def test_an_indicator_that_cannot_be_scored_is_told_and_the_rest_goes_on(result) -> None:
+    (entry,) = result.scores["skipped"]
+    assert entry["indicator"] == "flat"
+    assert "equal" in entry["reason"]
+    tables, labels, where = make()
+    with pytest.raises(InputError, match="labels are equal"):
+        probe_tables(tables, labels[["region_id", "flat"]], where, SETTINGS)
+
+
+def test_the_result_is_strict_json_and_reads_back(result, tmp_path) -> None:
+    json.dumps(result.scores, allow_nan=False)
+    save_result(tmp_path / "scores", result)
+    assert read_json(tmp_path / "scores" / "scores.json") == result.scores
+    back = read_table(tmp_path / "scores" / "predictions.parquet", kind="predictions")
+    pd.testing.assert_frame_equal(back, result.predictions, check_dtype=False)
+    assert result.scores["made_from"] == {"indicators": "abc"}
+    assert (result.scores["kind"], result.scores["schema_version"]) == ("scores", 1)
+    block, random = result.scores["splits"]["block"], result.scores["splits"]["random"]
+    assert block["nearest_km_min"] > 1 > random["nearest_km_min"]
+    assert block["nearest_km_median"] > random["nearest_km_median"]
+
+
+def test_tables_show_every_score_and_floor(result) -> None:
+    wide = scores_table(result.scores)
+    assert wide.shape == (5, 4)
+    row = next(r for r in result.scores["rows"] if r["features"] == "ours" and r["split"] == "block")
+    cell = wide.loc[("ours", "ridge"), (row["indicator"], "block")]
+    assert cell == with_interval(row["r2"], row["r2_low"], row["r2_high"])
+    markdown = scores_markdown(result.scores)
+    assert markdown.count("\n| ") == 2 * 5
+    assert cell in markdown
+    assert all(v["sentence"] in markdown for v in result.scores["verdicts"])
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(scores_rich(result.scores))
+    shown = console.export_text()
+    assert cell in shown
+    assert "coordinates" in shown
+
+
+def test_numbers_are_short() -> None:
+    assert [short(v) for v in (0.123, -0.031, 1.204, -0.001, None)] == [".12", "−.03", "1.20", ".00", "–"]
+    assert with_interval(0.12, 0.05, 0.19) == ".12 [.05, .19]"
+    assert with_interval(0.12, None, None) == ".12"
+
+
+def test_processes_and_copies_do_not_change_what_is_found() -> None:
+    tables, labels, where = make()
+    settings = ProbeSettings(seeds=2, bootstrap=100)
+    labels = labels[["region_id", "growth"]]
+    copies = {"ours": [tables["ours"], tables["base"]]}
+    one, two = (probe_tables(copies, labels, where, settings, jobs=jobs) for jobs in (1, 2))
+    assert one.scores == two.scores
+    pd.testing.assert_frame_equal(one.predictions, two.predictions)
+    plain = {
+        name: probe_tables({"ours": tables[name]}, labels, where, settings, jobs=1)
+        for name in ("ours", "base")
+    }
+    rows = [next(r for r in p.scores["rows"] if r["features"] == "ours") for p in (one, *plain.values())]
+    assert rows[0]["r2_seeds"] == [rows[1]["r2_seeds"][0], rows[2]["r2_seeds"][1]]
+
+
+def test_without_vectors_the_floors_stand_alone() -> None:
+    _, labels, where = make()
+    scores = probe_tables({}, labels, where, SETTINGS).scores
+    assert {row["features"] for row in scores["rows"]} == {"mean", "coordinates"}
+    assert {v["against"] for v in scores["verdicts"]} == {"mean"}
+    assert not any("saw the pictures" in note for note in scores["notes"])
+    assert scores_table(scores).shape == (2, 4)
+    assert "blocks − mean" in scores_markdown(scores)
+
+
+def test_a_small_place_is_called_weak() -> None:
+    tables, labels, where = make()
+    small = where.iloc[:60].assign(
+        lon=lambda f: 114 + (f["lon"] - 116) / 25, lat=lambda f: 30 + (f["lat"] - 40) / 25
+    )
+    settings = ProbeSettings(heads=("ridge",), seeds=2, bootstrap=100, block_km=0.6, buffer_km=0.05)
+    labels = labels[["region_id", "growth"]]
+    scores = probe_tables({"ours": tables["ours"]}, labels, small, settings).scores
+    notes = " ".join(scores["notes"])
+    assert f"Only {scores['splits']['block']['n_blocks']} blocks: the intervals are a rough guide." in notes
+    assert "Only 60 regions" in notes
+    assert "under 0.6 km blocks" in scores["verdicts"][0]["sentence"]
+
+
+def test_groups_keep_repeated_tiles_apart_from_their_twins() -> None:
+    tables, labels, where = make()
+    groups = {f"r{i:03d}": i // 2 for i in range(N)}
+    result = probe_tables(
+        {"ours": tables["ours"]}, labels[["region_id", "growth"]], where, SETTINGS, groups=groups
+    )
+    folds = result.predictions.assign(group=result.predictions["region_id"].map(groups))
+    together = folds.groupby(["split", "seed", "features", "group"])["fold"].nunique()
+    assert (together["random"] == 1).all()
+    alone = probe_tables({"ours": tables["ours"]}, labels[["region_id", "growth"]], where, SETTINGS)
+    sizes = [r.scores["splits"]["block"]["train_min"] for r in (result, alone)]
+    assert sizes[0] < sizes[1]  # twins across blocks left the training
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"tables": {"ours": pd.DataFrame({"region_id": ["x"], "vector": [np.ones(3)]})}},
+            "no region has a vector",
+        ),
+        ({"tables": {"mean": table(np.ones((N, 2)))}}, "name of a floor"),
+        ({"tables": {"ours": table(np.ones((N, 2))).drop(columns="vector")}}, "lacks a column"),
+        ({"tables": {"ours": pd.concat([table(np.ones((N, 2)))] * 2)}}, "stands twice"),
+        ({"tables": {"ours": table(np.full((N, 2), np.nan))}}, "not finite"),
+        ({"tables": {"ours": []}}, "is empty"),
+        ({"main": "theirs"}, "main table is not among"),
+        ({"baseline": "theirs"}, "baseline table is not among"),
+        ({"indicators": pd.DataFrame({"region_id": ["r000"], "income": ["high"]})}, "labels are not numbers"),
+        ({"indicators": pd.DataFrame({"region_id": ["r000"]})}, "no indicator"),
+    ],
+)
+def test_bad_input_is_one_clear_error(change: dict, message: str) -> None:
+    tables, labels, where = make()
+    call = {"tables": tables, "indicators": labels, **change}
+    with pytest.raises(InputError, match=message):
+        probe_tables(call.pop("tables"), call.pop("indicators"), where, SETTINGS, **call)
+
+
+def test_ragged_vectors_and_one_region() -> None:
+    tables, labels, where = make()
+    ragged = tables["ours"].assign(vector=[np.ones(2 + i % 2) for i in range(N)])
+    with pytest.raises(InputError, match="differ in length"):
+        probe_tables({"ours": ragged}, labels, where, SETTINGS)
+    with pytest.raises(InputError, match="labels are equal"):
+        probe_tables({"ours": tables["ours"]}, labels, where.iloc[20:21], SETTINGS)
+
+
+def test_the_stage_needs_no_torch_and_no_city() -> None:
+    code = (
+        "import sys, urbanln.probe.run, urbanln.probe.table\n"
+        "print([m for m in ('torch', 'transformers', 'urbanln.city') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
