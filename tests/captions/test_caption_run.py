@@ -90,6 +90,7 @@ def test_captions_of_others_are_kept_and_the_same_captioners_replaced(tmp_path: 
     report = caption_city(city, [Says("z"), Says("x", text="new")], limit=3)
     table = city.captions.set_index(["image_id", "captioner"])["caption"]
     assert report.n_images == 3
+    assert "captions that were there: 13 kept, 3 replaced" in report.remarks
     assert table["satellite0"].to_dict() == {"x": "new", "y": "y of satellite0", "z": "z of satellite0"}
     assert table["satellite3"].to_dict() == {"x": "old", "y": "y of satellite3"}
     assert list(table["satellite0"].index) == ["x", "y", "z"]

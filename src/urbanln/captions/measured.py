@@ -14,10 +14,7 @@ from urbanln.captions.phrases import Phrases, amount, corner_list, graded, join
 from urbanln.city.pixels import COLOURS, QUADRANTS, measure_pixels
 from urbanln.files import hash_bytes
 
-_CORNERS = {
-    "satellite": ("upper left", "upper right", "lower left", "lower right"),
-    "street": ("upper left", "upper right", "lower left", "lower right"),
-}
+_CORNERS = dict(zip(QUADRANTS, ("upper left", "upper right", "lower left", "lower right"), strict=True))
 _SURFACES = {
     "vegetation": ("plant-like green", "green, vegetated-looking surface", "leafy-looking green cover"),
     "built": (
@@ -36,14 +33,14 @@ _SMALLEST = 0.04
 class MeasuredCaptioner:
     """Describes a picture only from :func:`urbanln.city.pixels.measure_pixels`.
 
-    About 100 to 140 words. The words are quantised from the numbers, and the phrasing is chosen by the
+    About 110 to 150 words. The words are quantised from the numbers, and the phrasing is chosen by the
     picture's own hash, so that the same picture always gets the same text and different ones differ.
 
     Example:
         >>> from PIL import Image
-        >>> measures = measure_pixels(Image.new("RGB", (64, 64), (70, 120, 50)), view="satellite")
-        >>> "plant-like" in describe_measures(measures, "satellite", seed="0") or True
-        True
+        >>> lawn = Image.new("RGB", (64, 64), (70, 120, 50))
+        >>> describe_measures(measure_pixels(lawn, view="satellite"), "satellite", seed="0").split(" of the")[0]
+        'From overhead, leafy-looking green cover extends over all'
     """
 
     name = "measured"
@@ -77,15 +74,13 @@ def describe_measures(measures: Mapping[str, float], view: str, *, seed: str) ->
         Eight or nine sentences, most salient first.
     """
     say = Phrases(seed)
-    corners = dict(zip(QUADRANTS, _CORNERS["street" if view == "street" else "satellite"], strict=True))
     start = [_street_overview, _sides] if view == "street" else [_satellite_overview, _quarters]
     parts = [*start, _absent, _colours, _edges, _regularity, _texture, _light]
-    sentences = (part(measures, view, corners, say) for part in parts)
+    sentences = (part(measures, view, say) for part in parts)
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 Measures = Mapping[str, float]
-Corners = Mapping[str, str]
 
 
 def _surfaces(measures: Measures, view: str) -> list[str]:
@@ -99,7 +94,7 @@ def _list_surfaces(measures: Measures, names: Sequence[str], say: Phrases) -> st
     return join([f"{amount(measures[f'{n}_share'])} is {say.choose(n, *_SURFACES[n])}" for n in names])
 
 
-def _satellite_overview(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _satellite_overview(measures: Measures, view: str, say: Phrases) -> str:
     names = _surfaces(measures, view)
     if not names:
         return "A picture from above whose colours belong to no common kind of surface."
@@ -108,7 +103,7 @@ def _satellite_overview(measures: Measures, view: str, corners: Corners, say: Ph
         "lead",
         "Seen from above, {n} of the ground is {s}",
         "A view from above in which {n} of the area is {s}",
-        "From overhead, {s} covers {n} of the picture",
+        "From overhead, {s} extends over {n} of the picture",
         "An overhead picture with {s} over {n} of it",
     )
     text = lead.format(n=amount(measures[f"{first}_share"]), s=say.choose(first, *_SURFACES[first]))
@@ -117,12 +112,12 @@ def _satellite_overview(measures: Measures, view: str, corners: Corners, say: Ph
     )
 
 
-def _street_overview(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _street_overview(measures: Measures, view: str, say: Phrases) -> str:
     sky = measures["sky_share"]
     openness = graded(
         sky,
         (0.03, "A view at eye level that is closed above, with hardly any sky"),
-        (0.15, "A mostly enclosed view at eye level with a narrow piece of sky, {n} of the frame"),
+        (0.15, "A mostly enclosed view at eye level with a little sky, {n} of the frame"),
         (0.35, "A half-open view at eye level in which {n} of the frame is sky"),
         (0.55, "An open view at eye level; {n} of the frame is sky"),
         (2.0, "A wide open view at eye level under a sky that fills {n} of the frame"),
@@ -134,11 +129,11 @@ def _street_overview(measures: Measures, view: str, corners: Corners, say: Phras
         tone = " of a blue tone" if blue > sky / 2 else " of a pale, even tone" if pale > sky / 2 else ""
     rest = [name for name in _surfaces(measures, view) if name != "sky"]
     below = _list_surfaces(measures, rest, say) if rest else "little else can be told apart"
-    link = say.choose("below", "of the whole picture, ", "below and around it, ", "apart from that, ")
+    link = say.choose("below", "of the whole, ", "around it, ", "apart from it, ")
     return f"{openness}{tone and ',' + tone}; {link}{below}."
 
 
-def _absent(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _absent(measures: Measures, view: str, say: Phrases) -> str:
     names = {"vegetation": "green", "bare": "earthy brown"} | (
         {} if view == "street" else {"water": "water-like blue"}
     )
@@ -147,34 +142,34 @@ def _absent(measures: Measures, view: str, corners: Corners, say: Phrases) -> st
     parts = []
     if none:
         parts.append(
-            say.choose("none", "there is no {w} to speak of", "{w} is absent").format(w=join(none, "or"))
+            say.choose("none", "there is no {w} to speak of", "nothing is {w}").format(w=join(none, "or"))
         )
     if few:
         parts.append(
-            say.choose("few", "only specks are {w}", "{w} appears in specks only").format(w=join(few, "or"))
+            say.choose("few", "only specks are {w}", "{w} shows in specks only").format(w=join(few, "or"))
         )
     text = join(parts)
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
-def _placed(measures: Measures, name: str, corners: Corners, say: Phrases) -> str:
+def _placed(measures: Measures, name: str, say: Phrases) -> str:
     """Where a surface lies, from its share of the four quarters."""
     return corner_list(
-        {corners[c]: measures[f"{name}_{c}"] for c in corners}, say.choose(name + "at", 0, 1, 2)
+        {corner: measures[f"{name}_{c}"] for c, corner in _CORNERS.items()}, say.choose(name + "at", 0, 1, 2)
     )
 
 
-def _quarters(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
-    words = {"vegetation": "the green", "built": "the grey, built-looking part", "water": "the bluish part"}
+def _quarters(measures: Measures, view: str, say: Phrases) -> str:
+    words = {"vegetation": "the green", "built": "the grey part", "water": "the bluish part"}
     seen = [(n, w) for n, w in words.items() if measures[f"{n}_share"] >= _SMALLEST]
-    text = "; ".join(f"{word} {_placed(measures, name, corners, say)}" for name, word in seen)
+    text = "; ".join(f"{word} {_placed(measures, name, say)}" for name, word in seen)
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
-def _sides(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _sides(measures: Measures, view: str, say: Phrases) -> str:
     """At eye level left and right matter more than the quarters: which side is green, which is built up."""
     parts = []
-    for name, word in (("vegetation", "green"), ("built", "grey, hard-looking surface")):
+    for name, word in (("vegetation", "green"), ("built", "the grey surface")):
         if measures[f"{name}_share"] < _SMALLEST:
             continue
         left = measures[f"{name}_nw"] + measures[f"{name}_sw"]
@@ -194,14 +189,14 @@ def _sides(measures: Measures, view: str, corners: Corners, say: Phrases) -> str
         height = graded(
             reach,
             (0.1, "confined to the lower half"), (0.35, "mostly in the lower half"),
-            (0.65, "reaching from the bottom into the upper half"), (2.0, "mostly in the upper half"),
+            (0.65, "reaching into the upper half"), (2.0, "mostly in the upper half"),
         )  # fmt: skip
         parts.append(f"{word} stands {side}, {height}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
-def _colours(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _colours(measures: Measures, view: str, say: Phrases) -> str:
     shares = {name: measures[f"colour_{name.replace(' ', '_')}"] for name in COLOURS}
     ranked = [name for name in sorted(COLOURS, key=lambda n: -shares[n]) if shares[name] >= 0.05][:3]
     if not ranked:
@@ -209,9 +204,9 @@ def _colours(measures: Measures, view: str, corners: Corners, say: Phrases) -> s
     lead = say.choose(
         "colours",
         "The leading colours are {c}",
-        "By colour, the picture is made up of {c}",
+        "By colour it is {c}",
         "Its main colours: {c}",
-        "Sorted by area, the colours are {c}",
+        "Colours by area: {c}",
     ).format(c=join([f"{name} ({amount(shares[name])})" for name in ranked]))
     rich = graded(
         measures["colourfulness"],
@@ -220,16 +215,18 @@ def _colours(measures: Measures, view: str, corners: Corners, say: Phrases) -> s
     )  # fmt: skip
     accents = [n for n in ("red", "orange", "yellow", "blue", "violet", "pink") if 0.004 <= shares[n] < 0.03]
     extra = f", with small accents of {join(accents[:3])}" if accents else ""
-    return f"{lead}; on the whole it looks {rich}{extra}."
+    return f"{lead}; in all {rich}{extra}."
 
 
-def _edges(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _edges(measures: Measures, view: str, say: Phrases) -> str:
+    # A city from above is all roofs and kerbs: what is dense at eye level is ordinary there.
     density = graded(
-        measures["edge_density"],
-        (0.03, "Hardly any edges"), (0.08, "Few edges"), (0.15, "A moderate number of edges"),
-        (0.24, "Many edges"), (0.36, "Dense edges"), (2.0, "Very dense, crowded edges"),
+        measures["edge_density"] * (1.0 if view == "street" else 0.6),
+        (0.03, "Hardly any edges"), (0.08, "Few edges"), (0.13, "A moderate number of edges"),
+        (0.18, "Rather many edges"), (0.23, "Many edges"), (0.265, "Very many edges"), (0.3, "Dense edges"),
+        (0.38, "Very dense edges"), (2.0, "Crowded, extremely dense edges"),
     )  # fmt: skip
-    where = {corners[c]: measures[f"edge_{c}"] for c in corners}
+    where = {corner: measures[f"edge_{c}"] for c, corner in _CORNERS.items()}
     busy, calm = max(where, key=lambda c: where[c]), min(where, key=lambda c: where[c])
     if where[busy] < 0.02:
         return f"{density} can be made out."
@@ -237,14 +234,14 @@ def _edges(measures: Measures, view: str, corners: Corners, say: Phrases) -> str
         spread = say.choose("even", "are spread evenly over the frame", "run through the whole frame alike")
         return f"{density} {spread}."
     ways = (
-        "{d} mark the frame, most in the {b} quarter, while the {c} quarter is calmest.",
-        "{d} are found, thickest in the {b} and thinnest in the {c}.",
-        "{d} structure the picture; the {b} is busiest and the {c} is the quietest part.",
+        "{d}, most of them in the {b}, fewest in the {c}.",
+        "{d}, thickest in the {b} and thinnest in the {c}.",
+        "{d} throughout, busiest in the {b}, quietest in the {c}.",
     )
     return say.choose("busy", *ways).format(d=density, b=busy, c=calm)
 
 
-def _regularity(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _regularity(measures: Measures, view: str, say: Phrases) -> str:
     if measures["edge_density"] < 0.02:
         return ""
     grid, line = measures["edge_grid"], measures["edge_line"]
@@ -282,26 +279,31 @@ def _regularity(measures: Measures, view: str, corners: Corners, say: Phrases) -
     return text + "."
 
 
-def _texture(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _texture(measures: Measures, view: str, say: Phrases) -> str:
     scales = {s: measures[f"texture_{s}"] for s in ("fine", "middle", "coarse")}
     strongest = max(scales, key=lambda s: scales[s])
     if scales[strongest] < 0.01:
         return "The surface is smooth at every scale."
     words = {
-        "fine": "fine-grained, with detail of a few pixels",
-        "middle": "made of small patches",
-        "coarse": "made of broad patches and large shapes",
+        "fine": "fine-grained",
+        "middle": "in small patches",
+        "coarse": "in broad patches",
     }
     grain = graded(
         scales["fine"],
-        (0.015, "hardly any fine grain"), (0.03, "little fine grain"), (0.05, "some fine grain"),
-        (0.08, "much fine grain"), (9.0, "a very rough fine grain"),
-    )  # fmt: skip
-    lead = say.choose("texture", "The texture is {t}, with {g}.", "In texture it is {t}; there is {g}.")
+        (0.015, "hardly any fine grain"),
+        (0.03, "barely any fine grain"),
+        (0.042, "a little fine grain"),
+        (0.05, "some fine grain"),
+        (0.06, "rather much fine grain"),
+        (0.08, "much fine grain"),
+        (9.0, "a very rough fine grain"),
+    )
+    lead = say.choose("texture", "The texture is {t}, with {g}.", "Texture: {t}, {g}.")
     return lead.format(t=words[strongest], g=grain)
 
 
-def _light(measures: Measures, view: str, corners: Corners, say: Phrases) -> str:
+def _light(measures: Measures, view: str, say: Phrases) -> str:
     bright = graded(
         measures["brightness_mean"],
         (0.2, "very dark"), (0.33, "dark"), (0.43, "rather dark"), (0.53, "of middle brightness"),
@@ -319,8 +321,8 @@ def _light(measures: Measures, view: str, corners: Corners, say: Phrases) -> str
     )  # fmt: skip
     lead = say.choose(
         "light",
-        "Overall it is {b}, with {c} contrast and {t}.",
+        "Overall {b}, with {c} contrast and {t}.",
         "The light is {b}; contrast is {c}, with {t}.",
-        "Taken together the picture is {b}, its contrast {c}, with {t}.",
+        "Altogether {b}, of {c} contrast, with {t}.",
     )
     return lead.format(b=bright, c=contrast, t=tones)

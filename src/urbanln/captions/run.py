@@ -197,31 +197,44 @@ def caption_city(
             value=skipped[0] if skipped else f"{len(pictures)} pictures",
             where=city.folder,
         )
-    earlier = city.captions
-    if len(earlier) and not replace:
-        remarks.append(
-            f"{earlier['image_id'].nunique()} pictures had captions already; both stand as candidates"
-        )
-        if earlier["agreement"].notna().any():
-            remarks.append("the earlier vote no longer holds, as the candidates changed")
-        candidates = merge_candidates(earlier.sort_values("rank", kind="stable"), candidates)
+    if not replace:
+        candidates, said = _with_earlier(candidates, city)
+        remarks += said
     table = candidates_table(_in_order(candidates, city), count_tokens)
     sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
     city.save_captions(table, made_from=sources)
-
-    selected = table.loc[table["selected"], "caption"]
     done = {captioner.name: int(counts.get(captioner.name, 0)) for captioner in captioners}
+    return _report(table, len(pictures), done, skipped, remarks)
+
+
+def _report(
+    table: pd.DataFrame, n_images: int, done: Mapping[str, int], skipped: list[str], remarks: list[str]
+) -> CaptionReport:
+    selected = table.loc[table["selected"], "caption"]
     return CaptionReport(
-        n_images=len(pictures),
+        n_images=n_images,
         per_captioner=done,
-        nothing={name: len(pictures) - len(skipped) - n for name, n in done.items()},
+        nothing={name: n_images - len(skipped) - n for name, n in done.items()},
         skipped=skipped,
         remarks=remarks,
         words=np.array([len(text.split()) for text in table["caption"]]),
-        tokens=None if count_tokens is None else table["tokens"].to_numpy(dtype=np.int64),
+        tokens=None if table["tokens"].isna().any() else table["tokens"].to_numpy(dtype=np.int64),
         shared=float(selected.str.lower().duplicated(keep=False).mean()),
         n_described=len(selected),
     )
+
+
+def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, list[str]]:
+    """The candidates together with those in the city's table, and remarks on what became of these."""
+    earlier = city.captions
+    if earlier.empty:
+        return candidates, []
+    merged = merge_candidates(earlier.sort_values("rank", kind="stable"), candidates)
+    kept, replaced = len(merged) - len(candidates), len(earlier) + len(candidates) - len(merged)
+    remarks = [f"captions that were there: {kept} kept, {replaced} replaced"]
+    if earlier["agreement"].notna().any():
+        remarks.append("the earlier vote no longer holds, as the candidates changed")
+    return merged, remarks
 
 
 def _check_captioners(captioners: Sequence[Captioner]) -> None:

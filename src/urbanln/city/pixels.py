@@ -48,10 +48,11 @@ PIXEL_FEATURES: tuple[str, ...] = (
 )  # fmt: skip
 """Names of the measures, in order.
 
-* ``*_share``: shadow (value < .2), vegetation (hue 48-170°, saturated), water (hue 170-260°, saturated,
-  smooth), bare (hue 12-48°, moderately saturated, not dark), built (low saturation, mid to bright), sky
-  (smooth, bright or blue, joined to the upper edge but for wires; always 0 in satellite pictures; a smooth
-  pale wall that reaches the upper edge is taken for sky), other. They sum to 1.
+* ``*_share``: shadow (value < .2), vegetation (hue 48-170°, saturated; from 58° where bright), water (hue
+  170-260°, saturated, smooth), bare (hue from 12° to vegetation's, moderately saturated, not dark), built
+  (low saturation, mid to bright), sky (smooth, bright or blue, joined to the upper edge but for wires;
+  always 0 in satellite pictures; a smooth pale wall that reaches the upper edge is taken for sky), other.
+  They sum to 1.
 * ``vegetation_nw`` and so on: share of that quarter; ``edge_nw``: edge density of that quarter.
 * ``colour_*``: share of each named colour (hue, saturation and value table); they sum to 1.
 * ``brightness_*``, ``saturation_*``: mean and standard deviation, 0 to 1; ``contrast``: 95th minus 5th
@@ -132,12 +133,20 @@ def _colour_tables() -> tuple[np.ndarray, np.ndarray]:
     hue, sat, val = np.broadcast_arrays(hue, sat, val)
 
     surface = np.full(hue.shape, SURFACES.index("other"), dtype=np.uint8)
-    # A dark pixel's hue is noise, so vegetation needs more saturation the darker it is.
+    # A dark pixel's hue is noise, so vegetation needs more saturation the darker it is; what is bright and
+    # between yellow and green is a pale wall more often than a leaf.
     rules = {
         "built": (sat < 0.2) & (val >= 0.2),
-        "bare": (hue >= 12) & (hue < 48) & (sat >= 0.2) & (sat < 0.65) & (val >= 0.35),
+        "bare": (hue >= 12)
+        & (hue < np.where(val < 0.5, 48, 58))
+        & (sat >= 0.2)
+        & (sat < 0.65)
+        & (val >= 0.35),
         "water": (hue >= 170) & (hue < 260) & (sat >= 0.2) & (val < 0.85),
-        "vegetation": (hue >= 48) & (hue < 170) & (sat >= np.where(val < 0.3, 0.16, 0.12)) & (val >= 0.1),
+        "vegetation": (hue >= np.where(val < 0.5, 48, 58))
+        & (hue < 170)
+        & (sat >= np.where(val < 0.3, 0.16, 0.12))
+        & (val >= 0.1),
         "shadow": (val < 0.2) & ~((hue >= 60) & (hue < 170) & (sat >= 0.25) & (val >= 0.1)),
     }
     for name, rule in rules.items():
