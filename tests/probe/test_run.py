@@ -165,7 +165,7 @@ def test_numbers_are_short() -> None:
 
 def test_processes_and_copies_do_not_change_what_is_found() -> None:
     tables, labels, where = make()
-    settings = ProbeSettings(seeds=2, bootstrap=100)
+    settings = ProbeSettings(heads=("mlp",), seeds=2, folds=2, bootstrap=100)
     labels = labels[["region_id", "growth"]]
     copies = {"ours": [tables["ours"], tables["base"]]}
     one, two = (probe_tables(copies, labels, where, settings, jobs=jobs) for jobs in (1, 2))
