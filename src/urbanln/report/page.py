@@ -87,37 +87,27 @@ def write_report(
         StorageError: The file could not be written.
     """
     _check(regions, scores, predictions)
-    units = {str(k): str(v) for k, v in ((scores.get("units") or {}) | dict(units or {})).items()}
+    merged = {str(k): str(v) for k, v in ((scores.get("units") or {}) | dict(units or {})).items()}
     shown = _held_out(scores, predictions)
-    maps_json, map_notes = _maps(regions, scores, shown, units)
+    maps_json, map_notes = _maps(regions, scores, shown, merged)
     pictures, example_notes = _examples(examples)
     context: dict[str, Any] = {
         "title": clean(title, 200) or "Report",
         "synthetic": synthetic,
         "n_regions": len(regions),
-        "verdicts": tables.verdicts(scores),
-        "main": clean(tables.subject(scores), 120),
-        "vectors": bool(scores.get("main")),
-        "weak_points": [str(note) for note in scores.get("notes") or []],
-        "baseline": clean(scores["baseline"], 120) if scores.get("baseline") else None,
-        "splits": tables.split_facts(scores),
-        "split": tables.shown_split(scores),
-        "head": tables.main_head(scores),
-        "table": tables.score_table(scores, units),
-        "forests": tables.forests(scores),
+        **_score_facts(scores, merged),
         "map_json": maps_json,
-        "map_names": [(words(name), units.get(name, "")) for name in shown],
+        "map_names": [(words(name), merged.get(name, "")) for name in shown],
         "map_notes": map_notes,
-        "scatters": _scatters(scores, shown, units),
+        "scatters": _scatters(scores, shown, merged),
         "training": training_charts(metrics),
         "examples": pictures,
         "example_notes": example_notes,
         "run": _run_facts(run),
         "notes": [str(note) for note in notes],
     }
-    target = Path(path)
-    write_text(target, render(context))
-    return target
+    write_text(path, render(context))
+    return Path(path)
 
 
 def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd.DataFrame) -> None:
@@ -132,6 +122,22 @@ def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd
         raise InputError(
             "not a table of scores", value=scores.get("kind"), remedy="pass the scores.json that probe wrote"
         )
+
+
+def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Any]:
+    """What the page prints from the scores alone."""
+    return {
+        "verdicts": tables.verdicts(scores),
+        "main": clean(tables.subject(scores), 120),
+        "vectors": bool(scores.get("main")),
+        "weak_points": [str(note) for note in scores.get("notes") or []],
+        "baseline": clean(scores["baseline"], 120) if scores.get("baseline") else None,
+        "splits": tables.split_facts(scores),
+        "split": tables.shown_split(scores),
+        "head": tables.main_head(scores),
+        "table": tables.score_table(scores, units),
+        "forests": tables.forests(scores),
+    }
 
 
 def _held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -12,6 +12,7 @@
   var popups = [];
   var hovered = null;
   var moving = false;
+  var touched = false;
 
   function fail() {
     tool.hidden = true;
@@ -113,6 +114,10 @@
 
   function dress(map, panel) {
     var k = Number(chooser.value), on = ["boolean", ["feature-state", "hover"], false];
+    // As large as the first view has room for: a share of the distance between neighbours spread evenly.
+    var zoom = map.getZoom(), box = map.getContainer();
+    var radius = Math.sqrt(box.clientWidth * box.clientHeight / data.shapes.length) * 0.28;
+    radius = Math.min(8, Math.max(2.2, radius));
     var point = ["==", ["geometry-type"], "Point"];
     map.addSource("regions", { type: "geojson", data: features(), attribution: "" });
     map.addLayer({ id: "areas", type: "fill", source: "regions", filter: ["==", ["geometry-type"], "Polygon"],
@@ -121,8 +126,8 @@
       paint: { "line-color": ["case", on, "#000000", "#ffffff"], "line-width": ["case", on, 2.5, 0.4] } });
     map.addLayer({ id: "points", type: "circle", source: "regions", filter: point,
       paint: { "circle-color": paint(panel, k),
-        "circle-radius": ["interpolate", ["linear"], ["zoom"], 8, 3, 13, 5, 17, 9],
-        "circle-stroke-color": ["case", on, "#000000", "#ffffff"], "circle-stroke-width": ["case", on, 2.5, 0.6] } });
+        "circle-radius": ["interpolate", ["linear"], ["zoom"], zoom, radius, zoom + 5, 3 * radius],
+        "circle-stroke-color": ["case", on, "#000000", "#66727e"], "circle-stroke-width": ["case", on, 2.5, 0.5] } });
     var popup = new maplibregl.Popup({ closeButton: false, closeOnClick: false, maxWidth: "260px", offset: 10 });
     popups.push(popup);
     function show(event) {
@@ -139,6 +144,7 @@
   }
 
   function follow(leader) {
+    leader.on("movestart", function (event) { if (event.originalEvent) touched = true; });
     leader.on("move", function () {
       if (moving) return;
       moving = true;
@@ -147,6 +153,11 @@
       });
       moving = false;
     });
+  }
+
+  function fit() {
+    touched = false;
+    maps[0].fitBounds(data.bounds, { padding: PADDING, animate: false });
   }
 
   function errorNote() {
@@ -190,9 +201,8 @@
       follow(map);
     });
     chooser.addEventListener("change", choose);
-    document.getElementById("map-reset").addEventListener("click", function () {
-      maps[0].fitBounds(data.bounds, { padding: PADDING, animate: false });
-    });
+    document.getElementById("map-reset").addEventListener("click", fit);
+    maps[0].on("resize", function () { if (!touched) fit(); });
     choose();
   }
 
