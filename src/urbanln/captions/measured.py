@@ -38,8 +38,8 @@ class MeasuredCaptioner:
 
     Example:
         >>> from PIL import Image
-        >>> lawn = Image.new("RGB", (64, 64), (70, 120, 50))
-        >>> describe_measures(measure_pixels(lawn, view="satellite"), "satellite", seed="0").split(" of the")[0]
+        >>> flat = Image.new("RGB", (64, 64), (70, 120, 50))
+        >>> describe_measures(measure_pixels(flat, view="satellite"), "satellite", seed="0")[:57]
         'From overhead, leafy-looking green cover extends over all'
     """
 

@@ -49,10 +49,10 @@ PIXEL_FEATURES: tuple[str, ...] = (
 """Names of the measures, in order.
 
 * ``*_share``: shadow (value < .2), vegetation (hue 48-170°, saturated; from 58° where bright), water (hue
-  170-260°, saturated, smooth), bare (hue from 12° to vegetation's, moderately saturated, not dark), built
+  170-260°, saturated, smooth), bare (hue from 18° to vegetation's, moderately saturated, not dark), built
   (low saturation, mid to bright), sky (smooth, bright or blue, joined to the upper edge but for wires;
-  always 0 in satellite pictures; a smooth pale wall that reaches the upper edge is taken for sky), other.
-  They sum to 1.
+  always 0 in satellite pictures; a smooth pale wall that reaches the upper edge is taken for sky, and sky
+  below a broad bar or between leaves for built), other. They sum to 1.
 * ``vegetation_nw`` and so on: share of that quarter; ``edge_nw``: edge density of that quarter.
 * ``colour_*``: share of each named colour (hue, saturation and value table); they sum to 1.
 * ``brightness_*``, ``saturation_*``: mean and standard deviation, 0 to 1; ``contrast``: 95th minus 5th
@@ -137,7 +137,7 @@ def _colour_tables() -> tuple[np.ndarray, np.ndarray]:
     # between yellow and green is a pale wall more often than a leaf.
     rules = {
         "built": (sat < 0.2) & (val >= 0.2),
-        "bare": (hue >= 12)
+        "bare": (hue >= 18)
         & (hue < np.where(val < 0.5, 48, 58))
         & (sat >= 0.2)
         & (sat < 0.65)
