@@ -114,7 +114,7 @@ def list_pictures(cities: Sequence[City], view: str) -> tuple[pd.DataFrame, int]
     for position, city in enumerate(cities):
         images = city.images if view == "both" else city.images[city.images["view"] == view]
         n_all += len(images)
-        captioned = images[images["image_id"].isin(_usable_captions(city)["image_id"])]
+        captioned = images[images["image_id"].isin(city.captions["image_id"])]
         frames.append(captioned[["image_id", "region_id", "view", "path"]].assign(city=position))
     where = ", ".join(str(city.folder) for city in cities)
     if n_all == 0:
@@ -141,7 +141,7 @@ def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainS
     """
     pictures = pictures.reset_index(drop=True)
     index = {key: i for i, key in enumerate(zip(pictures["city"], pictures["image_id"], strict=True))}
-    frames = [_usable_captions(city).assign(city=position) for position, city in enumerate(cities)]
+    frames = [city.captions.assign(city=position) for position, city in enumerate(cities)]
     captions = pd.concat(frames, ignore_index=True)
     keys = zip(captions["city"], captions["image_id"], strict=True)
     captions["owner"] = [index.get(key, -1) for key in keys]
@@ -188,15 +188,6 @@ def epoch_plan(pairs: Pairs, settings: TrainSettings, epoch: int) -> Plan:
     coin = _rng(settings.seed, _Stream.FLIP, epoch).random(len(chosen)) < 0.5
     flip = coin & ~pairs.directed[text] & settings.flip
     return Plan(pairs.owner[chosen], text, flip)
-
-
-def _usable_captions(city: City) -> pd.DataFrame:
-    captions = city.captions[["image_id", "rank", "caption", "selected", "weight"]]
-    filled = captions["caption"].fillna("").astype(str).str.strip() != ""
-    captions = captions[filled]
-    # A picture whose remaining captions all weigh nothing is trained on with equal weights.
-    total = captions.groupby("image_id")["weight"].transform("sum")
-    return captions.assign(weight=captions["weight"].where(total > 0, 1.0))
 
 
 def _groups(pictures: pd.DataFrame) -> IntArray:

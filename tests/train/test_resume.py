@@ -1,0 +1,175 @@
+"""A run killed at any moment and called again ends as the run that nobody disturbed, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import torch
+from tests.train.fake_city import tiny_settings
+
+from urbanln.city.store import City
+from urbanln.errors import ArtefactError, InputError
+from urbanln.files import hash_file
+from urbanln.train.checkpoint import list_checkpoints
+from urbanln.train.loop import pretrain
+
+# Every step a checkpoint; dropout-free as CLIP is; flips, several captions and a queue that wraps.
+TRAIN = {
+    "epochs": 12,
+    "checkpoint_minutes": 0,
+    "captions_per_image": 2,
+    "flip": True,
+    "view": "both",
+    "batch_size": 8,
+}
+
+
+def _curve(run: Path) -> list[dict[str, object]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in row.items() if k not in ("time", "seconds")}
+        for row in rows
+        if row["event"] != "start"
+    ]
+
+
+def _weights(run: Path) -> list[str]:
+    return [hash_file(run / part / "model.safetensors") for part in ("model", "teacher")]
+
+
+def _train(city: Path, clip: Path, out: Path) -> None:
+    torch.set_num_threads(1)
+    pretrain(City.open(city), tiny_settings(clip, **TRAIN), out)
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Processes of their own that need not import torch again."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.train.fake_city", "urbanln.train.loop"])
+    return context
+
+
+def _steps_done(out: Path) -> int:
+    metrics = out / "metrics.jsonl"
+    return metrics.read_text().count('"step", "step"') if metrics.exists() else 0
+
+
+def test_killed_again_and_again_it_ends_the_same(
+    city: City, clip_folder: Path, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    straight = pretrain(city, tiny_settings(clip_folder, **TRAIN), tmp_path / "straight")
+    total = sum(row["event"] == "step" for row in _curve(straight))
+    out = tmp_path / "killed"
+    rng = random.Random(5)
+    for share in (0.0, 0.02, 0.3, 0.5, 0.75):
+        process = processes.Process(target=_train, args=(city.folder, clip_folder, out))
+        process.start()
+        while _steps_done(out) < share * total and process.is_alive():
+            time.sleep(0.002)
+        time.sleep(rng.random() * 0.02)
+        process.kill()
+        process.join()
+        assert process.exitcode == -9, "the run ended before it could be killed: train longer here"
+    _train(city.folder, clip_folder, out)
+    assert _curve(out) == _curve(straight)
+    assert _weights(out) == _weights(straight)
+    assert len(list_checkpoints(out / "checkpoint")) == 2
+
+
+@pytest.fixture
+def stopped(city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder left in the middle: five of its steps are done."""
+    from urbanln.train import loop
+
+    step = loop.train_step
+
+    def stop_at_five(*args: object, **kwargs: object) -> dict[str, float]:
+        if args[4] == 5:
+            raise KeyboardInterrupt
+        return step(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "train_step", stop_at_five)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(city, tiny_settings(clip_folder, checkpoint_minutes=0), tmp_path / "run")
+    monkeypatch.undo()
+    assert len(_curve(tmp_path / "run")) == 7  # validation before and after the first epoch of three steps
+    return tmp_path / "run"
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_the_run_still_ends_the_same(
+    stopped: Path, city: City, clip_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest, _ = list_checkpoints(stopped / "checkpoint")
+    file = newest / "optimizer.safetensors"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    settings = tiny_settings(clip_folder, checkpoint_minutes=0)
+    pretrain(city, settings, stopped)
+    assert f"passing over the checkpoint {newest.name}" in capsys.readouterr().err
+    straight = pretrain(city, settings, tmp_path / "straight")
+    assert _curve(stopped) == _curve(straight)
+    assert _weights(stopped) == _weights(straight)
+
+
+def test_when_all_are_damaged_it_stops_and_deletes_nothing(
+    stopped: Path, city: City, clip_folder: Path
+) -> None:
+    for path in list_checkpoints(stopped / "checkpoint"):
+        (path / "state.json").write_text("{")
+    with pytest.raises(ArtefactError, match="every checkpoint"):
+        pretrain(city, tiny_settings(clip_folder), stopped)
+    assert len(list_checkpoints(stopped / "checkpoint")) == 2
+    assert len(_curve(stopped)) == 7
+
+
+def test_other_settings_or_data_are_refused_by_name(stopped: Path, city: City, clip_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.lr") as caught:
+        pretrain(city, tiny_settings(clip_folder, lr=2e-3), stopped)
+    assert "0.002 now" in str(caught.value)
+    assert "--out" in str(caught.value)
+    captions = city.captions
+    altered = captions.assign(caption=captions["caption"] + "!")
+    try:
+        city.save_captions(altered)
+        with pytest.raises(InputError, match="captions of the city squares"):
+            pretrain(city, tiny_settings(clip_folder), stopped)
+    finally:
+        city.save_captions(captions)
+
+
+def test_how_often_to_save_may_change(stopped: Path, city: City, clip_folder: Path) -> None:
+    pretrain(city, tiny_settings(clip_folder, checkpoint_minutes=9.0, workers=0), stopped)
+    assert _curve(stopped)[-1]["event"] == "done"
+
+
+def test_a_finished_run_returns_at_once_and_resume_false_begins_again(
+    city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from urbanln.train import loop
+
+    settings = tiny_settings(clip_folder, epochs=1)
+    run = pretrain(city, settings, tmp_path / "run")
+    before = (run / "metrics.jsonl").read_bytes()
+    monkeypatch.setattr(loop, "load_clip", None)  # would be called by anything but an immediate return
+    assert pretrain(city, settings, run) == run
+    assert (run / "metrics.jsonl").read_bytes() == before
+    monkeypatch.undo()
+    pretrain(city, settings, run, resume=False)
+    assert (run / "metrics.jsonl").read_bytes() != before  # its times differ
+    assert len(_curve(run)) == 6
+
+
+def test_a_folder_that_is_no_run_is_left_alone(city: City, clip_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    for resume in (True, False):
+        with pytest.raises(InputError, match="not a run"):
+            pretrain(city, tiny_settings(clip_folder), tmp_path, resume=resume)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
