@@ -77,7 +77,7 @@ def vocabulary_texts(cities: list[City]) -> list[str]:
             texts += [captioner.describe(scene, image_id) for captioner in SIMULATED]
             if number % 10 == 0:
                 with Image.open(city.folder / path) as image:
-                    texts.append(describe_measures(measure_pixels(image), view, image_id))
+                    texts.append(describe_measures(measure_pixels(image), view, seed=image_id))
     return texts
 
 
@@ -85,7 +85,8 @@ def base_settings(start: Path, epochs: int) -> Settings:
     """Plain CLIP training: in-batch keys, no teacher's share, 77 positions."""
     train = {
         "view": "both", "epochs": epochs, "batch_size": 128, "lr": 1e-3, "weight_decay": 0.05,
-        "warmup_steps": 200, "mu": 0.0, "queue_size": 0, "contrast_keys": "batch", "val_fraction": 0.03, "seed": 0,
+        "warmup_steps": 200, "mu": 0.0, "queue_size": 0, "contrast_keys": "batch",
+        "val_fraction": 0.03, "seed": 0,
     }  # fmt: skip
     return load_settings(base={"model": {"name": str(start), "context": 77, "keep": 20}, "train": train})
 

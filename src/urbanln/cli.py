@@ -203,7 +203,8 @@ def report(
     from urbanln import pipeline
     from urbanln.city.store import City
 
-    print(pipeline.report_run(City.open(city), scores, out, run=run))
+    command = f"urbanln report {city} --scores {scores} --out {out}" + (f" --run {run}" if run else "")
+    print(pipeline.report_run(City.open(city), scores, out, run=run, command=command))
 
 
 def print_scores(scores: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ DEMO_SETTINGS = {
         "epochs": 10, "batch_size": 64, "lr": 3e-4, "warmup_steps": 30, "captions_per_image": 4,
         "queue_size": 512, "momentum": 0.98,
     },
-    "probe": {"heads": ["ridge", "mlp"], "seeds": 4},
+    "probe": {"heads": ["ridge", "mlp"], "seeds": 4, "buffer_km": 1.5},
 }  # fmt: skip
 
 
@@ -128,6 +128,8 @@ def _score_and_report(
     result = run_probe(city, tables, settings, baseline=BASE)
     save_result(out / "scores", result)
     _say("6/6 report")
-    report = report_run(city, out / "scores", out / "report.html", run=runs[0])
+    report = report_run(
+        city, out / "scores", out / "report.html", run=runs[0], command=f"urbanln demo --out {out}"
+    )
     print_scores(result.scores)
     return report

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import platform
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import tomli_w
 
 from urbanln import __version__
 from urbanln.city.store import City
-from urbanln.config import Settings, settings_hash, settings_toml
+from urbanln.config import Settings
 from urbanln.errors import InputError, MissingExtraError
 from urbanln.files import hash_file, read_json, read_table
 
@@ -144,7 +146,7 @@ def report_run(
     out: Path,
     *,
     run: Path | None = None,
-    settings: Settings | None = None,
+    command: str = "",
     examples: int = 6,
     notes: Sequence[str] = (),
 ) -> Path:
@@ -152,17 +154,20 @@ def report_run(
     from urbanln.report.page import write_report
 
     metrics = read_metrics(run / "metrics.jsonl") if run else []
-    resolved = (run / "run.toml").read_text(encoding="utf-8") if run else None
-    if resolved is None and settings is not None:
-        resolved = settings_toml(settings)
+    note = _run_note(run) if run else {}
+    trained = {key: value for key, value in note.items() if key != "run"}
+    described = note.get("run", {})
+    versions = {"urbanln": __version__, "python": platform.python_version()} | described.get("versions", {})
+    hashes = {**city.fingerprint(), "scores": hash_file(scores / "scores.json")}
     facts: dict[str, Any] = {
-        "urbanln": __version__,
-        "python": platform.python_version(),
         "city": city.name,
-        "settings": resolved,
-        "settings_hash": settings_hash(settings) if settings else None,
-        "made_from": {**city.fingerprint(), "scores": hash_file(scores / "scores.json")},
+        "settings": tomli_w.dumps(trained) if trained else None,
+        "settings_hash": described.get("settings_hash"),
+        "versions": versions,
+        "hashes": hashes,
     }
+    if command:
+        facts["command"] = command
     return write_report(
         out,
         title=city.name,
@@ -176,6 +181,15 @@ def report_run(
         notes=list(notes),
         units={name: note.unit for name, note in city.meta.indicators.items()},
     )
+
+
+def _run_note(run: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            "no run in this folder", where=run, remedy="give the folder of a pretrain"
+        ) from error
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
