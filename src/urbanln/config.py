@@ -44,7 +44,11 @@ class TrainSettings(_Section):
     view: View = Field("satellite", description="pictures trained on; the paper trains the views apart")
     epochs: int = Field(6, ge=1, description="passes over the pictures (Long-CLIP recommends 6)")
     batch_size: int = Field(64, ge=2, description="pairs per optimiser step and process")
-    accumulation: int = Field(1, ge=1, description="micro-batches per optimiser step")
+    accumulation: int = Field(
+        1,
+        ge=1,
+        description="micro-batches a batch is worked through in; one sees its own pairs and the queue",
+    )
     lr: float = Field(3e-6, gt=0, description="AdamW learning rate, peak (UrbanVLP 3e-6, Long-CLIP 1e-6)")
     weight_decay: float = Field(1e-2, ge=0, description="never on biases, norms and the logit scale")
     warmup_steps: int = Field(200, ge=0, description="linear, then cosine to 0 (Long-CLIP 200)")

@@ -21,7 +21,7 @@ from urbanln.train.loop import pretrain
 
 # Every step a checkpoint; dropout-free as CLIP is; flips, several captions and a queue that wraps.
 TRAIN = {
-    "epochs": 12,
+    "epochs": 5,
     "checkpoint_minutes": 0,
     "captions_per_image": 2,
     "flip": True,

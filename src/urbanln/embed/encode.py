@@ -90,23 +90,7 @@ def embed_regions(
     if not counts.any():
         raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
     _report(bad)
-    count_NP = counts.reshape(len(row_of), len(parts))
-    mean_NPD = (sums / np.maximum(counts, 1)[:, None]).reshape(*count_NP.shape, -1)
-    vectors = mean_NPD.reshape(len(row_of), -1)
-    if view == "both":
-        vectors = np.hstack([vectors, count_NP[:, 1:] > 0])
-    kept = count_NP.sum(axis=1) > 0
-    frame = city.regions.loc[kept, ["region_id", "geometry"]].reset_index(drop=True)
-    frame["n_images"] = count_NP.sum(axis=1)[kept]
-    frame["vector"] = list(vectors[kept].astype(np.float32))
-    frame.attrs = {
-        "view": view,
-        "pictures": int(counts.sum()),
-        "pictures_unreadable": len(bad),
-        "regions_without_pictures": int((~kept).sum()),
-        **{f"regions_without_{name}": int((count_NP[:, i] == 0).sum()) for i, name in enumerate(parts)},
-    }
-    return frame
+    return _frame(city, view, sums, counts, len(bad))
 
 
 def model_hashes(model: str | Path, encoder: Encoder = "student") -> dict[str, str]:
@@ -157,6 +141,29 @@ def _trained_fit(file: Path) -> Fit:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
         raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
     return fit
+
+
+def _frame(
+    city: City, view: View, sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], unreadable: int
+) -> gpd.GeoDataFrame:
+    """Means of N regions by P kinds of picture, side by side; for both views the flag of street views."""
+    parts = _VIEWS[view]
+    count_NP = counts.reshape(-1, len(parts))
+    vectors = (sums / np.maximum(counts, 1)[:, None]).reshape(len(count_NP), -1)  # (N, P D)
+    if view == "both":
+        vectors = np.hstack([vectors, count_NP[:, 1:] > 0])
+    kept = count_NP.sum(axis=1) > 0
+    frame = city.regions.loc[kept, ["region_id", "geometry"]].reset_index(drop=True)
+    frame["n_images"] = count_NP.sum(axis=1)[kept]
+    frame["vector"] = list(vectors[kept].astype(np.float32))
+    frame.attrs = {
+        "view": view,
+        "pictures": int(counts.sum()),
+        "pictures_unreadable": unreadable,
+        "regions_without_pictures": int((~kept).sum()),
+        **{f"regions_without_{name}": int((count_NP[:, i] == 0).sum()) for i, name in enumerate(parts)},
+    }
+    return frame
 
 
 @torch.no_grad()

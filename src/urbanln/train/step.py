@@ -22,8 +22,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor
-from torch.distributed.nn.functional import all_gather
+from torch import Tensor, distributed
 
 from urbanln.config import TrainSettings
 from urbanln.errors import UrbanLNError
@@ -189,8 +188,8 @@ def _forward_backward(
         contrast_keys=train.contrast_keys,
         ids_all=gathered_ids,
         offset=engine.process_index * len(ids),
-        v_all=None if alone else torch.cat(all_gather(v)),
-        t_all=None if alone else torch.cat(all_gather(t)),
+        v_all=None if alone else _Gather.apply(v),
+        t_all=None if alone else _Gather.apply(t),
     )
     facts = loss.floats()
     if engine.num_processes > 1:
@@ -199,6 +198,24 @@ def _forward_backward(
     if math.isfinite(facts["loss"]):
         engine.backward(loss.total / train.accumulation)
     return facts, (gathered_v, gathered_t, gathered_ids)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes in order, (B, D) to (G, D); the gradients of its rows add up over all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, x.contiguous())
+        ctx.first = distributed.get_rank() * len(x)
+        ctx.count = len(x)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(gradient)
+        return gradient[ctx.first : ctx.first + ctx.count]
 
 
 def _following(rows: slice, train: TrainSettings, engine: Accelerator) -> slice:
