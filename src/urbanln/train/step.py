@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, distributed
 
 from urbanln.config import TrainSettings
@@ -70,12 +69,8 @@ def start_engine(train: TrainSettings) -> Accelerator:
     precision = pick_precision(train.precision, device)
     # accelerate keeps the precision of the first run of a process; each run here has its own.
     AcceleratorState._reset_state()
-    return Accelerator(
-        mixed_precision="no" if precision == "fp32" else precision,
-        cpu=device.type == "cpu",
-        # The queue lies outside the model and is equal everywhere by construction.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
+    # DDP syncs buffers: the model's are a few constants, and the queue is none of them.
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
 
 
 def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Parts:
