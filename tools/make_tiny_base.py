@@ -86,7 +86,7 @@ def base_settings(start: Path, epochs: int) -> Settings:
     train = {
         "view": "both", "epochs": epochs, "batch_size": 128, "lr": 1e-3, "weight_decay": 0.05,
         "warmup_steps": 200, "mu": 0.0, "queue_size": 0, "contrast_keys": "batch",
-        "val_fraction": 0.03, "seed": 0,
+        "val_fraction": 0.03, "same_caption_is_same": False, "seed": 0,
     }  # fmt: skip
     return load_settings(base={"model": {"name": str(start), "context": 77, "keep": 20}, "train": train})
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,10 +41,30 @@ def filled_queue(size: int, ids: list[int], seed: int = 7) -> tuple[FeatureQueue
     return queue, ring
 
 
-def loss(b: Batch, queue: FeatureQueue, ids: list[int], mu: float = 0.5, **more: object) -> LossParts:
+def loss(b: Batch, queue: FeatureQueue, ids: list[Any], mu: float = 0.5, **more: object) -> LossParts:
     scale = torch.tensor(math.log(9.0), dtype=b["v"].dtype)
     arguments = {"queue": queue, "ids": torch.tensor(ids), "log_scale": scale, "mu": mu, **more}
     return distilled_contrastive_loss(b["v"], b["t"], b["v_m"], b["t_m"], **arguments)
+
+
+@pytest.mark.parametrize("mode", ["batch", "batch+queue"])
+def test_one_agreeing_id_of_several_is_enough_and_not_transitive(mode: str) -> None:
+    # Pair 0 shares its first id with pair 1 and with a queued pair, pair 1 its second with pair 2: 0 and 2
+    # stay each other's negatives.
+    ids, queued = [(0, 10), (0, 11), (2, 11), (3, 13)], [(0, 14), (5, 13), (6, 16)]
+    queue, ring = FeatureQueue(4, DIM, marks=2), Ring(4)
+    image, text = unit(3, 7).float(), unit(3, 8).float()
+    queue.push(image, text, torch.tensor(queued))
+    ring.push(image.double().numpy(), text.double().numpy(), queued)
+    b = batch(4)
+    parts = loss(b, queue, ids, mu=0.3, contrast_keys=mode)
+    plain = (b[name].numpy() for name in ("v", "t", "v_m", "t_m"))
+    contrast, divergence, entropy = distilled(*plain, ring, ids, 9.0, mode)
+    assert float(parts.contrastive) == pytest.approx(contrast, rel=1e-6)
+    assert float(parts.distillation) == pytest.approx(divergence, rel=1e-6)
+    assert float(parts.teacher_entropy) == pytest.approx(entropy, rel=1e-6)
+    merged = loss(b, queue, [(0, 10), (0, 10), (0, 10), (3, 13)], mu=0.3, contrast_keys=mode)
+    assert float(merged.frac_masked) > float(parts.frac_masked)
 
 
 @pytest.mark.parametrize("mode", ["batch", "batch+queue"])
@@ -106,7 +127,7 @@ def test_soft_labels_are_the_sum_up_to_the_teachers_entropy(mu: float) -> None:
         (b["t"], b["t_m"], torch.cat([b["v_m"], image.double()])),
     ):
         hidden = torch.cat([torch.zeros(3, 3, dtype=torch.bool), ~valid.expand(3, -1)], dim=1)
-        hidden[0, 3 + queued_ids.tolist().index(0)] = True
+        hidden[0, 3 + queued_ids[:, 0].tolist().index(0)] = True
         q = (9 * teacher @ keys.T).masked_fill(hidden, -torch.inf).softmax(dim=1)
         label = (1 - mu) * torch.eye(3, 7, dtype=torch.float64) + mu * q
         log_p = (9 * student @ keys.T).masked_fill(hidden, -torch.inf).log_softmax(dim=1)

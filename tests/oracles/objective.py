@@ -16,10 +16,10 @@ class Ring:
     """A queue as a list of slots, each (image, text, id) or empty."""
 
     size: int
-    slots: list[tuple[Vector, Vector, int] | None] = field(default_factory=list)
+    slots: list[tuple[Vector, Vector, int | tuple[int, ...]] | None] = field(default_factory=list)
     pointer: int = 0
 
-    def push(self, image: np.ndarray, text: np.ndarray, ids: Sequence[int]) -> None:
+    def push(self, image: np.ndarray, text: np.ndarray, ids: Sequence[int | tuple[int, ...]]) -> None:
         """One pair after the other over the oldest."""
         self.slots = self.slots or [None] * self.size
         for one in zip(image, text, ids, strict=True):
@@ -32,7 +32,7 @@ class Key:
     """One column: its vector, its id, and the row it is the own pair of (or None)."""
 
     vector: Vector
-    id: int
+    id: int | tuple[int, ...]
     row: int | None
 
 
@@ -43,9 +43,16 @@ def softmax(logits: list[float]) -> list[float]:
     return [math.exp(x - top) / total for x in logits]
 
 
-def allowed(row: int, own_id: int, keys: list[Key]) -> list[Key]:
+def same(one: int | tuple[int, ...], other: int | tuple[int, ...]) -> bool:
+    """Equal ids, or tuples of ids that agree somewhere."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return any(a == b for a, b in zip(one, other, strict=True))
+    return one == other
+
+
+def allowed(row: int, own_id: int | tuple[int, ...], keys: list[Key]) -> list[Key]:
     """The own pair, and every key of another id."""
-    return [key for key in keys if key.row == row or key.id != own_id]
+    return [key for key in keys if key.row == row or not same(key.id, own_id)]
 
 
 def losses(
@@ -53,7 +60,7 @@ def losses(
     teacher_queries: np.ndarray,
     keys: list[Key],
     contrast_keys: list[Key],
-    ids: Sequence[int],
+    ids: Sequence[int | tuple[int, ...]],
     scale: float,
 ) -> tuple[float, float, float]:
     """L_C, L_D and H of one direction, means over the rows."""
@@ -76,7 +83,7 @@ def distilled(
     v_m: np.ndarray,
     t_m: np.ndarray,
     ring: Ring,
-    ids: Sequence[int],
+    ids: Sequence[int | tuple[int, ...]],
     scale: float,
     mode: str,
 ) -> tuple[float, float, float]:

@@ -213,12 +213,12 @@ def test_recall_counts_ties_against_the_query_and_equal_groups_for_it() -> None:
     from urbanln.train.validate import recall
 
     same = torch.nn.functional.normalize(torch.ones(20, 4), dim=1)
-    assert recall(same, same, torch.arange(20)) == {1: 0.0, 5: 0.0, 10: 0.0}
+    assert recall(same, same, torch.arange(20)[:, None]) == {1: 0.0, 5: 0.0, 10: 0.0}
     eye = torch.eye(12)
-    assert recall(eye, eye.roll(1, 0), torch.arange(12))[1] == 0.0
-    assert recall(eye, eye.roll(1, 0), torch.arange(12) * 0)[1] == 1.0
+    assert recall(eye, eye.roll(1, 0), torch.arange(12)[:, None])[1] == 0.0
+    assert recall(eye, eye.roll(1, 0), torch.arange(12)[:, None] * 0)[1] == 1.0
     ranked = torch.linspace(0, 1, 12)[:, None]
-    found = recall(torch.ones(12, 1), ranked, torch.arange(12))
+    found = recall(torch.ones(12, 1), ranked, torch.arange(12)[:, None])
     assert (found[1], found[5], found[10]) == pytest.approx((1 / 12, 5 / 12, 10 / 12))
 
 

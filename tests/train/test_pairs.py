@@ -54,21 +54,26 @@ def test_street_views_of_a_region_share_a_group_and_satellite_pictures_do_not(ci
 
 
 def test_the_same_names_in_two_cities_are_two_groups(city: City) -> None:
-    pairs = _pairs([city, city], same_caption_is_same=False)
+    pairs = _pairs([city, city])
     assert len(pairs.pictures) == 48
     assert len(set(pairs.group)) == 48
     assert len(pairs.texts) == 48  # 24 pictures with 2 captions; equal texts are tokenised once
 
 
-def test_equal_captions_merge_groups_only_where_wanted(tmp_path: Path) -> None:
+def test_pairs_with_an_equal_caption_share_an_id_only_where_wanted(tmp_path: Path) -> None:
     city = make_city(tmp_path / "twice", regions=48, unique=False)
-    merged = _pairs([city]).group
+    pairs = _pairs([city])
     # Regions i and i + 24 show the same scene and have the same captions, up to case and spaces.
-    assert (merged[:24] == merged[24:]).all()
-    assert len(set(merged)) == 24
-    apart = _pairs([city], same_caption_is_same=False)
-    assert len(set(apart.group)) == 48
-    assert (apart.val_group == merged).all()
+    picture = np.arange(48)
+    ids = pairs.ids(picture, pairs.selected)
+    assert (ids[:24, 1] == ids[24:, 1]).all()
+    assert len(set(ids[:, 1])) == 24
+    assert len(set(ids[:, 0])) == 48
+    assert pairs.ids(picture, pairs.selected, same_caption_is_same=False).shape == (48, 1)
+    # Only the captions drawn count: with each other's second caption, i and i + 24 are told apart.
+    second = pairs.text[np.searchsorted(pairs.owner, picture) + 1]
+    mixed = pairs.ids(picture, np.where(picture < 24, pairs.selected, second))
+    assert not (mixed[:24] == mixed[24:]).any()
 
 
 def test_captions_differ_in_case_only(tmp_path: Path) -> None:
@@ -76,9 +81,10 @@ def test_captions_differ_in_case_only(tmp_path: Path) -> None:
     captions = city.captions
     captions.loc[3, "caption"] = "  " + captions.loc[0, "caption"].upper() + " . "
     city.save_captions(captions)
-    group = _pairs([City.open(city.folder)]).group
-    assert group[0] == group[3]
-    assert len(set(group)) == 5
+    pairs = _pairs([City.open(city.folder)])
+    wording = pairs.ids(np.arange(6), pairs.selected)[:, 1]
+    assert wording[0] == wording[3]
+    assert len(set(wording)) == 5
 
 
 def test_each_epoch_draws_captions_by_weight_and_is_a_function_of_seed_and_epoch(tmp_path: Path) -> None:

@@ -98,12 +98,14 @@ def distilled_contrastive_loss(
         v_m: Teacher's picture vectors of the live batch, (G, D); G = B in one process.
         t_m: Teacher's text vectors of the live batch, (G, D).
         queue: Earlier teacher vectors; push this batch after the loss, not before.
-        ids: int64, (B,): the picture, or the region where several views of one region train.
+        ids: int64, (B,) or (B, C): the picture, or the region where several views of one region train; more
+            columns for other ways to be the same, such as an equal caption. One agreement is enough; it is
+            not passed on: if a agrees with b and b with c, a and c may still be negatives.
         log_scale: The natural logarithm of the factor on cosines; detached for the teacher.
         mu: Weight of distillation, 0..1 (paper .5); see :func:`mu_at`.
         contrast_keys: Keys of L_C. ``"batch+queue"``: the teacher's, live and queued, with gradients on the
             query side alone (ALBEF). ``"batch"``: the student's live batch, gradients on both sides (CLIP).
-        ids_all: (G,), the ids of the live pairs; ``ids`` in one process.
+        ids_all: (G,) or (G, C), the ids of the live pairs; ``ids`` in one process.
         offset: Row of the live pairs at which this process's own begin: rank * B.
         v_all: Student's picture vectors gathered with gradient, (G, D), for ``"batch"``; default ``v``.
         t_all: The same of texts.
@@ -119,6 +121,7 @@ def distilled_contrastive_loss(
         as in ALBEF's retrieval fine-tuning, here for single positives.
     """
     ids_all = ids if ids_all is None else ids_all
+    ids, ids_all = (x if x.ndim == 2 else x[..., None] for x in (ids, ids_all))
     v_all, t_all = (v if v_all is None else v_all), (t if t_all is None else t_all)
     student = (
         {"v": v, "t": t, "v_all": v_all, "t_all": t_all} if contrast_keys == "batch" else {"v": v, "t": t}
@@ -149,7 +152,7 @@ def _parts(
     keys_v = torch.cat([v_m, queued_v.to(v_m)])  # (G + K, D)
     keys_t = torch.cat([t_m, queued_t.to(t_m)])
     target = torch.arange(offset, offset + len(v), device=v.device)
-    same = ids[:, None] == torch.cat([ids_all, queued_ids])  # (B, G + K)
+    same = (ids[:, None] == torch.cat([ids_all, queued_ids])).any(dim=2)  # (B, G + K)
     same = same.scatter(1, target[:, None], False)
     filled = torch.cat([valid.new_ones(len(v_m)), valid])
     mask = same | ~filled
@@ -237,7 +240,7 @@ def _check_shapes(
     wanted = {name: (live if name.endswith("_all") else count, dim) for name in student}
     wanted |= dict.fromkeys(teacher, (live, dim))
     found = {name: tuple(x.shape) for name, x in {**student, **teacher}.items()}
-    if found != wanted or ids.ndim != 1 or ids_all.ndim != 1 or count == 0:
+    if found != wanted or ids.shape[1:] != ids_all.shape[1:] or ids.ndim != 2 or count == 0:
         raise InputError(
             f"features and ids do not fit each other: {count} queries, {live} live pairs, length {dim}",
             value=found,

@@ -18,6 +18,7 @@ class FeatureQueue:
             ids an anchor would meet its own earlier copy as a negative.
         dim: Length D of a feature.
         device: Where the features lie; the device of the model.
+        marks: Ids per pair, C; two pairs are the same when any of them agrees.
 
     Attributes:
         filled: Pairs held so far, up to ``size``.
@@ -30,7 +31,7 @@ class FeatureQueue:
         ALBEF (arXiv 2107.07651), section 3.2, with a count of filled slots in place of random first features.
     """
 
-    def __init__(self, size: int, dim: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, size: int, dim: int, device: torch.device | str = "cpu", marks: int = 1) -> None:
         if size < 0 or dim < 1:
             raise InputError(
                 "a queue needs a size of 0 or more and features", value=f"size={size}, dim={dim}"
@@ -38,7 +39,7 @@ class FeatureQueue:
         self.size, self.dim = size, dim
         self.image = torch.zeros(size, dim, device=device)
         self.text = torch.zeros(size, dim, device=device)
-        self.ids = torch.full((size,), -1, dtype=torch.int64, device=device)
+        self.ids = torch.full((size, marks), -1, dtype=torch.int64, device=device)
         self.pointer = 0
         self.filled = 0
 
@@ -51,15 +52,17 @@ class FeatureQueue:
         Args:
             image: Teacher features of the pictures, (B, D), of all processes in the same order everywhere.
             text: Teacher features of the texts, (B, D).
-            ids: int64, (B,), 0 or more.
+            ids: int64, (B,) or (B, C), 0 or more.
 
         Raises:
             InputError: Shapes that do not fit.
         """
         count = len(ids)
-        if image.shape != (count, self.dim) or text.shape != (count, self.dim) or ids.ndim != 1:
+        ids = ids if ids.ndim == 2 else ids[..., None]
+        features = (count, self.dim)
+        if image.shape != features or text.shape != features or ids.shape != (count, self.ids.shape[1]):
             raise InputError(
-                f"a batch for this queue is two (B, {self.dim}) tables and (B,) ids",
+                f"a batch for this queue is two (B, {self.dim}) tables and (B, {self.ids.shape[1]}) ids",
                 value=f"{tuple(image.shape)}, {tuple(text.shape)}, {tuple(ids.shape)}",
             )
         if self.size == 0 or count == 0:
@@ -73,7 +76,7 @@ class FeatureQueue:
         self.filled = min(self.size, self.filled + count)
 
     def view(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Image features (K, D), text features (K, D), ids (K,), and which slots are filled, bool (K,)."""
+        """Image features (K, D), text features (K, D), ids (K, C), and which slots are filled, bool (K,)."""
         valid = torch.arange(self.size, device=self.ids.device) < self.filled
         return self.image, self.text, self.ids, valid
 

@@ -58,14 +58,13 @@ class Pairs:
     Attributes:
         pictures: (N rows) ``city`` (position), ``image_id``, ``region_id``, ``view``, ``path``.
         group: (N,) equal for pictures that are never each other's negatives: a satellite picture is its
-            own group, the street views of a region share one. With ``same_caption_is_same`` groups that
-            share any equal (normalised) caption are merged, transitively, whichever caption is drawn.
-        val_group: (N,) the same with equal captions always merged; what retrieval counts as a hit.
+            own group, the street views of a region share one.
         owner: (M,) picture of each candidate caption, ascending.
         text: (M,) its text, an index into ``texts``.
         weight: (M,) its weight, > 0.
         selected: (N,) the selected text of each picture, used in validation.
         texts: The T distinct captions.
+        wording: (T,) equal for texts that differ in case, spacing and punctuation at their ends alone.
         directed: (T,) whether the text names a direction that mirroring would falsify.
         train: Pictures trained on.
         val: Pictures of the held-out regions.
@@ -73,15 +72,30 @@ class Pairs:
 
     pictures: pd.DataFrame
     group: IntArray
-    val_group: IntArray
     owner: IntArray
     text: IntArray
     weight: npt.NDArray[np.float64]
     selected: IntArray
     texts: list[str]
+    wording: IntArray
     directed: BoolArray
     train: IntArray
     val: IntArray
+
+    def ids(self, picture: IntArray, text: IntArray, same_caption_is_same: bool = True) -> IntArray:
+        """What tells pairs apart, (B, 2) or (B, 1): the pictures' groups and the texts' wordings.
+
+        Two pairs that agree in one of them are not each other's negatives in training, and right answers
+        alike in retrieval. Captions count as drawn: two pictures that could have had an equal caption, but
+        have not now, stay negatives.
+
+        Args:
+            picture: (B,) index of each pair's picture.
+            text: (B,) index of its text.
+            same_caption_is_same: Whether wordings count.
+        """
+        columns = [self.group[picture], self.wording[text]]
+        return np.stack(columns if same_caption_is_same else columns[:1], axis=1)
 
 
 @dataclass(frozen=True)
@@ -137,7 +151,7 @@ def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainS
     Args:
         cities: The cities ``pictures`` was listed from.
         pictures: Rows of :func:`list_pictures` that can be read.
-        settings: ``seed``, ``val_fraction`` and ``same_caption_is_same`` are used.
+        settings: ``seed`` and ``val_fraction`` are used.
     """
     pictures = pictures.reset_index(drop=True)
     index = {key: i for i, key in enumerate(zip(pictures["city"], pictures["image_id"], strict=True))}
@@ -151,18 +165,16 @@ def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainS
 
     best = captions.sort_values(["owner", "selected", "weight", "rank"], ascending=[True, False, False, True])
     drawn = captions[captions["weight"] > 0]
-    groups = _groups(pictures)
-    merged = _merge_equal_captions(groups, captions)
     train, val = _split(pictures, settings)
     return Pairs(
         pictures=pictures,
-        group=merged if settings.same_caption_is_same else groups,
-        val_group=merged,
+        group=_groups(pictures),
         owner=drawn["owner"].to_numpy(np.int64),
         text=drawn["text"].to_numpy(np.int64),
         weight=drawn["weight"].to_numpy(np.float64),
         selected=best.drop_duplicates("owner")["text"].to_numpy(np.int64),
         texts=[str(text) for text in texts],
+        wording=pd.factorize(np.array([normalise_caption(str(text)) for text in texts], dtype=object))[0],
         directed=np.array([names_direction(str(text)) for text in texts], dtype=bool),
         train=train,
         val=val,
@@ -196,25 +208,6 @@ def _groups(pictures: pd.DataFrame) -> IntArray:
     keys = list(zip(pictures["city"], street, member, strict=True))
     codes: dict[tuple[object, ...], int] = {}
     return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
-
-
-def _merge_equal_captions(groups: IntArray, captions: pd.DataFrame) -> IntArray:
-    """Union-find over the groups whose pictures share a normalised caption."""
-    parent = np.arange(int(groups.max()) + 1)
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = int(parent[node])
-        return node
-
-    seen: dict[str, int] = {}
-    for owner, caption in zip(captions["owner"], captions["caption"], strict=True):
-        group = int(groups[owner])
-        first = seen.setdefault(normalise_caption(caption), group)
-        a, b = root(first), root(group)
-        parent[max(a, b)] = min(a, b)
-    return np.array([root(int(group)) for group in groups], dtype=np.int64)
 
 
 def _split(pictures: pd.DataFrame, settings: TrainSettings) -> tuple[IntArray, IntArray]:

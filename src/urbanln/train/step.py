@@ -77,7 +77,8 @@ def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Pa
     """Student, teacher (a copy made after stretching), queue and AdamW, on the engine's device."""
     student.to(engine.device).train()
     teacher = MomentumTeacher(student, train.momentum)
-    queue = FeatureQueue(train.queue_size, student.dim, engine.device)
+    marks = 2 if train.same_caption_is_same else 1  # as many as Pairs.ids gives
+    queue = FeatureQueue(train.queue_size, student.dim, engine.device, marks)
     optimizer = torch.optim.AdamW(
         student.trainable_parameter_groups(train.weight_decay),
         lr=train.lr,
@@ -168,7 +169,8 @@ def _forward_backward(
     v, t = parts.towers(pixels, token_ids)  # (B, D) each
     with torch.no_grad(), engine.autocast():
         v_m, t_m = parts.teacher.model(pixels, token_ids)
-    ids = torch.from_numpy(data.pairs.group[picture]).to(engine.device)
+    marks = data.pairs.ids(picture, plan.text[rows], train.same_caption_is_same)
+    ids = torch.from_numpy(marks).to(engine.device)  # (B, C)
     gathered_v, gathered_t, gathered_ids = (engine.gather(x) for x in (v_m, t_m, ids))  # (G, …)
     alone = engine.num_processes == 1 or train.contrast_keys != "batch"
     loss = distilled_contrastive_loss(

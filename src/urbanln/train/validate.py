@@ -18,7 +18,7 @@ RANKS = (1, 5, 10)
 _ROWS = 1024
 
 
-def recall(query: Tensor, key: Tensor, group: Tensor) -> dict[int, float]:
+def recall(query: Tensor, key: Tensor, ids: Tensor) -> dict[int, float]:
     """Share of queries with one of their own among the best k keys.
 
     Ties count against the query, so constant features score nothing.
@@ -26,7 +26,7 @@ def recall(query: Tensor, key: Tensor, group: Tensor) -> dict[int, float]:
     Args:
         query: (N, D), L2-normalised.
         key: (N, D), L2-normalised.
-        group: (N,), key j is right for query i when their groups are equal.
+        ids: (N, C), key j is right for query i when any of their ids agrees.
 
     Returns:
         Recall for k = 1, 5, 10.
@@ -34,7 +34,7 @@ def recall(query: Tensor, key: Tensor, group: Tensor) -> dict[int, float]:
     ranks = []
     for rows in torch.arange(len(query), device=query.device).split(_ROWS):
         similarity = query[rows] @ key.T  # (R, N)
-        own = group[rows, None] == group[None]  # (R, N)
+        own = (ids[rows, None] == ids[None]).any(dim=2)  # (R, N)
         best = similarity.masked_fill(~own, -torch.inf).amax(dim=1, keepdim=True)
         ranks.append(((similarity >= best) & ~own).sum(dim=1))
     rank = torch.cat(ranks)
@@ -55,7 +55,7 @@ def retrieval(
 
     Args:
         model: The student; its mode is left as it was.
-        pairs: Pictures of equal ``val_group`` (views of a region, equal captions) are right answers alike.
+        pairs: Pairs with an id in common (views of a region, equal captions) are right answers alike.
         pictures: Pixels by picture.
         texts: Token ids by text.
         batch_size: Pictures and texts per forward pass.
@@ -73,9 +73,9 @@ def retrieval(
             text.append(model.encode_text(texts.ids(pairs.selected[part])))
     model.train(training)
     image_ND, text_ND = torch.cat(image).float(), torch.cat(text).float()
-    group = torch.from_numpy(pairs.val_group[pairs.val]).to(image_ND.device)
-    scores = {f"i2t_r{k}": share for k, share in recall(image_ND, text_ND, group).items()}
-    scores |= {f"t2i_r{k}": share for k, share in recall(text_ND, image_ND, group).items()}
+    ids = torch.from_numpy(pairs.ids(pairs.val, pairs.selected[pairs.val])).to(image_ND.device)
+    scores = {f"i2t_r{k}": share for k, share in recall(image_ND, text_ND, ids).items()}
+    scores |= {f"t2i_r{k}": share for k, share in recall(text_ND, image_ND, ids).items()}
     return {**scores, "n": len(pairs.val)}
 
 
