@@ -90,7 +90,7 @@ def test_lazy_public_names_resolve() -> None:
 
     assert urbanln.City is City
     with pytest.raises(AttributeError, match="no attribute 'Cty'"):
-        urbanln.Cty
+        _ = urbanln.Cty
 
 
 def test_import_table_holds() -> None:
