@@ -10,8 +10,9 @@ import torch
 import transformers
 from PIL import Image
 
-from urbanln.errors import ArtefactError, InputError, UrbanLNError
+from urbanln.errors import ArtefactError, InputError, StorageError, UrbanLNError
 from urbanln.model.clip import LongClip, load_clip, load_tokenizer
+from urbanln.model.preprocess import Preprocessing
 from urbanln.model.stretch import stretch_positions
 
 
@@ -252,6 +253,8 @@ def broken(base: Path, folder: Path, how: str) -> Path:
         (folder / "tokenizer.json").unlink()
     elif how == "tokenizer":
         (folder / "tokenizer.json").write_text("{}")
+    elif how == "preprocessing":
+        (folder / "preprocessor_config.json").write_text('{"image_mean": [')
     elif how == "record":
         (folder / "urbanln.json").write_text('{"kind": "clip", "schema_version": 99}')
     return folder
@@ -268,6 +271,7 @@ def broken(base: Path, folder: Path, how: str) -> Path:
         ("no config", InputError, "config.json"),
         ("no tokenizer", InputError, "tokenizer"),
         ("tokenizer", ArtefactError, "tokenizer"),
+        ("preprocessing", ArtefactError, "preprocessing"),
         ("record", ArtefactError, "newer"),
     ],
 )
@@ -278,6 +282,40 @@ def test_a_damaged_folder_is_one_clear_error(
     with pytest.raises(kind, match=word) as caught:
         load_clip(folder)
     assert str(folder) in str(caught.value)
+
+
+def test_pictures_of_a_folder_without_their_settings_are_normalised_as_clips(
+    base_folder: Path, tmp_path: Path
+) -> None:
+    folder = broken(base_folder, tmp_path / "plain", "none")
+    (folder / "preprocessor_config.json").unlink()
+    assert load_clip(folder).preprocessing == Preprocessing(32)
+
+
+@pytest.mark.parametrize("writer", ["weights", "tokenizer"])
+def test_a_full_disk_while_saving_is_one_clear_error_and_leaves_the_old_folder(
+    long_clip: LongClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    from safetensors import SafetensorError
+
+    from urbanln.model import checkpoint
+
+    long_clip.save(tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        kind = SafetensorError if writer == "weights" else Exception  # as the Rust libraries raise them
+        raise kind("I/O error: No space left on device (os error 28)")
+
+    if writer == "weights":
+        monkeypatch.setattr(checkpoint, "save_file", full)
+    else:
+        monkeypatch.setattr(long_clip.tokenizer, "save_pretrained", full)
+    with pytest.raises(StorageError, match="No space left") as caught:
+        long_clip.save(tmp_path / "model")
+    assert "free some space" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
 
 
 def test_missing_tensors_and_a_foreign_tokenizer_are_refused(base_folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -69,7 +71,8 @@ def read_checkpoint(name_or_folder: str | Path) -> Checkpoint:
         _check_kind(source, options, local)
         clip = _read_weights(source, options)
         tokenizer = _read_tokenizer(source, options, local)
-        preprocessing = _read_preprocessing(source, options, int(clip.config.vision_config.image_size))
+        size = int(clip.config.vision_config.image_size)
+        preprocessing = _read_preprocessing(source, options, local, size)
     _check_agreement(clip, tokenizer, source)
     return Checkpoint(clip, tokenizer, preprocessing, _read_record(source, local), source)
 
@@ -121,7 +124,7 @@ def write_checkpoint(
     config.dtype = torch.float32
     weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
     note = {"schema_version": SCHEMA_VERSION, "kind": "clip", **asdict(record)}
-    with atomic_folder(folder) as temporary, _quiet():
+    with atomic_folder(folder) as temporary, _quiet(), plain_os_errors():
         save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
         config.save_pretrained(temporary)
         # safetensors makes files only their owner may read; the rest of the folder follows the umask.
@@ -215,13 +218,16 @@ def _read_tokenizer(source: str, options: Mapping[str, Any], local: bool) -> Any
         raise _unreadable("tokenizer", source, error, local) from error
 
 
-def _read_preprocessing(source: str, options: Mapping[str, Any], size: int) -> Preprocessing:
+def _read_preprocessing(source: str, options: Mapping[str, Any], local: bool, size: int) -> Preprocessing:
     try:
         processor = CLIPImageProcessorPil.from_pretrained(source, **options)
         return Preprocessing(size, tuple(processor.image_mean), tuple(processor.image_std))
-    except OSError:
+    except Exception as error:
         # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
-        return Preprocessing(size)
+        there = local and (Path(source) / "preprocessor_config.json").is_file()
+        if isinstance(error, OSError) and not there:
+            return Preprocessing(size)
+        raise _unreadable("preprocessing", source, error, local) from error
 
 
 def _read_record(source: str, local: bool) -> Record:
@@ -250,6 +256,22 @@ def _check_agreement(clip: CLIPModel, tokenizer: Any, source: str) -> None:
             where=source,
             remedy=_AGAIN,
         )
+
+
+@contextmanager
+def plain_os_errors() -> Iterator[None]:
+    """Errors of the system that safetensors and tokenizers wrap in types of their own, as ``OSError``.
+
+    Raises:
+        OSError: With the number of the error, as of a full disk.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"os error (\d+)", str(error))
+        if isinstance(error, OSError) or found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 @contextmanager

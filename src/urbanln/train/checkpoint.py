@@ -8,7 +8,6 @@ are a function of (seed, step).
 
 from __future__ import annotations
 
-import errno
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from urbanln.errors import ArtefactError, InputError
 from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_file, read_json, write_json
+from urbanln.model.checkpoint import plain_os_errors
 
 KEEP = 2
 _STATE = "state.json"
@@ -50,6 +49,8 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint under ``folder`` whole or not at all, then drop all but the last two.
 
+    Later ones go too: the run passed over them because they are damaged, and their place is a sound one's.
+
     Raises:
         StorageError: Disk full or read-only; earlier checkpoints stay.
     """
@@ -65,8 +66,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             "sha256": {part: hash_file(temporary / f"{part}.safetensors") for part in checkpoint.tensors},
         }
         write_json(temporary / _STATE, state)
-    for old in list_checkpoints(folder)[KEEP:]:
-        shutil.rmtree(old, ignore_errors=True)
+    kept = [other for other in list_checkpoints(folder) if other.name <= path.name][:KEEP]
+    for other in list_checkpoints(folder):
+        if other not in kept:
+            shutil.rmtree(other, ignore_errors=True)
     return path
 
 
@@ -114,23 +117,23 @@ def unflatten_optimizer(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Te
 
 def _write_tensors(tensors: Tensors, path: Path) -> None:
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    try:
+    with plain_os_errors():
         save_file(plain, path)
-    except SafetensorError as error:
-        full = "os error 28" in str(error) or "No space" in str(error)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
 
 
 def _load(path: Path) -> Checkpoint:
     state = read_json(path / _STATE)
     if not isinstance(state, dict) or state.get("schema_version") != SCHEMA_VERSION:
         raise ArtefactError("not a checkpoint of this version", where=path)
-    return Checkpoint(
-        step=int(state["step"]),
-        seconds=float(state["seconds"]),
-        tensors=dict(_read_parts(path, state["sha256"])),
-        facts=state["facts"],
-    )
+    try:
+        return Checkpoint(
+            step=int(state["step"]),
+            seconds=float(state["seconds"]),
+            tensors=dict(_read_parts(path, state["sha256"])),
+            facts=state["facts"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{_STATE} is damaged", value=str(error), where=path) from error
 
 
 def _read_parts(path: Path, hashes: Mapping[str, str]) -> Iterator[tuple[str, Tensors]]:
