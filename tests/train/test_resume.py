@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import random
 import time
+import tomllib
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import torch
 from tests.train.fake_city import tiny_settings
 
 from urbanln.city.store import City
-from urbanln.errors import ArtefactError, InputError
+from urbanln.errors import ArtefactError, InputError, StorageError
 from urbanln.files import hash_file
-from urbanln.train.checkpoint import list_checkpoints
+from urbanln.train.checkpoint import Checkpoint, list_checkpoints, load_newest, save_checkpoint
 from urbanln.train.loop import pretrain
+from urbanln.train.run import RunFolder
 
 # Every step a checkpoint; dropout-free as CLIP is; flips, several captions and a queue that wraps.
 TRAIN = {
@@ -119,6 +121,24 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_still_ends_the_same(
     assert _weights(stopped) == _weights(straight)
 
 
+def test_a_sound_checkpoint_takes_the_place_of_later_damaged_ones(tmp_path: Path) -> None:
+    def save(step: int) -> None:
+        save_checkpoint(tmp_path, Checkpoint(step, 1.0, {"student": {"w": torch.ones(3) * step}}, {}))
+
+    for step in (1, 2, 9):
+        save(step)
+    (tmp_path / "step-00000009" / "student.safetensors").write_bytes(b"")
+    (tmp_path / "step-00000002" / "state.json").write_text('{"schema_version": 1}')
+    with pytest.raises(ArtefactError, match="every checkpoint"):
+        load_newest(tmp_path)
+    for step in (3, 4):
+        save(step)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000004", "step-00000003"]
+    found = load_newest(tmp_path)
+    assert found is not None
+    assert found.tensors["student"]["w"].tolist() == [4, 4, 4]
+
+
 def test_when_all_are_damaged_it_stops_and_deletes_nothing(
     stopped: Path, city: City, clip_folder: Path
 ) -> None:
@@ -143,6 +163,34 @@ def test_other_settings_or_data_are_refused_by_name(stopped: Path, city: City, c
             pretrain(city, tiny_settings(clip_folder), stopped)
     finally:
         city.save_captions(captions)
+
+
+def test_a_run_refused_before_it_began_may_begin_with_other_settings(
+    city: City, clip_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"lower train\.batch_size"):
+        pretrain(city, tiny_settings(clip_folder, batch_size=500), tmp_path / "run")
+    pretrain(city, tiny_settings(clip_folder, epochs=1), tmp_path / "run")
+    assert "batch_size = 6" in (tmp_path / "run" / "run.toml").read_text()
+
+
+def test_what_kills_left_half_written_is_removed(stopped: Path, city: City, clip_folder: Path) -> None:
+    for name in ("checkpoint/.step-00000006.tmp-x1", ".model.tmp-x2", ".teacher.tmp-old-x3/old"):
+        (stopped / name).mkdir(parents=True)
+        (stopped / name / "model.safetensors").write_bytes(b"half")
+    (stopped / ".metrics.jsonl.tmp-x4").write_text("{")
+    pretrain(city, tiny_settings(clip_folder), stopped)
+    assert not [path for path in stopped.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_events_that_find_no_room_are_one_clear_error(stopped: Path) -> None:
+    run = RunFolder(stopped, tomllib.loads((stopped / "run.toml").read_text()))
+    (stopped / "metrics.jsonl").unlink()
+    (stopped / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left") as caught:
+        run.log("step", step=6, loss=1.0)
+    assert "metrics.jsonl" in str(caught.value)
 
 
 def test_how_often_to_save_may_change(stopped: Path, city: City, clip_folder: Path) -> None:

@@ -8,7 +8,8 @@ import platform
 import shutil
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import tomli_w
 from urbanln import __version__
 from urbanln.city.store import City
 from urbanln.config import Settings, settings_hash
-from urbanln.errors import ArtefactError, InputError, require
+from urbanln.errors import ArtefactError, InputError, StorageError, require
 from urbanln.files import SCHEMA_VERSION, atomic_path, write_text
+from urbanln.train.checkpoint import list_checkpoints
 
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
+_TENSORBOARD = "tensorboard"
 # They change how a run is carried out and not what comes out; labels are not read in pre-training.
 _FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard")
 _READ_TABLES = ("regions", "images", "captions")
@@ -89,9 +92,13 @@ class RunFolder:
         if not resume and writes:
             self._clear()
         file = out / RUN_FILE
-        if file.exists():
+        if file.exists() and self._begun():
             _check_same(_read_run(file), note, file)
-        elif out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+        elif (
+            not file.exists()
+            and out.exists()
+            and any(not path.name.startswith(".") for path in out.iterdir())
+        ):
             raise InputError(
                 "this folder holds something that is not a run", where=out, remedy="choose another --out"
             )
@@ -102,10 +109,14 @@ class RunFolder:
     def _clear(self) -> None:
         if not (self.out / RUN_FILE).exists():
             return
-        for name in (CHECKPOINT, MODEL, TEACHER):
+        for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
             shutil.rmtree(self.out / name, ignore_errors=True)
         for name in (METRICS_FILE, RUN_FILE):
             (self.out / name).unlink(missing_ok=True)
+
+    def _begun(self) -> bool:
+        """Whether anything would be lost: a run refused before its first event may change its settings."""
+        return bool(self.rows()) or bool(list_checkpoints(self.checkpoints))
 
     def _is_finished(self) -> bool:
         rows = self.rows()
@@ -134,17 +145,30 @@ class RunFolder:
         self._start = time.monotonic() - seconds
         if not self.writes:
             return
+        self._sweep()
         kept = [] if step is None else [row for row in self.rows() if row.get("step", 0) <= step]
         kept = [row for row in kept if row.get("event") != "done"]
         with atomic_path(self._metrics) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
+    def _sweep(self) -> None:
+        """Remove what a kill while writing left behind: each a whole model that nobody would read."""
+        for path in [*self.out.glob(".*.tmp-*"), *self.checkpoints.glob(".*.tmp-*")]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
     def log(self, event: str, **values: Any) -> None:
-        """Append one event to ``metrics.jsonl`` (and its numbers to TensorBoard, if that is open)."""
+        """Append one event to ``metrics.jsonl`` (and its numbers to TensorBoard, if that is open).
+
+        Raises:
+            StorageError: The disk is full or read-only.
+        """
         if not self.writes:
             return
         row = {"event": event, **{k: round(v, 9) if k == "time" else v for k, v in values.items()}}
-        with self._metrics.open("a", encoding="utf-8") as file:
+        with self._storing(), self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         if self._board is not None and "step" in values:
             for name, value in values.items():
@@ -152,10 +176,26 @@ class RunFolder:
                     self._board.add_scalar(f"{event}/{name}", value, values["step"])
 
     def sync(self) -> None:
-        """Bring the events to the disk before a checkpoint counts on them."""
+        """Bring the events to the disk before a checkpoint counts on them.
+
+        Raises:
+            StorageError: The disk is full or read-only.
+        """
         if self.writes and self._metrics.exists():
-            with self._metrics.open("rb+") as file:
+            with self._storing(), self._metrics.open("rb+") as file:
                 os.fsync(file.fileno())
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"could not write: {error.strerror or error}",
+                where=self._metrics,
+                remedy="free some space on this disk and run the same command again; it goes on from the "
+                "last checkpoint",
+            ) from error
 
     def open_tensorboard(self, step: int) -> None:
         """Also write curves for TensorBoard, from ``step`` on.
@@ -167,7 +207,7 @@ class RunFolder:
             require("tensorboard", "tensorboard")
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.out / "tensorboard"), purge_step=step + 1)
+            self._board = SummaryWriter(str(self.out / _TENSORBOARD), purge_step=step + 1)
 
     def close(self) -> None:
         """Close TensorBoard's file."""
