@@ -70,7 +70,7 @@ class LossParts:
     def floats(self) -> dict[str, float]:
         """The parts as plain numbers, under the names the papers give them."""
         names = ("loss", "L_C", "L_D", "H_teacher", "top1_i2t", "top1_t2i", "frac_masked")
-        stacked = torch.stack([getattr(self, name).detach().double() for name in self.__dataclass_fields__])
+        stacked = torch.stack([getattr(self, name).detach() for name in self.__dataclass_fields__])
         return dict(zip(names, stacked.tolist(), strict=True))
 
 
