@@ -72,9 +72,11 @@ def embed_regions(
         readable picture are left out; ``.attrs`` counts them and the unreadable pictures.
 
     Raises:
-        InputError: No picture of this view, or none of them readable; no such model.
+        InputError: No picture of this view, or none of them readable; no such view or model.
         ArtefactError: The run is unfinished, or its files are damaged.
     """
+    if view not in _VIEWS:
+        raise InputError("view must be 'satellite', 'street' or 'both'", value=view)
     clip, fit = _load(model, encoder, fit, device)
     parts = _VIEWS[view]
     images = city.images[city.images["view"].isin(parts)]
