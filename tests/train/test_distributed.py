@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.train.fake_city import make_city
 from tests.train.worker import train_and_look
 
 from urbanln.city.store import City
@@ -25,6 +26,13 @@ CASES: dict[str, dict[str, Any]] = {
     "queue": {"contrast_keys": "batch+queue", "view": "both"},
     "batch-accumulated": {"contrast_keys": "batch", "accumulation": 2, "queue_size": 12, "epochs": 4},
 }
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    """Views of a region share its id, and their captions the wording: both hide negatives, also those of
+    the other process."""
+    return make_city(tmp_path_factory.mktemp("city") / "alike", street=2, unique=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +78,13 @@ def test_two_processes_equal_one(
     for name in single:
         assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
     assert torch.equal(first["ids"], single["ids"])
+    assert first["ids"].shape[1] == 2
     assert torch.equal(first["pointer_filled"], single["pointer_filled"])
 
     shared, own = _rows(both, "step"), _rows(alone, "step")
     assert len(shared) == len(own) > 4  # one process alone writes
-    for key in ("loss", "L_C", "L_D", "grad_norm"):
+    assert max(row["frac_masked"] for row in own) > 0
+    for key in ("loss", "L_C", "L_D", "grad_norm", "frac_masked"):
         torch.testing.assert_close(
             torch.tensor([row[key] for row in shared]),
             torch.tensor([row[key] for row in own]),
