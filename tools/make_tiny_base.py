@@ -30,7 +30,7 @@ from urbanln.train.loop import pretrain
 FIRST_SEED = 9000
 SHORT_CAPTIONS = 6
 SHAPE = {"image_size": 96, "patch": 12, "width": 128, "layers": 4, "heads": 4, "dim": 128}
-VOCABULARY = 1200
+VOCABULARY = 2000
 
 
 def make_cities(folder: Path, cities: int, regions: int) -> list[City]:
@@ -75,7 +75,7 @@ def vocabulary_texts(cities: list[City]) -> list[str]:
         ):
             scene = read_scene(city.folder / path)
             texts += [captioner.describe(scene, image_id) for captioner in SIMULATED]
-            if number % 10 == 0:
+            if number % 3 == 0:
                 with Image.open(city.folder / path) as image:
                     texts.append(describe_measures(measure_pixels(image), view, seed=image_id))
     return texts
@@ -83,12 +83,13 @@ def vocabulary_texts(cities: list[City]) -> list[str]:
 
 def base_settings(start: Path, epochs: int) -> Settings:
     """Plain CLIP training: in-batch keys, no teacher's share, 77 positions."""
+    model = {"name": str(start), "context": 77, "freeze_head": False}
     train = {
         "view": "both", "epochs": epochs, "batch_size": 128, "lr": 1e-3, "weight_decay": 0.05,
         "warmup_steps": 200, "mu": 0.0, "queue_size": 0, "contrast_keys": "batch",
-        "val_fraction": 0.03, "same_caption_is_same": False, "seed": 0,
+        "val_fraction": 0.03, "seed": 0,
     }  # fmt: skip
-    return load_settings(base={"model": {"name": str(start), "context": 77, "keep": 20}, "train": train})
+    return load_settings(base={"model": model, "train": train})
 
 
 def write_card(folder: Path, facts: dict) -> None:

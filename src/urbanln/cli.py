@@ -44,13 +44,14 @@ def _root(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder to write to; run again, it goes on")] = Path("demo-out"),
-    regions: Annotated[int, typer.Option(min=64, help="regions of the synthetic city")] = 400,
+    regions: Annotated[int, typer.Option(min=144, help="regions of the synthetic city")] = 400,
     seeds: Annotated[int, typer.Option(min=1, help="pre-trainings, each with a seed of its own")] = 2,
+    set_: SetOption = [],  # noqa: B006
 ) -> None:
     """The whole story on a synthetic city, offline: captions, pre-training, vectors, scores, report."""
     from urbanln.demo import run_demo
 
-    run_demo(out, regions=regions, seeds=seeds)
+    run_demo(out, regions=regions, seeds=seeds, overrides=set_)
 
 
 @app.command()
