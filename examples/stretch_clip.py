@@ -10,7 +10,9 @@ import sys
 
 from urbanln import load_clip
 
-source, out = sys.argv[1:3]
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+source, out = sys.argv[1:]
 clip = load_clip(source, context=248)
 clip.save(out)
 print(f"{out}: {clip.context} positions, the first {clip.keep} as in {source}")
