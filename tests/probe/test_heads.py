@@ -94,6 +94,19 @@ def test_the_mlp_stops_on_the_folds_own_validation() -> None:
     assert np.var(mlp(X, shuffled, fold, 0)) < np.var(mlp(X, y, fold, 0))
 
 
+@pytest.mark.parametrize("name", list(HEADS))
+def test_a_column_constant_in_training_says_nothing_and_a_giant_overflows_nothing(name: str) -> None:
+    lonlat, X, y = make()
+    fold = random_split(lonlat)[0]
+    X[:, 2] = 7.0
+    before = HEADS[name](X, y, fold, 0)
+    X[fold.test, 2] = 1e4
+    np.testing.assert_array_equal(HEADS[name](X, y, fold, 0), before)
+    X[fold.val[0], 0] = 3e38
+    X[fold.train, 0] *= 1e-30
+    assert np.isfinite(HEADS[name](X, y, fold, 0)).all()
+
+
 def test_bad_calls() -> None:
     lonlat, X, y = make(40)
     empty = Fold(np.arange(30), np.arange(0), np.arange(30, 40))

@@ -127,6 +127,18 @@ def test_an_indicator_that_cannot_be_scored_is_told_and_the_rest_goes_on(result)
         probe_tables(tables, labels[["region_id", "flat"]], where, SETTINGS)
 
 
+def test_an_empty_indicator_of_any_type_is_skipped_and_a_bad_vector_names_its_region() -> None:
+    tables, labels, where = make()
+    labels["void"] = pd.Series([None] * N, dtype=object)
+    skipped = probe_tables({}, labels, where, SETTINGS).scores["skipped"]
+    assert {entry["indicator"] for entry in skipped} == {"flat", "void"}
+    broken = tables["ours"].drop(index=[0, 1])
+    broken.at[50, "vector"] = np.full(4, np.nan, dtype="float32")
+    with pytest.raises(InputError, match="not finite") as error:
+        probe_tables({"ours": broken}, labels, where, SETTINGS)
+    assert "region r050" in str(error.value)
+
+
 def test_the_result_is_strict_json_and_reads_back(result, tmp_path) -> None:
     json.dumps(result.scores, allow_nan=False)
     save_result(tmp_path / "scores", result)
@@ -247,7 +259,7 @@ def test_ragged_vectors_and_one_region() -> None:
     ragged = tables["ours"].assign(vector=[np.ones(2 + i % 2) for i in range(N)])
     with pytest.raises(InputError, match="differ in length"):
         probe_tables({"ours": ragged}, labels, where, SETTINGS)
-    with pytest.raises(InputError, match="labels are equal"):
+    with pytest.raises(InputError, match="only one region"):
         probe_tables({"ours": tables["ours"]}, labels, where.iloc[20:21], SETTINGS)
 
 

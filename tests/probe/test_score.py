@@ -193,7 +193,7 @@ def test_bad_input_is_one_clear_error(change: dict, message: str) -> None:
 
 
 def test_one_region_is_too_few() -> None:
-    with pytest.raises(InputError, match="all 1 labels"):
+    with pytest.raises(InputError, match="only one region has a label"):
         probe(np.ones((1, 3)), [3.0], lonlat=[[116, 40]])
     with pytest.raises(InputError, match="4 labelled regions cannot be split into 5 folds"):
         probe(np.ones((4, 3)), [3.0, 1, 2, 4], lonlat=[[116, 40]] * 4)

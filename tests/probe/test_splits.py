@@ -70,6 +70,14 @@ def test_buffer_holds_on_the_ellipsoid_and_takes_no_more_than_it_says() -> None:
                 assert (row in fold.known) == (nearest > 2)
 
 
+def test_a_buffer_of_one_tile_clears_the_tiles_next_door() -> None:
+    steps = np.degrees(1000.000001 / 6378137.0) * np.arange(12)  # a grid of 1 km tiles at the equator
+    lonlat = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    folds = block_split(lonlat, edge_km=3, buffer_km=1.0)
+    assert describe(folds, lonlat)["nearest_km_min"] > 1.2
+    assert all(len(f.known) + len(f.test) < len(lonlat) for f in folds)
+
+
 def test_validation_is_whole_blocks() -> None:
     lonlat = points(400)
     metres = to_metres(lonlat)

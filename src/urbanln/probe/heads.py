@@ -84,7 +84,9 @@ def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     mean, scale = _standard(X[fold.train])
     centre, spread = float(y[fold.train].mean()), float(y[fold.train].std()) or 1.0
     train, val, test = (
-        ((X[rows] - mean) / scale).astype(np.float32) for rows in (fold.train, fold.val, fold.test)
+        # A row beyond a million spreads would overflow float32.
+        np.clip((X[rows] - mean) / scale, -1e6, 1e6).astype(np.float32)
+        for rows in (fold.train, fold.val, fold.test)
     )
     target = ((y - centre) / spread).astype(np.float32)
     batch = int(min(len(train), np.clip(len(train) // 8, 32, 256)))
@@ -141,10 +143,10 @@ def _check_validation(fold: Fold) -> None:
 
 
 def _standard(X: npt.NDArray) -> tuple[Floats, Floats]:
-    """Mean and scale of the columns; a column without spread gets scale 1."""
+    """Mean and scale of the columns; one without spread gets an endless scale: it is 0 in every row."""
     mean = X.mean(axis=0, dtype=np.float64)
     scale = X.std(axis=0, dtype=np.float64)
-    scale[scale <= 1e-7 * np.maximum(np.abs(mean), 1e-30)] = 1.0
+    scale[scale <= 1e-7 * np.maximum(np.abs(mean), 1e-30)] = np.inf
     return mean, scale
 
 

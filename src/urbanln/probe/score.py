@@ -132,6 +132,8 @@ def prepare_labels(
     if len(rows) == 0:
         raise InputError("no region has a label", where=where)
     truth = values[rows]
+    if len(rows) == 1:
+        raise InputError("only one region has a label", where=where, remedy="probing needs many")
     if truth.min() == truth.max():
         raise InputError(
             f"all {len(rows)} labels are equal: there is nothing to predict",
@@ -241,8 +243,16 @@ def difference(scores: Scores, other: Scores) -> Difference:
     return Difference(scores.r2 - other.r2, low, high)
 
 
-def check_vectors(vectors: npt.ArrayLike, rows: int, where: str | None = None) -> npt.NDArray[np.float32]:
+def check_vectors(
+    vectors: npt.ArrayLike, rows: int, where: str | None = None, ids: Sequence[Any] | None = None
+) -> npt.NDArray[np.float32]:
     """Vectors as (N, D) float32.
+
+    Args:
+        vectors: What should be (N, D).
+        rows: N.
+        where: Name of the table, for errors.
+        ids: (N,) region ids, for errors; without them the row is named.
 
     Raises:
         InputError: Another shape, or a value that is not finite.
@@ -252,9 +262,8 @@ def check_vectors(vectors: npt.ArrayLike, rows: int, where: str | None = None) -
         raise InputError(f"vectors are a table of {rows} rows", value=X.shape, where=where)
     bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if len(bad):
-        raise InputError(
-            "a vector has values that are not finite", where=f"{where or 'vectors'}, row {bad[0]}"
-        )
+        place = f"row {bad[0]}" if ids is None else f"region {ids[bad[0]]}"
+        raise InputError("a vector has values that are not finite", where=f"{where or 'vectors'}, {place}")
     return X
 
 

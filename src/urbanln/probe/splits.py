@@ -16,6 +16,8 @@ import numpy.typing as npt
 from urbanln.errors import InputError
 from urbanln.probe.space import Floats, Ints, check_lonlat, nearest_metres, square_blocks, to_metres
 
+# Positions on a plane are right to 0.1 %: a grid of 1 km tiles counts as within a buffer of 1 km.
+BUFFER_TOLERANCE = 1.001
 MIN_TRAIN = 4  # fewer rows than this left to learn from (training and validation) is no training set
 
 
@@ -98,7 +100,8 @@ def block_split(
     Args:
         lonlat: (N, 2) longitude, latitude in degrees; measured in local metres (:func:`to_metres`).
         edge_km: Edge of a block in km; above the range over which labels are alike.
-        buffer_km: Width of the strip in km; at least the footprint a picture shares with its neighbour.
+        buffer_km: Width of the strip in km, centre to centre; at least the spacing of the tiles, so that
+            adjoining ones do not stand on both sides. What lies just that far away (to 0.1 %) leaves too.
         folds: Number of folds.
         seed: Of the grid's shift, of dealing and of validation.
         val_share: Share of the training side used for validation.
@@ -123,7 +126,7 @@ def block_split(
     made = []
     for number in range(folds):
         test, rest = everything[side == number], everything[side != number]
-        rest = rest[nearest_metres(metres[rest], metres[test]) > 1000 * buffer_km]
+        rest = rest[nearest_metres(metres[rest], metres[test]) > 1000 * BUFFER_TOLERANCE * buffer_km]
         if alike is not None:
             rest = rest[~np.isin(alike[rest], alike[test])]
         _check_left(len(rest), number, f"choose a narrower buffer than {buffer_km:g} km, or {smaller[7:]}")

@@ -101,6 +101,8 @@ def _by_region(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.Dat
 
 
 def _numbers(column: pd.Series, name: str) -> pd.Series:
+    if column.isna().all():  # whatever its type: it is skipped later, and the other indicators go on
+        return pd.Series(np.nan, index=column.index)
     if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
         example = next((v for v in column if isinstance(v, str)), None)
         raise InputError("labels are not numbers", value=example, where=f"indicator {name}")
@@ -112,4 +114,4 @@ def _matrix(column: pd.Series, name: str) -> npt.NDArray[np.float32]:
     lengths = {row.shape for row in rows}
     if len(lengths) != 1:
         raise InputError("the vectors differ in length", value=sorted(lengths), where=f"vectors '{name}'")
-    return check_vectors(np.stack(rows), len(rows), f"vectors '{name}'")
+    return check_vectors(np.stack(rows), len(rows), f"vectors '{name}'", list(column.index))
