@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from urbanln.errors import InputError
 from urbanln.report import Example, write_report
@@ -258,6 +260,24 @@ def test_projected_regions_come_out_in_degrees(tmp_path: Path, make: Make) -> No
     inputs["regions"] = inputs["regions"].to_crs("EPSG:32650")
     west, south, _, _ = map_data(write(tmp_path, inputs)[1])["bounds"]
     assert (west, south) == pytest.approx((114.2, 30.5), abs=1e-4)
+
+
+def test_maps_are_pictures_too_for_a_browser_without_scripts(tmp_path: Path, make: Make) -> None:
+    inputs = make(4, ("population", "crime"))
+    inputs["predictions"].loc[lambda f: f.region_id == "r0000", ["truth", "prediction"]] = np.nan
+    _, page = write(tmp_path, inputs)
+    assert "hidden" not in page.by_id("map-still")[1]
+    found = [a for _, a, _ in page.all("img") if (a["alt"] or "").startswith("Maps of")]
+    assert len(found) == 2
+    source = found[0]["src"] or ""
+    picture = Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
+    assert picture.size == (1068, 340)
+    layer = map_data(page)["layers"][0]
+    brightest = int(np.argmax([v or 0 for v in layer["truth"]]))
+    x, y = ((k + 0.5) / 4 for k in (brightest % 4, 3 - brightest // 4))
+    narrow = np.cos(np.radians(30.51))
+    assert picture.getpixel((int(5 + x * 330 * narrow), int(5 + y * 330))) == (0xFD, 0xE7, 0x25)
+    assert picture.getpixel((20, picture.height - 20)) == (0xC9, 0xCE, 0xD3)  # r0000 has no value
 
 
 def test_page_of_400_regions_stays_small(tmp_path: Path, make: Make) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import xml.etree.ElementTree as ET
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,6 +42,8 @@ def test_scores_have_one_format(value: float | None, text: str) -> None:
         (0.0312, "0.0312"),
         (9.996, "10"),
         (999.6, "1,000"),
+        (1987.2, "1,987"),
+        (9_999.6, "10,000"),
         (12_345, "12,300"),
         (-1_250_000, "−1.25 M"),
         (999_900, "1 M"),
@@ -98,7 +101,9 @@ def test_forest_places_dots_by_their_score() -> None:
     rows = tuple(
         charts.Dot(name, r2, r2 - 0.1, r2 + 0.1) for name, r2 in (("a", 0.0), ("b", 0.5), ("c", 1.0))
     )
-    picture = charts.forest("label", [charts.SplitDots("block", "Block", rows, {"mean": 0.0})], 0.0, 1.0)
+    picture = charts.forest(
+        "label", [charts.SplitDots("block", "Block", rows, {"mean": 0.0})], (0.0, 1.0), "R²"
+    )
     dots = [float(e.attrib["cx"]) for e in ET.fromstring(picture) if e.tag == "circle"]
     assert dots[1] == pytest.approx((dots[0] + dots[2]) / 2)
     assert dots[0] < dots[2]
@@ -106,7 +111,7 @@ def test_forest_places_dots_by_their_score() -> None:
 
 def test_score_beyond_the_axis_is_an_arrow() -> None:
     rows = (charts.Dot("far", -4.0, -5.0, -3.0),)
-    picture = charts.forest("label", [charts.SplitDots("block", "Block", rows, {})], -0.5, 1.0)
+    picture = charts.forest("label", [charts.SplitDots("block", "Block", rows, {})], (-0.5, 1.0), "R²")
     assert "<circle" not in picture
     assert "beyond" in picture
     assert "−4.00 [−5.00, −3.00]" in picture
@@ -137,6 +142,17 @@ def test_scales_rise_whatever_the_values(values: list[float]) -> None:
     layer = maps.layer("x", "", np.array(values), np.array(values), log=True)
     assert np.all(np.diff(layer["stops"]) > 0)
     assert np.all(np.diff(layer["error_stops"]) > 0)
+
+
+def test_only_outlines_of_many_corners_are_simplified() -> None:
+    squares = gpd.GeoSeries(gpd.points_from_xy(np.linspace(0, 9, 9000), np.zeros(9000))).buffer(
+        4e-4, cap_style="square"
+    )
+    for shapes, told in ((squares, False), (squares.iloc[:300].buffer(3e-4, quad_segs=64), True)):
+        frame = gpd.GeoDataFrame({"region_id": np.arange(len(shapes)).astype(str)}, geometry=shapes, crs=4326)
+        _, drawn, notes = maps.region_shapes(frame)
+        assert any("simplified" in note for note in notes) == told
+        assert (len(drawn[0]["coordinates"][0]) < len(shapes.iloc[0].exterior.coords)) == told
 
 
 def test_run_taken_up_again_is_one_curve() -> None:

@@ -112,15 +112,17 @@ class SplitDots:
     floors: dict[str, float]
 
 
-def forest(label: str, groups: Sequence[SplitDots], low: float, high: float) -> Markup:
+def forest(label: str, groups: Sequence[SplitDots], ends: tuple[float, float], axis: str) -> Markup:
     """R² with intervals, one row per feature table, grouped by split; floors as vertical lines.
 
     Args:
         label: What a screen reader says instead of the picture.
         groups: The splits from top to bottom.
-        low, high: Ends of the R² axis, equal for all indicators so that their plots compare; what lies
-            beyond is drawn at the edge with an arrow.
+        ends: Of the R² axis, equal for all indicators so that their plots compare; what lies beyond is
+            drawn at the edge with an arrow.
+        axis: Printed below it.
     """
+    low, high = ends
     left, right, row = 128.0, _WIDTH - 92.0, 22.0
     height = 14 + sum(30 + row * len(g.rows) for g in groups) + 30
     canvas = Canvas(_WIDTH, height, label)
@@ -132,12 +134,12 @@ def forest(label: str, groups: Sequence[SplitDots], low: float, high: float) -> 
     for tick in round_ticks(low, high, 4):
         canvas.line(place(tick), 8, place(tick), bottom, "zero" if tick == 0 else "grid")
         canvas.text(place(tick), bottom + 14, axis_score(tick), anchor="middle")
-    canvas.text((left + right) / 2, height - 3, "R², held out", anchor="middle")
+    canvas.text((left + right) / 2, height - 3, axis, anchor="middle")
     for group in groups:
         canvas.text(0, y + 6, group.title, "group")
         top, y = y - 2, y + 24
         for dot in group.rows:
-            _dot_row(canvas, dot, y, place, (low, high), group.split)
+            _dot_row(canvas, dot, y, place, ends, group.split)
             y += row
         for name, value in group.floors.items():
             style = "floor-coordinates" if name == "coordinates" else "floor-mean"

@@ -61,7 +61,8 @@ def region_shapes(regions: gpd.GeoDataFrame) -> tuple[list[str], list[dict[str, 
         keep = np.linspace(0, len(shapes) - 1, MOST_REGIONS).round().astype(int)
         notes.append(f"The map shows {MOST_REGIONS:,} of {len(shapes):,} regions, evenly picked.")
         ids, shapes = ids[keep], shapes[keep]
-    if len(shapes) and shapely.get_num_coordinates(shapes).sum() > _MOST_VERTICES:
+    # Squares have nothing to lose but their shape, so many vertices are those of many corners each.
+    if shapely.get_num_coordinates(shapes).sum() > max(_MOST_VERTICES, 8 * len(shapes)):
         west, south, east, north = shapely.total_bounds(shapes)
         shapes = shapely.simplify(shapes, max(east - west, north - south) / 3000)
         notes.append("Outlines are simplified by less than a pixel of the first view.")

@@ -21,6 +21,7 @@ from PIL import Image
 from urbanln.errors import InputError
 from urbanln.files import write_text
 from urbanln.report import charts, maps, tables
+from urbanln.report.still import stills
 from urbanln.report.text import clean, finalize, score, words
 from urbanln.report.training import training_charts
 
@@ -89,7 +90,7 @@ def write_report(
     _check(regions, scores, predictions)
     merged = {str(k): str(v) for k, v in ((scores.get("units") or {}) | dict(units or {})).items()}
     shown = _held_out(scores, predictions)
-    maps_json, map_notes = _maps(regions, scores, shown, merged)
+    maps_json, pictures_of_maps, map_notes = _maps(regions, scores, shown, merged)
     pictures, example_notes = _examples(examples)
     context: dict[str, Any] = {
         "title": clean(title, 200) or "Report",
@@ -97,6 +98,7 @@ def write_report(
         "n_regions": len(regions),
         **_score_facts(scores, merged),
         "map_json": maps_json,
+        "stills": pictures_of_maps,
         "map_names": [(words(name), merged.get(name, "")) for name in shown],
         "map_notes": map_notes,
         "scatters": _scatters(scores, shown, merged),
@@ -159,29 +161,24 @@ def _held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str,
     return out
 
 
-def _is_log(scores: Mapping[str, Any], indicator: str) -> bool:
-    rows = tables.rows_of(scores, indicator=indicator)
-    return bool(rows) and "log" in str(rows[0].get("transform") or "")
-
-
 def _maps(
     regions: gpd.GeoDataFrame,
     scores: Mapping[str, Any],
     shown: Mapping[str, pd.DataFrame],
     units: Mapping[str, str],
-) -> tuple[Markup | None, list[str]]:
+) -> tuple[Markup | None, list[dict[str, Any]], list[str]]:
     if not shown:
-        return None, ["There are no held-out predictions to draw."]
+        return None, [], ["There are no held-out predictions to draw."]
     ids, shapes, notes = maps.region_shapes(regions)
     if not ids:
-        return None, [*notes, "No region has a geometry, so there is no map."]
+        return None, [], [*notes, "No region has a geometry, so there is no map."]
     layers = []
     for name, rows in shown.items():
         placed = rows.set_index("region_id").reindex(ids)
         truth, prediction = placed["truth"].to_numpy(float), placed["prediction"].to_numpy(float)
         unit = clean(units.get(name, ""), 60)
-        layers.append(maps.layer(words(name), unit, truth, prediction, _is_log(scores, name)))
-    return maps.map_data(ids, shapes, layers), notes
+        layers.append(maps.layer(words(name), unit, truth, prediction, tables.is_log(scores, name)))
+    return maps.map_data(ids, shapes, layers), stills(shapes, layers), notes
 
 
 def _scatters(
@@ -198,14 +195,16 @@ def _scatters(
         )
         row = found[0] if found else {}
         known = int(rows[["truth", "prediction"]].notna().all(axis=1).sum())
+        log = tables.is_log(scores, name)
         summary = (
-            f"R² {score(row.get('r2'))}, rank correlation {score(row.get('spearman'))}, {known:,} regions"
+            f"R² {score(row.get('r2'))}{' of ln(1 + label)' if log else ''}, "
+            f"rank correlation {score(row.get('spearman'))}, {known:,} regions"
         )
         picture = charts.scatter(
             f"{words(name)}: truth against held-out prediction. {summary}",
             rows["truth"].to_numpy(float),
             rows["prediction"].to_numpy(float),
-            log=_is_log(scores, name),
+            log=log,
             unit=clean(units.get(name, ""), 40),
         )
         out.append({"indicator": words(name), "picture": picture, "summary": summary})

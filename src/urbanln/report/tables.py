@@ -13,9 +13,9 @@ from urbanln.report.text import DASH, clean, finite, interval, quantity, score, 
 FLOORS = ("mean", "coordinates")
 SPLITS = {"block": "Block split", "random": "Random split"}
 _STATES = {
-    "yes": ("✓", "Yes", "more than the location floor"),
-    "no": ("✕", "No", "less than the location floor"),
-    "undecided": ("?", "Undecided", "not told apart from the location floor"),
+    "yes": ("✓", "Yes", "the interval of the difference lies above 0"),
+    "no": ("✕", "No", "the interval of the difference lies below 0"),
+    "undecided": ("?", "Undecided", "the interval of the difference holds 0, or there is none"),
     "unknown": (DASH, "Not scored", "no score to judge by"),
 }
 Row = Mapping[str, Any]
@@ -47,6 +47,12 @@ def main_head(scores: Mapping[str, Any]) -> str | None:
     found = [row.get("head") for row in rows_of(scores, features=subject(scores))]
     chosen = [head for head in (scores.get("settings") or {}).get("heads") or [] if head in found]
     return (chosen or found or [None])[0]
+
+
+def is_log(scores: Mapping[str, Any], indicator: str) -> bool:
+    """Whether the heads were fitted on, and R² is of, ln(1 + label)."""
+    rows = rows_of(scores, indicator=indicator)
+    return bool(rows) and "log" in str(rows[0].get("transform") or "")
 
 
 def shown_split(scores: Mapping[str, Any]) -> str | None:
@@ -105,6 +111,7 @@ def score_table(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dic
         {
             "indicator": words(name),
             "unit": units.get(name, ""),
+            "log": is_log(scores, name),
             "n": max((int(r.get("n") or 0) for r in rows_of(scores, indicator=name)), default=0),
             "rows": [_table_row(scores, name, *pair) for pair in _ordered(scores, name)],
         }
@@ -135,7 +142,6 @@ def _table_row(scores: Mapping[str, Any], indicator: str, features: str, head: s
         "coordinates": _difference(against.get("coordinates")),
         "baseline": _difference(against.get(scores.get("baseline") or "")),
         "rmse": quantity(judged.get("rmse")),
-        "rmse_log": score(judged.get("rmse_log")),
         "spearman": score(judged.get("spearman")),
     }
 
@@ -161,9 +167,18 @@ def forests(scores: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     # Round ends, so that the axis closes on a tick.
     low, high = -0.1 * -(-abs(low) // 0.1), 0.1 * -(-high // 0.1)
     return [
-        (words(name), charts.forest(_forest_label(scores, name), _groups(scores, name), low, high))
+        (
+            words(name),
+            charts.forest(
+                _forest_label(scores, name), _groups(scores, name), (low, high), _axis(scores, name)
+            ),
+        )
         for name in indicators(scores)
     ]
+
+
+def _axis(scores: Mapping[str, Any], indicator: str) -> str:
+    return "R² of ln(1 + label), held out" if is_log(scores, indicator) else "R², held out"
 
 
 def _groups(scores: Mapping[str, Any], indicator: str) -> list[charts.SplitDots]:

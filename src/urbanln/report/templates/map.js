@@ -16,6 +16,7 @@
 
   function fail() {
     tool.hidden = true;
+    document.getElementById("map-still").hidden = false;
     document.getElementById("map-failed").hidden = false;
   }
 
@@ -24,7 +25,7 @@
     return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
   }
 
-  // The same number format as the rest of the page: three figures, a true minus.
+  // The same number format as the rest of the page: three figures (four-figure numbers whole), a true minus.
   function quantity(value) {
     if (value === null || value === undefined) return "–";
     var size = Math.abs(value), sign = value < 0 ? "−" : "", text;
@@ -32,7 +33,7 @@
       var scale = size >= 0.9995e12 ? [1e12, " T"] : size >= 0.9995e9 ? [1e9, " bn"] : [1e6, " M"];
       text = Number((size / scale[0]).toPrecision(3)) + scale[1];
     } else if (size >= 999.5) {
-      text = Number(size.toPrecision(3)).toLocaleString("en-US");
+      text = Number(size < 9999.5 ? size.toFixed(0) : size.toPrecision(3)).toLocaleString("en-US");
     } else {
       text = String(Number(size.toPrecision(3)));
     }
@@ -59,6 +60,31 @@
         return { type: "Feature", id: index, geometry: shape, properties: values };
       })
     };
+  }
+
+  function outline(shape) {
+    var ring = shape.type === "Polygon" ? shape.coordinates[0] : shape.type === "MultiPolygon" ? shape.coordinates[0][0] : [];
+    var x = ring.map(function (p) { return p[0]; }), y = ring.map(function (p) { return p[1]; });
+    return ring.length ? [Math.min.apply(null, x), Math.min.apply(null, y), Math.max.apply(null, x), Math.max.apply(null, y)] : null;
+  }
+
+  // The zoom from which on areas of this city are wide enough (4 pixels) to be seen; 0 where there are none.
+  function areaZoom() {
+    var widths = data.shapes.map(outline).filter(Boolean).map(function (b) { return b[2] - b[0]; });
+    widths.sort(function (a, b) { return a - b; });
+    var width = widths[Math.floor(widths.length / 2)];
+    return width > 0 ? Math.min(Math.log2(4 * 360 / (512 * width)), 20) : 0;
+  }
+
+  // What is drawn as dots: points, and areas too small for the first view, which would vanish there.
+  function dots(all, small) {
+    var drawn = all.features.map(function (feature) {
+      var box = outline(feature.geometry);
+      if (!box) return feature;
+      return small && { type: "Feature", id: feature.id, properties: feature.properties,
+        geometry: { type: "Point", coordinates: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] } };
+    });
+    return { type: "FeatureCollection", features: drawn.filter(Boolean) };
   }
 
   function scale(panel, layer) {
@@ -105,8 +131,11 @@
   function hover(index) {
     if (index === hovered) return;
     maps.forEach(function (map) {
-      if (hovered !== null) map.setFeatureState({ source: "regions", id: hovered }, { hover: false });
-      if (index !== null) map.setFeatureState({ source: "regions", id: index }, { hover: true });
+      ["regions", "dots"].forEach(function (source) {
+        if (!map.getSource(source)) return;
+        if (hovered !== null) map.setFeatureState({ source: source, id: hovered }, { hover: false });
+        if (index !== null) map.setFeatureState({ source: source, id: index }, { hover: true });
+      });
     });
     hovered = index;
     readout.textContent = index === null ? "Point at a region." : describe(index, " · ");
@@ -118,16 +147,18 @@
     var zoom = map.getZoom(), box = map.getContainer();
     var radius = Math.sqrt(box.clientWidth * box.clientHeight / data.shapes.length) * 0.28;
     radius = Math.min(8, Math.max(2.2, radius));
-    var point = ["==", ["geometry-type"], "Point"];
-    map.addSource("regions", { type: "geojson", data: features(), attribution: "" });
-    map.addLayer({ id: "areas", type: "fill", source: "regions", filter: ["==", ["geometry-type"], "Polygon"],
+    var all = features(), from = areaZoom(), small = from > zoom + 0.5, fromZoom = small ? from : 0;
+    map.addSource("regions", { type: "geojson", data: all, attribution: "" });
+    map.addSource("dots", { type: "geojson", data: dots(all, small), attribution: "" });
+    map.addLayer({ id: "areas", type: "fill", source: "regions", minzoom: fromZoom, filter: ["==", ["geometry-type"], "Polygon"],
       paint: { "fill-color": paint(panel, k), "fill-antialias": false } });
-    map.addLayer({ id: "outlines", type: "line", source: "regions", filter: ["==", ["geometry-type"], "Polygon"],
+    map.addLayer({ id: "outlines", type: "line", source: "regions", minzoom: fromZoom, filter: ["==", ["geometry-type"], "Polygon"],
       paint: { "line-color": ["case", on, "#000000", "#ffffff"], "line-width": ["case", on, 2.5, 0.4] } });
-    map.addLayer({ id: "points", type: "circle", source: "regions", filter: point,
+    var until = small && data.shapes.every(outline) ? from : 24;
+    map.addLayer({ id: "points", type: "circle", source: "dots", maxzoom: until,
       paint: { "circle-color": paint(panel, k),
         "circle-radius": ["interpolate", ["linear"], ["zoom"], zoom, radius, zoom + 5, 3 * radius],
-        "circle-stroke-color": ["case", on, "#000000", "#66727e"], "circle-stroke-width": ["case", on, 2.5, 0.5] } });
+        "circle-stroke-color": ["case", on, "#000000", "#66727e"], "circle-stroke-width": ["case", on, 2.5, radius > 3 ? 0.5 : 0] } });
     var popup = new maplibregl.Popup({ closeButton: false, closeOnClick: false, maxWidth: "260px", offset: 10 });
     popups.push(popup);
     function show(event) {
@@ -182,6 +213,7 @@
   function start() {
     if (!hasWebGL()) return fail();
     tool.hidden = false;
+    document.getElementById("map-still").hidden = true;
     maps = PANELS.map(function (panel) {
       return new maplibregl.Map({
         container: "map-" + panel, bounds: data.bounds, fitBoundsOptions: { padding: PADDING },
