@@ -6,6 +6,16 @@ import importlib
 from types import ModuleType
 
 
+def printable(text: str) -> str:
+    """Text with control characters escaped, so that a hostile file name cannot steer the terminal.
+
+    Example:
+        >>> printable("tile\\x1b[2J.jpg")
+        'tile\\\\x1b[2J.jpg'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
 class UrbanLNError(Exception):
     """Base of every error this package raises on purpose.
 
@@ -30,7 +40,8 @@ class UrbanLNError(Exception):
         for label, part in (("value", self.value), ("where", self.where), ("remedy", self.remedy)):
             if part is not None:
                 text = part if isinstance(part, str) else repr(part) if label == "value" else str(part)
-                rows.append(f"  {label + ':':<8} {text if len(text) <= 400 else text[:400] + ' …'}")
+                shown = printable(text[:400]) + (" …" if len(text) > 400 else "")
+                rows.append(f"  {label + ':':<8} {shown}")
         return "\n".join(rows)
 
 

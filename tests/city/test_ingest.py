@@ -238,6 +238,7 @@ BAD: dict[str, tuple[Callable[[Place], object], dict[str, Any], str]] = {
     "wrong folder": (lambda p: setattr(p, "photos", p.root / "gone"), {}, "no such folder of pictures"),
     "names of nothing": (_column("id", list("abcdef")), {}, "no picture can be used: 6 missing"),
     "unknown regions": (lambda p: None, {"regions": "blocks"}, "picture, h3:RESOLUTION"),
+    "no name": (lambda p: None, {"name": " "}, "needs a name(.|\n)*--name"),
     "label region_id": (_column("region_id", 1), {"labels": ["region_id"]}, "cannot be called region_id"),
 }  # fmt: skip
 
@@ -278,6 +279,25 @@ def test_output_that_cannot_be_written(place: Place) -> None:
     with pytest.raises(StorageError, match="a file stands where a folder is needed"):
         place.ingest()
     assert (place.root / "file").read_text() == "kept"
+
+
+def test_pictures_of_others_are_not_overwritten(place: Place) -> None:
+    # Somebody keeps photographs in mycity/pictures and makes the city in mycity, under ids of its own.
+    place.out = place.photos.parent
+    place.photos = place.photos.rename(place.out / "pictures")
+    before = {path.name: path.read_bytes() for path in place.photos.iterdir()}
+    place.table["file"] = [f"00{i}.png" for i in (1, 2, 3, 4, 5, 0)]
+    with pytest.raises(InputError, match=r"would be overwritten(.|\n)*another --out"):
+        place.ingest(image_column="file")
+    assert {path.name: path.read_bytes() for path in place.photos.iterdir()} == before
+
+
+def test_long_names_of_many_bytes(place: Place) -> None:
+    place.table["file"] = [f"00{i}.png" for i in range(6)]
+    place.table["id"] = ["漢" * 200 + str(i) for i in range(6)]
+    images = place.ingest(image_column="file").city.images
+    assert images["path"].is_unique
+    assert (images["path"].str.encode("utf-8").str.len() < 255).all()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")

@@ -23,7 +23,7 @@ from urbanln.city.indicators import id_text, mean_per_region, parse_labels, read
 from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
 from urbanln.city.regions import make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
-from urbanln.errors import InputError
+from urbanln.errors import InputError, printable
 from urbanln.files import write_json
 
 REPORT_FILE = "ingest.json"
@@ -83,7 +83,7 @@ class IngestReport:
             f"{self.city.folder}: {self.pictures} pictures in {self.regions} regions, from {self.rows} rows"
         ]
         lines += [f"  {count} {what}" for count, what in counts if count]
-        lines += [f"    {path}: {reason}" for path, reason in self.rejected[:_SHOWN]]
+        lines += [f"    {printable(path)}: {printable(reason)}" for path, reason in self.rejected[:_SHOWN]]
         if len(self.rejected) > _SHOWN:
             lines.append(f"    … and {len(self.rejected) - _SHOWN} more, see {REPORT_FILE}")
         for name, gaps in self.labels.items():
@@ -138,8 +138,7 @@ def ingest(
         StorageError: ``out`` cannot be written.
     """
     folder, table, out = Path(pictures), Path(table), Path(out)
-    check_new(out)
-    check_writable(out)
+    _check_target(out, name)
     columns = _Columns(id_column, image_column, lon, lat, crs, view, captured, tuple(labels))
     rows, values = _read(table, folder, columns, limit)
     images, used, counts = _usable(rows, folder, str(table))
@@ -151,6 +150,13 @@ def ingest(
     report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **counts, **more)
     write_json(out / REPORT_FILE, report.facts())
     return report
+
+
+def _check_target(out: Path, name: str) -> None:
+    if not name.strip():
+        raise InputError("the city needs a name", value=name, remedy="give one with --name")
+    check_new(out)
+    check_writable(out)
 
 
 def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -88,9 +89,10 @@ def copy_pictures(images: pd.DataFrame, out: Path) -> list[str]:
         Paths relative to ``out``, in the order of ``images``.
 
     Raises:
+        InputError: Another picture stands where one is to be kept.
         StorageError: The disk is full or the folder cannot be written.
     """
-    names = images["image_id"].map(lambda name: re.sub(r"[^\w.-]+", "_", name)[:120].lstrip(".") or "_")
+    names = images["image_id"].map(_file_name)
     # Names that differ in case only are one file on some systems; the content's hash tells them apart.
     clash = names.str.casefold().duplicated(keep=False)
     names = names.where(~clash, names + "-" + images["sha256"].str[:12])
@@ -112,15 +114,29 @@ def copy_pictures(images: pd.DataFrame, out: Path) -> list[str]:
     return targets
 
 
+def _file_name(image_id: str) -> str:
+    """An id as a file name without an ending: 150 bytes at most, as file systems count bytes."""
+    name = re.sub(r"[^\w.-]+", "_", image_id).encode()[:150].decode(errors="ignore")
+    return name.lstrip(".") or "_"
+
+
 def _copy(source: Path, target: Path) -> None:
-    """Copy unless done before; the time of change is set last and so marks a copy that is whole."""
-    wanted = source.stat()
+    """Copy under a temporary name and rename, unless it was done before; never over another picture."""
     if target.exists():
-        there = target.stat()
-        if (there.st_size, there.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
+        if filecmp.cmp(source, target):  # equal size and time of change, or equal bytes
             return
-    shutil.copyfile(source, target)
-    os.utime(target, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+        raise InputError(
+            "another picture stands where this one is to be kept, and would be overwritten",
+            value=str(source),
+            where=target,
+            remedy="choose another --out; if the picture was changed since a run that was stopped, delete "
+            "that run's folder first",
+        )
+    part = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, part)
+    times = source.stat()
+    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+    part.replace(target)
 
 
 def check_writable(out: Path) -> None:
