@@ -35,6 +35,11 @@ def test_error_names_value_place_and_remedy() -> None:
     assert errors.StorageError("x").exit_code == 1
 
 
+def test_a_hostile_name_does_not_reach_the_terminal() -> None:
+    shown = str(errors.InputError("no such picture", value="a\x1b[2J\nb 漢.jpg"))
+    assert shown.splitlines()[1] == r"  value:   a\x1b[2J\nb 漢.jpg"
+
+
 def test_error_cuts_a_megabyte_of_value() -> None:
     assert len(str(errors.InputError("x", value="a" * 1_000_000))) < 600
 
@@ -93,6 +98,8 @@ def test_settings_file_that_is_no_toml(tmp_path: Path) -> None:
         load_settings(path)
     with pytest.raises(errors.InputError, match="no such settings file"):
         load_settings(tmp_path / "none.toml")
+    with pytest.raises(errors.InputError, match="cannot be read"):
+        load_settings(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -105,6 +112,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_folder_whose_successor_cannot_be_renamed_comes_back(tmp_path: Path, monkeypatch) -> None:
+    path, rename = tmp_path / "f", Path.replace
+    path.mkdir()
+    (path / "x").write_text("old")
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == path and self.name != "old":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(errors.StorageError, match="Input/output"), files.atomic_folder(path) as temporary:
+        (temporary / "x").write_text("new")
+    assert (path / "x").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "f"
     for text in ("one", "two"):
@@ -115,7 +139,6 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
         (temporary / "x").write_text("three")
         raise RuntimeError
     assert (path / "x").read_text() == "two"
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
 def test_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def load_settings(
     """Resolve settings: defaults, then ``base``, then a TOML file, then ``section.key=value`` overrides.
 
     Args:
-        path: TOML file with any of the sections ``model``, ``train``, ``embed``, ``probe``.
+        path: TOML file with any of the sections ``model``, ``train``, ``embed``, ``probe``; the ``run.toml`` of
+            an earlier run will do, its facts (section ``run``) are not settings and left out.
         overrides: Strings like ``"train.lr=1e-5"``; the value is read as TOML, else as text.
         base: Nested values that stand between the defaults and the file.
 
@@ -139,6 +140,8 @@ def load_settings(
         for name, section in _read_toml(Path(path)).items():
             if not isinstance(section, dict):
                 raise InputError("a setting stands outside any section", value=name, where=where)
+            if name == "run":
+                continue
             values.setdefault(name, {}).update(section)
     for text in overrides:
         key, value = _parse_override(text)
@@ -154,6 +157,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError("no such settings file", where=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("the settings file is not TOML", value=str(error), where=path) from error
+    except OSError as error:
+        raise InputError("the settings file cannot be read", value=error.strerror, where=path) from error
 
 
 def _parse_override(text: str) -> tuple[str, Any]:

@@ -91,7 +91,12 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         if path.exists():
             stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
             path.replace(stale / "old")
-            temporary.replace(path)
+            try:
+                temporary.replace(path)
+            except OSError:
+                (stale / "old").replace(path)
+                stale.rmdir()
+                raise
             shutil.rmtree(stale, ignore_errors=True)
         else:
             temporary.replace(path)

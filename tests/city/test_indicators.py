@@ -68,6 +68,23 @@ def test_a_field_too_many_does_not_shift_the_columns(tmp_path: Path) -> None:
     assert list(read["price"]) == [1, 2]
 
 
+def test_decimal_commas_between_commas_are_refused_and_not_cut(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,price,size\na,12,5,7\nb,13,25,8\n")
+    with pytest.raises(InputError, match=r"more fields than the 3 columns(.|\n)*12\.5"):
+        read_frame(tmp_path / "t.csv")
+
+
+def test_a_date_is_no_number(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"sold": pd.to_datetime(["2020-01-01", None])})
+    with pytest.raises(InputError, match=r"'sold' holds dates(.|\n)*the year"):
+        parse_labels(frame, ["sold"], table="t")
+
+
+def test_blanks_around_a_columns_name_leave_its_text_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("price, id\n1,007\n")
+    assert list(read_frame(tmp_path / "t.csv", text=["id"])["id"]) == ["007"]
+
+
 def test_numbers_are_strict() -> None:
     frame = pd.DataFrame({"a": ["1.5", " 2 ", None, ""], "b": ["1", "12,5", "3", "4"], "c": [1, 2, 3, 4]})
     assert list(parse_labels(frame, ["a", "c"], table="t")["a"].fillna(-1)) == [1.5, 2, -1, -1]

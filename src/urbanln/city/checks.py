@@ -90,7 +90,8 @@ def _to_wgs84(frame: gpd.GeoDataFrame, reproject: bool, table: str) -> gpd.GeoDa
         raise InputError(
             "regions have no coordinate reference system (CRS)",
             where=table,
-            remedy="say which: frame.set_crs('EPSG:4326') for longitude and latitude",
+            remedy="say which: frame.set_crs('EPSG:4326') for longitude and latitude, or 'Assign projection' "
+            "in QGIS",
         )
     wgs84 = pyproj.CRS(WGS84)
     if frame.crs.equals(wgs84, ignore_axis_order=True):

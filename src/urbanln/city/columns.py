@@ -81,9 +81,16 @@ def number_column(frame: pd.DataFrame, column: str, table: str, *, text_numbers:
         text_numbers: Take numbers written as text (``"12.5"``), as foreign tables hold them.
 
     Raises:
-        InputError: A value is no number (``"12,5"``) or is infinite.
+        InputError: A value is no number (``"12,5"``, a date) or is infinite.
     """
     series = frame[column]
+    if series.dtype.kind in "mM":  # pandas would count nanoseconds since 1970
+        raise InputError(
+            f"'{column}' holds dates or times, not numbers",
+            value=str(series.dtype),
+            where=table,
+            remedy="give a number instead, for example the year",
+        )
     if not pd.api.types.is_numeric_dtype(series):
         blank = series.isna().to_numpy() | (series.astype("str").str.strip() == "").to_numpy(dtype=bool)
         numbers = pd.to_numeric(series.mask(blank), errors="coerce").astype("float64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,18 @@ def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
     separator = max(",;\t|", key=head.count)
     columns = [str(c) for c in pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns]
     # Without index_col=False a line with one field too many would shift every column by one, silently.
-    options: dict[str, Any] = {"dtype": {c: "str" for c in text if c in columns}, "index_col": False}
-    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, **options)
+    options: dict[str, Any] = {"dtype": {c: "str" for c in columns if c.strip() in text}, "index_col": False}
+    with warnings.catch_warnings():
+        # With it, pandas drops what stands after the last named column and only warns.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, **options)
+        except pd.errors.ParserWarning as error:
+            raise InputError(
+                f"lines have more fields than the {len(columns)} columns named in the first line",
+                where=path,
+                remedy="decimal commas? write 12.5 instead of 12,5, or split the fields by semicolons",
+            ) from error
     return frame.rename(columns=lambda name: str(name).strip())
 
 
