@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from urbanln.errors import InputError, UrbanLNError
+from urbanln.city.reading import DAMAGE
+from urbanln.errors import InputError, UrbanLNError, printable
 from urbanln.progress import progress
 
 if TYPE_CHECKING:
@@ -345,8 +346,8 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
     return means.loc[order].rename_axis("region_id").reset_index()
 
 
-READ_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UrbanLNError)
-"""What opening and decoding a broken picture raises (Pillow uses SyntaxError for broken PNG chunks)."""
+READ_ERRORS = (*DAMAGE, UrbanLNError)
+"""What reading, decoding and turning a broken picture raises."""
 
 
 def unreadable(path: str, error: Exception) -> str:
@@ -356,7 +357,7 @@ def unreadable(path: str, error: Exception) -> str:
     )
     if isinstance(error, UnidentifiedImageError):
         reason = "not a picture Pillow can read"
-    return f"{path}: {reason or type(error).__name__}"
+    return printable(f"{path}: {reason or type(error).__name__}")
 
 
 def warn_skipped(lines: Iterable[str], shown: int = 5) -> None:

@@ -17,7 +17,7 @@ from urbanln.errors import InputError, MissingExtraError, StorageError
 T = TypeVar("T")
 
 # What Pillow's decoders raise on damaged bytes, besides its own UnidentifiedImageError (an OSError).
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 # Enough to keep the threads busy while one batch is worked on, little enough to hold in memory.
 _AHEAD_PER_WORKER = 16
 
@@ -40,7 +40,7 @@ def read_picture(city: City, path: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"not a readable picture: {error}", value=path, where=city.folder) from error
     return image
 
@@ -69,7 +69,7 @@ def read_pictures(
             raise
         except InputError as error:
             return error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             return InputError(f"not a readable picture: {error}", value=path, where=city.folder)
 
     if workers == 0:
