@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from urbanln import cli
+from urbanln import cli, pipeline
 from urbanln.city.store import City
 
 SMALL = ["--set", "probe.block_km=2", "--set", "probe.folds=3", "--set", "probe.seeds=2"]
@@ -96,6 +96,34 @@ def test_help_and_version_answer() -> None:
     runner = CliRunner()
     assert "pretrain" in runner.invoke(cli.app, ["--help"]).stdout
     assert runner.invoke(cli.app, ["--version"]).stdout.startswith("urbanln ")
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("urbanln.demo.run_demo", interrupted)
+    assert run("demo") == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_used_is_no_traceback(monkeypatch, capsys) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "some.file")
+
+    monkeypatch.setattr("urbanln.demo.run_demo", failing)
+    assert run("demo") == 1
+    assert "Input/output error\n  where:   some.file" in capsys.readouterr().err
+
+
+def test_vectors_are_named_by_hand_or_by_their_file(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("urbanln.embed.table.read_embeddings", lambda path: str(path))
+    (tmp_path / "lr=1").write_text("")
+    assert pipeline.read_vectors(["a=b/c.parquet", "d/e.parquet", f"{tmp_path}/lr=1"]) == {
+        "a": "b/c.parquet",
+        "e": "d/e.parquet",
+        "lr=1": f"{tmp_path}/lr=1",
+    }
 
 
 def test_bad_input_is_one_clear_error_with_exit_code_2(chain: Path, tmp_path: Path, capsys) -> None:

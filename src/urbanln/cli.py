@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from urbanln import __version__
-from urbanln.errors import StorageError, UrbanLNError
+from urbanln.errors import InputError, StorageError, UrbanLNError
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     name="urbanln",
@@ -96,7 +97,7 @@ def ingest(
     from urbanln.city.ingest import ingest as ingest_city
 
     report = ingest_city(
-        pictures, table, out, name=name or out.name, regions=regions, id_column=id_column,
+        pictures, table, out, name=name or out.resolve().name, regions=regions, id_column=id_column,
         image_column=image_column, lon=lon, lat=lat, crs=crs, view=view, labels=label, captured=captured,
         source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
     )  # fmt: skip
@@ -184,6 +185,8 @@ def probe(
     place = City.open(city)
     tables: dict[str, Any] = dict(pipeline.read_vectors(vectors))
     if pixels:
+        if "pixels" in tables:
+            raise InputError("two tables of vectors have one name", value="pixels", remedy="rename yours")
         tables["pixels"] = pipeline.pixel_table(place, pixels)
     result = pipeline.run_probe(
         place, tables, load_settings(settings, set_), baseline=baseline, indicators=indicator,
@@ -227,16 +230,19 @@ def main(arguments: list[str] | None = None) -> None:
     except UrbanLNError as error:
         _fail(error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise
+        if error.errno is None:
+            raise  # not from the operating system
         _fail(
             StorageError(
-                str(error.strerror), where=error.filename, remedy="free space or choose another folder"
+                f"a file could not be used: {error.strerror}",
+                where=error.filename,
+                remedy="check that it is there, that you may use it and that the disk is not full",
             )
         )
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            print("stopped; run the same command again to go on", file=sys.stderr)
+        raise
 
 
 def _fail(error: UrbanLNError) -> None:

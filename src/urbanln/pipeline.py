@@ -19,7 +19,7 @@ import tomli_w
 from urbanln import __version__
 from urbanln.city.store import City
 from urbanln.config import Settings
-from urbanln.errors import InputError, MissingExtraError
+from urbanln.errors import ArtefactError, InputError, MissingExtraError, UrbanLNError
 from urbanln.files import hash_file, read_json, read_table
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def read_vectors(specs: Sequence[str]) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {}
     for spec in specs:
         name, equals, path = spec.partition("=")
-        name, path = (name, path) if equals else (Path(spec).stem, spec)
+        if not equals or Path(spec).exists():  # a file may have "=" in its own name
+            name, path = Path(spec).stem, spec
         if name in tables:
             raise InputError(
                 "two tables of vectors have one name",
@@ -124,7 +125,7 @@ def run_probe(
             "no such indicator", value=unknown[0], where=city.folder, remedy=f"there are: {known}"
         )
     if indicators:
-        table = table[["region_id", *indicators]]
+        table = table[["region_id", *dict.fromkeys(indicators)]]
     lonlat = city.centroids()
     where = pd.DataFrame({"region_id": city.regions["region_id"], "lon": lonlat[:, 0], "lat": lonlat[:, 1]})
     return probe_tables(
@@ -153,6 +154,7 @@ def report_run(
     """Write the report of one probe (``scores`` is its folder) and, if given, of the run behind it."""
     from urbanln.report.page import write_report
 
+    found = read_json(scores / "scores.json")
     metrics = read_metrics(run / "metrics.jsonl") if run else []
     note = _run_note(run) if run else {}
     trained = {key: value for key, value in note.items() if key != "run"}
@@ -173,7 +175,7 @@ def report_run(
         title=city.name,
         run=facts,
         regions=city.regions,
-        scores=read_json(scores / "scores.json"),
+        scores=found,
         predictions=read_table(scores / "predictions.parquet", kind="predictions"),
         metrics=metrics,
         examples=example_pictures(city, examples),
@@ -186,10 +188,12 @@ def report_run(
 def _run_note(run: Path) -> dict[str, Any]:
     try:
         return tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             "no run in this folder", where=run, remedy="give the folder of a pretrain"
         ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError("not a TOML file", value=str(error), where=run / "run.toml") from error
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -217,7 +221,7 @@ def example_pictures(city: City, count: int) -> list[Example]:
     for row in picked[:count]:
         try:
             data = city.image_bytes(str(row["path"]))
-        except (OSError, InputError):
+        except UrbanLNError:
             continue  # a picture that went missing since is no reason to have no report
         text = {key: row[key] if isinstance(row[key], str) else "" for key in ("caption", "captioner")}
         examples.append(Example(data, text["caption"], row["view"], row["region_id"], text["captioner"]))
