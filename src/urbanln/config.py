@@ -125,8 +125,8 @@ def load_settings(
     """Resolve settings: defaults, then ``base``, then a TOML file, then ``section.key=value`` overrides.
 
     Args:
-        path: TOML file with any of the sections ``model``, ``train``, ``embed``, ``probe``; the ``run.toml`` of
-            an earlier run will do, its facts (section ``run``) are not settings and left out.
+        path: TOML file with any of the sections ``model``, ``train``, ``embed``, ``probe``; the ``run.toml``
+            of an earlier run will do, its facts (section ``run``) are not settings and left out.
         overrides: Strings like ``"train.lr=1e-5"``; the value is read as TOML, else as text.
         base: Nested values that stand between the defaults and the file.
 
