@@ -18,7 +18,7 @@ from urbanln.city.reading import read_pictures
 from urbanln.city.store import City
 from urbanln.config import View
 from urbanln.errors import ArtefactError, InputError
-from urbanln.files import hash_bytes, hash_file
+from urbanln.model.checkpoint import weights_hash
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.model.device import pick_device
 from urbanln.model.preprocess import Fit
@@ -104,13 +104,8 @@ def model_hashes(model: str | Path, encoder: Encoder = "student") -> dict[str, s
     Raises:
         ArtefactError: The run is unfinished.
     """
-    folder = _folder(model, encoder)
-    if str(folder) == "tiny":
-        folder = Path(sys.modules[LongClip.__module__].__file__ or "").with_name("tiny")
-    hashes = [hash_file(file) for file in sorted(Path(folder).glob("*.safetensors"))]
-    if len(hashes) > 1:
-        hashes = [hash_bytes("".join(hashes).encode())]
-    return {"model": hashes[0]} if hashes else {}
+    found = weights_hash(_folder(model, encoder))
+    return {"model": found} if found else {}
 
 
 def _folder(model: str | Path, encoder: Encoder) -> str | Path:

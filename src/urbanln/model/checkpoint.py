@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPM
 from transformers.utils import logging as hf_logging
 
 from urbanln.errors import ArtefactError, InputError, UrbanLNError
-from urbanln.files import SCHEMA_VERSION, atomic_folder, read_json
+from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
 from urbanln.model.preprocess import Preprocessing
 
 RECORD_FILE = "urbanln.json"
@@ -90,6 +90,19 @@ def read_tokenizer(name_or_folder: str | Path) -> Any:
     source, local = _locate(str(name_or_folder))
     with _quiet():
         return _read_tokenizer(source, {"local_files_only": True} if local else {}, local)
+
+
+def weights_hash(name_or_folder: str | Path) -> str | None:
+    """SHA-256 of a checkpoint's weights; ``None`` for a name on the hub, whose files are not in a folder.
+
+    Raises:
+        InputError: No such folder or name.
+    """
+    source, local = _locate(str(name_or_folder))
+    hashes = [hash_file(file) for file in sorted(Path(source).glob("*.safetensors"))] if local else []
+    if len(hashes) > 1:
+        return hash_bytes("".join(hashes).encode())
+    return hashes[0] if hashes else None
 
 
 def write_checkpoint(

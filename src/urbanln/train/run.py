@@ -21,6 +21,7 @@ from urbanln.city.store import City
 from urbanln.config import Settings, settings_hash
 from urbanln.errors import ArtefactError, InputError, StorageError, require
 from urbanln.files import SCHEMA_VERSION, atomic_path, write_text
+from urbanln.model.checkpoint import weights_hash
 from urbanln.train.checkpoint import list_checkpoints
 
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
@@ -46,6 +47,7 @@ def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> 
         "schema_version": SCHEMA_VERSION,
         "settings_hash": settings_hash(settings),
         "processes": processes,
+        "base": weights_hash(settings.model.name) or settings.model.name,
         "versions": {"urbanln": __version__, "python": platform.python_version(), **_versions()},
         "cities": made_from,
     }
@@ -229,6 +231,7 @@ def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> N
     pairs = [(f"{part}.{key}", old.get(part, {}).get(key), value) for part in ("model", "train")
              for key, value in plain[part].items() if key not in _FREE_SETTINGS]  # fmt: skip
     pairs.append(("number of processes", old.get("run", {}).get("processes"), plain["run"]["processes"]))
+    pairs.append(("base model", old.get("run", {}).get("base"), plain["run"]["base"]))
     before, after = old.get("run", {}).get("cities", []), plain["run"]["cities"]
     pairs.append(("number of cities", len(before), len(after)))
     for earlier, now in zip(before, after, strict=False):
