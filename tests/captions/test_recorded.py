@@ -126,3 +126,12 @@ def test_a_missing_column_names_those_that_are_there(tmp_path: Path) -> None:
 def test_no_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_recorded(tmp_path / "none.csv")
+
+
+def test_semicolons_split_and_commas_without_quotes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image_id;caption\n007;a road, with trees\n")
+    (captioner,) = read_recorded(tmp_path / "a.csv")
+    assert _say(captioner, _pictures("007")) == ["a road, with trees"]
+    (tmp_path / "b.csv").write_text("image_id,caption\n007,a road, with trees\n")
+    with pytest.raises(InputError, match=r"more fields than the 2 columns(.|\n)*in quotes"):
+        read_recorded(tmp_path / "b.csv")

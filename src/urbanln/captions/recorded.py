@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from urbanln.captions.captioner import Picture
 from urbanln.captions.table import tidy_text
+from urbanln.city.indicators import read_csv
 from urbanln.errors import InputError
 from urbanln.files import hash_file
 
@@ -122,7 +123,7 @@ def _read(path: Path) -> pd.DataFrame:
     kind = path.suffix.lower()
     try:
         if kind in (".csv", ".tsv"):
-            frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", dtype=str, keep_default_na=False)
+            frame = read_csv(path, text=None)
         elif kind in (".parquet", ".pq"):
             frame = pd.read_parquet(path)
         elif kind in (".jsonl", ".ndjson"):

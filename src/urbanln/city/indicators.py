@@ -40,7 +40,7 @@ def read_frame(path: Path | str, *, text: Sequence[str] = ()) -> pd.DataFrame | 
     suffix = path.suffix.lower()
     try:
         if suffix in _TEXT_SUFFIXES:
-            return _read_csv(path, text)
+            return read_csv(path, text=text)
         if suffix in _PARQUET_SUFFIXES:
             is_map = b"geo" in (pq.read_schema(path).metadata or {})
             return gpd.read_parquet(path) if is_map else pd.read_parquet(path)
@@ -63,13 +63,27 @@ def read_frame(path: Path | str, *, text: Sequence[str] = ()) -> pd.DataFrame | 
     )
 
 
-def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
+def read_csv(path: Path, *, text: Sequence[str] | None = ()) -> pd.DataFrame:
+    """Read a CSV split by comma, semicolon, tab or bar, whichever its first line has most of.
+
+    Args:
+        path: The file.
+        text: Columns to keep as written; None for all of them, where an empty cell is an empty text.
+
+    Raises:
+        InputError: Lines have more fields than the first line names.
+        UnicodeDecodeError, pandas.errors.ParserError, pandas.errors.EmptyDataError: It cannot be parsed.
+    """
     with path.open(encoding="utf-8-sig") as file:
         head = file.readline()
     separator = max(",;\t|", key=head.count)
     columns = [str(c) for c in pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns]
     # Without index_col=False a line with one field too many would shift every column by one, silently.
-    options: dict[str, Any] = {"dtype": {c: "str" for c in columns if c.strip() in text}, "index_col": False}
+    options: dict[str, Any] = {"index_col": False}
+    if text is None:
+        options |= {"dtype": "str", "keep_default_na": False}
+    else:
+        options["dtype"] = {c: "str" for c in columns if c.strip() in text}
     with warnings.catch_warnings():
         # With it, pandas drops what stands after the last named column and only warns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -79,7 +93,7 @@ def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
             raise InputError(
                 f"lines have more fields than the {len(columns)} columns named in the first line",
                 where=path,
-                remedy="decimal commas? write 12.5 instead of 12,5, or split the fields by semicolons",
+                remedy="decimal commas? write 12.5 instead of 12,5; put text that holds commas in quotes",
             ) from error
     return frame.rename(columns=lambda name: str(name).strip())
 
