@@ -4,7 +4,7 @@
 
 The cities here (seeds from 9000 on) are others than the demo's and the tests'. The captions are one or two
 short sentences, as web captions are, so that the demo starts where the paper starts: from a CLIP that has
-only ever read short texts. About 25 minutes on two cores.
+only ever read short texts. About 8 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from urbanln.captions.simulated import SIMULATED, read_scene, short_caption
 
+from urbanln.captions.simulated import SIMULATED, read_scene, short_caption
 from urbanln.city.pixels import measure_pixels
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
@@ -105,9 +105,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "urbanln-tiny-base")
-    parser.add_argument("--cities", type=int, default=8)
+    parser.add_argument("--cities", type=int, default=6)
     parser.add_argument("--regions", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=10)
     args = parser.parse_args()
 
     cities = make_cities(args.work, args.cities, args.regions)

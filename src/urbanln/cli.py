@@ -171,8 +171,8 @@ def probe(
     ] = None,
     indicator: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
     transductive: Annotated[
-        bool, typer.Option(help="whether pre-training saw the pictures of the test regions")
-    ] = True,
+        bool | None, typer.Option(help="whether pre-training saw the pictures of the test regions")
+    ] = None,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
@@ -187,7 +187,7 @@ def probe(
     if pixels:
         if "pixels" in tables:
             raise InputError("two tables of vectors have one name", value="pixels", remedy="rename yours")
-        tables["pixels"] = pipeline.pixel_table(place, pixels)
+        tables[pipeline.PIXELS] = pipeline.pixel_table(place, pixels)
     result = pipeline.run_probe(
         place, tables, load_settings(settings, set_), baseline=baseline, indicators=indicator,
         transductive=transductive,

@@ -21,7 +21,7 @@ from urbanln.errors import InputError
 from urbanln.files import read_json, write_json
 
 CITY_SEED = 0
-BASE, OURS, PIXELS = "base CLIP", "UrbanLN", "pixels"
+BASE, OURS = "base CLIP", "UrbanLN"
 
 # The tiny base is small and the city too: a larger step, a shorter queue and a faster teacher than the
 # paper's ViT-B/16 needs (half-life of the teacher: one epoch; algorithm notes in docs/method.md).
@@ -118,7 +118,7 @@ def _score_and_report(
 ) -> Path:
     from urbanln.cli import print_scores
     from urbanln.embed.table import read_embeddings
-    from urbanln.pipeline import pixel_table, report_run, run_probe
+    from urbanln.pipeline import PIXELS, pixel_table, report_run, run_probe
     from urbanln.probe.run import save_result
 
     _say("5/6 probe: random and block splits, floors beside every score")

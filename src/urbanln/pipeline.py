@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from urbanln.probe.run import ProbeResult
     from urbanln.report.page import Example
 
+PIXELS = "pixels"  # the name of the table that was measured, not learned
+
 
 def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
     """CLIP token counts by the model's own tokenizer; None where the ``train`` extra is not installed."""
@@ -103,9 +105,11 @@ def run_probe(
     *,
     baseline: str | None = None,
     indicators: Sequence[str] = (),
-    transductive: bool = True,
+    transductive: bool | None = None,
 ) -> ProbeResult:
     """Score tables of region vectors against the city's labels, beside the floors.
+
+    Regions that show the same picture never stand on two sides of a fold.
 
     Args:
         city: Gives labels, units and centroids.
@@ -114,8 +118,10 @@ def run_probe(
         settings: Its ``probe`` section is used.
         baseline: Name of a table the first one is compared with besides the floors.
         indicators: Columns to score; all when empty.
-        transductive: Pre-training saw the pictures of the test regions.
+        transductive: Whether pre-training saw the pictures of the test regions; None: it did, unless the
+            first table was measured in pixels.
     """
+    from urbanln.city.images import shared_pictures
     from urbanln.probe.run import probe_tables
 
     table = city.indicators
@@ -136,7 +142,8 @@ def run_probe(
         main=next(iter(vectors), None),
         baseline=baseline,
         units={name: note.unit for name, note in city.meta.indicators.items()},
-        transductive=transductive,
+        transductive=next(iter(vectors), None) != PIXELS if transductive is None else transductive,
+        groups=shared_pictures(city.images) or None,
         made_from=city.fingerprint(),
     )
 

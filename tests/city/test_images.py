@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from urbanln.city.images import inspect_pictures
+from urbanln.city.images import inspect_pictures, shared_pictures
 from urbanln.files import hash_file
 
 
@@ -92,3 +93,16 @@ def test_file_without_permission(tmp_path: Path) -> None:
     path.write_bytes(_bytes("PNG"))
     path.chmod(0)
     assert inspect_pictures([path])[1]["reason"][0].startswith("cannot be read")
+
+
+def test_regions_with_an_equal_picture_are_grouped_also_through_a_third() -> None:
+    images = pd.DataFrame(
+        {
+            "region_id": ["a", "b", "b", "c", "d", "e", "f"],
+            "sha256": ["1", "1", "2", "2", "3", "4", None],
+        }
+    )
+    groups = shared_pictures(images)
+    assert set(groups) == {"a", "b", "c"}
+    assert len(set(groups.values())) == 1
+    assert shared_pictures(images.iloc[4:]) == {}

@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from urbanln.files import hash_bytes
 from urbanln.progress import track
@@ -29,6 +32,29 @@ _GOOD = {
     "format": "str",
     "duplicate_of": "str",
 }
+
+
+def shared_pictures(images: pd.DataFrame) -> dict[str, int]:
+    """Regions that show the same picture, by content, directly or through a third one.
+
+    Args:
+        images: A city's ``images``.
+
+    Returns:
+        Region id to the number of its group, for regions that share a picture alone: to be kept off the two
+        sides of a split.
+    """
+    known = images.dropna(subset=["sha256"])
+    pairs = known[["sha256", "region_id"]].drop_duplicates()
+    pairs = pairs[pairs["sha256"].duplicated(keep=False)]
+    if pairs.empty:
+        return {}
+    region, regions = pd.factorize(pairs["region_id"])
+    picture = pd.factorize(pairs["sha256"])[0] + len(regions)
+    size = int(picture.max()) + 1
+    links = coo_array((np.ones(len(pairs)), (region, picture)), shape=(size, size))
+    group = connected_components(links, directed=False)[1]
+    return {str(name): int(group[number]) for number, name in enumerate(regions)}
 
 
 def inspect_pictures(
