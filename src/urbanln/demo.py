@@ -28,7 +28,7 @@ BASE, OURS = "base CLIP", "UrbanLN"
 DEMO_SETTINGS = {
     "model": {"name": "tiny"},
     "train": {
-        "epochs": 14, "batch_size": 64, "lr": 1e-3, "warmup_steps": 30, "captions_per_image": 2,
+        "epochs": 12, "batch_size": 64, "lr": 1e-3, "warmup_steps": 30, "captions_per_image": 2,
         "queue_size": 512, "momentum": 0.98,
     },
     "probe": {"heads": ["ridge", "mlp"], "seeds": 4, "buffer_km": 1.5},
