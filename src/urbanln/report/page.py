@@ -68,9 +68,8 @@ def write_report(
     Args:
         path: The HTML file to write.
         title: Heading of the page, usually the city's name.
-        run: Facts of what ran, printed as given: ``command`` (text), ``settings`` (TOML text), mappings such
-            as ``hashes`` and ``versions``, and any other short fact.
-        regions: region_id and geometry (polygons or points), in any CRS; EPSG:4326 when none is set.
+        run: What ran, printed as given: ``command``, ``settings`` (TOML), ``hashes``, ``versions``, …
+        regions: region_id and geometry, polygons or points, in any CRS; EPSG:4326 when none is set.
         scores: The content of ``scores.json``.
         predictions: The rows of ``predictions.parquet``: region_id, indicator, split, features, head, seed,
             truth and prediction (in the indicator's unit).
@@ -106,7 +105,7 @@ def write_report(
         "examples": pictures,
         "example_notes": example_notes,
         "run": _run_facts(run),
-        "notes": [str(note) for note in notes],
+        "notes": list(map(str, notes)),
     }
     write_text(path, render(context))
     return Path(path)
