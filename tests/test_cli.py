@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import geopandas as gpd
@@ -168,8 +171,24 @@ def test_failures_have_exit_code_1_and_keep_what_was_there(chain: Path, tmp_path
     weights = copy / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     assert run("embed", chain / "city", "--model", copy, "--out", tmp_path / "e.parquet") == 1
-    assert "model.safetensors" in capsys.readouterr().err
+    assert "weights cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "e.parquet").exists()
+
+
+def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:
+    # A stand-in for an installation without the extra: torch cannot be found.
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')\n")
+    for verb in (["pretrain", "x", "--out", "y"], ["demo", "--out", str(tmp_path / "demo")]):
+        done = subprocess.run(
+            [sys.executable, "-m", "urbanln", *verb],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        assert done.returncode == 2
+        assert "urbanln[train]" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_ingest_reports_what_it_left_out_and_goes_on(tmp_path: Path, capsys) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from urbanln.errors import require
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        return getattr(require(_LAZY[name]), name)
     raise AttributeError(f"module 'urbanln' has no attribute '{name}'")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from urbanln import __version__
-from urbanln.errors import InputError, StorageError, UrbanLNError
+from urbanln.errors import InputError, StorageError, UrbanLNError, explain_missing
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -229,6 +229,11 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments, prog_name="urbanln")
     except UrbanLNError as error:
         _fail(error)
+    except ModuleNotFoundError as error:
+        explained = explain_missing(error)
+        if explained is None:
+            raise
+        _fail(explained)
     except OSError as error:
         if error.errno is None:
             raise  # not from the operating system

@@ -17,7 +17,7 @@ import pandas as pd
 
 from urbanln.city.store import City
 from urbanln.config import Settings, load_settings, settings_hash
-from urbanln.errors import InputError
+from urbanln.errors import InputError, require
 from urbanln.files import read_json, write_json
 
 CITY_SEED = 0
@@ -47,8 +47,10 @@ def run_demo(out: Path, *, regions: int = 400, seeds: int = 2, overrides: Sequen
 
     Raises:
         InputError: The folder holds a demo made with other options.
+        MissingExtraError: torch is not installed.
     """
     start = time.perf_counter()
+    require("torch")  # said now, not after the first two stages
     settings = load_settings(overrides=overrides, base=DEMO_SETTINGS)
     _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
     city = _make_city(out / "city", regions)

@@ -63,22 +63,40 @@ class ArtefactError(UrbanLNError):
     """A file this package wrote earlier is damaged, from another version, or of another kind."""
 
 
-def require(module: str, extra: str) -> ModuleType:
-    """Import an optional dependency, or say which extra brings it.
+_EXTRA_OF = {
+    "torch": "train",
+    "transformers": "train",
+    "accelerate": "train",
+    "safetensors": "train",
+    "tokenizers": "train",
+    "tensorboard": "tensorboard",
+}
+
+
+def explain_missing(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """The error that names the extra to install, or None when the missing module is none of ours to offer."""
+    extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+    if extra is None:
+        return None
+    return MissingExtraError(
+        f"this step needs the package '{error.name}', which is not installed",
+        remedy=f"pip install 'urbanln[{extra}]'",
+    )
+
+
+def require(module: str) -> ModuleType:
+    """Import a module of ours or an optional dependency, or say which extra brings what is missing.
 
     Args:
-        module: Dotted module name, for example ``"torch"``.
-        extra: Name of the extra in ``pyproject.toml`` that installs it.
+        module: Dotted module name, for example ``"urbanln.train.loop"`` or ``"tensorboard"``.
 
     Raises:
-        MissingExtraError: The module is not installed.
+        MissingExtraError: A package of one of our extras is not installed.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
+        explained = explain_missing(error)
+        if explained is None:
             raise
-        raise MissingExtraError(
-            f"this step needs the package '{error.name}', which is not installed",
-            remedy=f"pip install 'urbanln[{extra}]'",
-        ) from error
+        raise explained from error

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from urbanln.errors import InputError, UrbanLNError
+from urbanln.errors import InputError
 from urbanln.model.clip import LongClip
 from urbanln.model.objective import MomentumTeacher
 
@@ -71,13 +71,6 @@ def test_a_bf16_student_has_a_teacher_that_still_moves(long_clip: LongClip) -> N
     assert (weight != before).float().mean() > 0.9
 
 
-def test_a_student_that_is_not_finite_is_refused(long_clip: LongClip) -> None:
-    teacher = MomentumTeacher(long_clip, 0.9)
-    before = [p.clone() for p in teacher.model.parameters()]
-    with torch.no_grad():
-        long_clip.clip.text_projection.weight[0, 0] = float("nan")
-    with pytest.raises(UrbanLNError, match="finite"):
-        teacher.update(check=True)
-    assert all(torch.equal(a, b) for a, b in zip(before, teacher.model.parameters(), strict=True))
+def test_a_momentum_outside_0_and_1_is_refused(long_clip: LongClip) -> None:
     with pytest.raises(InputError, match="momentum"):
         MomentumTeacher(long_clip, 1.2)

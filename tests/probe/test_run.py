@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import subprocess
@@ -17,7 +18,7 @@ from urbanln.errors import InputError
 from urbanln.files import read_json, read_table
 from urbanln.probe.run import probe_tables, save_result
 from urbanln.probe.table import scores_markdown, scores_rich, scores_table
-from urbanln.probe.verdict import short, with_interval
+from urbanln.probe.verdict import make_verdicts, short, with_interval
 
 N = 200
 SETTINGS = ProbeSettings(heads=("ridge",), seeds=2, bootstrap=200)
@@ -96,9 +97,24 @@ def test_predictions_are_those_the_scores_were_computed_from(result) -> None:
     assert set(frame["fold"]) == set(range(5))
 
 
+@pytest.mark.parametrize(("level", "floor"), [(-0.5, "mean"), (0.1, "coordinates")])
+def test_the_floor_to_beat_is_the_stronger_one(result, level: float, floor: str) -> None:
+    scores = copy.deepcopy(result.scores)
+    for row in scores["rows"]:
+        if row["split"] == "block" and row["features"] == "coordinates":
+            row["r2"] = level
+        elif row["split"] == "block" and row["features"] == "ours":
+            row["vs"][floor] = {"diff": 0.01, "low": -0.02, "high": 0.04}
+    first = make_verdicts(scores)[0]
+    assert (first["against"], first["beats"]) == (floor, "undecided")
+    assert f"the {floor} floor" in first["sentence"]
+    assert ("lies below the mean" in first["sentence"]) == (floor == "mean")
+
+
 def test_verdicts_follow_the_intervals(result) -> None:
     verdicts = {(v["indicator"], v["against"]): v for v in result.scores["verdicts"]}
-    assert set(verdicts) == {(i, a) for i in ("population", "growth") for a in ("coordinates", "base")}
+    # The labels here do not follow the map, so coordinates do worse than the mean, which is the floor.
+    assert set(verdicts) == {(i, a) for i in ("population", "growth") for a in ("mean", "base")}
     for verdict in verdicts.values():
         assert verdict["beats"] == "yes"
         assert verdict["low"] > 0

@@ -320,7 +320,7 @@ def test_what_the_probe_finds_can_be_reported(tmp_path: Path, make: Make) -> Non
     )
     inputs |= {"scores": found.scores, "predictions": found.predictions, "units": None}
     _, page = write(tmp_path, inputs)
-    assert "mine beats the coordinates floor under 1 km blocks" in page.words
+    assert "mine beats the mean floor under 1 km blocks" in page.words
     assert "mine beats base under 1 km blocks" in page.words
     assert map_data(page)["layers"][0]["unit"] == "people"
     assert all(value is not None for value in map_data(page)["layers"][0]["error"])

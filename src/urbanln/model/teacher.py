@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from urbanln.errors import InputError, UrbanLNError
+from urbanln.errors import InputError
 
 # The student's temperature is used for both (ALBEF), so the teacher holds a copy of it, not a mean.
 _COPIED = "logit_scale"
@@ -41,18 +41,13 @@ class MomentumTeacher:
         self.model.float().eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, check: bool = False) -> None:
+    def update(self) -> None:
         """Move the teacher towards the student: θₘ ← m θₘ + (1 − m) θ, in place.
 
         Parameters that train are averaged; the logit scale, frozen parameters and buffers are copied. In
         fp32, because a step of .005 is rounded away in bf16.
 
-        Args:
-            check: Refuse a student with a weight that is not finite. One such update spoils the teacher and
-                the queue for good; the price is one wait for the device.
-
-        Raises:
-            UrbanLNError: ``check`` found such a weight; the teacher is as it was.
+        Look at the loss and the gradient first: one weight that is not finite spoils the teacher for good.
         """
         moving: tuple[list[Tensor], list[Tensor]] = ([], [])
         for (name, theirs), ours in zip(
@@ -63,8 +58,6 @@ class MomentumTeacher:
                 moving[1].append(theirs.detach().float())
             else:
                 ours.copy_(theirs)
-        if check:
-            _refuse_non_finite(moving[1])
         if moving[0]:
             torch._foreach_lerp_(moving[0], moving[1], 1 - self.momentum)
         for source, copy in zip(self.student.buffers(), self.model.buffers(), strict=True):
@@ -75,12 +68,3 @@ class MomentumTeacher:
         """The largest absolute difference between a weight of the teacher and the student's; 0 at first."""
         pairs = zip(self.student.parameters(), self.model.parameters(), strict=True)
         return max((float((theirs.float() - ours).abs().max()) for theirs, ours in pairs), default=0.0)
-
-
-def _refuse_non_finite(weights: list[Tensor]) -> None:
-    norms = torch._foreach_norm(weights)
-    if norms and not bool(torch.isfinite(torch.stack(list(norms))).all()):
-        raise UrbanLNError(
-            "the student's weights are no longer finite, so the teacher was not updated",
-            remedy="resume from the last checkpoint with a lower train.lr, or with train.precision=fp32",
-        )

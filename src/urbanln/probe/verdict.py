@@ -38,8 +38,9 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One verdict per indicator and rival, from the block split and the first head of the settings.
 
     The head is fixed before any score is seen, so that the better of two is not picked on the test rows.
-    The rivals are the coordinates floor and the baseline table; without vectors, the coordinates floor
-    itself is held against the mean.
+    The first rival is the coordinates floor, or the mean where that scores higher (with few neighbours left
+    by the buffer, coordinates can do worse than nothing, and beating them would say nothing); the second is
+    the baseline table. Without vectors, the coordinates floor itself is held against the mean.
 
     Returns:
         ``indicator``, ``split``, ``features``, ``head``, ``against``, ``diff``, ``low``, ``high``,
@@ -48,20 +49,21 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     main, baseline = scores["main"], scores["baseline"]
     head = "none" if main is None else scores["settings"]["heads"][0]
-    rivals = (
-        ["mean"] if main is None else ["coordinates", *([baseline] if baseline not in (None, main) else [])]
-    )
+    others = [baseline] if main is not None and baseline not in (None, main) else []
     features = main or "coordinates"
     verdicts = []
     for indicator in dict.fromkeys(row["indicator"] for row in scores["rows"]):
         row = find_row(scores, indicator=indicator, split="block", features=features, head=head)
         if row is None:
             continue
-        for against in rivals:
+        floor = "mean" if main is None else _stronger_floor(scores, indicator)
+        for against in (floor, *others):
             gap = {key: _number(value) for key, value in row["vs"][against].items()}
             beats = _beats(gap)
             where = {"indicator": indicator, "split": "block", "features": features, "head": head}
             sentence = f"{indicator}: {features} {_phrase(beats, against, gap, scores)}"
+            if main is not None and against == "mean":
+                sentence += " The coordinates floor lies below the mean here."
             verdicts.append({**where, "against": against, **gap, "beats": beats, "sentence": sentence})
     return verdicts
 
@@ -88,6 +90,15 @@ def make_notes(scores: Mapping[str, Any]) -> list[str]:
         notes.append(f"Scored without a logarithm, since a label is negative: {', '.join(raw)}.")
     notes += [f"Not scored: {entry['indicator']} ({entry['reason']})." for entry in scores["skipped"]]
     return notes
+
+
+def _stronger_floor(scores: Mapping[str, Any], indicator: str) -> str:
+    found = {
+        name: find_row(scores, indicator=indicator, split="block", features=name) for name in FLOOR_NAMES
+    }
+    level = {name: _number(row["r2"]) for name, row in found.items() if row is not None}
+    coordinates, mean = level.get("coordinates"), level.get("mean")
+    return "mean" if mean is not None and (coordinates is None or coordinates < mean) else "coordinates"
 
 
 def _number(value: float | None) -> float | None:

@@ -64,7 +64,7 @@ def shown_split(scores: Mapping[str, Any]) -> str | None:
 def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One entry per indicator: the sentences of ``probe`` with a state that colour, sign and word all tell.
 
-    The state is that of the indicator's first verdict, which is about the coordinates floor.
+    The state is that of the indicator's first verdict, which is about the stronger floor.
     """
     given: dict[str, list[Row]] = {name: [] for name in indicators(scores)}
     for verdict in scores.get("verdicts") or []:

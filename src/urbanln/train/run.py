@@ -206,7 +206,7 @@ class RunFolder:
             MissingExtraError: TensorBoard is not installed.
         """
         if self.writes:
-            require("tensorboard", "tensorboard")
+            require("tensorboard")
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(str(self.out / _TENSORBOARD), purge_step=step + 1)
