@@ -34,8 +34,9 @@ $(VENV)/.ready-dev: $(DEPS) | $(VENV)/.ready-train
 demo: $(VENV)/.ready-train
 	@$(BIN)/urbanln demo --out demo-out
 
+# Two processes on two cores: one thread each, or they wait for one another.
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -n 2 $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TESTS)
 
 check: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check src tests benchmarks examples tools
