@@ -68,6 +68,8 @@ def test_the_chain_leaves_tables_that_others_open(chain: Path) -> None:
     page = (chain / "r.html").read_text()
     assert "synthetic" in page
     assert "urbanln report" in page
+    assert "satellite · region" in page
+    assert "street · region" not in page, "examples are of the view that was trained on"
 
 
 def test_the_closing_table_and_a_verdict_per_indicator_are_printed(chain: Path, capsys) -> None:

@@ -185,7 +185,7 @@ def report_run(
         scores=found,
         predictions=read_table(scores / "predictions.parquet", kind="predictions"),
         metrics=metrics,
-        examples=example_pictures(city, examples),
+        examples=example_pictures(city, examples, trained.get("train", {}).get("view", "both")),
         synthetic=city.meta.synthetic,
         notes=list(notes),
         units={name: note.unit for name, note in city.meta.indicators.items()},
@@ -214,14 +214,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return events
 
 
-def example_pictures(city: City, count: int) -> list[Example]:
-    """Some pictures, spread over the city and its views, with the caption selected for each."""
+def example_pictures(city: City, count: int, view: str = "both") -> list[Example]:
+    """Some pictures of a view, spread over the city, with the caption selected for each."""
     from urbanln.report.page import Example
 
     captions = city.captions
     chosen = captions[captions["selected"]][["image_id", "caption", "captioner"]]
     table = city.images.merge(chosen, on="image_id", how="inner" if len(chosen) else "left")
-    groups = [group for _, group in table.groupby("view", sort=True)]
+    groups = [group for name, group in table.groupby("view", sort=True) if view in ("both", name)]
     share = -(-count // max(len(groups), 1))
     picked = [row for group in groups for row in _spread(group, share).to_dict("records")]
     examples = []
