@@ -230,8 +230,11 @@ def test_a_model_can_be_copied_and_its_state_carried_over(long_clip: LongClip, b
     other.load_state_dict(copy.state_dict())
     ids = long_clip.tokenize(["a park"])
     with torch.no_grad():
-        assert torch.equal(copy.encode_text(ids), other.encode_text(ids))
-        assert not torch.equal(copy.encode_text(ids), long_clip.encode_text(ids))
+        # Equal weights at addresses of another alignment may differ in the last bit of a product.
+        torch.testing.assert_close(copy.encode_text(ids), other.encode_text(ids), rtol=0, atol=1e-6)
+        assert (copy.encode_text(ids) - long_clip.encode_text(ids)).abs().max() > 1e-4
+    theirs = other.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in copy.state_dict().items())
 
 
 def broken(base: Path, folder: Path, how: str) -> Path:

@@ -21,6 +21,7 @@ from transformers.utils import logging as hf_logging
 from urbanln.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
 from urbanln.model.preprocess import Preprocessing
+from urbanln.model.vocabulary import clip_tokenizer
 
 RECORD_FILE = "urbanln.json"
 _TINY = Path(__file__).with_name("tiny")
@@ -81,12 +82,15 @@ def read_tokenizer(name_or_folder: str | Path) -> Any:
     """Read a CLIP's tokenizer alone.
 
     Args:
-        name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
+        name_or_folder: ``"clip"`` for CLIP's own vocabulary, which is in the package; ``"tiny"``, a folder,
+            or a name on the model hub.
 
     Raises:
         InputError: No such folder or name, or no tokenizer there.
         ArtefactError: It is damaged.
     """
+    if _is_vocabulary(str(name_or_folder)):
+        return clip_tokenizer()
     source, local = _locate(str(name_or_folder))
     with _quiet():
         return _read_tokenizer(source, {"local_files_only": True} if local else {}, local)
@@ -148,8 +152,18 @@ def write_checkpoint(
     return folder
 
 
+def _is_vocabulary(name: str) -> bool:
+    return name == "clip" and not Path(name).is_dir()
+
+
 def _locate(name: str) -> tuple[str, bool]:
     """The place to read from, and whether it is a folder here."""
+    if _is_vocabulary(name):
+        raise InputError(
+            "'clip' is CLIP's vocabulary alone, for counting tokens; no weights come with it",
+            value=name,
+            remedy="give a CLIP folder, a hub name such as openai/clip-vit-base-patch16, or 'tiny'",
+        )
     if name == "tiny":
         if not (_TINY / "config.json").is_file():
             raise InputError(

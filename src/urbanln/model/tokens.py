@@ -66,7 +66,8 @@ def load_tokenizer(name_or_folder: str | Path = "tiny", *, context: int = 248) -
     """The tokenizer of a CLIP without its weights, for counting tokens.
 
     Args:
-        name_or_folder: As in :func:`~urbanln.model.clip.load_clip`.
+        name_or_folder: As in :func:`~urbanln.model.clip.load_clip`, or ``"clip"`` for CLIP's own vocabulary,
+            which is in the package.
         context: Text positions that ``tokenize`` cuts at.
 
     Raises:
