@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,7 @@ class Notes:
                 "attributes": _attributes(self._groups[name]),
                 "place": self._place(self._groups[name]),
                 "share": round(min(self._groups[name].share, 1.0), 4),
+                "at": _positions(self._groups[name]),
             }
             for name in names
         ]
@@ -158,6 +159,10 @@ class Notes:
         return _COMPASS[min(int(y * 3), 2), min(int(x * 3), 2)]
 
 
+def _positions(group: _Group) -> list[list[float]]:
+    return [[round(x, 3), round(y, 3)] for x, y in zip(group.xs, group.ys, strict=True)]
+
+
 def _attributes(group: _Group) -> list[str]:
     return sorted(group.attributes, key=lambda a: -group.attributes[a])[:3]
 
@@ -179,3 +184,36 @@ def read_scene(picture: Path | str) -> dict[str, Any]:
     if not isinstance(scene, dict) or "objects" not in scene or "view" not in scene:
         raise ArtefactError("not a scene of a synthetic picture", where=path)
     return scene
+
+
+def part_of_scene(scene: Mapping[str, Any], box: tuple[float, float, float, float]) -> dict[str, Any]:
+    """What of a scene lies in a part of its picture.
+
+    An object belongs to the part that holds the middle of it, also one that fills an area (a park, a river).
+
+    Args:
+        scene: The true scene of the whole picture.
+        box: Left, upper, right, lower edge in [0, 1]; both edges belong to it.
+
+    Returns:
+        A scene of the same kind: fewer objects, their counts and shares those of the part.
+
+    Raises:
+        ArtefactError: The scene does not say where its objects are (an older version made it).
+    """
+    left, upper, right, lower = box
+    objects = []
+    for thing in scene["objects"]:
+        if "at" not in thing:
+            raise ArtefactError(
+                "the scene of this synthetic picture does not say where its objects are",
+                where=scene.get("region_id"),
+                remedy="make the city again with this version: the same seed gives the same pictures",
+            )
+        at = [[x, y] for x, y in thing["at"] if left <= x <= right and upper <= y <= lower]
+        if at:
+            share = round(thing["share"] * len(at) / len(thing["at"]), 4)
+            objects.append({**thing, "count": len(at), "at": at, "share": share})
+    names = {thing["name"] for thing in objects}
+    relations = [r for r in scene.get("relations", []) if r[0] in names and r[2] in names]
+    return {**scene, "objects": objects, "relations": relations}
