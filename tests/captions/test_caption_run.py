@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,11 @@ import pytest
 from PIL import Image
 from shapely.geometry import Point
 
-from urbanln.captions.captioner import Picture
-from urbanln.captions.run import SceneCaptioner, caption_city, captioner_from_name
+from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
+from urbanln.captions.choice import choose_captioners
+from urbanln.captions.run import caption_city, ledger_path, plan_city
+from urbanln.captions.settings import CaptionerSettings, CaptionSettings, VoteSettings
 from urbanln.city.store import City, Meta
 from urbanln.errors import InputError
 from urbanln.files import hash_bytes, table_note
@@ -53,46 +55,63 @@ def make_city(folder: Path, n: int = 4) -> City:
 
 
 class Says:
-    """A captioner for tests: its name and the image's id."""
+    """A captioner for tests: its name and the image's id, or a text of its own."""
 
+    prompted = False
+    remote: str | None = None
     sources: dict[str, str] = {}  # noqa: RUF012
 
-    def __init__(self, name: str, only: str = "", text: str | None = None) -> None:
-        self.name, self.only, self.text = name, only, text
+    def __init__(self, name: str, only: str = "", text: str | None = None, revision: str = "") -> None:
+        self.only, self.text = only, text
+        self.identity, self.limits = Identity(name, revision or str(text)), Limits(concurrency=2)
+        self.asked: list[str] = []
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
-        return [f"{self.name} saw {len(pictures)}"]
+        return [f"{self.identity.name} saw {len(pictures)}"]
 
-    def caption(self, picture: Picture) -> str | None:
-        if self.only and picture.view != self.only:
+    async def answer(self, ask: Ask) -> Answer | None:
+        self.asked.append(ask.picture.image_id)
+        if self.only and ask.picture.view != self.only:
             return None
-        return self.text or f"{self.name} of {picture.image_id}"
+        return Answer(self.text or f"{self.identity.name} of {ask.picture.image_id}.", "stop")
+
+    async def close(self) -> None:
+        self.asked.append("closed")
+
+
+NO_VOTE = CaptionSettings(vote=VoteSettings(enabled=False))
 
 
 def test_all_pictures_by_all_captioners_in_order(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c")
-    report = caption_city(city, [Says("x"), Says("y", only="street")], count_tokens=lambda t: [100] * len(t))
+    captioners = [Says("x"), Says("y", only="street")]
+    report = caption_city(city, captioners, settings=NO_VOTE, count_tokens=lambda t: [100] * len(t))
     table = City.open(tmp_path / "c").captions
     assert list(table["image_id"].unique()) == list(city.images["image_id"])
-    assert list(table.loc[table["image_id"] == "street1", "caption"]) == ["x of street1", "y of street1"]
+    assert list(table.loc[table["image_id"] == "street1", "caption"]) == ["x of street1.", "y of street1."]
     assert set(table.loc[table["selected"], "captioner"]) == {"x"}
     assert report.per_captioner == {"x": 8, "y": 4}
-    assert report.nothing["y"] == 4
+    assert report.asked.nothing == {"y": 4}
     text = "\n".join(report.lines())
     assert "100.0% over 77, 0.0% over 248" in text
     assert "x saw 8" in text
     assert report.shared == 0.0
+    assert all(captioner.asked[-1] == "closed" for captioner in captioners)
 
 
 def test_captions_of_others_are_kept_and_the_same_captioners_replaced(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c")
-    caption_city(city, [Says("x", text="old"), Says("y")])
-    report = caption_city(city, [Says("z"), Says("x", text="new")], limit=3)
+    caption_city(city, [Says("x", text="An old text."), Says("y")], settings=NO_VOTE)
+    report = caption_city(city, [Says("z"), Says("x", text="A new text.")], settings=NO_VOTE, limit=3)
     table = city.captions.set_index(["image_id", "captioner"])["caption"]
     assert report.n_images == 3
     assert "captions that were there: 13 kept, 3 replaced" in report.remarks
-    assert table["satellite0"].to_dict() == {"x": "new", "y": "y of satellite0", "z": "z of satellite0"}
-    assert table["satellite3"].to_dict() == {"x": "old", "y": "y of satellite3"}
+    assert table["satellite0"].to_dict() == {
+        "x": "A new text.",
+        "y": "y of satellite0.",
+        "z": "z of satellite0.",
+    }
+    assert table["satellite3"].to_dict() == {"x": "An old text.", "y": "y of satellite3."}
     assert list(table["satellite0"].index) == ["x", "y", "z"]
     caption_city(city, [Says("z")], replace=True)
     assert set(city.captions["captioner"]) == {"z"}
@@ -102,7 +121,23 @@ def test_equal_captions_on_many_pictures_are_reported(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c")
     report = caption_city(city, [Says("x", only="street", text="Boilerplate.")])
     assert report.shared == 1.0
-    assert report.n_described == 4
+    assert report.table["selected"].sum() == 4
+
+
+def test_nothing_is_asked_twice_and_another_revision_is_asked_anew(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c")
+    first, again, other = Says("x"), Says("x"), Says("x", revision="2")
+    caption_city(city, [first])
+    before = city.captions
+    report = caption_city(city, [again])
+    assert len(first.asked) == 9
+    assert again.asked == ["closed"]
+    assert report.asked.counts["x"].from_ledger == 8
+    pd.testing.assert_frame_equal(city.captions, before)
+    caption_city(city, [other])
+    assert len(other.asked) == 9
+    with Ledger(ledger_path(city)) as ledger:
+        assert len(ledger.texts()) == 16
 
 
 def test_corrupt_pictures_are_left_out_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -111,25 +146,15 @@ def test_corrupt_pictures_are_left_out_and_the_rest_goes_on(tmp_path: Path) -> N
     whole = (tmp_path / "c/street/2.png").read_bytes()
     (tmp_path / "c/street/2.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "c/street/3.png").unlink()
-    report = caption_city(city, captioner_from_name("measured"))
+    report = caption_city(city, choose_captioners("measured"))
     assert [line.split(":")[0] for line in report.skipped] == [
         "satellite/0.png",
         "street/2.png",
         "street/3.png",
     ]
     assert len(city.captions) == 5
-    assert report.nothing == {"measured": 0}
+    assert report.asked.nothing == {}
     assert "3 pictures left out" in "\n".join(report.lines())
-
-
-def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
-    city = make_city(tmp_path / "c")
-    tables = []
-    for workers in (1, 4):
-        caption_city(city, captioner_from_name("measured"), workers=workers, replace=True)
-        tables.append(city.captions)
-    pd.testing.assert_frame_equal(*tables)
-    assert tables[0]["tokens"].isna().all()
 
 
 def test_nothing_described_is_an_error_and_the_old_captions_stay(tmp_path: Path) -> None:
@@ -138,7 +163,7 @@ def test_nothing_described_is_an_error_and_the_old_captions_stay(tmp_path: Path)
     for path in (tmp_path / "c").glob("*/0.png"):
         path.write_text("no picture")
     with pytest.raises(InputError, match="not one picture") as caught:
-        caption_city(city, captioner_from_name("measured"))
+        caption_city(city, choose_captioners("measured"))
     assert "not a picture" in str(caught.value)
     assert len(city.captions) == 2
 
@@ -146,31 +171,67 @@ def test_nothing_described_is_an_error_and_the_old_captions_stay(tmp_path: Path)
 def test_recorded_captions_note_their_file(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c")
     (tmp_path / "t.csv").write_text("image_id,caption\nsatellite0,A tile.\nghost,None.\n")
-    report = caption_city(city, captioner_from_name(f"recorded:{tmp_path / 't.csv'}"))
+    report = caption_city(city, choose_captioners(f"recorded:{tmp_path / 't.csv'}"))
     assert list(city.captions["caption"]) == ["A tile."]
     assert "1 recorded captions belong to no picture" in "\n".join(report.lines())
     note = table_note(tmp_path / "c/captions.parquet")
     assert note["made_from"]["captions from t.csv"] == hash_bytes((tmp_path / "t.csv").read_bytes())
 
 
-class _Echo:
-    name = "echo"
-
-    def describe(self, scene: dict, image_id: str) -> str:
-        return f"{image_id}: {scene['objects'][0]['name']}"
-
-
-def test_simulated_captioners_see_the_scene_beside_the_picture(tmp_path: Path) -> None:
+def test_refusals_are_dropped_and_stay_in_the_ledger(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c")
-    with pytest.raises(InputError, match="simulated captions need a synthetic city"):
-        caption_city(city, [SceneCaptioner(_Echo())])
-    scene = {"schema_version": 1, "view": "street", "region_id": "r1", "objects": [{"name": "avenue"}]}
-    (tmp_path / "c/street/1.scene.json").write_text(json.dumps(scene))
-    (tmp_path / "c/street/2.scene.json").write_text("[]")
-    report = caption_city(city, [SceneCaptioner(_Echo())])
-    assert list(city.captions["caption"]) == ["street1: avenue"]
-    assert "not a scene" in report.skipped[0]
-    assert "6 pictures have no true scene" in "\n".join(report.lines())
+    refuses = Says("x", text="I'm sorry, but I can't help with that.")
+    report = caption_city(city, [refuses, Says("y")], settings=NO_VOTE)
+    assert set(city.captions["captioner"]) == {"y"}
+    assert report.cleaned.counts()["refusal"] == 8
+    with Ledger(ledger_path(city)) as ledger:
+        assert (ledger.texts(captioner="x")["text"] == refuses.text).sum() == 8
+    with pytest.raises(InputError, match="no caption is left after cleaning") as caught:
+        caption_city(city, [refuses], replace=True)
+    assert "refusal: 8" in str(caught.value)
+    assert set(city.captions["captioner"]) == {"y"}
+
+
+class _Down(Says):
+    async def answer(self, ask: Ask) -> Answer | None:
+        self.asked.append(ask.picture.image_id)
+        raise LastingFault("no such model", whole=True)
+
+
+def test_a_captioner_that_refuses_everything_stops_alone(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c")
+    down = _Down("x")
+    report = caption_city(city, [down, Says("y")], settings=NO_VOTE)
+    assert len(down.asked) <= 3  # two at once, then closed
+    assert not report.complete
+    assert report.asked.stopped["x"][1] == 8
+    assert "stopped with 8 pictures left" in "\n".join(report.lines())
+    assert len(city.captions) == 8
+
+
+def test_a_plan_sends_nothing_and_leaves_no_trace(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c")
+    captioner = Says("x")
+    plan = plan_city(city, [captioner], limit=5)
+    assert (plan.pictures, plan.calls) == (5, 5)
+    assert captioner.asked == []
+    assert not ledger_path(city).exists()
+    caption_city(city, [captioner], limit=2)
+    plan = plan_city(city, [Says("x")])
+    assert (plan.calls, plan.steps[0].known) == (6, 2)
+
+
+def test_pictures_leave_the_network_only_when_told(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c", n=1)
+    far = Says("x")
+    far.remote = "https://api.example.com/v1"
+    with pytest.raises(InputError, match="not on this machine or its network") as caught:
+        caption_city(city, [far])
+    assert "--allow-remote" in str(caught.value)
+    assert far.asked == []
+    allowed = CaptionSettings.model_validate({"describe": {"allow_remote": True}})
+    caption_city(city, [far], settings=allowed)
+    assert len(city.captions) == 2
 
 
 def test_bad_captioners_are_refused(tmp_path: Path) -> None:
@@ -179,6 +240,18 @@ def test_bad_captioners_are_refused(tmp_path: Path) -> None:
         caption_city(city, [])
     with pytest.raises(InputError, match="same name"):
         caption_city(city, [Says("x"), Says("x")])
-    for spec in ("gpt", "recorded:", "recorded:nowhere.csv", ""):
+    with pytest.raises(InputError, match="synthetic city"):
+        caption_city(city, choose_captioners("simulated-a"))
+    for spec in ("gpt", "recorded:", "recorded:nowhere.csv", "", "openai:", "all"):
         with pytest.raises(InputError):
-            captioner_from_name(spec)
+            choose_captioners(spec)
+
+
+def test_captioners_of_the_settings_are_found_by_name() -> None:
+    one = CaptionerSettings(model="some/model", temperature=0.0)
+    settings = CaptionSettings(captioners={"mine": one, "other": CaptionerSettings(model="m")})
+    assert [c.identity.name for c in choose_captioners("all", settings)] == ["mine", "other"]
+    assert choose_captioners("mine", settings)[0].identity.decoding["temperature"] == 0.0
+    with pytest.raises(InputError, match="no such captioner") as caught:
+        choose_captioners("yours", settings)
+    assert "mine, other" in str(caught.value)

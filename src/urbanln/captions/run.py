@@ -1,227 +1,282 @@
-"""Describe every picture of a city with every captioner, and write the caption table."""
+"""Caption a whole city: ask, refine, clean, vote, and write the caption table."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from urbanln.captions.captioner import Captioner, Picture, pictures_of
-from urbanln.captions.measured import MeasuredCaptioner
-from urbanln.captions.recorded import read_recorded
-from urbanln.captions.simulated import SIMULATED
+from urbanln.captions.account import CaptionReport
+from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.plan import Plan, make_plan
+from urbanln.captions.asking.prompts import Prompts
+from urbanln.captions.asking.queues import Asked, ask_all
+from urbanln.captions.captioners.base import Captioner, Picture, pictures_of
+from urbanln.captions.capture import PhraseVectors, load_vectors
+from urbanln.captions.cleaning.clean import Cleaned, clean_captions
+from urbanln.captions.consensus import vote_table
+from urbanln.captions.facts import Facts
+from urbanln.captions.refine.flow import Tools, parts_kind
+from urbanln.captions.refine.grounding import Grounder, NoGrounder
+from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter
+from urbanln.captions.scene_graph import Parser, load_parser
+from urbanln.captions.settings import CaptionSettings, RefineSettings
 from urbanln.captions.table import TokenCounter, candidates_table, merge_candidates
-from urbanln.city.pixels import READ_ERRORS, unreadable
-from urbanln.city.synthetic.scene import read_scene
-from urbanln.errors import InputError
-from urbanln.progress import progress
+from urbanln.errors import InputError, MissingExtraError, require
 
 if TYPE_CHECKING:
     from urbanln.city.store import City
 
-# CLIP's own length, and the stretched one.
-_SHORT, _LONG = 77, 248
-_BATCH = 2048
-
-
-class DescribesScenes(Protocol):
-    """A simulated captioner: it is shown the true scene instead of the picture."""
-
-    @property
-    def name(self) -> str:
-        """Stands in the caption table."""
-
-    def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
-        """A text for the scene, with omissions and errors that depend on the image's id."""
-
-
-class SceneCaptioner:
-    """Shows a simulated captioner the true scene kept beside each synthetic picture.
-
-    Args:
-        simulated: Describes a scene with omissions and errors of its own.
-    """
-
-    sources: Mapping[str, str] = {}  # never changed
-
-    def __init__(self, simulated: DescribesScenes) -> None:
-        self._simulated = simulated
-        self.name = simulated.name
-
-    def prepare(self, pictures: Sequence[Picture]) -> list[str]:
-        """Check that there are scenes.
-
-        Raises:
-            InputError: Not one picture has a scene.
-        """
-        bare = sum(picture.scene_path is None for picture in pictures)
-        if pictures and bare == len(pictures):
-            raise InputError(
-                "simulated captions need a synthetic city: no true scene is kept beside any picture",
-                where=pictures[0].path,
-                remedy="describe real pictures with the captioner 'measured' or 'recorded:TABLE'",
-            )
-        return [f"{self.name}: {bare} pictures have no true scene beside them"] if bare else []
-
-    def caption(self, picture: Picture) -> str | None:
-        """Describe the scene of one picture; None where there is no scene.
-
-        Raises:
-            ArtefactError: The file is no scene.
-        """
-        if picture.scene_path is None:
-            return None
-        return self._simulated.describe(read_scene(picture.scene_path.with_suffix("")), picture.image_id)
-
-
-def captioner_from_name(spec: str) -> list[Captioner]:
-    """The captioners a word on the command line stands for.
-
-    Args:
-        spec: ``"measured"``; ``"simulated"`` (all the simulated ones) or the name of one of them;
-            ``"recorded:TABLE"`` (every captioner named in the table).
-
-    Raises:
-        InputError: There is no such captioner, or its table cannot be used.
-    """
-    kind, _, rest = spec.partition(":")
-    simulated: dict[str, Captioner] = {one.name: SceneCaptioner(one) for one in SIMULATED}
-    if spec == "measured":
-        return [MeasuredCaptioner()]
-    if spec == "simulated":
-        return list(simulated.values())
-    if spec in simulated:
-        return [simulated[spec]]
-    if kind == "recorded" and rest:
-        return list(read_recorded(Path(rest)))
-    raise InputError(
-        "there is no such captioner",
-        value=spec,
-        remedy=f"use measured, simulated, recorded:TABLE, or one of {', '.join(simulated)}",
-    )
-
-
-@dataclass(frozen=True)
-class CaptionReport:
-    """What captioning a city came to.
-
-    Attributes:
-        n_images: Pictures that were to be described.
-        per_captioner: Captioner → number of texts it gave in this run.
-        nothing: Captioner → number of pictures it had nothing for, where there are any.
-        skipped: One line per picture that could not be read: path and reason.
-        remarks: What the captioners said beforehand, and what became of captions that were there.
-        words: (n,) words of every caption now in the table.
-        tokens: (n,) tokens of every caption, or None when they were not counted.
-        shared: Share of the described pictures whose selected caption another picture has word for word.
-        n_described: Pictures that have a caption now.
-    """
-
-    n_images: int
-    per_captioner: Mapping[str, int]
-    nothing: Mapping[str, int]
-    skipped: Sequence[str]
-    remarks: Sequence[str]
-    words: np.ndarray = field(repr=False)
-    tokens: np.ndarray | None = field(repr=False)
-    shared: float
-    n_described: int
-
-    def lines(self) -> list[str]:
-        """The report as lines to print."""
-        lines = [f"{self.n_images} pictures to describe; {self.n_described} pictures have captions now"]
-        for name, count in self.per_captioner.items():
-            missing = f", nothing for {self.nothing[name]}" if self.nothing.get(name) else ""
-            lines.append(f"{name}: {count} captions{missing}")
-        lines += self.remarks
-        if len(self.words):
-            lines.append(f"words per caption: {_spread(self.words)}")
-        if self.tokens is not None and len(self.tokens):
-            over = [f"{(self.tokens > limit).mean():.1%} over {limit}" for limit in (_SHORT, _LONG)]
-            lines.append(f"tokens per caption: {_spread(self.tokens)}; {', '.join(over)}")
-        lines.append(f"pictures that share their caption with another one: {self.shared:.1%}")
-        if self.skipped:
-            lines.append(f"{len(self.skipped)} pictures left out:")
-            lines += [f"  {line}" for line in self.skipped[:10]]
-            if len(self.skipped) > 10:
-                lines.append(f"  … and {len(self.skipped) - 10} more")
-        return lines
-
-
-def _spread(values: np.ndarray) -> str:
-    low, middle, high = np.percentile(values, (5, 50, 95))
-    return f"median {middle:.0f}, 5 to 95 % {low:.0f} to {high:.0f}"
+LEDGER = "captions.sqlite"
 
 
 def caption_city(
     city: City,
     captioners: Sequence[Captioner],
     *,
+    settings: CaptionSettings | None = None,
     count_tokens: TokenCounter | None = None,
-    workers: int | None = None,
+    max_tokens: int = 248,
+    grounder: Grounder | None = None,
     limit: int | None = None,
+    budget_usd: float | None = None,
     replace: bool = False,
 ) -> CaptionReport:
-    """Describe the pictures of a city and write ``captions.parquet``.
+    """Caption the pictures of a city and write ``captions.parquet``.
 
-    Captions that are there already are kept, but for those of the same captioners on the same pictures.
-    Every text is a candidate with equal weight; the first captioner's stands selected until a vote.
+    Every answer goes into the ledger (``captions.sqlite``) as it comes: run again, the call asks only what is
+    not known. Captions in the table are kept as candidates, but for those of the same captioners on the same
+    pictures.
 
     Args:
         city: An open city.
-        captioners: In order of preference; their names differ.
+        captioners: In order of preference, which counts where there is no vote; their names differ.
+        settings: What is shown, refined, cleaned and voted on; default: :class:`CaptionSettings`.
         count_tokens: Gives the number of tokens of each text, untruncated; without it tokens stay unknown.
-        workers: Threads; default: one per processor, at most 8. The result does not depend on it.
+        max_tokens: Text positions of the model that will read the captions (248 after stretching).
+        grounder: Checks phrases in place of the one ``settings`` name; CLIP is only had this way.
         limit: Only the first so many pictures, for a try.
-        replace: Drop all captions that are there.
+        budget_usd: What all answers in the ledger may cost.
+        replace: Leave out the captions that are in the table.
 
     Raises:
-        InputError: No captioner, two of one name, or one that can say nothing about this city.
-        StorageError: The table cannot be written.
+        InputError: No captioner, two of one name, one that can say nothing about this city, or one on a
+            server beyond this network without ``settings.describe.allow_remote``.
+        MissingExtraError: Refinement or the vote needs a package that is not installed.
+        StorageError: The ledger or the table cannot be written.
     """
-    _check_captioners(captioners)
-    pictures = pictures_of(city)
+    settings = settings or CaptionSettings()
+    pictures = check_captioners(city, captioners, settings)
     remarks = [remark for captioner in captioners for remark in captioner.prepare(pictures)]
+    language = load_language(settings, several=len(captioners) > 1 or not (replace or city.captions.empty))
     pictures = pictures[:limit]
-    candidates, skipped = _describe_all(pictures, captioners, workers)
-    counts = candidates.groupby("captioner").size()
-    if candidates.empty:
-        raise InputError(
-            "not one picture could be described",
-            value=skipped[0] if skipped else f"{len(pictures)} pictures",
-            where=city.folder,
-        )
-    if not replace:
-        candidates, said = _with_earlier(candidates, city)
-        remarks += said
-    table = candidates_table(_in_order(candidates, city), count_tokens)
+    with Ledger(ledger_path(city)) as ledger:
+        prompts = Prompts(settings.describe.prompts)
+        tools = make_tools(settings, ledger, prompts, language, grounder) if settings.refine.enabled else None
+        asked = ask_all(pictures, captioners, ledger, prompts, tools=tools, budget_usd=budget_usd)
+        _check_any(asked, pictures, city)
+        if tools is not None and isinstance(tools.grounder, NoGrounder) and asked.refined:
+            remarks.append("grounder 'none': nothing that was said was looked for in the pictures")
+        candidates = asked.texts
+        if not replace:
+            candidates, said = _with_earlier(candidates, city)
+            remarks += said
+        cleaned = clean_captions(
+            _in_order(candidates, city), settings.clean, places=(city.name,), count_tokens=count_tokens,
+            max_tokens=max_tokens,
+        )  # fmt: skip
+        _check_left(cleaned, city)
+        table = choose(cleaned.frame, settings, language, count_tokens, max_tokens, ledger)
     sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
     city.save_captions(table, made_from=sources)
-    done = {captioner.name: int(counts.get(captioner.name, 0)) for captioner in captioners}
-    return _report(table, len(pictures), done, skipped, remarks)
+    names = [captioner.identity.name for captioner in captioners]
+    return CaptionReport(len(pictures), names, asked, cleaned, table, _voted(table), remarks)
 
 
-def _report(
-    table: pd.DataFrame, n_images: int, done: Mapping[str, int], skipped: list[str], remarks: list[str]
-) -> CaptionReport:
-    selected = table.loc[table["selected"], "caption"]
-    return CaptionReport(
-        n_images=n_images,
-        per_captioner=done,
-        nothing={name: n_images - len(skipped) - n for name, n in done.items()},
-        skipped=skipped,
-        remarks=remarks,
-        words=np.array([len(text.split()) for text in table["caption"]]),
-        tokens=None if table["tokens"].isna().any() else table["tokens"].to_numpy(dtype=np.int64),
-        shared=float(selected.str.lower().duplicated(keep=False).mean()),
-        n_described=len(selected),
+@dataclass(frozen=True)
+class Language:
+    """What texts are read with; None where it is not needed."""
+
+    parser: Parser | None = None
+    vectors: PhraseVectors | None = None
+
+
+def load_language(settings: CaptionSettings, *, several: bool) -> Language:
+    """Load the parser and the sentence vectors that a run will need: before its first question.
+
+    Args:
+        settings: Of refinement and the vote.
+        several: Whether there will be pictures with more than one candidate.
+
+    Raises:
+        MissingExtraError: A package they need is not installed.
+        InputError: No such model.
+    """
+    vote = settings.vote
+    voting = vote.enabled and several
+    if not voting and not settings.refine.enabled:
+        return Language()
+    try:
+        require("spacy")
+        parser = load_parser(vote.parser, vote.parser_model if vote.parser == "factual" else "")
+        return Language(parser, load_vectors(vote.vectors) if voting else None)
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            "refinement and the vote between captioners need a package that is not installed",
+            value=error.what,
+            remedy=f"{error.remedy}; or do without: --set vote.enabled=false --set refine.enabled=false",
+        ) from error
+
+
+def choose(
+    candidates: pd.DataFrame,
+    settings: CaptionSettings,
+    language: Language,
+    count_tokens: TokenCounter | None,
+    max_tokens: int,
+    facts: Facts | None = None,
+) -> pd.DataFrame:
+    """The caption table of some candidates: chosen by vote, or all with equal weights.
+
+    Args:
+        candidates: Columns ``image_id``, ``captioner``, ``caption``, clean.
+        settings: Its ``vote`` section is used.
+        language: Without sentence vectors there is no vote.
+        count_tokens: Gives the number of tokens of each text, untruncated.
+        max_tokens: Text positions of the model.
+        facts: Keeps parses.
+    """
+    vote = settings.vote
+    if language.vectors is None or not candidates["image_id"].duplicated().any():
+        return candidates_table(candidates, count_tokens)
+    return vote_table(
+        candidates, mode=vote.mode, parser=language.parser, vectors=language.vectors,
+        count_tokens=count_tokens, max_tokens=max_tokens, weights=vote.weights, temperature=vote.temperature,
+        facts=facts, processes=vote.processes,
+    )  # fmt: skip
+
+
+def plan_city(
+    city: City,
+    captioners: Sequence[Captioner],
+    settings: CaptionSettings | None = None,
+    *,
+    limit: int | None = None,
+) -> Plan:
+    """What captioning a city would take; nothing is sent and nothing is written.
+
+    Args:
+        city: An open city.
+        captioners: As for :func:`caption_city`.
+        settings: As for :func:`caption_city`.
+        limit: Only the first so many pictures.
+
+    Raises:
+        InputError: As of :func:`caption_city`.
+    """
+    settings = settings or CaptionSettings()
+    pictures = check_captioners(city, captioners, settings)[:limit]
+    prompts, refine = Prompts(settings.describe.prompts), settings.refine
+    segmenter = make_segmenter(refine) if refine.enabled else None
+    with ExitStack() as stack:
+        path = ledger_path(city)
+        if not path.exists():  # a plan leaves no trace
+            path = Path(stack.enter_context(TemporaryDirectory())) / LEDGER
+        ledger = stack.enter_context(Ledger(path))
+
+        def parts_of(picture: Picture) -> int | None:
+            if segmenter is None:
+                return None
+            known = ledger.get_facts(parts_kind(refine, segmenter), [picture.sha256])
+            return len(known[picture.sha256]) if known else None
+
+        chosen = refine if refine.enabled else None
+        return make_plan(captioners, pictures, ledger, prompts=prompts, refine=chosen, parts_of=parts_of)
+
+
+def make_segmenter(settings: RefineSettings) -> Segmenter:
+    """What finds the salient parts of pictures."""
+    if settings.segmenter == "sam":
+        sam: Segmenter = require("urbanln.captions.networks.sam").SamSegmenter(settings.segmenter_model)
+        return sam
+    require("skimage")
+    return FelzenszwalbSegmenter()
+
+
+def make_tools(
+    settings: CaptionSettings,
+    ledger: Ledger,
+    prompts: Prompts,
+    language: Language,
+    grounder: Grounder | None = None,
+) -> Tools:
+    """What refinement needs besides captioners.
+
+    Raises:
+        InputError: The settings name CLIP as grounder, and none was handed in.
+        MissingExtraError: A package it needs is not installed.
+    """
+    refine = settings.refine
+    if grounder is None and refine.grounder == "clip":
+        raise InputError("the CLIP grounder is made by urbanln.pipeline.clip_grounder and handed in")
+    if grounder is None and refine.grounder == "owlv2":
+        grounder = require("urbanln.captions.networks.owlv2").Owlv2Grounder(refine.grounder_model)
+    parser = language.parser or load_parser("spacy")
+    return Tools(refine, prompts, parser, grounder or NoGrounder(), make_segmenter(refine), facts=ledger)
+
+
+def check_captioners(city: City, captioners: Sequence[Captioner], settings: CaptionSettings) -> list[Picture]:
+    """The pictures to be described, after a look at who is to describe them.
+
+    Raises:
+        InputError: No captioner, two of one name, a server beyond this network that was not allowed, or no
+            picture of the view.
+    """
+    names = [captioner.identity.name for captioner in captioners]
+    if not names:
+        raise InputError("no captioner was given", remedy="for example --captioner measured")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError("two captioners have the same name", value=twice, remedy="give each one once")
+    far = next((captioner.remote for captioner in captioners if captioner.remote), None)
+    if far is not None and not settings.describe.allow_remote:
+        raise InputError(
+            "this server is not on this machine or its network, and pictures may show people and plates",
+            value=far,
+            remedy="if you may send them there: --allow-remote (or describe.allow_remote = true)",
+        )
+    pictures = pictures_of(city, settings.describe.view)
+    if not pictures:
+        raise InputError(
+            "there is no picture of this view to describe", value=settings.describe.view, where=city.folder
+        )
+    return pictures
+
+
+def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
+    if not asked.texts.empty:
+        return
+    reasons = [*asked.skipped.values(), *(reason for reason, _ in asked.stopped.values())]
+    raise InputError(
+        "not one picture could be described",
+        value=reasons[0] if reasons else f"{len(pictures)} pictures",
+        where=city.folder,
     )
+
+
+def _check_left(cleaned: Cleaned, city: City) -> None:
+    if cleaned.frame.empty:
+        raise InputError(
+            "no caption is left after cleaning",
+            value=", ".join(f"{flag}: {n}" for flag, n in cleaned.counts().items() if n),
+            where=city.folder,
+            remedy="look at them: urbanln audit; keep more: --set clean.FLAG=keep",
+        )
 
 
 def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, list[str]]:
@@ -231,48 +286,18 @@ def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, l
         return candidates, []
     merged = merge_candidates(earlier.sort_values("rank", kind="stable"), candidates)
     kept, replaced = len(merged) - len(candidates), len(earlier) + len(candidates) - len(merged)
-    remarks = [f"captions that were there: {kept} kept, {replaced} replaced"]
-    if earlier["agreement"].notna().any():
-        remarks.append("the earlier vote no longer holds, as the candidates changed")
-    return merged, remarks
-
-
-def _check_captioners(captioners: Sequence[Captioner]) -> None:
-    names = [captioner.name for captioner in captioners]
-    if not names:
-        raise InputError("no captioner was given", remedy="for example --captioner measured")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError("two captioners have the same name", value=twice, remedy="give each one once")
-
-
-def _describe_all(
-    pictures: Sequence[Picture], captioners: Sequence[Captioner], workers: int | None
-) -> tuple[pd.DataFrame, list[str]]:
-    """Candidates in the order of pictures, then captioners; and a line per picture left out."""
-
-    def one(picture: Picture) -> list[str | None] | str:
-        try:
-            return [captioner.caption(picture) for captioner in captioners]
-        except READ_ERRORS as error:
-            return unreadable(picture.path, error)
-
-    rows: list[tuple[str, str, str]] = []
-    skipped: list[str] = []
-    threads = workers or min(8, os.cpu_count() or 1)
-    with progress("describing pictures", len(pictures)) as advance, ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(pictures), _BATCH):
-            batch = pictures[start : start + _BATCH]
-            for picture, texts in zip(batch, pool.map(one, batch), strict=True):
-                if isinstance(texts, str):
-                    skipped.append(texts)
-                else:
-                    pairs = zip(captioners, texts, strict=True)
-                    rows += [(picture.image_id, c.name, text) for c, text in pairs if text]
-                advance(1)
-    return pd.DataFrame(rows, columns=["image_id", "captioner", "caption"]), skipped
+    return merged, [f"captions that were there: {kept} kept, {replaced} replaced"]
 
 
 def _in_order(candidates: pd.DataFrame, city: City) -> pd.DataFrame:
     place = pd.Series(range(len(city.images)), index=city.images["image_id"])
     return candidates.iloc[place.loc[candidates["image_id"]].to_numpy().argsort(kind="stable")]
+
+
+def _voted(table: pd.DataFrame) -> int:
+    return int((table["selected"] & table["agreement"].notna()).sum())
+
+
+def ledger_path(city: City | Path) -> Path:
+    """Where the ledger of a city is kept."""
+    return (city if isinstance(city, Path) else city.folder) / LEDGER

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from urbanln.captions.captioner import Picture
-from urbanln.captions.recorded import RecordedCaptioner, read_recorded
+from urbanln.captions.captioners.base import Ask, Captioner, Picture
+from urbanln.captions.captioners.recorded import RecordedCaptioner, read_recorded, read_rows
 from urbanln.errors import InputError
+from urbanln.files import hash_file
 
 
 def _pictures(*paths: str) -> list[Picture]:
@@ -19,7 +21,7 @@ def _pictures(*paths: str) -> list[Picture]:
 
 def _say(captioner: RecordedCaptioner, pictures: list[Picture]) -> list[str | None]:
     captioner.prepare(pictures)
-    return [captioner.caption(picture) for picture in pictures]
+    return [captioner.describe(picture) for picture in pictures]
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "jsonl", "json"])
@@ -33,7 +35,7 @@ def test_every_format_gives_the_same_captions(tmp_path: Path, kind: str) -> None
     else:
         frame.to_json(path, orient="records", lines=kind == "jsonl", force_ascii=False)
     (captioner,) = read_recorded(path)
-    assert captioner.name == "recorded"
+    assert captioner.identity.name == "recorded"
     assert list(captioner.sources) == [path.name]
     assert _say(captioner, _pictures("tiles/a.png", "tiles/b.png")) == ['A "red" roof, wide.', "Grün"]
 
@@ -48,7 +50,7 @@ def test_sentences_of_urbanclips_json_are_joined_per_image_in_order(tmp_path: Pa
     (captioner,) = read_recorded(tmp_path / "c.json")
     pictures = _pictures("a.jpg", "b.jpg", "c.jpg")
     assert "1 empty captions dropped" in captioner.prepare(pictures)[0]
-    assert [captioner.caption(p) for p in pictures] == ["First. Second.", "Other.", None]
+    assert [captioner.describe(p) for p in pictures] == ["First. Second", "Other.", None]
 
 
 def test_several_captioners_and_several_captions_of_one_stay_apart(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_several_captioners_and_several_captions_of_one_stay_apart(tmp_path: Pat
     frame.to_csv(tmp_path / "t.csv", index=False)
     captioners = read_recorded(tmp_path / "t.csv")
     pictures = _pictures("p.jpg", "q.jpg")
-    said = {c.name: _say(c, pictures) for c in captioners}
+    said = {c.identity.name: _say(c, pictures) for c in captioners}
     assert said == {
         "x": ["one", None],
         "y": ["two", None],
@@ -92,6 +94,26 @@ def test_a_file_name_that_two_pictures_share_decides_nothing(tmp_path: Path) -> 
         "by path",
         None,
     ]
+
+
+def test_an_answer_is_the_recorded_text_and_the_revision_is_the_files(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,caption\na.png,said once\n")
+    (one,) = read_recorded(tmp_path / "t.csv")
+    captioner: Captioner = one
+    pictures = _pictures("a.png", "b.png")
+    captioner.prepare(pictures)
+    assert captioner.identity.revision == hash_file(tmp_path / "t.csv")[:12]
+    answer = asyncio.run(captioner.answer(Ask(pictures[0])))
+    assert answer is not None
+    assert answer.text == "said once"
+    assert asyncio.run(captioner.answer(Ask(pictures[0], stage="local"))) is None
+    assert asyncio.run(captioner.answer(Ask(pictures[1]))) is None
+
+
+def test_other_texts_are_another_revision_also_without_a_file() -> None:
+    same, again, other = (RecordedCaptioner("x", {"a": text}) for text in ("one", "one", "two"))
+    assert same.identity == again.identity
+    assert same.identity != other.identity
 
 
 @pytest.mark.parametrize(
@@ -135,3 +157,10 @@ def test_semicolons_split_and_commas_without_quotes_are_refused(tmp_path: Path) 
     (tmp_path / "b.csv").write_text("image_id,caption\n007,a road, with trees\n")
     with pytest.raises(InputError, match=r"more fields than the 2 columns(.|\n)*in quotes"):
         read_recorded(tmp_path / "b.csv")
+
+
+def test_an_object_of_image_and_caption_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps({"a.jpg": "A street.", "b.jpg": ""}))
+    rows = read_rows(tmp_path / "t.json")
+    assert list(rows["image_id"]) == ["a.jpg", "b.jpg"]
+    assert list(rows["caption"]) == ["A street.", ""]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import threading
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 
-from urbanln.captions.captioner import Picture
-from urbanln.captions.measured import MeasuredCaptioner, describe_measures
-from urbanln.captions.phrases import Phrases, amount, corner_list
+from urbanln.captions.captioners.base import Ask, Captioner, Picture
+from urbanln.captions.captioners.measured import MeasuredCaptioner, describe_measures
+from urbanln.captions.captioners.phrases import Phrases, amount, corner_list
 from urbanln.city.pixels import PIXEL_FEATURES, measure_pixels
 from urbanln.files import hash_file
 
@@ -107,7 +109,33 @@ def test_a_picture_without_a_known_hash_is_hashed(tmp_path: Path) -> None:
         Picture("a", "satellite", "a.png", sha, (tmp_path / "a.png").read_bytes)
         for sha in (hash_file(tmp_path / "a.png"), "")
     )
-    assert MeasuredCaptioner().caption(known) == MeasuredCaptioner().caption(unknown)
+    assert MeasuredCaptioner().describe(known) == MeasuredCaptioner().describe(unknown)
+
+
+def test_an_answer_is_the_description_and_the_pixels_are_measured_beside_the_loop(tmp_path: Path) -> None:
+    _tile().save(tmp_path / "a.png")
+    threads = []
+
+    def read() -> bytes:
+        threads.append(threading.get_ident())
+        return (tmp_path / "a.png").read_bytes()
+
+    picture = Picture("a", "satellite", "a.png", hash_file(tmp_path / "a.png"), read)
+    captioner: Captioner = MeasuredCaptioner()
+    answer = asyncio.run(captioner.answer(Ask(picture)))
+    assert threads
+    assert threading.get_ident() not in threads
+    assert answer is not None
+    assert answer.text == MeasuredCaptioner().describe(picture)
+    assert (answer.finish, answer.cost_usd) == ("stop", 0.0)
+    assert asyncio.run(captioner.answer(Ask(picture, stage="merge"))) is None
+    assert not captioner.prompted
+
+
+def test_a_picture_that_cannot_be_read_says_so() -> None:
+    picture = Picture("a", "satellite", "a.png", "", lambda: b"no picture")
+    with pytest.raises(OSError, match="cannot identify"):
+        asyncio.run(MeasuredCaptioner().answer(Ask(picture)))
 
 
 def test_captions_of_real_street_views_differ() -> None:

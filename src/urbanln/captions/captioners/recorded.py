@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from urbanln.captions.captioner import Picture
+from urbanln.captions.captioners.base import Answer, Ask, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
 from urbanln.city.indicators import read_csv
 from urbanln.errors import InputError
-from urbanln.files import hash_file
+from urbanln.files import hash_bytes, hash_file
 
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
 TEXT_COLUMNS = ("caption", "text", "description")
@@ -28,9 +28,14 @@ class RecordedCaptioner:
     Args:
         name: Name in the caption table.
         texts: Image id, path or file name → caption.
-        sources: Name and SHA-256 of the file the captions come from.
+        sources: Name and SHA-256 of the file the captions come from; the first hash is the captioner's
+            revision. Without any, the captions themselves are hashed.
         remarks: Said once in the report.
     """
+
+    prompted = False
+    remote: str | None = None
+    limits = Limits(concurrency=256, retries=0)
 
     def __init__(
         self,
@@ -40,8 +45,12 @@ class RecordedCaptioner:
         sources: Mapping[str, str] | None = None,
         remarks: Sequence[str] = (),
     ) -> None:
-        self.name, self.sources = name, dict(sources or {})
+        self.sources: Mapping[str, str] = dict(sources or {})
         self._texts, self._remarks = dict(texts), list(remarks)
+        revision = next(iter(self.sources.values()), None)
+        if revision is None:
+            revision = hash_bytes(json.dumps(self._texts, sort_keys=True).encode())
+        self.identity = Identity(name, revision=revision[:12])
         self._key_of: dict[str, str] = {}
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
@@ -75,14 +84,24 @@ class RecordedCaptioner:
             )
         unknown = len(self._texts) - len(set(self._key_of.values()))
         said = (
-            [f"{self.name}: {unknown} recorded captions belong to no picture of this city"] if unknown else []
+            [f"{self.identity.name}: {unknown} recorded captions belong to no picture of this city"]
+            if unknown
+            else []
         )
         return [*self._remarks, *said]
 
-    def caption(self, picture: Picture) -> str | None:
+    def describe(self, picture: Picture) -> str | None:
         """The recorded caption, or None where there is none."""
         key = self._key_of.get(picture.image_id)
         return None if key is None else self._texts[key]
+
+    async def answer(self, ask: Ask) -> Answer | None:
+        """The recorded caption of a whole picture; None where there is none, and for every later stage."""
+        text = self.describe(ask.picture) if ask.stage == "describe" else None
+        return None if text is None else Answer(text, cost_usd=0.0)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
@@ -90,36 +109,48 @@ def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
 
     Tables (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) have a column naming the picture (``image_id``,
     ``image``, ``path``, ``file_name``, …), one with the text (``caption``, ``text`` or ``description``) and
-    perhaps ``captioner``. ``.json`` is a list of such objects, or UrbanCLIP's ``[[{caption, image}, …], …]``,
-    whose sentences are joined per image in order. A second caption of one image by the same captioner
-    becomes the captioner ``name-2``, and so on.
+    perhaps ``captioner``. ``.json`` is a list of such objects, one object ``{image: caption}`` (UrbanVLP's
+    form), or UrbanCLIP's ``[[{caption, image}, …], …]``, whose sentences are joined per image in order. A
+    second caption of one image by the same captioner becomes the captioner ``name-2``, and so on.
 
     Raises:
         InputError: No such file, of another format, a column is missing, or no text in it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError("no such file of recorded captions", where=path)
-    frame = _read(path)
+    frame = read_rows(path)
     sources = {path.name: hash_file(path)}
     empty = frame["caption"] == ""
     remarks = [f"{path.name}: {int(empty.sum())} empty captions dropped"] if empty.any() else []
     frame = frame[~empty]
     if frame.empty:
         raise InputError("there is no caption in this file", where=path)
-    turn = frame.groupby(["image", "captioner"]).cumcount() + 1
+    turn = frame.groupby(["image_id", "captioner"]).cumcount() + 1
     names = frame["captioner"].where(turn == 1, frame["captioner"] + "-" + turn.astype(str))
     captioners = []
     for name in dict.fromkeys(names):
         rows = frame[names == name]
-        texts = dict(zip(rows["image"], rows["caption"], strict=True))
+        texts = dict(zip(rows["image_id"], rows["caption"], strict=True))
         captioners.append(RecordedCaptioner(name, texts, sources=sources, remarks=remarks))
         remarks = []
     return captioners
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Columns image, captioner, caption: all text, tidied; order as in the file."""
+def read_rows(path: Path | str) -> pd.DataFrame:
+    """The rows of a file of recorded captions, empty ones too.
+
+    Args:
+        path: In a format that :func:`read_recorded` accepts.
+
+    Returns:
+        Columns ``image_id`` (what the file names the picture by), ``captioner``, ``caption``: all text,
+        tidied; order as in the file.
+
+    Raises:
+        InputError: No such file, of another format, or a column is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file of recorded captions", where=path)
     kind = path.suffix.lower()
     try:
         if kind in (".csv", ".tsv"):
@@ -154,9 +185,11 @@ def _read(path: Path) -> pd.DataFrame:
     image = _column(columns, IMAGE_COLUMNS, "the picture", path)
     text = _column(columns, TEXT_COLUMNS, "the text", path)
     by = frame[columns["captioner"]] if "captioner" in columns else pd.Series(_NAME, index=frame.index)
-    tidy = pd.DataFrame({"image": _text(frame[image]), "captioner": _text(by), "caption": _text(frame[text])})
+    tidy = pd.DataFrame(
+        {"image_id": _text(frame[image]), "captioner": _text(by), "caption": _text(frame[text])}
+    )
     tidy["captioner"] = tidy["captioner"].where(tidy["captioner"] != "", _NAME)
-    return tidy[tidy["image"] != ""].reset_index(drop=True)
+    return tidy[tidy["image_id"] != ""].reset_index(drop=True)
 
 
 def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path: Path) -> Any:
@@ -177,9 +210,13 @@ def _text(column: pd.Series) -> pd.Series:
 
 
 def _from_json(value: Any, path: Path) -> pd.DataFrame:
+    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+        return pd.DataFrame({"image": list(value), "caption": list(value.values())})
     if not isinstance(value, list):
         raise InputError(
-            "recorded captions in JSON are a list of {image, caption}", value=type(value).__name__, where=path
+            "recorded captions in JSON are a list of {image, caption}, or an object of image: caption",
+            value=type(value).__name__,
+            where=path,
         )
     if any(isinstance(part, list) for part in value):
         return _join_sentences(value, path)
@@ -187,7 +224,7 @@ def _from_json(value: Any, path: Path) -> pd.DataFrame:
 
 
 def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
-    """UrbanCLIP's form: sentences of one image follow each other and make one caption."""
+    """UrbanCLIP's form, which was split at full stops: sentences of one image make one caption."""
     sentences: dict[str, list[str]] = {}
     for part in _flatten(groups):
         row = _object(part, path)
@@ -196,8 +233,14 @@ def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
         text = tidy_text(str(row[_column(lower, TEXT_COLUMNS, "the text", path)] or ""))
         kept = sentences.setdefault(str(image), [])
         if text:
-            kept.append(text if text[-1] in ".!?" else text + ".")
-    return pd.DataFrame({"image": list(sentences), "caption": [" ".join(s) for s in sentences.values()]})
+            kept.append(text)
+    captions = [" ".join([*map(_with_stop, parts[:-1]), *parts[-1:]]) for parts in sentences.values()]
+    return pd.DataFrame({"image": list(sentences), "caption": captions})
+
+
+def _with_stop(sentence: str) -> str:
+    # The last one stays as it is: without a full stop there, the text was cut off.
+    return sentence if sentence[-1] in ".!?" else sentence + "."
 
 
 def _flatten(groups: list[Any]) -> Iterator[Any]:

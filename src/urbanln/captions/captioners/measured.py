@@ -7,10 +7,13 @@ is measured, "a park" would be a guess.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
 from collections.abc import Mapping, Sequence
 
-from urbanln.captions.captioner import Picture
-from urbanln.captions.phrases import Phrases, amount, corner_list, graded, join
+from urbanln.captions.captioners.base import Answer, Ask, Identity, Limits, Picture
+from urbanln.captions.captioners.phrases import Phrases, amount, corner_list, graded, join
 from urbanln.city.pixels import COLOURS, QUADRANTS, measure_pixels
 from urbanln.files import hash_bytes
 
@@ -28,6 +31,8 @@ _SURFACES = {
     "shadow": ("dark shadow", "deep shade", "nearly black shade"),
 }
 _SMALLEST = 0.04
+RULES = "1"
+"""Version of measures and wording: raised whenever the same picture would get another text."""
 
 
 class MeasuredCaptioner:
@@ -43,14 +48,19 @@ class MeasuredCaptioner:
         'From overhead, leafy-looking green cover extends over all'
     """
 
-    name = "measured"
+    identity = Identity("measured", revision=RULES)
+    prompted = False
+    remote: str | None = None
     sources: Mapping[str, str] = {}  # never changed
+
+    def __init__(self) -> None:
+        self.limits = Limits(concurrency=os.cpu_count() or 1, retries=0)
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
         """Nothing to prepare: every readable picture can be measured."""
         return []
 
-    def caption(self, picture: Picture) -> str:
+    def describe(self, picture: Picture) -> str:
         """Measure and describe one picture.
 
         Raises:
@@ -60,6 +70,21 @@ class MeasuredCaptioner:
         with picture.load() as image:
             measures = measure_pixels(image, view=picture.view)
         return describe_measures(measures, picture.view, seed=seed)
+
+    async def answer(self, ask: Ask) -> Answer | None:
+        """Describe a whole picture, in a thread of its own; None for every stage but the first.
+
+        Raises:
+            OSError, ValueError, InputError: The picture cannot be read.
+        """
+        if ask.stage != "describe":
+            return None
+        started = time.perf_counter()
+        text = await asyncio.to_thread(self.describe, ask.picture)
+        return Answer(text, finish="stop", cost_usd=0.0, seconds=time.perf_counter() - started)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 def describe_measures(measures: Mapping[str, float], view: str, *, seed: str) -> str:

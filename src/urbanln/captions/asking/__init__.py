@@ -1,0 +1,1 @@
+"""Putting questions to captioners: the ledger, limits and retries, the plan, the prompts."""

@@ -1,0 +1,157 @@
+"""The tables of a ledger's SQLite file, how it is opened, and how its faults are told."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from urbanln.errors import ArtefactError, StorageError
+
+SCHEMA_VERSION = 1
+ASKED_COLUMNS = (
+    "key",
+    "picture",
+    "image_id",
+    "view",
+    "captioner",
+    "revision",
+    "stage",
+    "box",
+    "min_side",
+    "template",
+    "prompt",
+    "decoding",
+)
+TEXT_COLUMNS = (
+    *ASKED_COLUMNS,
+    "text",
+    "finish",
+    "tokens_in",
+    "tokens_out",
+    "cost_usd",
+    "seconds",
+    "created",
+)
+ERROR_COLUMNS = (*ASKED_COLUMNS, "error", "attempts", "created")
+ROW_COLUMNS = (*TEXT_COLUMNS, "prompt_text")
+"""What a ledger hands out; ``picture`` and ``prompt`` are hashes, ``box`` and ``decoding`` are JSON."""
+
+_APPLICATION = 0x75724C6E  # "urLn": tells a ledger from any other SQLite file
+_BUSY_S = 60.0
+_ASKED = """
+  picture TEXT NOT NULL, image_id TEXT NOT NULL, view TEXT NOT NULL, captioner TEXT NOT NULL,
+  revision TEXT NOT NULL, stage TEXT NOT NULL, box TEXT, min_side INTEGER NOT NULL, template TEXT NOT NULL,
+  prompt TEXT NOT NULL, decoding TEXT NOT NULL"""
+_TABLES = (
+    f"""CREATE TABLE texts (key TEXT PRIMARY KEY NOT NULL, {_ASKED},
+  text TEXT NOT NULL, finish TEXT NOT NULL, tokens_in INTEGER, tokens_out INTEGER, cost_usd REAL,
+  seconds REAL NOT NULL, created TEXT NOT NULL)""",
+    "CREATE INDEX texts_of_picture ON texts (picture)",
+    "CREATE INDEX texts_of_image ON texts (image_id)",
+    f"""CREATE TABLE errors (key TEXT NOT NULL, {_ASKED},
+  error TEXT NOT NULL, attempts INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (key, created, error))""",
+    "CREATE TABLE prompts (hash TEXT PRIMARY KEY NOT NULL, template TEXT NOT NULL, text TEXT NOT NULL)",
+    """CREATE TABLE facts (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (kind, key)) WITHOUT ROWID""",
+    """CREATE TABLE claims (key TEXT PRIMARY KEY NOT NULL, owner TEXT NOT NULL, captioner TEXT NOT NULL,
+  reserved REAL NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE spent (captioner TEXT PRIMARY KEY NOT NULL, usd REAL NOT NULL) WITHOUT ROWID",
+)
+
+
+@contextlib.contextmanager
+def guard(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours.
+
+    Raises:
+        StorageError: The disk is full, the file cannot be written, or others kept it locked for a minute.
+        ArtefactError: The file is damaged or no SQLite file.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StorageError(
+            f"the ledger of captions cannot be used: {error}",
+            where=path,
+            remedy="check disk space and permissions; what was recorded before is kept",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise ArtefactError(
+            "the ledger of captions is damaged or no ledger at all",
+            value=str(error),
+            where=path,
+            remedy="put it aside and import an export of it, or start a new one",
+        ) from error
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open a ledger's file, or make it.
+
+    Raises:
+        ArtefactError: Not a ledger, a damaged one, or one of a newer version.
+        StorageError: It cannot be written.
+    """
+    with guard(path):
+        db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            _write_ahead(db)
+            db.execute("PRAGMA synchronous = NORMAL")
+            _check_tables(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    # Changing the mode does not wait for other processes by itself, whatever the time-out says.
+    until = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _check_tables(db: sqlite3.Connection, path: Path) -> None:
+    application, version, tables = _facts(db)
+    if not tables:
+        db.execute("BEGIN IMMEDIATE")
+        if not _facts(db)[2]:
+            for statement in _TABLES:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+        application, version, tables = _facts(db)
+    if application != _APPLICATION:
+        raise ArtefactError("an SQLite file, but no ledger of captions", where=path)
+    if version > SCHEMA_VERSION:
+        raise ArtefactError(
+            f"written by a newer urbanln (schema {version}, this one knows {SCHEMA_VERSION})",
+            where=path,
+            remedy="upgrade urbanln",
+        )
+
+
+def _facts(db: sqlite3.Connection) -> tuple[int, int, int]:
+    """Application, schema version, number of tables."""
+    return (
+        db.execute("PRAGMA application_id").fetchone()[0],
+        db.execute("PRAGMA user_version").fetchone()[0],
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0],
+    )
+
+
+def add_spent(db: sqlite3.Connection, captioner: str, cost_usd: float) -> None:
+    """Add to what a captioner has cost: a running sum, so that a check of a budget reads one row."""
+    db.execute(
+        "INSERT INTO spent VALUES (?, ?) ON CONFLICT (captioner) DO UPDATE SET usd = usd + excluded.usd",
+        (captioner, cost_usd),
+    )

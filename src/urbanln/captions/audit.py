@@ -1,0 +1,206 @@
+"""What a set of captions is like before cleaning: lengths, faults, stock sentences, names of places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentences
+from urbanln.captions.cleaning.place_names import PlaceNames
+from urbanln.captions.cleaning.sentences import normalise
+from urbanln.captions.settings import CleanSettings
+from urbanln.captions.table import TokenCounter, tidy_text
+from urbanln.errors import InputError
+
+CLIP_LENGTHS = (77, 248)
+"""Text positions of CLIP, and of CLIP stretched."""
+_TOP = 10
+_WIDTH = 90
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of captions, in words or tokens.
+
+    Attributes:
+        mean: Of all captions.
+        median: Of all captions.
+        longest: The largest.
+        over: Limit → captions that exceed it.
+    """
+
+    mean: float
+    median: float
+    longest: int
+    over: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class CaptionAudit:
+    """What was found; nothing is changed by it.
+
+    Attributes:
+        n_captions: Captions, empty ones too.
+        n_pictures: Pictures they belong to.
+        captioners: Captioner → number of captions.
+        words: Lengths in words.
+        tokens: Lengths in the model's tokens, BOS and EOT included; None when they were not counted.
+        flags: Flag of :mod:`urbanln.captions.cleaning.clean` → captioner → captions with it.
+        stock: Sentence → pictures of one captioner that share it, most shared first.
+        n_stock: Sentences that so many pictures share as to be boilerplate.
+        places: Name of a place → captions that say it, most frequent first.
+        equal: Captions that another picture has too, by the same or another captioner.
+    """
+
+    n_captions: int
+    n_pictures: int
+    captioners: Mapping[str, int]
+    words: Lengths
+    tokens: Lengths | None
+    flags: Mapping[str, Mapping[str, int]]
+    stock: Sequence[tuple[str, int]]
+    n_stock: int
+    places: Mapping[str, int]
+    equal: int
+
+    def lines(self) -> list[str]:
+        """The audit as lines to print."""
+        n = self.n_captions
+        lines = [f"{n} captions of {self.n_pictures} pictures by {len(self.captioners)} captioners"]
+        if len(self.captioners) > 1:
+            lines += [f"  {name}: {count}" for name, count in self.captioners.items()]
+        lines.append(f"words per caption: {_spread(self.words)}")
+        if self.tokens is None:
+            lines.append("tokens per caption: not counted")
+        else:
+            over = [f"{self._share(count)} over {limit}" for limit, count in self.tokens.over.items()]
+            lines.append(f"tokens per caption: {_spread(self.tokens)}; {', '.join(over)}")
+        lines.append(f"equal to another picture's caption: {self.equal} ({self._share(self.equal)})")
+        for flag, by in self.flags.items():
+            if flag == "too_long" and self.tokens is None:
+                continue
+            count = sum(by.values())
+            lines.append(f"{flag}: {count} ({self._share(count)})")
+            if len(self.captioners) > 1:
+                lines += [f"  {name}: {found}" for name, found in by.items() if found]
+        if self.places:
+            named = ", ".join(f"{k} {self._share(v)}" for k, v in list(self.places.items())[:_TOP])
+            lines.append(f"places named: {named}")
+        if self.stock:
+            lines.append(f"stock sentences: {self.n_stock}; those of most pictures:")
+            lines += [f"  {count} × {_cut(sentence)}" for sentence, count in self.stock[:_TOP]]
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """The audit as JSON values; shares are of all captions."""
+
+        def lengths(found: Lengths) -> dict[str, Any]:
+            over = {str(k): {"captions": v, "share": v / self.n_captions} for k, v in found.over.items()}
+            return {"mean": found.mean, "median": found.median, "longest": found.longest, "over": over}
+
+        flags = {
+            flag: {
+                "captions": sum(by.values()),
+                "share": sum(by.values()) / self.n_captions,
+                "by_captioner": dict(by),
+            }
+            for flag, by in self.flags.items()
+        }
+        return {
+            "captions": self.n_captions,
+            "pictures": self.n_pictures,
+            "captioners": dict(self.captioners),
+            "words": lengths(self.words),
+            "tokens": None if self.tokens is None else lengths(self.tokens),
+            "equal_across_pictures": self.equal,
+            "flags": flags,
+            "places": dict(self.places),
+            "stock_sentences": [{"sentence": s, "pictures": n} for s, n in self.stock],
+        }
+
+    def _share(self, count: int) -> str:
+        return f"{count / self.n_captions:.1%}"
+
+
+def audit_captions(
+    frame: pd.DataFrame,
+    settings: CleanSettings | None = None,
+    *,
+    places: Sequence[str] = (),
+    count_tokens: TokenCounter | None = None,
+    max_tokens: int = CLIP_LENGTHS[1],
+) -> CaptionAudit:
+    """Look at captions as they are: of a city's table, of its ledger, or read from a file.
+
+    Every fault is looked for in the raw texts, whatever the settings would do about another one first.
+
+    Args:
+        frame: Columns ``image_id``, ``captioner``, ``caption``, and perhaps ``finish``; see
+            :func:`urbanln.captions.captioners.recorded.read_rows` for files.
+        settings: When a sentence is boilerplate, and further names of places; their actions do not matter.
+        places: The city's own names.
+        count_tokens: Gives the number of tokens of each text, untruncated; use the tokenizer of the model
+            that is to read the captions.
+        max_tokens: Longer ones are flagged.
+
+    Raises:
+        InputError: A column is missing, or there are no captions.
+    """
+    settings = settings or CleanSettings()
+    look = settings.model_copy(update=dict.fromkeys(_ACTIONS, "keep"))
+    found = clean_captions(frame, look, places=places, count_tokens=count_tokens, max_tokens=max_tokens).flags
+    if frame.empty:
+        raise InputError("there are no captions to audit")
+    texts = [tidy_text(text) if isinstance(text, str) else "" for text in frame["caption"]]
+    tidied = frame.assign(caption=texts)
+    tokens = None if count_tokens is None else np.asarray(count_tokens(texts))
+    names = list(dict.fromkeys(tidied["captioner"]))
+    counted = found.groupby(["flag", "captioner"]).size()
+    stock = stock_sentences(tidied)
+    return CaptionAudit(
+        n_captions=len(tidied),
+        n_pictures=int(tidied["image_id"].nunique()),
+        captioners={name: int((tidied["captioner"] == name).sum()) for name in names},
+        words=_lengths(np.array([len(text.split()) for text in texts]), ()),
+        tokens=None if tokens is None else _lengths(tokens, CLIP_LENGTHS),
+        flags={f: {name: int(counted.get((f, name), 0)) for name in names} for f in FLAGS},
+        stock=stock[: 2 * _TOP],
+        n_stock=sum(count >= settings.boilerplate_pictures for _, count in stock),
+        places=_places(texts, PlaceNames([*places, *settings.places])),
+        equal=_equal(tidied),
+    )
+
+
+_ACTIONS = ("refusal", "cut_off", "repeated", "boilerplate", "place_names", "too_long")
+
+
+def _places(texts: Sequence[str], known: PlaceNames) -> dict[str, int]:
+    said: Counter[str] = Counter()
+    for text in texts:
+        said.update({name for mention in known.mentions(text) for name in mention.names})
+    return dict(sorted(said.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _equal(frame: pd.DataFrame) -> int:
+    """Captions whose words some other picture has in the same order."""
+    words = frame[frame["caption"] != ""].assign(caption=lambda f: f["caption"].map(normalise))
+    pictures = words.groupby("caption")["image_id"].transform("nunique")
+    return int((pictures > 1).sum())
+
+
+def _lengths(values: np.ndarray, limits: Sequence[int]) -> Lengths:
+    over = {limit: int((values > limit).sum()) for limit in limits}
+    return Lengths(float(values.mean()), float(np.median(values)), int(values.max()), over)
+
+
+def _spread(lengths: Lengths) -> str:
+    return f"mean {lengths.mean:.1f}, median {lengths.median:.0f}, longest {lengths.longest}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

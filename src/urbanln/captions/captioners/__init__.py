@@ -1,0 +1,1 @@
+"""Captioners: servers, models, tables, and what pixels or true scenes tell."""

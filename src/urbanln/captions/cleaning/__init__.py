@@ -1,0 +1,1 @@
+"""Faults of captions: found, counted, mended or dropped before anything is scored."""

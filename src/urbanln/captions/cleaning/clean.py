@@ -1,0 +1,237 @@
+"""Clean captions before anything is scored: each fault is a named flag, what is done about it a setting."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+
+from urbanln.captions.cleaning.place_names import PlaceNames
+from urbanln.captions.cleaning.sentences import join_sentences, normalise, split_sentences
+from urbanln.captions.cleaning.text_faults import (
+    Fault,
+    find_cut_off,
+    find_places,
+    find_refusal,
+    find_repeated,
+    find_too_long,
+    is_wordless,
+)
+from urbanln.captions.settings import Action, CleanSettings
+from urbanln.captions.table import TokenCounter, tidy_text
+from urbanln.errors import InputError
+
+Flag = Literal["refusal", "empty", "cut_off", "repeated", "boilerplate", "place_names", "too_long"]
+FLAGS: tuple[Flag, ...] = (
+    "refusal", "empty", "cut_off", "repeated", "boilerplate", "place_names", "too_long",
+)  # fmt: skip
+# Mending one fault may lay bare another (two sentences that differed by a city's name); real texts settle in
+# two or three rounds.
+_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What is left after cleaning, and what was found.
+
+    Attributes:
+        frame: The surviving rows with their mended texts, in order; all columns of the input.
+        flags: One row per fault: ``image_id``, ``captioner``, ``flag``, ``action`` (``"drop"``, ``"trim"`` or
+            ``"keep"``: what became of the text), ``detail``.
+        n_before: Captions before cleaning.
+    """
+
+    frame: pd.DataFrame = field(repr=False)
+    flags: pd.DataFrame = field(repr=False)
+    n_before: int
+
+    def counts(self) -> dict[str, int]:
+        """Captions with each flag, all flags named."""
+        found = self.flags["flag"].value_counts()
+        return {flag: int(found.get(flag, 0)) for flag in FLAGS}
+
+    def lines(self) -> list[str]:
+        """The outcome as lines to print."""
+        lines = [f"captions before cleaning: {self.n_before}, after: {len(self.frame)}"]
+        for flag, count in self.counts().items():
+            if count:
+                actions = self.flags.loc[self.flags["flag"] == flag, "action"].value_counts()
+                done = ", ".join(f"{actions[a]} {word}" for a, word in _DONE.items() if a in actions)
+                lines.append(f"  {flag}: {count} ({count / self.n_before:.1%}; {done})")
+        return lines
+
+
+_DONE = {"drop": "dropped", "trim": "mended", "keep": "kept as they are"}
+
+
+def clean_captions(
+    frame: pd.DataFrame,
+    settings: CleanSettings | None = None,
+    *,
+    places: Sequence[str] = (),
+    count_tokens: TokenCounter | None = None,
+    max_tokens: int = 248,
+) -> Cleaned:
+    """Find the faults of captions and drop, mend or keep each as set.
+
+    Deterministic; cleaning what was cleaned changes nothing. The time is linear in the length of the texts.
+
+    Args:
+        frame: Columns ``image_id``, ``captioner``, ``caption`` as it came, and perhaps ``finish``.
+        settings: What to do about each fault; default: :class:`CleanSettings` as it stands.
+        places: The city's own names; ``settings.places`` and the built-in names come on top.
+        count_tokens: Gives the number of tokens of each text, untruncated; without it no text is too long.
+        max_tokens: Text positions of the model, BOS and EOT included (248 after stretching, 77 in CLIP).
+
+    Raises:
+        InputError: A column is missing.
+    """
+    missing = [name for name in ("image_id", "captioner", "caption") if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"captions to be cleaned lack the column '{missing[0]}'",
+            value=", ".join(map(str, frame.columns)),
+        )
+    cleaning = _Cleaning(frame, settings or CleanSettings(), places, count_tokens, max_tokens)
+    pending: Iterable[int] = list(cleaning.texts)
+    for _ in range(_ROUNDS):
+        pending = cleaning.round(pending)
+        if not pending:
+            break
+    alive = sorted(cleaning.texts)
+    kept = frame.iloc[alive].reset_index(drop=True).assign(caption=[cleaning.texts[row] for row in alive])
+    return Cleaned(kept, cleaning.flags(), len(frame))
+
+
+class _Cleaning:
+    """Texts by row number while they are being cleaned, and the flags found so far."""
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        settings: CleanSettings,
+        places: Sequence[str],
+        count_tokens: TokenCounter | None,
+        max_tokens: int,
+    ) -> None:
+        self._settings, self._count, self._max = settings, count_tokens, max_tokens
+        self._places = PlaceNames([*places, *settings.places])
+        self._images, self._captioners = list(frame["image_id"]), list(frame["captioner"])
+        finish = frame["finish"] if "finish" in frame.columns else pd.Series("", index=frame.index)
+        self._finish = [text if isinstance(text, str) else "" for text in finish]
+        self._found: dict[tuple[int, Flag], tuple[Action, str]] = {}
+        raw = enumerate(frame["caption"])
+        self.texts = {row: tidy_text(text) if isinstance(text, str) else "" for row, text in raw}
+
+    def round(self, rows: Iterable[int]) -> list[int]:
+        """Look at some rows once, and at what all share; the rows that changed and still stand."""
+        before = {row: self.texts[row] for row in rows}
+        for row in before:
+            self._look_at(row)
+        self._look_at_lengths([row for row in before if row in self.texts])
+        changed = {row for row, text in before.items() if self.texts.get(row) != text}
+        changed |= self._look_at_boilerplate()
+        return sorted(row for row in changed if row in self.texts)
+
+    def flags(self) -> pd.DataFrame:
+        """The flags found, by row, then in the order of :data:`FLAGS`."""
+        order = {flag: at for at, flag in enumerate(FLAGS)}
+        found = sorted(self._found.items(), key=lambda item: (item[0][0], order[item[0][1]]))
+        rows = [(self._images[row], self._captioners[row], flag, *done) for (row, flag), done in found]
+        return pd.DataFrame(rows, columns=["image_id", "captioner", "flag", "action", "detail"])
+
+    def _look_at(self, row: int) -> None:
+        # Names go first: two sentences may differ in nothing else, and then one repeats the other.
+        looks: list[tuple[Flag, Action]] = [
+            ("place_names", self._settings.place_names),
+            ("refusal", self._settings.refusal),
+            ("repeated", self._settings.repeated),
+            ("cut_off", self._settings.cut_off),
+        ]
+        if is_wordless(self.texts[row]):
+            self._act(row, "empty", "drop", Fault(self.texts[row][:20], ""))
+        for flag, action in looks:
+            if row not in self.texts:
+                return
+            self._act(row, flag, action, self._fault(flag, self.texts[row], self._finish[row]))
+
+    def _fault(self, flag: Flag, text: str, finish: str) -> Fault | None:
+        if flag == "place_names":
+            return find_places(text, self._places)
+        if flag == "refusal":
+            return find_refusal(text)
+        return find_repeated(text) if flag == "repeated" else find_cut_off(text, finish)
+
+    def _look_at_lengths(self, rows: list[int]) -> None:
+        count = self._count
+        if count is None or not rows:
+            return
+        for row, tokens in zip(rows, count([self.texts[row] for row in rows]), strict=True):
+            fault = find_too_long(self.texts[row], int(tokens), self._max, lambda text: int(count([text])[0]))
+            self._act(row, "too_long", self._settings.too_long, fault)
+
+    def _look_at_boilerplate(self) -> set[int]:
+        sentences = {row: split_sentences(text) for row, text in self.texts.items()}
+        rows = ((self._images[row], self._captioners[row], parts) for row, parts in sentences.items())
+        least = self._settings.boilerplate_pictures
+        stock = {key: n for key, n in _pictures_of_sentences(rows).items() if n >= least}
+        changed = set()
+        for row, parts in sentences.items():
+            keys = [(self._captioners[row], normalise(part)) for part in parts]
+            first = next((at for at, key in enumerate(keys) if key in stock), None)
+            if first is None:
+                continue
+            own = [part for part, key in zip(parts, keys, strict=True) if key not in stock]
+            fault = Fault(f"{stock[keys[first]]} pictures: {parts[first][:60]}", join_sentences(own))
+            if self._act(row, "boilerplate", self._settings.boilerplate, fault):
+                changed.add(row)
+        return changed
+
+    def _act(self, row: int, flag: Flag, action: Action, fault: Fault | None) -> bool:
+        """Note a fault and do what is set; whether the text changed or went."""
+        if fault is None:
+            return False
+        text = self.texts[row]
+        if action == "trim" and is_wordless(fault.mended):
+            action = "drop"
+        elif action == "trim" and fault.mended == text:
+            action = "keep"
+        if action == "drop":
+            del self.texts[row]
+        elif action == "trim":
+            self.texts[row] = fault.mended
+        if action != "keep" or (row, flag) not in self._found:
+            self._found[row, flag] = (action, fault.detail)
+        return action != "keep"
+
+
+def stock_sentences(frame: pd.DataFrame, least: int = 2) -> list[tuple[str, int]]:
+    """Sentences of one captioner that several pictures share.
+
+    Args:
+        frame: Columns ``image_id``, ``captioner``, ``caption``.
+        least: Pictures that must share a sentence.
+
+    Returns:
+        Sentence as it was first written and number of pictures, most shared first.
+    """
+    columns = frame[["image_id", "captioner", "caption"]].itertuples(index=False)
+    rows = [(image, captioner, split_sentences(caption)) for image, captioner, caption in columns]
+    spelling: dict[tuple[str, str], str] = {}
+    for _, captioner, sentences in rows:
+        for sentence in sentences:
+            spelling.setdefault((captioner, normalise(sentence)), sentence)
+    shared = [(spelling[key], n) for key, n in _pictures_of_sentences(rows).items() if n >= least]
+    return sorted(shared, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _pictures_of_sentences(rows: Iterable[tuple[str, str, list[str]]]) -> dict[tuple[str, str], int]:
+    """Number of pictures by captioner and normalised sentence, from image, captioner and sentences."""
+    pictures: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for image, captioner, sentences in rows:
+        for sentence in sentences:
+            pictures[captioner, normalise(sentence)].add(image)
+    return {key: len(images) for key, images in pictures.items()}

@@ -1,0 +1,297 @@
+"""Of several captions of one picture, the one that the others bear out most."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
+from urbanln.captions.facts import Facts
+from urbanln.captions.scene_graph import Parser, load_parser, parse_all
+from urbanln.captions.table import TokenCounter, candidates_table, tidy_text
+from urbanln.captions.wordnet import Synonyms
+from urbanln.city.checks import CAPTION_COLUMNS
+from urbanln.errors import InputError
+from urbanln.progress import progress
+
+# Texts whose parses, and pictures whose phrase vectors, are in memory at once.
+_PARSED = 8_000
+_SCORED = 512
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What a vote came to.
+
+    Attributes:
+        index: The chosen caption; None where all are empty.
+        scores: Mean agreement of each caption with the others, equal texts alike; NaN where there is no
+            other, 0 for empty ones.
+        margin: The winner's score less that of the best other text; NaN where there is none.
+        order: The captions that are not empty, best first; equal texts in the order given.
+    """
+
+    index: int | None
+    scores: tuple[float, ...]
+    margin: float
+    order: tuple[int, ...]
+
+
+def vote(
+    captions: Sequence[str],
+    *,
+    parser: Parser | None = None,
+    vectors: PhraseVectors | None = None,
+    synonyms: Synonyms | None = None,
+    mode: Mode = "strict",
+    count_tokens: TokenCounter | None = None,
+    max_tokens: int = 248,
+) -> Vote:
+    """Choose the caption with the highest mean CAPTURE score with the others.
+
+    The rules are those of :func:`vote_many`, which is the faster one for many pictures.
+
+    Args:
+        captions: Candidates for one picture.
+        parser: None takes the default one.
+        vectors: None loads MiniLM when it is needed.
+        synonyms: None takes the package's WordNet.
+        mode: Of the score, see :class:`urbanln.captions.capture.Scorer`.
+        count_tokens: Counts the model's tokens, to break ties; without it words are counted.
+        max_tokens: The model's length.
+
+    Example:
+        >>> captions = ["A park with trees.", "A park with trees and a pond.", "A harbour with ships."]
+        >>> vote(captions).order  # doctest: +SKIP
+        (0, 1, 2)
+    """
+    return vote_many(
+        [captions],
+        parser=parser,
+        vectors=vectors,
+        synonyms=synonyms,
+        mode=mode,
+        count_tokens=count_tokens,
+        max_tokens=max_tokens,
+    )[0]
+
+
+def vote_many(
+    groups: Sequence[Sequence[str]],
+    *,
+    parser: Parser | None = None,
+    vectors: PhraseVectors | None = None,
+    synonyms: Synonyms | None = None,
+    mode: Mode = "strict",
+    count_tokens: TokenCounter | None = None,
+    max_tokens: int = 248,
+    facts: Facts | None = None,
+    processes: int = 0,
+) -> list[Vote]:
+    """One vote per picture.
+
+    - A caption's score is its mean agreement with all other captions that are not empty. Captions with
+      the same text (after :func:`urbanln.captions.table.tidy_text`) are witnesses for one another: they
+      agree by 1, or by 0 where the parser finds nothing in them. So a further copy of the winner never
+      unseats it.
+    - A tie (two captions always tie) goes to the longer text that is within the model's length, then to
+      the first in the alphabet. Texts over that length come after those within it, the shortest first.
+    - Empty texts never win and count for nothing. One caption alone wins without a score.
+    - Neither scores nor winner depend on the order of the captions.
+
+    Args:
+        groups: The candidates of each picture; missing values count as empty.
+        parser: None takes the default one.
+        vectors: None loads MiniLM when it is needed.
+        synonyms: None takes the package's WordNet.
+        mode: Of the score. ``legacy`` scores both ways round and takes the mean.
+        count_tokens: Counts the model's tokens, to break ties; without it words are counted.
+        max_tokens: The model's length.
+        facts: Keeps parses, for example the ledger of a city; None parses anew.
+        processes: That parse; 0 for one per core.
+
+    Raises:
+        InputError: No such mode.
+        MissingExtraError: The default parser or vectors are not installed.
+    """
+    scorer = Scorer(mode, vectors, synonyms)
+    tidy = [[_tidy(text) for text in group] for group in groups]
+    if not any(any(group) for group in tidy):
+        return [_elect(group, {}, {}) for group in tidy]
+    parser = load_parser("spacy") if parser is None else parser
+    votes: list[Vote] = []
+    for chunk in _chunks(tidy):
+        texts = sorted({text for group in chunk for text in group if text})
+        graphs = parse_all(texts, parser, facts=facts, processes=processes)
+        elements = {text: scorer.elements(graph, text) for text, graph in zip(texts, graphs, strict=True)}
+        del graphs
+        ranks = _tie_ranks(texts, count_tokens, max_tokens)
+        with progress("comparing captions", len(chunk)) as advance:
+            for start in range(0, len(chunk), _SCORED):
+                part = chunk[start : start + _SCORED]
+                agreements = _agreements(part, elements, scorer)
+                votes += [_elect(group, found, ranks) for group, found in zip(part, agreements, strict=True)]
+                advance(len(part))
+    return votes
+
+
+def _tidy(text: object) -> str:
+    return tidy_text(text) if isinstance(text, str) else ""
+
+
+def _chunks(groups: list[list[str]]) -> Iterator[list[list[str]]]:
+    """Pictures together until they have enough texts to be worth starting parsers for."""
+    chunk: list[list[str]] = []
+    size = 0
+    for group in groups:
+        chunk.append(group)
+        size += len(group)
+        if size >= _PARSED:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _tie_ranks(
+    texts: list[str], count_tokens: TokenCounter | None, max_tokens: int
+) -> dict[str, tuple[bool, int, str]]:
+    """What decides between equal scores, smallest first."""
+    counts = [len(text.split()) for text in texts] if count_tokens is None else count_tokens(texts)
+    return {
+        text: (count > max_tokens, count if count > max_tokens else -count, text)
+        for text, count in zip(texts, map(int, counts), strict=True)
+    }
+
+
+def _agreements(
+    groups: list[list[str]], elements: dict[str, Elements], scorer: Scorer
+) -> list[dict[tuple[str, str], float]]:
+    """For each picture, the agreement of every two distinct texts and of each text with its copies."""
+    pairs = [list(combinations(sorted(set(group) - {""}), 2)) for group in groups]
+    asked = [(elements[a], elements[b]) for found in pairs for a, b in found]
+    scores = np.array(scorer.scores(asked))
+    if scorer.mode == "legacy":
+        scores = (scores + np.array(scorer.scores([(b, a) for a, b in asked]))) / 2
+    values = iter(scores.tolist())
+    result = []
+    for group, found in zip(groups, pairs, strict=True):
+        known = {(text, text): 0.0 if elements[text].empty else 1.0 for text in set(group) - {""}}
+        for a, b in found:
+            known[a, b] = known[b, a] = next(values)
+        result.append(known)
+    return result
+
+
+def _elect(
+    group: list[str], agreement: dict[tuple[str, str], float], ranks: dict[str, tuple[bool, int, str]]
+) -> Vote:
+    copies = Counter(text for text in group if text)
+    others = sum(copies.values()) - 1
+    scores: dict[str, float] = {"": 0.0}
+    for text in copies:
+        # fsum rounds once, at the end: the same sum whatever the order of the captions.
+        seen = [agreement[text, other] for other, n in copies.items() for _ in range(n - (other == text))]
+        scores[text] = math.fsum(seen) / others if others else math.nan
+    best = sorted(copies, key=lambda text: (-scores[text] if others else 0.0, ranks[text]))
+    place = {text: position for position, text in enumerate(best)}
+    order = sorted((i for i, text in enumerate(group) if text), key=lambda i: place[group[i]])
+    return Vote(
+        index=order[0] if order else None,
+        scores=tuple(scores[text] for text in group),
+        margin=scores[best[0]] - scores[best[1]] if len(best) > 1 else math.nan,
+        order=tuple(order),
+    )
+
+
+def vote_table(
+    candidates: pd.DataFrame,
+    *,
+    parser: Parser | None = None,
+    vectors: PhraseVectors | None = None,
+    synonyms: Synonyms | None = None,
+    mode: Mode = "strict",
+    count_tokens: TokenCounter | None = None,
+    max_tokens: int = 248,
+    weights: Literal["winner", "soft"] = "winner",
+    temperature: float = 0.05,
+    facts: Facts | None = None,
+    processes: int = 0,
+) -> pd.DataFrame:
+    """The caption table after a vote: of each image the chosen text first, then the others by score.
+
+    Args:
+        candidates: Columns ``image_id``, ``captioner``, ``caption``; the images keep the order of their
+            first row.
+        parser: As for :func:`vote_many`, like ``vectors``, ``synonyms``, ``mode``, ``max_tokens``, ``facts``
+            and ``processes``.
+        count_tokens: Counts the model's tokens; without it ``tokens`` is missing.
+        weights: ``"winner"``: 1 for the chosen text, 0 for the others; ``"soft"``: softmax of the scores,
+            so that training may draw another text now and then.
+        temperature: Of the softmax: texts that differ by this much in score differ e-fold in weight.
+
+    Returns:
+        The columns of ``captions.parquet``, one row per distinct text of an image. ``agreement`` is the
+        score; ``margin`` is the score less the best other text's: the chosen one's lead, the others' lag
+        (0 or less). Both are missing for a text without another.
+
+    Raises:
+        InputError: A column is missing; no such weights; temperature not above 0.
+        MissingExtraError: The default parser or vectors are not installed.
+    """
+    if weights not in ("winner", "soft"):
+        raise InputError("no such weights", value=weights, remedy="'winner' or 'soft'")
+    if not temperature > 0:
+        raise InputError("the temperature of soft weights must be above 0", value=temperature)
+    table = candidates_table(candidates, count_tokens)
+    if table.empty:
+        return table
+    # Not the table's rows: there equal texts have collapsed, which here are witnesses for one another.
+    told = candidates[["image_id", "captioner", "caption"]].dropna()
+    told = told.assign(caption=told["caption"].astype(str).map(tidy_text))
+    told = told[told["caption"] != ""]
+    texts_of = {image: list(texts) for image, texts in told.groupby("image_id", sort=False)["caption"]}
+    counted = dict(zip(table["caption"], table["tokens"], strict=True))
+    votes = vote_many(
+        list(texts_of.values()),
+        parser=parser,
+        vectors=vectors,
+        synonyms=synonyms,
+        mode=mode,
+        count_tokens=None if count_tokens is None else lambda texts: [int(counted[text]) for text in texts],
+        max_tokens=max_tokens,
+        facts=facts,
+        processes=processes,
+    )
+    return _ranked(table, texts_of, votes, temperature if weights == "soft" else None)
+
+
+def _ranked(
+    table: pd.DataFrame, texts_of: dict[Any, list[str]], votes: list[Vote], temperature: float | None
+) -> pd.DataFrame:
+    rows = []
+    for (image, texts), found in zip(texts_of.items(), votes, strict=True):
+        best = list(dict.fromkeys(texts[i] for i in found.order))
+        scores = dict(zip(texts, found.scores, strict=True))
+        values = np.array([scores[text] for text in best])
+        lead = values - values[0] if len(best) > 1 else np.array([math.nan])
+        if len(best) > 1:
+            lead[0] = found.margin
+        shares = np.zeros(len(best))
+        shares[0] = 1.0
+        if temperature is not None and len(best) > 1:
+            shares = np.exp((values - values[0]) / temperature)
+            shares /= shares.sum()
+        rows += [(image, *row) for row in zip(best, range(len(best)), shares, values, lead, strict=True)]
+    columns = ["image_id", "caption", "rank", "weight", "agreement", "margin"]
+    kept = table[["image_id", "caption", "captioner", "n_candidates", "tokens"]]
+    frame = pd.DataFrame(rows, columns=columns).merge(kept, on=["image_id", "caption"], validate="1:1")
+    frame["selected"] = frame["rank"] == 0
+    return frame[list(CAPTION_COLUMNS)]

@@ -1,0 +1,1 @@
+"""What needs torch: loaded by name, and only when it is used."""

@@ -1,0 +1,171 @@
+"""Captions by a model on this machine: any image-text-to-text model of transformers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from PIL import Image
+
+from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
+from urbanln.captions.networks.pretrained import load_pretrained, revision_of, usual_device
+from urbanln.captions.settings import CaptionerSettings
+
+_DECODING = (
+    "model", "temperature", "top_p", "seed", "max_tokens", "max_tokens_local", "max_edge", "extra_body",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: Any
+    processor: Any
+    special: re.Pattern[str]
+
+
+class LocalCaptioner:
+    """Asks a vision-language model of transformers, one question at a time.
+
+    A model with a chat template is asked through it, another with the picture's token before the prompt.
+    Every question starts from the seed of the settings, so the order of questions does not matter. What looks
+    like a special token is taken out of prompts: a caption that says ``<image>`` must not become a second
+    picture.
+
+    Args:
+        name: Name in the caption table.
+        settings: Model, decoding and limits; ``base_url`` and ``key_env`` do not count, ``concurrency`` is 1,
+            and ``extra_body`` goes to ``generate``. Temperature 0 decodes greedily.
+        device: Of torch; ``None`` takes a GPU where there is one.
+    """
+
+    prompted = True
+    remote: str | None = None
+    sources: Mapping[str, str] = {}  # never changed
+
+    def __init__(self, name: str, settings: CaptionerSettings, device: str | None = None) -> None:
+        kept = settings.model_dump(mode="json")
+        revision = settings.revision or revision_of(settings.model)
+        decoding = {field: kept[field] for field in _DECODING}
+        if Path(settings.model).is_dir():
+            # A folder may be moved; what is in it is told by the revision.
+            decoding["model"] = Path(settings.model).name
+        self.identity = Identity(name, revision, decoding)
+        self.limits = replace(
+            Limits(**{field: kept[field] for field in Limits.__dataclass_fields__}), concurrency=1
+        )
+        self._settings, self._device = settings, usual_device(device)
+        self._loaded: _Loaded | None = None
+        self._lock = Lock()
+
+    def prepare(self, pictures: Sequence[Picture]) -> list[str]:
+        """Load the model.
+
+        Raises:
+            InputError: No such model.
+        """
+        with self._lock:
+            self._load()
+        return []
+
+    async def answer(self, ask: Ask) -> Answer:
+        """Answer one question, in a thread.
+
+        Raises:
+            LastingFault: The model failed on it, for example for want of memory.
+            InputError, OSError: The picture cannot be read, or there is no such model.
+        """
+        return await asyncio.to_thread(self._answer, ask)
+
+    async def close(self) -> None:
+        """Let go of the model; the next question loads it again."""
+        with self._lock:
+            self._loaded = None
+
+    def _load(self) -> _Loaded:
+        if self._loaded is None:
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+
+            name, options = self._settings.model, {}
+            if self._settings.revision and not Path(name).is_dir():
+                options["revision"] = self._settings.revision
+            model = load_pretrained(
+                AutoModelForImageTextToText, name, "image-text-to-text", dtype="auto", **options
+            )
+            processor = load_pretrained(AutoProcessor, name, "image-text-to-text", **options)
+            self._loaded = _Loaded(model.eval().to(self._device), processor, _special_tokens(processor))
+        return self._loaded
+
+    def _answer(self, ask: Ask) -> Answer:
+        shown = ask.image()
+        edge = self._settings.max_edge
+        if max(shown.size) > edge:
+            shown.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+        began = time.monotonic()
+        with self._lock:
+            loaded = self._load()
+            try:
+                text, finish, tokens_in, tokens_out = self._generate(loaded, ask, shown)
+            except Exception as error:  # models of others raise whatever they stumble over
+                raise LastingFault(
+                    "the model failed on this question",
+                    value=f"{type(error).__name__}: {error}",
+                    where=ask.picture.path,
+                    remedy="for want of memory, lower max_edge or take a smaller model",
+                ) from error
+        cost = self.limits.cost(tokens_in, tokens_out)
+        return Answer(text, finish, tokens_in, tokens_out, cost, time.monotonic() - began)
+
+    def _generate(self, loaded: _Loaded, ask: Ask, shown: Image.Image) -> tuple[str, str, int, int]:
+        inputs = _inputs(loaded, ask.prompt.text, shown).to(self._device, loaded.model.dtype)
+        settings = self._settings
+        limit = settings.max_tokens_local if ask.stage == "local" else settings.max_tokens
+        how: dict[str, Any] = {"max_new_tokens": limit, "do_sample": settings.temperature > 0}
+        if settings.temperature > 0:
+            how |= {"temperature": settings.temperature, "top_p": settings.top_p}
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            torch.manual_seed(settings.seed)
+            given = loaded.model.generate(**inputs, **how, **settings.extra_body)[0]
+        asked = inputs["input_ids"][0] if "input_ids" in inputs else given[:0]
+        # Models that only decode give the question back before the answer.
+        if len(given) >= len(asked) and torch.equal(given[: len(asked)], asked):
+            given = given[len(asked) :]
+        finish = "stop" if len(given) < limit or _ended(loaded.model, int(given[-1])) else "length"
+        text = loaded.processor.decode(given, skip_special_tokens=True).strip()
+        return text, finish, len(asked), len(given)
+
+
+def _inputs(loaded: _Loaded, prompt: str, shown: Image.Image) -> Any:
+    """Tensors of a question: picture and prompt as the model wants them."""
+    processor, text = loaded.processor, loaded.special.sub(" ", prompt)
+    if getattr(processor, "chat_template", None):
+        content = [{"type": "image", "image": shown}, {"type": "text", "text": text}]
+        return processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+    token = getattr(processor, "image_token", None)
+    return processor(images=shown, text=f"{token}\n{text}" if token else text, return_tensors="pt")
+
+
+def _special_tokens(processor: Any) -> re.Pattern[str]:
+    tokens = {getattr(processor, "image_token", None), getattr(processor, "boi_token", None)}
+    tokens |= set(getattr(processor.tokenizer, "all_special_tokens", ()))
+    tokens |= {str(token) for token in getattr(processor.tokenizer, "added_tokens_encoder", {})}
+    words = sorted((token for token in tokens if token and token.strip()), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, words)) or r"(?!)")
+
+
+def _ended(model: Any, last: int) -> bool:
+    ends = model.generation_config.eos_token_id
+    return last in (ends if isinstance(ends, list) else [ends])

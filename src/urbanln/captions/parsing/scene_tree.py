@@ -1,0 +1,167 @@
+"""The dependency tree of a text, mended where taggers err on captions, and the names of things in it.
+
+Words are addressed by their position in the text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from urbanln.captions.parsing import scene_words as words
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
+
+NOUNS = ("NOUN", "PROPN")
+SUBJECTS = ("nsubj", "nsubjpass")
+OBJECTS = ("dobj", "dative")
+MOST_CONJUNCTS = 12  # of one thing: longer lists would pair off quadratically
+MOST_STEPS = 12  # up a chain of verbs or prepositions
+
+
+class Tree:
+    """A parsed text as plain lists, one entry per word: spaCy's own tokens are slow to ask again and again.
+
+    Args:
+        doc: With tags, lemmas and dependencies.
+
+    Attributes:
+        lower, lemma, pos, tag, dep: As spaCy's, in lower case where they are words.
+        head: The word each hangs on; itself at the root.
+        kids: The words that hang on each, in order.
+        glued: Whether no space stands before.
+    """
+
+    def __init__(self, doc: Doc) -> None:
+        self.lower = [token.lower_ for token in doc]
+        self.lemma = [(token.lemma_ or token.lower_).lower() for token in doc]
+        self.pos = [token.pos_ for token in doc]
+        self.tag = [token.tag_ for token in doc]
+        self.dep = [token.dep_ for token in doc]
+        self.head = [token.head.i for token in doc]
+        self.kids: list[list[int]] = [[] for _ in doc]
+        for i, head in enumerate(self.head):
+            if head != i:
+                self.kids[head].append(i)
+        self.glued = [bool(i) and not doc[i - 1].whitespace_ for i in range(len(doc))]
+        for i in range(len(doc)):
+            self._mend(i)
+
+    def below(self, i: int, *deps: str) -> list[int]:
+        """The words that hang on a word in one of some ways."""
+        return [k for k in self.kids[i] if self.dep[k] in deps]
+
+    def _mend(self, i: int) -> None:
+        """Undo what the tagger often gets wrong where captions are no whole sentences."""
+        pos, dep = self.pos[i], self.dep[i]
+        bare = not self.below(i, *SUBJECTS, *OBJECTS, "aux", "auxpass")
+        if pos == "X" or (pos == "VERB" and bare and dep in ("pobj", "dobj") and self.below(i, "det")):
+            self.pos[i], self.lemma[i] = "NOUN", self.lower[i]  # not "leave" for "on the left"
+        elif pos in NOUNS and self.lemma[i] in words.COLOURS and dep in ("conj", "compound", "nmod"):
+            self.pos[i] = "ADJ"  # "a black and white sign"
+            self.dep[i] = "amod" if dep == "compound" else dep
+        elif self.tag[i] in ("NNS", "VBZ") and self._is_clause(i):
+            self._split_clause(i)
+        elif self.tag[i] == "VB" and bare and dep == "ROOT" and self.below(i, "prep", "det", "xcomp"):
+            self.pos[i] = "NOUN"  # "log on the table": captions command nobody
+        elif self.tag[i] in ("VBG", "VBN") and dep == "ROOT" and not self.below(i, *SUBJECTS):
+            before = [k for k in self.below(i, "npadvmod", "compound", "amod", "nmod", "dep") if k < i]
+            if before and self.pos[before[-1]] in NOUNS:
+                self.dep[before[-1]] = "nsubj"  # "woman holding kite"
+
+    def _is_clause(self, i: int) -> bool:
+        """Whether a word after a noun is its verb and no plural: "a road runs along the river"."""
+        if self.dep[i] != "ROOT" or (i - 1) not in self.below(i, "compound") or self.below(i, *SUBJECTS):
+            return False
+        return self.tag[i] == "VBZ" or any(self.lower[k] in ("a", "an") for k in self.below(i, "det"))
+
+    def _split_clause(self, verb: int) -> None:
+        """Make the noun before a verb its subject, with all that was said of it."""
+        noun = verb - 1
+        before = [k for k in self.kids[verb] if k < noun]
+        for k in before:
+            self.head[k] = noun
+        self.kids[noun] = sorted([*before, *self.kids[noun]])
+        self.kids[verb] = [k for k in self.kids[verb] if k >= noun]
+        self.pos[verb], self.dep[noun] = "VERB", "nsubj"
+
+    def is_denied(self, i: int) -> bool:
+        """Named only to say that it is not there: "no cars", "without trees", "a lack of green"."""
+        for _ in range(MOST_STEPS):
+            if any(self.lower[k] == "no" for k in self.below(i, "det")):
+                return True
+            head = self.head[i]
+            if self.dep[i] == "pobj" and self.lower[head] == "without":
+                return True
+            if self.dep[i] == "pobj" and self.lower[head] == "of":
+                return self.lemma[self.head[head]] in words.NOT_SHOWN
+            if self.dep[i] == "attr" and self.below(head, "neg") and self.below(head, "expl"):
+                return True
+            if self.dep[i] != "conj":
+                return False
+            i = head
+        return False
+
+    def is_part_of_place(self, i: int) -> bool:
+        """Only part of a preposition: the front of "in front of the gate"."""
+        if self.dep[i] != "pobj" or self.lemma[i] not in words.PARTS_OF_PLACE:
+            return False
+        return any(self.lower[k] == "of" for k in self.below(i, "prep"))
+
+    def joined(self, i: int) -> bool:
+        """Whether a hyphen ties this word to the one before, without spaces."""
+        return 1 < i < len(self.lower) and self.lower[i - 1] == "-" and self.glued[i] and self.glued[i - 1]
+
+    def whole(self, i: int, last: str) -> str:
+        """A hyphenated word with its earlier parts; ``last`` is the form of the last part."""
+        parts = [last]
+        while self.joined(i):
+            i -= 2
+            parts.append(self.lower[i])
+        return "-".join(reversed(parts))
+
+    def compounds(self, i: int) -> list[int]:
+        """The nouns before a noun that make one name with it."""
+        return [
+            k
+            for k in self.below(i, "compound")
+            if k < i
+            and self.lemma[k] not in words.LOOKS
+            and not self.joined(k + 2)
+            and self.lower[k].isalpha()
+        ]
+
+    def name(self, i: int) -> str:
+        """What a noun is called: lemma, compounds and hyphens, as in "parking lot"."""
+        parts = [self.whole(i, self.lemma[i])]
+        for k in reversed(self.compounds(i)):
+            inner = [self.lower[j] for j in self.compounds(k)]
+            parts[:0] = [*inner, self.whole(k, self.lemma[k])]
+        return " ".join(parts)
+
+    def measured(self, i: int) -> int | None:
+        """What a measure is of: the people of "a group of people"."""
+        if self.lemma[i] not in words.MEASURES or self.compounds(i):
+            return None
+        for preposition in self.below(i, "prep"):
+            if self.lower[preposition] == "of":
+                for k in self.below(preposition, "pobj"):
+                    return k
+        return None
+
+    def things(self, i: int) -> list[int]:
+        """The nouns a phrase stands for: through measures, with its conjuncts."""
+        found: list[int] = []
+        waiting = [i]
+        while waiting and len(found) < MOST_CONJUNCTS:
+            word = waiting.pop(0)
+            waiting += self.below(word, "conj")
+            for _ in range(MOST_STEPS):
+                inner = self.measured(word)
+                if inner is None:
+                    break
+                waiting += self.below(inner, "conj")
+                word = inner
+            if self.pos[word] in NOUNS:
+                found.append(word)
+        return found

@@ -1,0 +1,157 @@
+"""Word lists of the scene-graph rules: what is no object, what is an attribute, what is only a quantity.
+
+Short on purpose. Words of towns (street, traffic, intersection, neighbourhood) are in none of them: they are
+what captions of towns are about.
+"""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# The picture itself, what a viewer feels, and what cannot be seen at all.
+NO_OBJECTS = _words(
+    """
+    image picture photo photograph photography shot scene view viewpoint overview perspective eye glimpse
+    look imagery snapshot screenshot background foreground backdrop distance vicinity proximity direction
+    midst atmosphere sense feel feeling impression essence touch charm beauty ambiance ambience vibe mood
+    tranquility calm serenity hustle bustle vastness openness interconnectedness diversity complexity
+    density coexistence grandeur presence absence lack contrast balance blend combination mix mixture
+    juxtaposition variety number amount size width height depth kind sort style form color colour
+    appearance nature life day time way fact idea indication evidence importance purpose use reason
+    element feature aspect detail activity addition total layout orientation position motion movement flow
+    connection opportunity option safety leisure relaxation routine maintenance representation management
+    control everyone everything something anything nothing none other one thing
+    """
+)
+
+# Places within the picture or on a thing; objects only by a noun before them, as a "shopping center" is.
+PLACES_WITHIN = _words(
+    """
+    left right top bottom middle center centre side end rest half portion part shape frame surrounding
+    outskirt
+    """
+)
+
+# Say what is meant only with a word beside them: "residential area" is an object, "the area" is none.
+VAGUE = _words("area zone region space place spot location section setting environment landscape site")
+
+# "A group of people" shows people, "the front of the house" the house.
+MEASURES = (
+    NO_OBJECTS
+    | PLACES_WITHIN
+    | _words(
+        """
+    group bunch pair couple lot row line set series cluster crowd herd flock pile stack assortment array
+    collection range plenty handful majority piece slice bit section patch body abundance dozen hundred
+    thousand multitude network expanse stretch strip load ton
+    """
+    )
+)
+
+# "A lack of trees" shows none, nor does "a sense of community" show one.
+NOT_SHOWN = _words("lack absence shortage sense feeling feel impression idea indication atmosphere")
+
+# Nouns before a noun that say what it is made of, or how it looks: "brick wall" is a wall, and brick.
+MATERIALS = _words(
+    """
+    metal wood brick glass stone concrete cement asphalt plastic leather paper iron steel chrome aluminum
+    aluminium copper brass gold silver marble granite ceramic porcelain clay tile slate gravel dirt mud
+    sand grass straw bamboo wicker rubber cloth fabric cotton wool denim lace fur cardboard vinyl bronze
+    rock cobblestone pebble plaid stripe floral polka tan beige maroon cream peach lavender turquoise teal
+    burgundy khaki adult male female baby
+    """
+)
+
+# "Dark green" is one colour.
+COLOURS = _words(
+    """
+    white black blue green red brown yellow gray grey orange pink tan purple silver gold beige maroon teal
+    turquoise cream violet colored coloured
+    """
+)
+LOOKS = MATERIALS | COLOURS
+SHADES = _words("dark light bright pale deep")
+
+# Quantities too loose to tell pictures apart: attributes, but not to be held against an annotator.
+LOOSE_QUANTITIES = _words("several many few some various numerous multiple lots countless much more most")
+
+NUMBERS = {
+    "0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
+    "8": "eight", "9": "nine", "10": "ten", "11": "eleven", "12": "twelve",
+}  # fmt: skip
+
+# Say nothing of the thing itself.
+NO_ATTRIBUTES = _words("visible other same overall such own different certain likely able due")
+
+# Verbs that only link: "the roof is red", "the lane looks empty".
+LINKS = _words("be look seem appear remain stay become get")
+
+# Where on a thing: "at the edge of the park" is a preposition as a whole, "on edge of".
+PARTS_OF_PLACE = {
+    **dict.fromkeys(
+        _words("top side back bottom middle center centre edge left right foot base heart"), "on"
+    ),
+    **dict.fromkeys(_words("front corner end midst rear"), "in"),
+}
+
+# Said in several ways.
+SAME_PLACES = {
+    "beneath": "under", "underneath": "under", "below": "under", "in between": "between", "atop": "on top of",
+    "upon": "on", "onto": "on", "inside of": "inside", "outside of": "outside",
+}  # fmt: skip
+
+# Adverbs and adjectives that make a preposition with the one that follows: "next to", "full of".
+BEFORE_PREPOSITION = _words("next close adjacent near opposite parallel connected full covered out away")
+
+# Compare, explain or time; they place nothing.
+NO_RELATIONS = _words("as like such including than due because during despite while after before since until")
+
+# In which people are: "a man in a red jacket" wears it.
+CLOTHES = _words(
+    """
+    shirt pant pants jean jeans jacket coat dress hat cap suit short shorts uniform skirt sweater vest
+    helmet shoe outfit tie wetsuit glasses sunglasses clothing clothes gear scarf hoodie t-shirt apron
+    robe gown boot sock glove costume bikini swimsuit trunk blouse attire trouser trousers
+    """
+)
+
+# Verbs that tell what a sight means or does to a viewer, not what is where.
+NO_SIGHT = _words(
+    """
+    indicate suggest imply ensure allow create provide add capture offer showcase evidence contribute
+    characterize reflect highlight emphasize enhance convey display depict represent try
+    """
+)
+
+# "Located near the park" is near it.
+PLACED = _words("situate locate position find see")
+
+# What is "parked by the road" is not parked by it.
+POSITIONS = _words("park sit stand lie lay place locate situate position build")
+
+_PLURALS = {
+    "men": "man", "women": "woman", "people": "person", "children": "child", "leaves": "leaf",
+    "knives": "knife", "shelves": "shelf", "loaves": "loaf", "halves": "half", "wolves": "wolf",
+    "calves": "calf", "hooves": "hoof", "scarves": "scarf", "feet": "foot", "teeth": "tooth",
+    "geese": "goose", "mice": "mouse", "buses": "bus",
+}  # fmt: skip
+
+
+def singular(word: str) -> str:
+    """A noun's singular by its ending, for nouns that stand in no sentence; a singular stays as it is.
+
+    Example:
+        >>> singular("benches"), singular("bus"), singular("women")
+        ('bench', 'bus', 'woman')
+    """
+    if word in _PLURALS:
+        return _PLURALS[word]
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "shes", "ches", "xes", "zzes", "toes")):
+        return word[:-2]
+    plain = len(word) <= 3 or word.endswith(("ss", "us", "is")) or not word.endswith("s")
+    return word if plain else word[:-1]

@@ -1,0 +1,1 @@
+"""Divide and conquer: parts of a picture are described, checked and merged into its description."""

@@ -1,0 +1,238 @@
+"""Everything that was said about one picture, as a page: texts by captioner and stage, parts, phrases."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from PIL import Image
+
+from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture
+from urbanln.captions.cleaning.text_faults import find_cut_off, find_refusal, find_repeated, is_wordless
+from urbanln.captions.facts import Facts
+from urbanln.captions.refine.account import accounts_of
+from urbanln.city.pixels import READ_ERRORS, unreadable
+from urbanln.errors import InputError
+from urbanln.files import hash_bytes, write_text
+
+_PICTURE_EDGE, _CROP_EDGE = 768, 240
+_LONGEST = 20_000
+_COLOURS = ("#ffd400", "#ff5fa2", "#35d0ff", "#7dff5a", "#ff8c1a", "#c79bff", "#ffffff", "#ff4d4d")
+_NAMES = {"describe": "Description", "merge": "Merged with the parts", "repair": "Repaired"}
+# Control characters, lone surrogates, and the marks that turn the direction of the text around them.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+class Book(Facts, Protocol):
+    """A ledger as far as the page needs it."""
+
+    def rows_of(self, which: str) -> pd.DataFrame:
+        """All texts about one picture, by its id or its hash, in the order they came."""
+
+
+def show_picture(
+    ledger: Book, picture: Picture, *, out: Path | str, captions: pd.DataFrame | None = None
+) -> Path:
+    """Write the page of one picture: one HTML file that needs nothing else.
+
+    Args:
+        ledger: Knows the texts and what refining found out.
+        picture: The picture.
+        out: HTML file to write.
+        captions: The city's caption table; what was chosen from the texts is shown with it.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: Nothing was ever said about this picture.
+        StorageError: The file could not be written.
+    """
+    rows = ledger.rows_of(picture.sha256 or picture.image_id)
+    chosen = _chosen(captions, picture.image_id)
+    if rows.empty and not chosen:
+        raise InputError(
+            "nothing has been said about this picture",
+            value=picture.image_id,
+            remedy="describe it first: urbanln caption CITY",
+        )
+    whole, problem = _read(picture)
+    sha256 = picture.sha256 or (str(rows["picture"].iloc[0]) if len(rows) else "")
+    captioners = list(dict.fromkeys(rows["captioner"].astype(str)))
+    boxes = _boxes(rows)
+    context = {
+        "picture": picture,
+        "problem": problem,
+        "size": whole.size if whole is not None else None,
+        "image": _data_url(whole, _PICTURE_EDGE) if whole is not None else "",
+        "boxes": [_drawn(number, box) for number, box in enumerate(boxes, start=1)],
+        "parts": [_part(number, box, rows, whole) for number, box in enumerate(boxes, start=1)],
+        "captioners": [_captioner(name, rows, accounts_of(ledger, sha256, name)) for name in captioners],
+        "chosen": chosen,
+        "texts": len(rows),
+        "cost": float(rows["cost_usd"].sum()) if len(rows) else 0.0,
+    }
+    write_text(out, _render(context))
+    return Path(out)
+
+
+def _render(context: Mapping[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("urbanln.captions"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    return environment.get_template("show.html.j2").render(context)
+
+
+def _finalize(value: Any) -> Any:
+    """What Jinja does with every printed value before it escapes it; ready markup passes."""
+    return _printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _printable(text: str) -> str:
+    if len(text) > _LONGEST and not text.startswith("data:image/"):
+        text = text[:_LONGEST] + " …"
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def _read(picture: Picture) -> tuple[Image.Image | None, str]:
+    try:
+        return Ask(picture).image(), ""
+    except READ_ERRORS as error:
+        return None, unreadable(picture.path, error)
+
+
+def _data_url(image: Image.Image, edge: int) -> str:
+    small = image.copy()
+    small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _chosen(captions: pd.DataFrame | None, image_id: str) -> list[dict[str, Any]]:
+    if captions is None:
+        return []
+    rows = captions[captions["image_id"] == image_id]
+    return [
+        {
+            "caption": str(row.caption),
+            "captioner": str(row.captioner),
+            "selected": bool(row.selected),
+            "facts": _facts(agreement=row.agreement, margin=row.margin, weight=row.weight, tokens=row.tokens),
+        }
+        for row in rows.itertuples()
+    ]
+
+
+def _boxes(rows: pd.DataFrame) -> list[Box]:
+    """The parts that captioners were asked about, in the order in which they first were."""
+    written = [text for text in rows["box"] if isinstance(text, str)]
+    found = (json.loads(text) for text in dict.fromkeys(written))
+    return [(box[0], box[1], box[2], box[3]) for box in found]
+
+
+def _drawn(number: int, box: Box) -> dict[str, Any]:
+    """A box in percent of the picture."""
+    left, upper, right, lower = (round(100 * side, 2) for side in box)
+    return {
+        "number": number,
+        "x": left,
+        "y": upper,
+        "width": round(right - left, 2),
+        "height": round(lower - upper, 2),
+        "colour": _COLOURS[(number - 1) % len(_COLOURS)],
+    }
+
+
+def _part(number: int, box: Box, rows: pd.DataFrame, whole: Image.Image | None) -> dict[str, Any]:
+    crop = None
+    if whole is not None:
+        sides = (whole.width, whole.height)
+        crop = whole.crop(
+            (
+                math.floor(box[0] * sides[0]),
+                math.floor(box[1] * sides[1]),
+                max(math.ceil(box[2] * sides[0]), math.floor(box[0] * sides[0]) + 1),
+                max(math.ceil(box[3] * sides[1]), math.floor(box[1] * sides[1]) + 1),
+            )
+        )
+    own = rows[[isinstance(text, str) and tuple(json.loads(text)) == box for text in rows["box"]]]
+    return {
+        **_drawn(number, box),
+        "image": _data_url(crop, _CROP_EDGE) if crop is not None else "",
+        "texts": [{"captioner": str(row.captioner), **_text(row)} for row in own.itertuples()],
+    }
+
+
+def _captioner(name: str, rows: pd.DataFrame, accounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    own = rows[(rows["captioner"] == name) & rows["box"].isna()]
+    texts = [
+        {"stage": _NAMES.get(stage, stage), **_text(row)}
+        for stage in STAGES
+        for row in own[own["stage"] == stage].itertuples()
+    ]
+    account = accounts[-1] if accounts else None
+    return {
+        "name": name,
+        "revision": str(own["revision"].iloc[-1]) if len(own) else "",
+        "texts": texts,
+        "account": account,
+        "stands": account["text"] if account else "",
+        "earlier": max(len(accounts) - 1, 0),
+        "phrases": [_phrase(phrase) for phrase in sorted(account["phrases"], key=lambda p: p["kept"])]
+        if account
+        else [],
+    }
+
+
+def _phrase(phrase: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **phrase,
+        "shown": f"{phrase['score']:.3g}",
+        "per_cent": round(100 * min(max(phrase["score"], 0), 1), 1),
+    }
+
+
+def _text(row: Any) -> dict[str, Any]:
+    text = str(row.text)[: _LONGEST + 1]
+    flags = {
+        "empty": is_wordless(text),
+        "refusal": not is_wordless(text) and find_refusal(text) is not None,
+        "cut off": not is_wordless(text) and find_cut_off(text, row.finish) is not None,
+        "repeats itself": not is_wordless(text) and find_repeated(text) is not None,
+    }
+    if row.finish not in ("", "stop"):
+        flags[f"finish: {row.finish}"] = True
+    facts = _facts(words=len(text.split()), read=row.tokens_in, written=row.tokens_out, seconds=row.seconds)
+    if pd.notna(row.cost_usd):
+        facts.append(f"{row.cost_usd:.4g} USD")
+    return {
+        "text": text,
+        "flags": [name for name, on in flags.items() if on],
+        "facts": facts,
+        "prompt": str(row.prompt_text) if isinstance(row.prompt_text, str) else "",
+        "hash": hash_bytes(str(row.text).encode("utf-8", "surrogatepass")),
+    }
+
+
+def _facts(**values: Any) -> list[str]:
+    names = {"read": "tokens read", "written": "tokens written"}
+    numbers = {name: value for name, value in values.items() if pd.notna(value)}
+    return [f"{value:.3g} {names.get(n, n)}" if isinstance(value, float) else f"{value} {names.get(n, n)}"
+            for n, value in numbers.items()]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Captioners of known quality for synthetic cities, and a real server they answer behind."""

@@ -1,0 +1,164 @@
+"""Simulated captioners and a simulated detector as parts of a run: they see the true scene of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from urbanln.captions.captioners.base import Answer, Ask, Box, Identity, Limits, Picture
+from urbanln.captions.simulation.naming import meant_objects
+from urbanln.captions.simulation.wording import generator
+from urbanln.city.synthetic.scene import read_scene
+from urbanln.errors import InputError
+
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+
+
+class TellsScenes(Protocol):
+    """A simulated captioner: it is shown the true scene instead of the picture."""
+
+    @property
+    def name(self) -> str:
+        """Stands in the caption table."""
+
+    @property
+    def revision(self) -> str:
+        """Hash of all that its texts depend on besides pictures and prompts."""
+
+    def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
+        """A text for the scene, with omissions and errors that depend on the image's id."""
+
+    def describe_part(self, scene: Mapping[str, Any], image_id: str, box: Box) -> str:
+        """A few words on a part of the picture, or "unclear"."""
+
+    def merge(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
+        """One text from the description and the notes in the prompt."""
+
+    def repair(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
+        """The description in the prompt without what it is not to mention."""
+
+
+def answer_of(simulated: TellsScenes, scene: Mapping[str, Any], image_id: str, ask: Ask) -> str:
+    """What a simulated captioner answers.
+
+    Args:
+        simulated: The captioner.
+        scene: The true scene of the picture.
+        image_id: Id of the picture.
+        ask: The question; its picture is not looked at.
+
+    Raises:
+        LastingFault: The prompt of a merge or repair has not the headings of the package's own.
+        ArtefactError: The scene does not say where its objects are, and a part is asked about.
+    """
+    if ask.stage == "local":
+        return simulated.describe_part(scene, image_id, ask.box or _WHOLE)
+    if ask.stage == "merge":
+        return simulated.merge(scene, image_id, ask.prompt.text)
+    if ask.stage == "repair":
+        return simulated.repair(scene, image_id, ask.prompt.text)
+    return simulated.describe(scene, image_id)
+
+
+class SceneCaptioner:
+    """Shows a simulated captioner the true scene kept beside each synthetic picture.
+
+    Args:
+        simulated: Describes a scene with omissions and errors of its own.
+    """
+
+    prompted = True
+    remote: str | None = None
+    sources: Mapping[str, str] = {}  # never changed
+    limits = Limits(concurrency=8)
+
+    def __init__(self, simulated: TellsScenes) -> None:
+        self._simulated = simulated
+        self.identity = Identity(simulated.name, simulated.revision)
+
+    def prepare(self, pictures: Sequence[Picture]) -> list[str]:
+        """Check that there are scenes.
+
+        Raises:
+            InputError: Not one picture has a scene.
+        """
+        bare = sum(picture.scene_path is None for picture in pictures)
+        if pictures and bare == len(pictures):
+            raise InputError(
+                "simulated captions need a synthetic city: no true scene is kept beside any picture",
+                where=pictures[0].path,
+                remedy="describe real pictures with the captioner 'measured' or 'recorded:TABLE'",
+            )
+        name = self.identity.name
+        return [f"{name}: {bare} pictures have no true scene beside them"] if bare else []
+
+    async def answer(self, ask: Ask) -> Answer | None:
+        """Answer from the scene of the picture; None where there is no scene.
+
+        Raises:
+            LastingFault: The prompt of a merge or repair has not the headings of the package's own.
+            ArtefactError: The file is no scene, or too old to ask about parts.
+        """
+        path = ask.picture.scene_path
+        if path is None:
+            return None
+        return Answer(answer_of(self._simulated, _scene(path), ask.picture.image_id, ask), finish="stop")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class SimulatedGrounder:
+    """A detector of stated quality, which knows the true scene: the same verdict for the same picture.
+
+    Phrases that mean no object of the synthetic world ("area", "ground") are kept: nobody knows their truth.
+
+    Args:
+        finds: Chance that an object in the picture scores above the threshold.
+        rejects: Chance that an object that is not there scores below it.
+        seed: Another seed errs elsewhere at the same rates.
+
+    Raises:
+        InputError: A chance outside 0–1.
+    """
+
+    threshold = 0.5
+
+    def __init__(self, finds: float = 0.95, rejects: float = 0.75, seed: int = 0) -> None:
+        for label, value in (("finds", finds), ("rejects", rejects)):
+            if not 0.0 <= value <= 1.0:
+                raise InputError(f"{label} must be from 0 to 1", value=value)
+        self._finds, self._rejects, self._seed = finds, rejects, seed
+        self.version = f"simulated-detector 1 {finds} {rejects} {seed}"
+
+    def ground(self, picture: Picture, boxes: Sequence[Box], phrases: Sequence[str]) -> list[float]:
+        """One score in [0, 1] per phrase, in order; boxes do not matter.
+
+        Raises:
+            InputError: The picture has no true scene.
+        """
+        if picture.scene_path is None:
+            raise InputError("a simulated detector needs a synthetic city", where=picture.path)
+        there = {thing["name"] for thing in _scene(picture.scene_path)["objects"]}
+        return [self._score(picture, meant_objects(phrase, picture.view), there) for phrase in phrases]
+
+    def _score(self, picture: Picture, meant: tuple[str, ...], there: set[str]) -> float:
+        if not meant:
+            return 1.0
+        # Singular and plural, with and without a colour: the same objects, the same verdict.
+        rng = generator(self._seed, "detector", f"{picture.image_id}\n{','.join(sorted(meant))}")
+        chance = 1 - self._rejects if there.isdisjoint(meant) else self._finds
+        above, height = rng.random() < chance, float(rng.random())
+        return self.threshold + (1 - self.threshold) * height if above else self.threshold * height
+
+
+def _scene(path: Path) -> dict[str, Any]:
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, changed_ns: int) -> dict[str, Any]:
+    """A scene is asked for once per captioner and part; made anew, the file has another time."""
+    return read_scene(path.with_suffix(""))

@@ -1,0 +1,278 @@
+"""Simulated captioners: texts from a synthetic picture's true scene, with known errors.
+
+They stand in for multimodal models of different quality where none is at hand: each overlooks objects (small
+ones more often), makes some up, and mistakes attributes, always the same way for the same picture. Because
+the errors are known, what a later step does about them can be measured.
+
+How they describe parts and merge texts follows assumptions, set by judgement and measured on no model:
+
+* A closer look overlooks half as much, but invents too: on average half an object per part where the rate
+  ``hallucination`` is 1 (two parts invent as much as a quarter of a whole picture's description).
+* Told to write one text, a model believes what it reads: of named things that are not there, it strikes out
+  half where it never makes things up, and fewer the more it does.
+* A thing it was told not to mention is left out nine times in ten.
+* While rewriting it forgets a tenth of what it would overlook, and makes up a quarter of what it makes up
+  when it describes a picture.
+* Captioners err independently of each other. Real ones share habits, so that a vote helps them less.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+from numpy.random import Generator
+
+from urbanln.captions.captioners.base import Box
+from urbanln.captions.captioners.phrases import join
+from urbanln.captions.simulation.naming import meant_objects, mentions_any, named_objects, read_prompt
+from urbanln.captions.simulation.telling import compose, short_caption, spoken_lines
+from urbanln.captions.simulation.wording import (
+    STYLES,
+    Mention,
+    generator,
+    mentions,
+    noun_phrase,
+    other_attribute,
+    sentence,
+)
+from urbanln.city.synthetic.scene import VOCABULARY, part_of_scene, read_scene, scene_path
+from urbanln.errors import InputError
+from urbanln.files import hash_bytes
+
+__all__ = [
+    "SIMULATED",
+    "UNCLEAR",
+    "Described",
+    "SimulatedCaptioner",
+    "read_scene",
+    "scene_path",
+    "short_caption",
+]
+
+UNCLEAR = "unclear"
+"""What a captioner says of a part in which it makes nothing out."""
+
+# Small things are overlooked more often, and what fills the picture hardly ever.
+_OVERLOOKED = {"large": 0.3, "middle": 0.9, "small": 1.4}
+_MADE_UP_AT_MOST = 4
+_ONE_AT_A_TIME = ("river", "railway line", "avenue", "sky", "bridge", "plaza", "fountain", "barge")
+_PART_WORDS = 20
+# Counted into the revision: other rules, another captioner.
+_RULES = 1
+
+# The assumptions of the module's docstring.
+_CLOSER_LOOK = 0.5
+_INVENTED_WHOLE, _INVENTED_PART, _INVENTED_MERGING = 4.0, 0.5, 1.0
+_DOUBT = 0.5
+_OBEDIENCE = 0.9
+_FORGETS = 0.1
+
+
+class Described(NamedTuple):
+    """A caption and what is wrong with it: names of objects left out, and of objects made up."""
+
+    text: str
+    omitted: list[str]
+    hallucinated: list[str]
+
+
+@dataclass(frozen=True)
+class SimulatedCaptioner:
+    """Describes true scenes with errors at known rates; each text is a function of the arguments alone.
+
+    Args:
+        name: Name in the caption table; part of the random seed, so that captioners differ.
+        omission: Chance to overlook an object of middle size; 0.3 of it for large, 1.4 for small ones.
+        hallucination: Mean number of objects made up per picture, divided by four.
+        wrong_attribute: Chance that an object's attribute, or its number, is mistaken for another.
+        style: Way of speaking, one of ``wording.STYLES``.
+        seed: Another seed makes other errors at the same rates.
+
+    Raises:
+        InputError: A rate outside 0–1, or no such style.
+    """
+
+    name: str
+    omission: float = 0.15
+    hallucination: float = 0.1
+    wrong_attribute: float = 0.06
+    style: str = "plain"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for label in ("omission", "hallucination", "wrong_attribute"):
+            if not 0.0 <= getattr(self, label) <= 1.0:
+                raise InputError(f"{label} must be from 0 to 1", value=getattr(self, label), where=self.name)
+        if self.style not in STYLES:
+            raise InputError("no such style", value=self.style, remedy=f"one of {', '.join(STYLES)}")
+
+    @property
+    def revision(self) -> str:
+        """Hash of all that its texts depend on besides pictures and prompts."""
+        return hash_bytes(json.dumps({**asdict(self), "rules": _RULES}).encode())[:12]
+
+    def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
+        """A long text (about 85 to 150 words) on a true scene, the same for the same picture."""
+        return self.describe_with_errors(scene, image_id).text
+
+    def describe_with_errors(self, scene: Mapping[str, Any], image_id: str) -> Described:
+        """The text of :meth:`describe`, with the objects left out and made up in it."""
+        rng = generator(self.seed, self.name, image_id)
+        true = mentions(scene)
+        seen = [m for k, m in enumerate(true) if k < 2 or not self._overlooks(m, rng)]
+        seen = [self._mistake(m, rng) for m in seen]
+        made_up = self._make_up({m.name for m in true}, str(scene["view"]), rng, _INVENTED_WHOLE)
+        text, said = compose(seen, made_up, scene, self.style, rng)
+        omitted = [m.name for m in true if m.name not in said]
+        return Described(text, omitted, [m.name for m in made_up if m.name in said])
+
+    def describe_part(self, scene: Mapping[str, Any], image_id: str, box: Box) -> str:
+        """At most 20 words on a part of a picture, or "unclear".
+
+        Args:
+            scene: The true scene of the whole picture.
+            image_id: Its id.
+            box: The part.
+
+        Raises:
+            ArtefactError: The scene does not say where its objects are.
+        """
+        left, upper, right, lower = (round(edge, 4) for edge in box)
+        part = part_of_scene(scene, (left, upper, right, lower))
+        rng = self._generator("local", image_id, f"{left},{upper},{right},{lower}")
+        true = mentions(part)
+        seen = [self._mistake(m, rng) for m in true if not self._overlooks(m, rng, _CLOSER_LOOK)]
+        seen += self._make_up({m.name for m in true}, str(scene["view"]), rng, _INVENTED_PART)
+        phrases: list[str] = []
+        for mention in [seen[k] for k in rng.permutation(len(seen))]:
+            phrase = noun_phrase(mention, rng)
+            if len(join([*phrases, phrase]).split()) <= _PART_WORDS:
+                phrases.append(phrase)
+        return sentence(join(phrases)) if phrases else UNCLEAR
+
+    def merge(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
+        """One long text from what the prompt says of a picture, as a model that rewrites gives it.
+
+        Args:
+            scene: The true scene.
+            image_id: Id of the picture.
+            prompt: Filled in, with the headings :func:`naming.read_prompt` looks for.
+
+        Raises:
+            LastingFault: The headings are missing.
+        """
+        told, view = read_prompt(prompt), str(scene["view"])
+        rng = self._generator("merge", image_id, prompt)
+        banned = self._obeyed(told.rejected, view, rng)[1]
+        true = mentions(scene)
+        there = {m.name: m for m in true}
+        kept, made_up = set(), []
+        for name in named_objects(f"{told.description}\n{told.notes}", view):
+            if name in banned:
+                continue
+            if name not in there:
+                if rng.random() >= _DOUBT * (1 - self.hallucination):
+                    made_up.append(_invented(name, view, rng))
+            elif not self._overlooks(there[name], rng, _FORGETS):
+                kept.add(name)
+        known = set(there) | banned | {m.name for m in made_up}
+        made_up += self._make_up(known, view, rng, _INVENTED_MERGING)
+        seen = [self._mistake(m, rng) for m in true if m.name in kept]
+        among = [r for r in scene.get("relations", []) if r[0] in kept and r[2] in kept]
+        return compose(seen, made_up, {**scene, "relations": among}, self.style, rng)[0]
+
+    def repair(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
+        """The prompt's description again; sentences that name a rejected thing are worded anew without it.
+
+        Args:
+            scene: The true scene.
+            image_id: Id of the picture.
+            prompt: As for :meth:`merge`, without notes.
+
+        Raises:
+            LastingFault: The headings are missing.
+        """
+        told, view = read_prompt(prompt), str(scene["view"])
+        rng = self._generator("repair", image_id, prompt)
+        phrases, banned = self._obeyed(told.rejected, view, rng)
+        there = {m.name: m for m in mentions(scene)}
+        bare = {**scene, "relations": []}
+
+        def touched(line: str) -> bool:
+            return not banned.isdisjoint(named_objects(line, view)) or mentions_any(line, phrases)
+
+        lines: list[str] = []
+        for line in re.split(r"(?<=[.!?])\s+", told.description.strip()):
+            if not touched(line):
+                lines.append(line)
+                continue
+            names = [name for name in named_objects(line, view) if name not in banned]
+            for gross in (True, False):
+                group = [
+                    there.get(n) or _invented(n, view, rng) for n in names if VOCABULARY[n].gross is gross
+                ]
+                anew = spoken_lines(group, bare, self.style, rng, detail=not gross)
+                lines += [said for _, said in anew if not touched(said)]
+        return " ".join(lines) or told.description
+
+    def _generator(self, stage: str, image_id: str, what: str) -> Generator:
+        return generator(self.seed, f"{self.name}/{stage}", f"{image_id}\n{what}")
+
+    def _obeyed(self, rejected: Sequence[str], view: str, rng: Generator) -> tuple[list[str], set[str]]:
+        """The phrases it takes notice of, and the objects they mean."""
+        phrases = [phrase for phrase in rejected if rng.random() < _OBEDIENCE]
+        return phrases, {name for phrase in phrases for name in meant_objects(phrase, view)}
+
+    def _overlooks(self, mention: Mention, rng: Generator, factor: float = 1.0) -> bool:
+        chance = factor * self.omission * _OVERLOOKED[VOCABULARY[mention.name].size]
+        return bool(rng.random() < min(chance, 1.0))
+
+    def _mistake(self, mention: Mention, rng: Generator) -> Mention:
+        attributes = [
+            other_attribute(a, rng) if rng.random() < self.wrong_attribute else a for a in mention.attributes
+        ]
+        count = mention.count
+        if rng.random() < self.wrong_attribute:
+            count = max(1, round(count * float(rng.choice((0.4, 2.5)))))
+        return replace(mention, attributes=tuple(dict.fromkeys(attributes)), count=count)
+
+    def _make_up(self, known: set[str], view: str, rng: Generator, factor: float) -> list[Mention]:
+        """Objects that are not among the known ones; their mean number is ``factor × hallucination``."""
+        others = [t.name for t in VOCABULARY.values() if view in t.views and t.name not in known]
+        n = min(int(rng.poisson(factor * self.hallucination)), _MADE_UP_AT_MOST, len(others))
+        names = [others[k] for k in rng.permutation(len(others))[:n]]
+        counts = [_count(name, rng) for name in names]
+        return [
+            Mention(name, count, (), str(rng.choice(_places(view))), 0.01)
+            for name, count in zip(names, counts, strict=True)
+        ]
+
+
+def _invented(name: str, view: str, rng: Generator) -> Mention:
+    return Mention(name, _count(name, rng), (), str(rng.choice(_places(view))), 0.01)
+
+
+def _count(name: str, rng: Generator) -> int:
+    return 1 if name in _ONE_AT_A_TIME else int(rng.integers(1, 9))
+
+
+def _places(view: str) -> tuple[str, ...]:
+    return ("left", "right") if view == "street" else ("north", "south-east", "west", "centre")
+
+
+SIMULATED: tuple[SimulatedCaptioner, ...] = (
+    SimulatedCaptioner("simulated-a", omission=0.06, hallucination=0.03, wrong_attribute=0.03, style="plain"),
+    SimulatedCaptioner(
+        "simulated-b", omission=0.14, hallucination=0.08, wrong_attribute=0.06, style="flowing"
+    ),
+    SimulatedCaptioner(
+        "simulated-c", omission=0.24, hallucination=0.18, wrong_attribute=0.10, style="survey"
+    ),
+    SimulatedCaptioner("simulated-d", omission=0.38, hallucination=0.30, wrong_attribute=0.16, style="guide"),
+    SimulatedCaptioner("simulated-e", omission=0.52, hallucination=0.55, wrong_attribute=0.25, style="terse"),
+)
+"""Five captioners, from careful to careless, each with a way of speaking of its own."""

@@ -1,0 +1,51 @@
+"""Asks about many small pictures through a desk: run in a process of its own, which may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from pathlib import Path
+
+import openai  # noqa: F401 - imported here, once, for all processes that are forked from this one
+from PIL import Image
+
+from urbanln.captions.asking.desk import Desk
+from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.captioners.base import Answer, Ask, Picture, Prompt
+from urbanln.captions.captioners.openai_server import ServerCaptioner
+from urbanln.captions.settings import CaptionerSettings
+
+PROMPT = Prompt("Say what is here.", "0123456789ab")
+
+
+def small_picture(n: int) -> Picture:
+    """A picture of its own for every number."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (n % 256, n // 256 % 256, 7)).save(buffer, format="PNG")
+    data = buffer.getvalue()
+    return Picture(f"i{n}", "satellite", f"{n}.png", hashlib.sha256(data).hexdigest(), lambda: data)
+
+
+def captioner(url: str, **settings: object) -> ServerCaptioner:
+    """A captioner that says which picture each request is about."""
+    chosen = {"base_url": url, "model": "m", "tag_requests": True, "timeout_s": 5.0, **settings}
+    return ServerCaptioner(str(chosen["model"]), CaptionerSettings.model_validate(chosen), env={})
+
+
+async def ask_all(ledger: Ledger, desk: Desk, count: int) -> list[Answer | BaseException | None]:
+    """Ask about all pictures at once."""
+    try:
+        asks = [desk.ask(Ask(small_picture(n), prompt=PROMPT)) for n in range(count)]
+        return await asyncio.gather(*asks, return_exceptions=True)
+    finally:
+        await desk.captioner.close()
+
+
+def run_client(folder: Path, url: str, count: int, concurrency: int) -> None:
+    """Ask until every picture has its answer."""
+    with Ledger(folder) as ledger:
+        desk = Desk(captioner(url, concurrency=concurrency, retries=50, timeout_s=0.5), ledger)
+        for answer in asyncio.run(ask_all(ledger, desk, count)):
+            if isinstance(answer, BaseException):
+                raise answer

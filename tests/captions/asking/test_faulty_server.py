@@ -1,0 +1,157 @@
+"""Clients that are killed, and servers that fail: the ledger ends complete, and nothing is asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import random
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+from tests.captions.asking.fault_server import FaultServer, random_faults, serving
+from tests.captions.asking.ledger_client import PROMPT, ask_all, captioner, run_client, small_picture
+
+from urbanln.captions.asking.desk import Desk, Stopped
+from urbanln.captions.asking.ledger import Ledger, ask_key
+from urbanln.captions.captioners.base import Answer, Ask, Identity
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Processes of their own that need not import everything again."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.captions.asking.ledger_client"])
+    return context
+
+
+def _recorded(folder: Path) -> set[str]:
+    """What the ledger has answers to, in the server's words."""
+    with Ledger(folder) as ledger:
+        return {
+            json.dumps([row.picture, row.stage, None, row.captioner]) for row in ledger.texts().itertuples()
+        }
+
+
+def test_killed_ten_times_it_ends_complete_and_asks_no_recorded_answer_again(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    count, concurrency, kills = 100, 4, 10
+    rng, done, since = random.Random(11), set[str](), 0
+    with serving(FaultServer(random_faults(0.3, seed=3), delay_s=0.01, hang_s=0.8)) as server:
+        for turn in range(kills):
+            process = processes.Process(target=run_client, args=(tmp_path, server.url, count, concurrency))
+            process.start()
+            goal = (turn + 1) * count // (kills + 2)
+            while sum(server.answered.values()) < goal:
+                assert process.is_alive()
+                time.sleep(0.002)
+            time.sleep(rng.random() * 0.05)
+            process.kill()
+            process.join()
+            time.sleep(0.05)  # what it had sent is with the server by now
+            assert not done & set(server.asked(since)), "a recorded answer was asked again"
+            done, since = _recorded(tmp_path), len(server.requests)
+        process = processes.Process(target=run_client, args=(tmp_path, server.url, count, concurrency))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        assert not done & set(server.asked(since))
+        assert len(_recorded(tmp_path)) == count == len(server.answered)
+        assert sum(server.answered.values()) - count <= kills * concurrency
+        assert len(server.faults) >= 6, "hardly any fault happened: this test shows nothing"
+
+
+def test_two_processes_on_one_ledger_ask_each_picture_once(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    with serving(FaultServer(lambda: None, delay_s=0.01)) as server:
+        pair = [processes.Process(target=run_client, args=(tmp_path, server.url, 80, 4)) for _ in range(2)]
+        for process in pair:
+            process.start()
+        for process in pair:
+            process.join(30)
+        assert [process.exitcode for process in pair] == [0, 0]
+        assert len(_recorded(tmp_path)) == 80
+        assert set(server.asked().values()) == {1}
+
+
+def test_a_claim_of_a_killed_process_is_taken_over_at_once(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    with serving(FaultServer(lambda: None, delay_s=3.0)) as server:
+        process = processes.Process(target=run_client, args=(tmp_path, server.url, 1, 1))
+        process.start()
+        while not server.requests:
+            time.sleep(0.005)
+        key = ask_key(Ask(small_picture(0), prompt=PROMPT), captioner(server.url).identity)
+        with Ledger(tmp_path) as ledger:
+            assert ledger.claim(key) == "held"
+            process.kill()
+            process.join()
+            assert ledger.claim(key) == "mine"
+
+
+def test_a_server_that_is_down_stops_its_own_queue_and_no_other(tmp_path: Path) -> None:
+    async def both(up: str, down: str) -> tuple[list[object], list[object], Desk]:
+        with Ledger(tmp_path) as ledger:
+            desks = [
+                Desk(captioner(up, model="up"), ledger),
+                Desk(captioner(down, model="down", retries=1, concurrency=2), ledger, jitter=lambda: 0.0),
+            ]
+            fine, failed = await asyncio.gather(*(ask_all(ledger, desk, 30) for desk in desks))
+            return list(fine), list(failed), desks[1]
+
+    with (
+        serving(FaultServer(lambda: None)) as up,
+        serving(FaultServer(lambda: "drop")) as down,
+    ):
+        fine, failed, desk = asyncio.run(both(up.url, down.url))
+    assert all(isinstance(answer, Answer) for answer in fine)
+    assert sum(isinstance(fault, Stopped) for fault in failed) >= 28 - 1
+    assert len(down.requests) <= 2 * (3 + 2)  # retries of three questions, and of those under way
+    assert desk.stopped is not None
+    assert "in a row" in desk.stopped
+    with Ledger(tmp_path) as ledger:
+        assert ledger.totals()["down", "describe"].errors >= 3
+
+
+def test_retry_after_is_waited_for(tmp_path: Path) -> None:
+    faults = iter(["429"])
+    with serving(FaultServer(lambda: next(faults, None))) as server, Ledger(tmp_path) as ledger:
+        desk = Desk(captioner(server.url), ledger, jitter=lambda: 0.0)
+        (answer,) = asyncio.run(ask_all(ledger, desk, 1))
+        assert isinstance(answer, Answer)
+        (first, _), (second, _) = server.requests
+        assert second - first >= 0.03
+        assert desk.counts.retries == 1
+
+
+def test_hanging_servers_time_out_and_are_asked_again(tmp_path: Path) -> None:
+    faults = iter(["hang"])
+    with serving(FaultServer(lambda: next(faults, None), hang_s=1.0)) as server, Ledger(tmp_path) as ledger:
+        desk = Desk(captioner(server.url, timeout_s=0.1), ledger, jitter=lambda: 0.0)
+        began = time.monotonic()
+        (answer,) = asyncio.run(ask_all(ledger, desk, 1))
+        assert isinstance(answer, Answer)
+        assert time.monotonic() - began < 0.9
+
+
+def test_a_run_that_is_interrupted_lets_go_of_its_claims(tmp_path: Path) -> None:
+    async def interrupted(url: str) -> None:
+        with Ledger(tmp_path) as ledger:
+            desk = Desk(captioner(url), ledger)
+            task = asyncio.ensure_future(ask_all(ledger, desk, 4))
+            while desk.counts.under_way < 4:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            identity: Identity = desk.captioner.identity
+            asks = [Ask(small_picture(n), prompt=PROMPT) for n in range(4)]
+            assert {ledger.claim(ask_key(ask, identity)) for ask in asks} == {"mine"}
+
+    with serving(FaultServer(lambda: None, delay_s=0.5)) as server:
+        asyncio.run(interrupted(server.url))
