@@ -23,15 +23,15 @@ $(VENV)/bin/python:
 	  { rm -rf $(VENV); echo "python's venv module is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
 
 # torch first and by its pin: a later install then finds it satisfied and brings no second build.
-$(VENV)/.ready-train: $(DEPS) | $(VENV)/bin/python
-	@echo "installing urbanln[train] (once)"
-	@$(PIP) torch && $(PIP) --editable '.[train]' && touch $@
+$(VENV)/.ready-demo: $(DEPS) | $(VENV)/bin/python
+	@echo "installing urbanln[train,nlp,caption] (once)"
+	@$(PIP) torch && $(PIP) --editable '.[train,nlp,caption]' && touch $@
 
-$(VENV)/.ready-dev: $(DEPS) | $(VENV)/.ready-train
+$(VENV)/.ready-dev: $(DEPS) | $(VENV)/.ready-demo
 	@echo "installing what the tests need (once)"
 	@$(PIP) --editable '.[train,dev]' && touch $@
 
-demo: $(VENV)/.ready-train
+demo: $(VENV)/.ready-demo
 	@$(BIN)/urbanln demo --out demo-out
 
 # Two processes on two cores: one thread each, or they wait for one another.

@@ -106,24 +106,76 @@ def ingest(
 
 @app.command()
 def caption(
-    city: CityArgument,
+    city: Annotated[Path | None, typer.Argument(metavar="[CITY]", help="a city folder")] = None,
     captioner: Annotated[
-        list[str], typer.Option(help="measured | simulated | recorded:TABLE; may be given again")
-    ],
-    model: Annotated[str, typer.Option(help="whose tokenizer counts tokens")] = "tiny",
+        list[str],
+        typer.Option(
+            help="openai:MODEL@URL | transformers:MODEL | measured | recorded:TABLE | simulated | a name in "
+            "the settings; may be given again; left out: all in the settings"
+        ),
+    ] = [],  # noqa: B006
+    plan: Annotated[bool, typer.Option("--plan", help="say what it would take, and send nothing")] = False,
+    show: Annotated[
+        str | None, typer.Option(metavar="IMAGE_ID", help="one picture's texts and parts as a page")
+    ] = None,
+    vote: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="vote on a table of captions, without a city")
+    ] = None,
+    export_ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the ledger as Parquet")
+    ] = None,
+    import_ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="take in another host's export")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file that --show or --vote writes")] = None,
+    model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "tiny",
     limit: Annotated[int | None, typer.Option(min=1, help="only the first pictures, for a try")] = None,
-    replace: Annotated[bool, typer.Option(help="drop the captions that are there already")] = False,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0, help="what all answers in the ledger may cost")
+    ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="pictures may leave this network")
+    ] = False,
+    replace: Annotated[bool, typer.Option(help="leave out the captions that are in the table")] = False,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
 ) -> None:
-    """Describe every picture of a city; writes captions.parquet."""
-    from urbanln import pipeline
-    from urbanln.captions.run import caption_city, captioner_from_name
-    from urbanln.city.store import City
+    """Describe every picture of a city; refine, clean and vote; writes captions.parquet."""
+    from urbanln import caption_verb
+    from urbanln.captions.settings import CaptionSettings
+    from urbanln.config import load_settings
 
-    captioners = [one for spec in captioner for one in captioner_from_name(spec)]
-    report = caption_city(
-        City.open(city), captioners, count_tokens=pipeline.token_counter(model), limit=limit, replace=replace
-    )
-    print("\n".join(report.lines()))
+    more = ["describe.allow_remote=true"] if allow_remote else []
+    chosen = load_settings(settings, [*set_, *more], of=CaptionSettings)
+    if vote is not None:
+        return caption_verb.vote_file(vote, out, chosen, model)
+    if city is None:
+        raise InputError("no city was given", remedy="urbanln caption CITY …, or --vote TABLE without a city")
+    if show is not None:
+        return caption_verb.show(city, show, out)
+    if export_ledger is not None or import_ledger is not None:
+        return caption_verb.move_ledger(city, export_ledger, import_ledger)
+    asked = caption_verb.Request(city, tuple(captioner), chosen, model, limit, budget_usd, replace)
+    return caption_verb.print_plan(asked) if plan else caption_verb.caption(asked)
+
+
+@app.command()
+def audit(
+    city: Annotated[Path | None, typer.Argument(metavar="[CITY]", help="a city folder")] = None,
+    captions: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
+    ] = [],  # noqa: B006
+    model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "clip",
+    out: Annotated[Path | None, typer.Option(help="JSON file to write as well")] = None,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Look at captions before they are cleaned: lengths, faults, stock sentences, names of places."""
+    from urbanln import caption_verb
+    from urbanln.captions.settings import CaptionSettings
+    from urbanln.config import load_settings
+
+    caption_verb.audit(city, captions, model, out, load_settings(settings, set_, of=CaptionSettings))
 
 
 @app.command()

@@ -34,6 +34,11 @@ DEMO_SETTINGS = {
     "probe": {"heads": ["ridge", "mlp"], "seeds": 4, "buffer_km": 1.5},
 }  # fmt: skip
 
+MODELS = ("simulated-a", "simulated-b", "simulated-c", "simulated-d", "simulated-e")
+SERVER_FAULTS = 0.05
+CAPTIONER = {"tag_requests": True, "concurrency": 8, "timeout_s": 2.0}
+CAPTION_SETTINGS = {"describe": {"view": "satellite"}}
+
 
 def run_demo(out: Path, *, regions: int = 400, seeds: int = 2, overrides: Sequence[str] = ()) -> Path:
     """Run the demo and return its report.
@@ -87,14 +92,24 @@ def _make_city(folder: Path, regions: int) -> City:
 
 
 def _caption(city: City) -> None:
-    from urbanln.captions.run import caption_city, captioner_from_name
+    from urbanln.captions.choice import choose_captioners
+    from urbanln.captions.run import caption_city
+    from urbanln.captions.settings import CaptionSettings
+    from urbanln.captions.simulation.faults import Faults
+    from urbanln.captions.simulation.server import serve
     from urbanln.pipeline import token_counter
 
-    _say("2/6 captions: simulated captioners, each with omissions and hallucinations of its own")
-    if city.captions.empty:
-        report = caption_city(city, captioner_from_name("simulated"), count_tokens=token_counter("tiny"))
-        for line in report.lines():
-            _say(f"    {line}")
+    _say("2/6 captions: five simulated models behind a faulty local server; cleaned, then voted on")
+    if not city.captions.empty:
+        return
+    with serve(city.folder, Faults.spread(SERVER_FAULTS)) as base_url:
+        captioners = {name: {**CAPTIONER, "model": name, "base_url": base_url} for name in MODELS}
+        settings = load_settings(base={**CAPTION_SETTINGS, "captioners": captioners}, of=CaptionSettings)
+        report = caption_city(
+            city, choose_captioners("all", settings), settings=settings, count_tokens=token_counter("tiny")
+        )
+    for line in report.lines():
+        _say(f"    {line}")
 
 
 def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:

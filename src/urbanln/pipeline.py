@@ -19,10 +19,13 @@ import tomli_w
 from urbanln import __version__
 from urbanln.city.store import City
 from urbanln.config import Settings
-from urbanln.errors import ArtefactError, InputError, MissingExtraError, UrbanLNError
+from urbanln.errors import ArtefactError, InputError, MissingExtraError, UrbanLNError, require
 from urbanln.files import hash_file, read_json, read_table
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from urbanln.captions.refine.grounding import Grounder
     from urbanln.probe.run import ProbeResult
     from urbanln.report.page import Example
 
@@ -36,6 +39,36 @@ def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
     except (ImportError, MissingExtraError):
         return None
     return load_tokenizer(model).count_tokens
+
+
+def clip_grounder(model: str) -> Grounder:
+    """A grounder for the captions that looks for phrases with a CLIP.
+
+    Args:
+        model: A CLIP's folder or name, or ``"tiny"`` for the one in the package.
+
+    Raises:
+        InputError: No such model.
+        MissingExtraError: torch is not installed.
+    """
+    require("torch")
+    import numpy as np
+    import torch
+
+    from urbanln.captions.refine.grounding import ClipGrounder
+    from urbanln.embed.encode import model_hashes
+    from urbanln.model.clip import load_clip
+
+    clip = load_clip(model, context=None).eval()
+
+    @torch.inference_mode()
+    def similarity(images: list[Image.Image], phrases: list[str]) -> np.ndarray:
+        pixels = torch.stack([clip.preprocess(image) for image in images])
+        cosines: np.ndarray = (clip.encode_image(pixels) @ clip.encode_text(clip.tokenize(phrases)).T).numpy()
+        return cosines
+
+    name = model_hashes(model).get("model", model)[:12]
+    return ClipGrounder(similarity, model=name, scale=float(clip.logit_scale.detach().exp()))
 
 
 def read_vectors(specs: Sequence[str]) -> dict[str, pd.DataFrame]:
