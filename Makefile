@@ -34,9 +34,9 @@ $(VENV)/.ready-dev: $(DEPS) | $(VENV)/.ready-demo
 demo: $(VENV)/.ready-demo
 	@$(BIN)/urbanln demo --out demo-out
 
-# Two processes on two cores: one thread each, or they wait for one another.
+# Two processes on two cores: one thread each, or they wait for one another. No test may need a hub.
 test: $(VENV)/.ready-dev
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TESTS)
+	@OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 $(TESTS)
 
 check: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check src tests benchmarks examples tools
@@ -51,6 +51,7 @@ format: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.vote_speed --captions 2400
 
 clean:
 	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,15 +11,21 @@ __version__ = "0.1.0"
 # Public names and where they live; imported on first use so that `import urbanln` stays light.
 _LAZY = {
     "City": "urbanln.city.store",
+    "caption_city": "urbanln.captions.run",
+    "vote": "urbanln.captions.consensus",
     "pretrain": "urbanln.train.loop",
     "embed_regions": "urbanln.embed.encode",
     "load_clip": "urbanln.model.clip",
     "stretch_positions": "urbanln.model.stretch",
 }
 
-__all__ = ["City", "__version__", "embed_regions", "load_clip", "pretrain", "stretch_positions"]
+__all__ = [
+    "City", "__version__", "caption_city", "embed_regions", "load_clip", "pretrain", "stretch_positions", "vote",
+]  # fmt: skip
 
 if TYPE_CHECKING:
+    from urbanln.captions.consensus import vote
+    from urbanln.captions.run import caption_city
     from urbanln.city.store import City
     from urbanln.embed.encode import embed_regions
     from urbanln.model.clip import load_clip

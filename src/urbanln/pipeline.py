@@ -6,12 +6,15 @@ here, as a table or a function.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
+import threading
 import tomllib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import tomli_w
@@ -23,12 +26,14 @@ from urbanln.errors import ArtefactError, InputError, MissingExtraError, UrbanLN
 from urbanln.files import hash_file, read_json, read_table
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
 
     from urbanln.captions.refine.grounding import Grounder
     from urbanln.probe.run import ProbeResult
     from urbanln.report.page import Example
 
+T = TypeVar("T")
 PIXELS = "pixels"  # the name of the table that was measured, not learned
 
 
@@ -60,15 +65,48 @@ def clip_grounder(model: str) -> Grounder:
     from urbanln.model.clip import load_clip
 
     clip = load_clip(model, context=None).eval()
+    # The captioners of a picture ask about the same parts, and captions of a city use the same words.
+    seen: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+    read: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+    lock = threading.Lock()
 
-    @torch.inference_mode()
+    def images_of(images: Sequence[Image.Image]) -> torch.Tensor:
+        return clip.encode_image(torch.stack([clip.preprocess(image) for image in images]))
+
+    def texts_of(texts: Sequence[str]) -> torch.Tensor:
+        return clip.encode_text(clip.tokenize(texts))
+
     def similarity(images: list[Image.Image], phrases: list[str]) -> np.ndarray:
-        pixels = torch.stack([clip.preprocess(image) for image in images])
-        cosines: np.ndarray = (clip.encode_image(pixels) @ clip.encode_text(clip.tokenize(phrases)).T).numpy()
+        pixels = [hashlib.sha256(repr(i.size).encode() + i.tobytes()).digest() for i in images]
+        with lock, torch.inference_mode():
+            image_ID = _remembered(images, pixels, seen, 512, images_of)
+            text_PD = _remembered(phrases, [p.encode() for p in phrases], read, 20_000, texts_of)
+            cosines: np.ndarray = (image_ID @ text_PD.T).numpy()
         return cosines
 
     name = model_hashes(model).get("model", model)[:12]
     return ClipGrounder(similarity, model=name, scale=float(clip.logit_scale.detach().exp()))
+
+
+def _remembered(
+    items: Sequence[T],
+    keys: Sequence[bytes],
+    kept: OrderedDict[bytes, torch.Tensor],
+    most: int,
+    encode: Callable[[Sequence[T]], torch.Tensor],
+) -> torch.Tensor:
+    """(N, D) features of N items, each encoded once as long as it is among the last ones used."""
+    import torch
+
+    missing = {key: item for key, item in zip(keys, items, strict=True) if key not in kept}
+    if missing:
+        kept.update(zip(missing, encode(list(missing.values())), strict=True))
+    for key in keys:
+        kept.move_to_end(key)
+    found = torch.stack([kept[key] for key in keys])
+    while len(kept) > most:
+        kept.popitem(last=False)
+    return found
 
 
 def read_vectors(specs: Sequence[str]) -> dict[str, pd.DataFrame]:
