@@ -20,7 +20,8 @@ _LAZY = {
 }
 
 __all__ = [
-    "City", "__version__", "caption_city", "embed_regions", "load_clip", "pretrain", "stretch_positions", "vote",
+    "City", "__version__", "caption_city", "embed_regions", "load_clip", "pretrain",
+    "stretch_positions", "vote",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
