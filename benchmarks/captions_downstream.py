@@ -50,9 +50,7 @@ def score_one(city: City, folder: Path) -> dict[str, dict[str, float]]:
     """R² (log) under the block split per variant and label, of one city; what is there already is kept."""
     done = folder / "downstream.json"
     if not done.exists():
-        settings = load_settings(
-            base={**DEMO_SETTINGS, "probe": {**DEMO_SETTINGS["probe"], "heads": ["ridge"]}}
-        )
+        settings = load_settings(overrides=['probe.heads=["ridge"]'], base=DEMO_SETTINGS)
         texts = variant_texts(city, folder)
         tables = {name: _vectors(city, folder, name, texts[name], settings) for name in VARIANTS}
         tables[BASE] = embed_city(city, "tiny", folder / "vectors-base.parquet", settings)

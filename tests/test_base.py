@@ -19,6 +19,7 @@ import pytest
 from shapely.geometry import Point
 
 from urbanln import errors, files
+from urbanln.captions.settings import CaptionSettings
 from urbanln.config import Settings, load_settings, settings_hash, settings_toml
 from urbanln.progress import progress, track
 
@@ -102,6 +103,19 @@ def test_settings_file_that_is_no_toml(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.toml")
     with pytest.raises(errors.InputError, match="cannot be read"):
         load_settings(tmp_path)
+
+
+def test_a_key_in_the_settings_is_not_repeated_and_the_right_name_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    for name in ("api_key", "key_env"):
+        path.write_text(f'[captioners.hosted]\nmodel = "m"\n{name} = "sk-hidden-0123"\n')
+        with pytest.raises(errors.InputError) as caught:
+            load_settings(path, of=CaptionSettings)
+        assert "sk-hidden" not in str(caught.value)
+        assert "captioners.hosted.key_env" in str(caught.value)
+    with pytest.raises(errors.InputError, match="max_tokens") as caught:
+        load_settings(overrides=["captioners.a.model=m", "captioners.a.max_tokens=-3"], of=CaptionSettings)
+    assert "-3" in str(caught.value)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:

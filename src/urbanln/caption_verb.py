@@ -82,7 +82,7 @@ def caption(request: Request) -> None:
             f"{name} was stopped with {left} pictures left; the table holds what there is",
             value=reason,
             where=request.city,
-            remedy="run the same command again to go on: nothing is asked twice",
+            remedy="when that is put right, run the same command again: nothing is asked twice",
         )
 
 
@@ -93,7 +93,10 @@ class CaptionsIncomplete(UrbanLNError):
 def print_plan(request: Request) -> None:
     """Print what captioning would take; nothing is sent."""
     city = City.open(request.city)
-    print("\n".join(plan_city(city, request.choose(), request.settings, limit=request.limit).lines()))
+    plan = plan_city(
+        city, request.choose(), request.settings, limit=request.limit, budget_usd=request.budget_usd
+    )
+    print("\n".join(plan.lines()))
 
 
 def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, overload
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -120,6 +121,8 @@ class Settings(_Section):
 
 
 S = TypeVar("S", bound=BaseModel)
+# What stands under such a name may be a key, and is not repeated.
+_SECRET = re.compile(r"key|token$|secret|password", re.IGNORECASE)
 # One file may hold the settings of all verbs; each reads its own sections and leaves the others alone.
 _CAPTION_SECTIONS = ("describe", "captioners", "clean", "refine", "vote")
 
@@ -201,12 +204,20 @@ def _parse_override(text: str) -> tuple[str, Any]:
         return key, raw.strip()
 
 
-def _known_keys(of: type[BaseModel]) -> list[str]:
+def _known_keys(of: type[BaseModel], sections: Mapping[str, Any]) -> list[str]:
+    """All settings; those of ``captioners.NAME`` under the names that are given."""
     keys = []
     for section, field in of.model_fields.items():
-        kind = field.annotation
+        kind, inner = field.annotation, get_args(field.annotation)
+        names = [section]
+        if inner:
+            given = sections.get(section)
+            kind, names = (
+                inner[-1],
+                [f"{section}.{name}" for name in given] if isinstance(given, dict) else [],
+            )
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += [f"{section}.{key}" for key in kind.model_fields]
+            keys += [f"{name}.{key}" for name in names for key in kind.model_fields]
     return keys
 
 
@@ -217,8 +228,9 @@ def _validate(values: Mapping[str, Any], where: str, of: type[BaseModel]) -> Bas
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         remedy = None
+        value = None if _SECRET.search(key.rpartition(".")[2]) else first.get("input")
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, _known_keys(of), n=1, cutoff=0.0)
+            near = difflib.get_close_matches(key, _known_keys(of, values), n=1, cutoff=0.0)
             section = key.split(".", 1)[0]
             if section not in of.model_fields:
                 near = difflib.get_close_matches(section, list(of.model_fields), n=1, cutoff=0.0)
@@ -226,7 +238,7 @@ def _validate(values: Mapping[str, Any], where: str, of: type[BaseModel]) -> Bas
             remedy = f"did you mean '{near[0]}'?" if near else None
         else:
             what = f"setting '{key}': {first['msg']}" if key else first["msg"]
-        raise InputError(what, value=first.get("input"), where=where, remedy=remedy) from error
+        raise InputError(what, value=value, where=where, remedy=remedy) from error
 
 
 def settings_hash(settings: BaseModel) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.caption_measures import (
@@ -14,6 +15,8 @@ from benchmarks.caption_measures import (
     interval,
     markdown,
 )
+from benchmarks.grounding_auc import within_names
+from sklearn.metrics import roc_auc_score
 
 
 def _scene(view: str, *names: str) -> dict:
@@ -96,3 +99,13 @@ def test_intervals_are_students() -> None:
 
 def test_tables_are_markdown() -> None:
     assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
+
+
+def test_a_grounder_that_never_looks_is_no_better_than_a_coin_within_names() -> None:
+    rng = np.random.default_rng(0)
+    often = np.linspace(0.05, 0.95, 12)
+    truth = (rng.random((200, 12)) < often).astype(int)
+    blind = np.tile(often, (200, 1))
+    assert roc_auc_score(truth.ravel(), blind.ravel()) > 0.7
+    assert within_names(truth, blind) == 0.5
+    assert within_names(truth, truth + 0.1 * rng.random(truth.shape)) == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from urbanln.captions.choice import choose_captioners
 from urbanln.captions.run import caption_city, ledger_path, plan_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, VoteSettings
 from urbanln.city.store import City, Meta
-from urbanln.errors import InputError
+from urbanln.errors import InputError, StorageError
 from urbanln.files import hash_bytes, table_note
 
 
@@ -238,8 +239,9 @@ def test_bad_captioners_are_refused(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c", n=1)
     with pytest.raises(InputError, match="no captioner"):
         caption_city(city, [])
-    with pytest.raises(InputError, match="same name"):
+    with pytest.raises(InputError, match="same name") as caught:
         caption_city(city, [Says("x"), Says("x")])
+    assert "[captioners.NAME]" in str(caught.value)
     with pytest.raises(InputError, match="synthetic city"):
         caption_city(city, choose_captioners("simulated-a"))
     for spec in ("gpt", "recorded:", "recorded:nowhere.csv", "", "openai:", "all"):
@@ -255,3 +257,78 @@ def test_captioners_of_the_settings_are_found_by_name() -> None:
     with pytest.raises(InputError, match="no such captioner") as caught:
         choose_captioners("yours", settings)
     assert "mine, other" in str(caught.value)
+
+
+def test_a_full_disk_ends_the_run_before_answers_are_paid_for_that_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city, captioner = make_city(tmp_path / "c", n=20), Says("x", text="A long text. " * 2000)
+    opened = Ledger.__init__
+
+    def full(self: Ledger, path: Path) -> None:
+        opened(self, path)
+        (pages,) = self._rows("PRAGMA page_count")[0]
+        self._rows(f"PRAGMA max_page_count = {pages + 1}")
+
+    monkeypatch.setattr(Ledger, "__init__", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        caption_city(city, [Says("y"), captioner], settings=NO_VOTE)
+    assert captioner.asked[-1] == "closed"
+    assert len(captioner.asked) <= 4
+
+
+class _Stops(Says):
+    """Answers nothing about the first picture, and is down then."""
+
+    async def answer(self, ask: Ask) -> Answer | None:
+        raise LastingFault("the key is wrong", whole=True)
+
+
+def test_a_stopped_captioner_keeps_what_the_ledger_knows_of_later_pictures(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c")
+    caption_city(city, [Says("x", only="street")], settings=NO_VOTE)
+    report = caption_city(city, [_Stops("x"), Says("y")], settings=NO_VOTE, replace=True)
+    assert report.per_captioner == {"x": 4, "y": 8}
+    assert report.asked.stopped["x"] == ("it refuses every question: the key is wrong", 4)
+    assert set(city.captions.loc[city.captions["captioner"] == "x", "image_id"]) == {
+        "street0", "street1", "street2", "street3",
+    }  # fmt: skip
+
+
+class _Unclear(Says):
+    async def answer(self, ask: Ask) -> Answer | None:
+        if ask.picture.image_id == "street2":
+            raise LastingFault("the picture is too large")
+        return Answer("It shows a road. And a house.", "length")
+
+
+def test_why_a_text_ended_is_known_in_the_second_run_as_in_the_first(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c")
+    first = caption_city(city, [_Unclear("x")], settings=NO_VOTE)
+    again = caption_city(city, [_Unclear("x")], settings=NO_VOTE)
+    assert first.cleaned.counts()["cut_off"] == 7
+    assert again.cleaned.counts() == first.cleaned.counts()
+    assert "no answer for 1 (the last time: the picture is too large)" in "\n".join(again.lines())
+
+
+def test_a_budget_for_a_server_without_prices_is_refused(tmp_path: Path) -> None:
+    city, far = make_city(tmp_path / "c", n=1), Says("x")
+    far.remote = "https://api.example.com/v1"
+    allowed = CaptionSettings.model_validate({"describe": {"allow_remote": True}})
+    for call in (caption_city, plan_city):
+        with pytest.raises(InputError, match="kept by prices"):
+            call(city, [far], settings=allowed, budget_usd=1.0)
+    with pytest.raises(ValueError, match="kept by prices"):
+        CaptionerSettings(model="m", budget_usd=1.0)
+    far.limits = Limits(usd_per_million_out=1.0)
+    caption_city(city, [far], settings=allowed, budget_usd=1.0)
+    assert len(city.captions) == 2
+
+
+def test_a_city_is_captioned_where_a_loop_runs_already(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c", n=1)
+
+    async def notebook_cell() -> int:
+        return int(caption_city(city, [Says("x")]).table["selected"].sum())
+
+    assert asyncio.run(notebook_cell()) == 2

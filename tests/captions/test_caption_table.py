@@ -29,7 +29,8 @@ def test_all_candidates_stand_with_equal_weights_and_the_first_is_selected() -> 
 
 
 def test_equal_texts_collapse_but_are_counted_and_empty_ones_go() -> None:
-    rows = _frame(("a", "x", "A  roof.\n"), ("a", "y", "A roof."), ("a", "z", " \x00\t"), ("b", "x", None))
+    rows = _frame(("a", "x", "A  roof.\n"), ("a", "y", "A roof."), ("a", "z", " \x00\t"), ("b", "x", None),
+                  ("c", "x", "… ---"))  # fmt: skip
     table = candidates_table(rows)
     assert list(table["caption"]) == ["A roof."]
     assert list(table["captioner"]) == ["x"]
@@ -52,6 +53,8 @@ def test_a_missing_column_is_named() -> None:
 
 def test_control_and_invisible_characters_are_stripped() -> None:
     assert tidy_text("a\u202e \x1b[31mred\x07\r\n\u3000roof\ufeff \ud800") == "a [31mred roof"
+    assert tidy_text("soft\xadly \u2066left\u2069") == "softly left"
+    assert tidy_text("one\x0ctwo\x85three\x1cfour") == "one two three four"
     assert tidy_text("<b>日本</b> – naïve") == "<b>日本</b> – naïve"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from benchmarks import captions_downstream as downstream
 from benchmarks import captions_help as benchmark
 
 from urbanln.captions.simulation.naming import object_errors
+from urbanln.captions.simulation.scene_captioner import SimulatedGrounder
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
@@ -68,6 +70,22 @@ def test_tables_have_a_row_per_captioner_and_way_to_choose(finished: tuple[City,
     assert text.count("| simulated-a | ") == 4
     assert text.count("| chosen by vote | – | ") == 4
     assert text.count("| best of all (by truth) | 1.000 ± 0.000 | ") == 2
+
+
+def test_the_tables_say_what_they_assume(finished: tuple[City, Path]) -> None:
+    found = [benchmark.measure(*finished)] * 2
+    assert benchmark.captions_tables(found).endswith(benchmark.ASSUMED)
+    assert "closer look overlooks half" in " ".join(benchmark.ASSUMED.split())
+    detector = inspect.signature(SimulatedGrounder).parameters
+    for share in (detector["finds"].default, detector["rejects"].default):
+        assert f"{share:.0%}".replace("%", " %") in benchmark.ASSUMED
+
+
+def test_a_folder_of_another_size_is_not_taken_for_this_one(finished: tuple[City, Path]) -> None:
+    _, folder = finished
+    assert len(benchmark.caption_one(folder, 4, 6).regions) == 6  # all there: nothing is asked
+    with pytest.raises(SystemExit, match="6 regions, not 7"):
+        benchmark.caption_one(folder, 4, 7)
 
 
 def test_each_variant_has_one_text_per_tile_and_the_right_ones(finished: tuple[City, Path]) -> None:

@@ -119,6 +119,16 @@ def test_ties_by_the_models_tokens() -> None:
     assert _winner(pair, max_tokens=1) == pair[0]
 
 
+def test_a_text_without_a_word_is_empty() -> None:
+    found = _vote(["sea", ", , , , ,", "… … …"])
+    assert found.order == (0,)
+    rows = [("a", "x", ". . . ."), ("a", "y", "sea"), ("b", "x", "---")]
+    frame = pd.DataFrame(rows, columns=["image_id", "captioner", "caption"])
+    table = vote_table(frame, parser=ClauseParser(), vectors=HashedVectors())
+    assert list(table["caption"]) == ["sea"]
+    assert list(table["n_candidates"]) == [1]
+
+
 def test_one_none_all_equal() -> None:
     assert _vote([]) == Vote(None, (), _vote([]).margin, ())
     alone = _vote(["", "roof"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -100,6 +101,15 @@ def test_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     parser = load_parser("spacy")
     texts = [f"A wide road with {n} cars \ud800 runs past a tall “building”.\n" for n in range(30)]
     assert parse_all(texts, parser, processes=2) == parse_all(texts, parser, processes=1)
+
+
+def test_a_file_in_the_current_folder_is_not_taken_for_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('not this one')")
+    monkeypatch.chdir(tmp_path)
+    ((number, found),) = parse_in_processes([["A tree."]], ("spacy", ""), 1)
+    assert (number, found[0]["objects"]) == (0, ["tree"])
 
 
 def test_a_process_that_fails_or_dies_gives_one_clear_error() -> None:

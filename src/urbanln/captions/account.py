@@ -85,10 +85,11 @@ class CaptionReport:
             parts += [f"{counts.retries} tries repeated"] if counts.retries else []
             parts += [f"${counts.cost_usd:.4f}"] if counts.cost_usd else []
         parts += [f"nothing for {asked.nothing[name]}"] if name in asked.nothing else []
-        parts += [f"no answer for {asked.failed[name]}"] if name in asked.failed else []
+        if name in asked.failed:
+            parts.append(f"no answer for {asked.failed[name]} (the last time: {asked.faults[name]})")
         if name in asked.stopped:
             reason, left = asked.stopped[name]
-            parts.append(f"stopped with {left} pictures left: {reason}; run the same command again to go on")
+            parts.append(f"stopped with {left} pictures left: {reason}")
         return f"{name}: {', '.join(parts)}"
 
     def _left_out(self) -> list[str]:

@@ -21,7 +21,7 @@ _EPS = 1e-6
 # The park of "car park" is WordNet's fifth, the house that is a sign of the zodiac its twelfth: rarer senses
 # than these make false synonyms in captions.
 _SENSES = 3
-# Similarities are counted in steps of 1e-4: the encoder's rounding (1e-7) cannot be seen, and sums of whole
+# Similarities are counted in steps of 1e-4: the encoder's rounding (1e-7) seldom shows, and sums of whole
 # numbers are the same in any order.
 _STEPS = 10_000
 _CACHED = 500_000
@@ -103,8 +103,9 @@ class Scorer:
 
     ``legacy`` counts as published, over sorted lists (there the order is that of a hash); attributes lose
     their objects, an empty class gives 0, cosines may be negative, and swapping the captions may change
-    the score a little. Two parts differ: the noun gate looks for an object's words among all words of the
-    caption, as there is no tagger here, and the authors' list of stop words is not applied.
+    the score a little. Three parts differ: the noun gate looks for an object's words among all words of the
+    caption, as there is no tagger here; the authors' list of stop words is not applied; and of several base
+    forms the likeliest counts, not the shortest ("glasses", not "glass").
 
     Args:
         mode: ``"strict"`` or ``"legacy"``.

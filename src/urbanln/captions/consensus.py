@@ -15,7 +15,7 @@ import pandas as pd
 from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
 from urbanln.captions.facts import Facts
 from urbanln.captions.scene_graph import Parser, load_parser, parse_all
-from urbanln.captions.table import TokenCounter, candidates_table, tidy_text
+from urbanln.captions.table import TokenCounter, candidates_table, tidy_candidate
 from urbanln.captions.wordnet import Synonyms
 from urbanln.city.checks import CAPTION_COLUMNS
 from urbanln.errors import InputError
@@ -97,13 +97,14 @@ def vote_many(
 ) -> list[Vote]:
     """One vote per picture.
 
-    - A caption's score is its mean agreement with all other captions that are not empty. Captions with
-      the same text (after :func:`urbanln.captions.table.tidy_text`) are witnesses for one another: they
+    - A caption's score is its mean agreement with all other captions that are not empty. Captions with the
+      same text (after :func:`urbanln.captions.table.tidy_text`) are witnesses for one another: they
       agree by 1, or by 0 where the parser finds nothing in them. So a further copy of the winner never
       unseats it.
     - A tie (two captions always tie) goes to the longer text that is within the model's length, then to
       the first in the alphabet. Texts over that length come after those within it, the shortest first.
-    - Empty texts never win and count for nothing. One caption alone wins without a score.
+    - Empty texts, and those without a word, never win and count for nothing. One caption alone wins without
+      a score.
     - Neither scores nor winner depend on the order of the captions.
 
     Args:
@@ -122,7 +123,7 @@ def vote_many(
         MissingExtraError: The default parser or vectors are not installed.
     """
     scorer = Scorer(mode, vectors, synonyms)
-    tidy = [[_tidy(text) for text in group] for group in groups]
+    tidy = [[tidy_candidate(text) for text in group] for group in groups]
     if not any(any(group) for group in tidy):
         return [_elect(group, {}, {}) for group in tidy]
     parser = load_parser("spacy") if parser is None else parser
@@ -140,10 +141,6 @@ def vote_many(
                 votes += [_elect(group, found, ranks) for group, found in zip(part, agreements, strict=True)]
                 advance(len(part))
     return votes
-
-
-def _tidy(text: object) -> str:
-    return tidy_text(text) if isinstance(text, str) else ""
 
 
 def _chunks(groups: list[list[str]]) -> Iterator[list[list[str]]]:
@@ -255,7 +252,7 @@ def vote_table(
         return table
     # Not the table's rows: there equal texts have collapsed, which here are witnesses for one another.
     told = candidates[["image_id", "captioner", "caption"]].dropna()
-    told = told.assign(caption=told["caption"].astype(str).map(tidy_text))
+    told = told.assign(caption=told["caption"].astype(str).map(tidy_candidate))
     told = told[told["caption"] != ""]
     texts_of = {image: list(texts) for image, texts in told.groupby("image_id", sort=False)["caption"]}
     counted = dict(zip(table["caption"], table["tokens"], strict=True))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from urbanln.captions.account import CaptionReport
-from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.asking.queues import Asked, ask_all
-from urbanln.captions.captioners.base import Captioner, Picture, pictures_of
+from urbanln.captions.captioners.base import Box, Captioner, Picture, pictures_of
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.cleaning.clean import Cleaned, clean_captions
 from urbanln.captions.consensus import vote_table
@@ -31,8 +31,6 @@ from urbanln.errors import InputError, MissingExtraError, require
 
 if TYPE_CHECKING:
     from urbanln.city.store import City
-
-LEDGER = "captions.sqlite"
 
 
 def caption_city(
@@ -68,10 +66,10 @@ def caption_city(
         InputError: No captioner, two of one name, one that can say nothing about this city, or one on a
             server beyond this network without ``settings.describe.allow_remote``.
         MissingExtraError: Refinement or the vote needs a package that is not installed.
-        StorageError: The ledger or the table cannot be written.
+        StorageError, ArtefactError: The ledger or the table cannot be used.
     """
     settings = settings or CaptionSettings()
-    pictures = check_captioners(city, captioners, settings)
+    pictures = check_captioners(city, captioners, settings, budget_usd)
     remarks = [remark for captioner in captioners for remark in captioner.prepare(pictures)]
     language = load_language(settings, several=len(captioners) > 1 or not (replace or city.captions.empty))
     pictures = pictures[:limit]
@@ -167,6 +165,7 @@ def plan_city(
     settings: CaptionSettings | None = None,
     *,
     limit: int | None = None,
+    budget_usd: float | None = None,
 ) -> Plan:
     """What captioning a city would take; nothing is sent and nothing is written.
 
@@ -175,28 +174,31 @@ def plan_city(
         captioners: As for :func:`caption_city`.
         settings: As for :func:`caption_city`.
         limit: Only the first so many pictures.
+        budget_usd: What all answers in the ledger may cost: the plan says whether it will do.
 
     Raises:
         InputError: As of :func:`caption_city`.
     """
     settings = settings or CaptionSettings()
-    pictures = check_captioners(city, captioners, settings)[:limit]
+    pictures = check_captioners(city, captioners, settings, budget_usd)[:limit]
     prompts, refine = Prompts(settings.describe.prompts), settings.refine
     segmenter = make_segmenter(refine) if refine.enabled else None
     with ExitStack() as stack:
         path = ledger_path(city)
         if not path.exists():  # a plan leaves no trace
-            path = Path(stack.enter_context(TemporaryDirectory())) / LEDGER
+            path = Path(stack.enter_context(TemporaryDirectory())) / LEDGER_NAME
         ledger = stack.enter_context(Ledger(path))
 
-        def parts_of(picture: Picture) -> int | None:
+        def boxes_of(picture: Picture) -> list[Box] | None:
             if segmenter is None:
                 return None
             known = ledger.get_facts(parts_kind(refine, segmenter), [picture.sha256])
-            return len(known[picture.sha256]) if known else None
+            return [tuple(part[:4]) for part in known[picture.sha256]] if known else None
 
-        chosen = refine if refine.enabled else None
-        return make_plan(captioners, pictures, ledger, prompts=prompts, refine=chosen, parts_of=parts_of)
+        return make_plan(
+            captioners, pictures, ledger, prompts=prompts, refine=refine if refine.enabled else None,
+            boxes_of=boxes_of, budget_usd=budget_usd,
+        )  # fmt: skip
 
 
 def make_segmenter(settings: RefineSettings) -> Segmenter:
@@ -230,25 +232,41 @@ def make_tools(
     return Tools(refine, prompts, parser, grounder or NoGrounder(), make_segmenter(refine), facts=ledger)
 
 
-def check_captioners(city: City, captioners: Sequence[Captioner], settings: CaptionSettings) -> list[Picture]:
+def check_captioners(
+    city: City,
+    captioners: Sequence[Captioner],
+    settings: CaptionSettings,
+    budget_usd: float | None = None,
+) -> list[Picture]:
     """The pictures to be described, after a look at who is to describe them.
 
     Raises:
-        InputError: No captioner, two of one name, a server beyond this network that was not allowed, or no
-            picture of the view.
+        InputError: No captioner, two of one name, a server beyond this network that was not allowed or whose
+            prices a budget would need, or no picture of the view.
     """
     names = [captioner.identity.name for captioner in captioners]
     if not names:
         raise InputError("no captioner was given", remedy="for example --captioner measured")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError("two captioners have the same name", value=twice, remedy="give each one once")
+        raise InputError(
+            "two captioners have the same name",
+            value=twice,
+            remedy="give each one once, or name them in the settings: [captioners.NAME]",
+        )
     far = next((captioner.remote for captioner in captioners if captioner.remote), None)
     if far is not None and not settings.describe.allow_remote:
         raise InputError(
             "this server is not on this machine or its network, and pictures may show people and plates",
             value=far,
             remedy="if you may send them there: --allow-remote (or describe.allow_remote = true)",
+        )
+    free = next((one for one in captioners if one.remote and not one.limits.priced), None)
+    if free is not None and budget_usd is not None:
+        raise InputError(
+            "a budget is kept by prices, and this captioner has none: it would never be spent",
+            value=free.identity.name,
+            remedy="set usd_per_million_in and usd_per_million_out of [captioners.NAME]",
         )
     pictures = pictures_of(city, settings.describe.view)
     if not pictures:
@@ -261,7 +279,8 @@ def check_captioners(city: City, captioners: Sequence[Captioner], settings: Capt
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     if not asked.texts.empty:
         return
-    reasons = [*asked.skipped.values(), *(reason for reason, _ in asked.stopped.values())]
+    stopped = [reason for reason, _ in asked.stopped.values()]
+    reasons = [*stopped, *asked.faults.values(), *asked.skipped.values()]
     raise InputError(
         "not one picture could be described",
         value=reasons[0] if reasons else f"{len(pictures)} pictures",
@@ -285,6 +304,9 @@ def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, l
     if earlier.empty:
         return candidates, []
     merged = merge_candidates(earlier.sort_values("rank", kind="stable"), candidates)
+    # Why a new text ended; of the earlier ones, which are clean, the table does not know it.
+    ended = candidates[["image_id", "captioner", "finish"]]
+    merged = merged.merge(ended, on=["image_id", "captioner"], how="left", validate="1:1")
     kept, replaced = len(merged) - len(candidates), len(earlier) + len(candidates) - len(merged)
     return merged, [f"captions that were there: {kept} kept, {replaced} replaced"]
 
@@ -300,4 +322,4 @@ def _voted(table: pd.DataFrame) -> int:
 
 def ledger_path(city: City | Path) -> Path:
     """Where the ledger of a city is kept."""
-    return (city if isinstance(city, Path) else city.folder) / LEDGER
+    return (city if isinstance(city, Path) else city.folder) / LEDGER_NAME

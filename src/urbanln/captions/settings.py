@@ -26,7 +26,11 @@ class CaptionerSettings(_Section):
     model: str = Field(min_length=1, description="name the server knows it by, hub name or folder")
     revision: str = Field("", description="of the model; another revision is asked anew")
     base_url: str = Field("http://localhost:8000/v1", description="OpenAI-compatible server")
-    key_env: str = Field("", description="environment variable that holds the key; never the key itself")
+    key_env: str = Field(
+        "",
+        pattern=r"^(?:[A-Za-z_][A-Za-z0-9_]*)?$",
+        description="environment variable that holds the key; never the key itself",
+    )
     temperature: float = Field(0.2, ge=0, le=2, description="low: the same picture, nearly the same text")
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int = Field(0, description="sent along; servers that honour it repeat themselves")
@@ -50,9 +54,18 @@ class CaptionerSettings(_Section):
         False,
         description="send picture hash, stage and part as a header, to join a server's log with the ledger",
     )
+    omit: tuple[Literal["temperature", "top_p", "seed"], ...] = Field(
+        (), description="not sent: some hosted models refuse a request that has them"
+    )
     extra_body: dict[str, Any] = Field(
         {}, description="further fields of the request, as the server wants them"
     )
+
+    @model_validator(mode="after")
+    def _agree(self) -> CaptionerSettings:
+        if self.budget_usd is not None and not (self.usd_per_million_in or self.usd_per_million_out):
+            raise ValueError("a budget is kept by prices: set usd_per_million_in and usd_per_million_out too")
+        return self
 
 
 class CleanSettings(_Section):

@@ -12,7 +12,8 @@ from urbanln.errors import InputError
 
 TokenCounter = Callable[[list[str]], Sequence[int]]
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+    r"\ud800-\udfff]"
 )
 _BLANK = re.compile(r"\s+")
 
@@ -25,6 +26,17 @@ def tidy_text(text: str) -> str:
         'a green roof'
     """
     return _BLANK.sub(" ", _CONTROL.sub("", text)).strip()
+
+
+def tidy_candidate(text: object) -> str:
+    """A caption as candidates are compared: tidied, and empty where it is missing or holds no word.
+
+    Example:
+        >>> tidy_candidate(" A  roof. "), tidy_candidate(" … "), tidy_candidate(None)
+        ('A roof.', '', '')
+    """
+    tidied = tidy_text(text) if isinstance(text, str) else ""
+    return tidied if any(map(str.isalnum, tidied)) else ""
 
 
 def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None = None) -> pd.DataFrame:
@@ -52,7 +64,7 @@ def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None
             value=", ".join(map(str, candidates.columns)),
         )
     frame = candidates[["image_id", "captioner", "caption"]].dropna()
-    frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_text))
+    frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_candidate))
     frame = frame[frame["caption"] != ""]
     if frame.empty:
         return empty_captions()

@@ -297,3 +297,14 @@ def test_what_a_question_may_take_at_most_grows_with_picture_prompt_and_stage() 
     longer = Ask(ask.picture, prompt=Prompt("word " * 1000))
     assert most_tokens(longer, decoding)[0] - most_tokens(ask, decoding)[0] > 1000
     assert most_usd(ask, decoding, Limits()) == 0
+
+
+def test_a_wish_for_no_wait_at_all_does_not_make_it_hammer(tmp_path: Path) -> None:
+    clock = Clock()
+    with Ledger(tmp_path) as ledger:
+        captioner = Told(
+            lambda call: _raise(PassingFault("busy", retry_after=0.0)) if call < 4 else _fine(call), retries=5
+        )
+        _run(_desk(captioner, ledger, clock), _asks(1))
+        gaps = [b - a for a, b in zip(captioner.calls, captioner.calls[1:], strict=False)]
+        assert gaps == [0.5, 1, 2]

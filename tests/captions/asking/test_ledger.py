@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
+from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Picture, Prompt
 from urbanln.errors import ArtefactError, InputError, StorageError
@@ -139,8 +140,9 @@ def test_totals_and_counts_add_up(tmp_path: Path) -> None:
         assert total.cost_usd == pytest.approx(0.008)
         assert ledger.totals()["a", "local"].cost_usd == 0
         hashes = [_ask(n).picture.sha256 for n in (0, 2, 5, 0)]
-        assert ledger.count(IDENTITY, "describe", hashes) == 2
-        assert ledger.count(IDENTITY, "merge", hashes) == 0
+        assert ledger.count(IDENTITY, "describe", hashes, ["tttt"]) == 2
+        assert ledger.count(IDENTITY, "describe", hashes, ["other"]) == 0
+        assert ledger.count(IDENTITY, "merge", hashes, ["tttt"]) == 0
 
 
 def test_facts_keep_the_first_value(tmp_path: Path) -> None:
@@ -328,3 +330,17 @@ def test_owners_are_told_from_later_processes_of_the_same_number() -> None:
         time.sleep(0.01)
     assert not is_alive(theirs)
     process.join()
+
+
+def test_a_full_disk_is_told_as_such_and_what_was_kept_stays(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        key = _record(ledger, _ask())
+        (pages,) = ledger._rows("PRAGMA page_count")[0]
+        ledger._rows(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(LedgerFault, match="disk is full") as caught:
+            _record(ledger, _ask(1), replace(ANSWER, text="long " * 10_000))
+        assert isinstance(caught.value, StorageError)
+        assert ledger.find(key) == ANSWER
+        ledger._rows("PRAGMA max_page_count = 100000")
+        _record(ledger, _ask(1))
+        assert len(ledger.texts()) == 2

@@ -11,10 +11,12 @@ from tests.captions.asking.test_desk import Told
 from urbanln.captions.asking.ledger import Ledger, ask_key
 from urbanln.captions.asking.plan import ENOUGH, duration, make_plan
 from urbanln.captions.asking.prompts import Prompts
-from urbanln.captions.captioners.base import Answer, Ask, Picture
+from urbanln.captions.captioners.base import Answer, Ask, Box, Picture
+from urbanln.captions.refine.flow import local_ask
 from urbanln.captions.settings import RefineSettings
 
 PROMPTS = Prompts()
+BOXES = [(0.0, 0.0, 0.2 * n, 1.0) for n in range(1, 5)]
 
 
 def _unread() -> bytes:
@@ -30,11 +32,17 @@ def _told(name: str = "a", **limits: float) -> Told:
     return Told(lambda _: None, name, **limits)
 
 
-def _record(ledger: Ledger, captioner: Told, pictures: list[Picture], stage: str = "describe") -> None:
+def _record(
+    ledger: Ledger, captioner: Told, pictures: list[Picture], stage: str = "describe", text: str = "x"
+) -> None:
     for picture in pictures:
-        prompt = PROMPTS.render("describe" if stage == "describe" else "local", picture.view)
-        ask = Ask(picture, stage, prompt)  # type: ignore[arg-type]
-        answer = Answer("x", "stop", 2000, 100, 0.5, 3.0)
+        ask = Ask(picture, prompt=PROMPTS.render("describe", picture.view))
+        if stage == "local":
+            ask = local_ask(picture, BOXES[0], RefineSettings(), PROMPTS)
+        if stage == "merge":
+            prompt = PROMPTS.render("merge", picture.view, description="d", notes="n", rejected="r")
+            ask = Ask(picture, "merge", prompt)
+        answer = Answer(text, "stop", 2000, 100, 0.5, 3.0)
         ledger.record(ask_key(ask, captioner.identity), ask, captioner.identity, answer)
 
 
@@ -95,22 +103,24 @@ def test_rates_bound_the_time_and_captioners_work_side_by_side(tmp_path: Path) -
 
 
 def test_parts_are_counted_where_known_and_assumed_elsewhere(tmp_path: Path) -> None:
-    refine = RefineSettings(enabled=True, max_crops=3)
+    refine = RefineSettings(enabled=True, max_crops=3, grounder="owlv2")
     with Ledger(tmp_path) as ledger:
         captioner, pictures = _told(), _pictures(10)
         _record(ledger, captioner, pictures[:2], stage="local")
-        known = {"i0": 4, "i1": 0}
+        known: dict[str, list[Box]] = {"i0": BOXES, "i1": []}
         plan = make_plan(
             [captioner], pictures, ledger, prompts=PROMPTS, refine=refine,
-            parts_of=lambda picture: known.get(picture.image_id),
+            boxes_of=lambda picture: known.get(picture.image_id),
         )  # fmt: skip
-        sure = make_plan([captioner], pictures, ledger, prompts=PROMPTS, refine=refine, parts_of=lambda _: 2)
+        sure = make_plan(
+            [captioner], pictures, ledger, prompts=PROMPTS, refine=refine, boxes_of=lambda _: BOXES[:2]
+        )
         plain = _told("plain")
         plain.prompted = False
         unrefined = make_plan([plain], pictures, ledger, prompts=PROMPTS, refine=refine)
     steps = {step.stage: step for step in plan.steps}
     assert list(steps) == ["describe", "local", "merge", "repair"]
-    assert (steps["local"].known, steps["local"].calls) == (2, 4 + 0 + 8 * 3 - 2)
+    assert (steps["local"].known, steps["local"].calls) == (1, 4 + 0 + 8 * 3 - 1)
     assert (steps["merge"].calls, steps["repair"].calls) == (9, 3)
     assert not steps["local"].exact
     assert any("3 per picture are assumed" in line for line in plan.lines())
@@ -123,3 +133,47 @@ def test_durations_are_readable() -> None:
     assert [duration(s) for s in (0, 89, 90, 5399, 5400, 86400)] == [
         "0 s", "89 s", "2 min", "90 min", "1.5 h", "24.0 h",
     ]  # fmt: skip
+
+
+def test_what_was_said_to_other_prompts_about_parts_is_still_to_be_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "local-street.txt").write_text("Name it.")
+    (folder / "merge-street.txt").write_text("{description} {notes} {rejected}")
+    captioner, pictures = _told(), _pictures(4)
+    with Ledger(tmp_path) as ledger:
+        for stage in ("describe", "local", "merge"):
+            _record(ledger, captioner, pictures, stage)
+
+        def left(prompts: Prompts, **changes: int | str) -> dict[str, int]:
+            refine = RefineSettings.model_validate({"enabled": True, "grounder": "owlv2", **changes})
+            plan = make_plan(
+                [captioner], pictures, ledger, prompts=prompts, refine=refine, boxes_of=lambda _: BOXES[:1]
+            )
+            return {step.stage: step.calls for step in plan.steps}
+
+        assert left(PROMPTS) == {"describe": 0, "local": 0, "merge": 0, "repair": 0}
+        assert left(Prompts(folder)) == {"describe": 0, "local": 2, "merge": 2, "repair": 1}
+        assert left(PROMPTS, min_side=50)["local"] == 4
+        assert left(PROMPTS, min_side=50, grounder="none")["repair"] == 0
+        pictures.append(replace(pictures[0], image_id="copy"))
+        assert left(PROMPTS, min_side=50)["local"] == 4
+        pictures.append(replace(pictures[0], image_id="refused", sha256="f" * 64))
+        assert left(PROMPTS)["local"] == 1
+        _record(ledger, captioner, pictures[-1:], text="I'm sorry, but I can't help with that.")
+        assert left(PROMPTS) == {"describe": 0, "local": 0, "merge": 0, "repair": 0}
+
+
+def test_budgets_and_missing_prices_are_remarked_on(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        dear = _told("dear", usd_per_million_out=1100.0, budget_usd=1.0)
+        unknown = _told("unknown")
+        unknown.remote = "https://api.example.com/v1"
+        _record(ledger, dear, _pictures(1))
+        plan = make_plan([dear, unknown], _pictures(4), ledger, prompts=PROMPTS, budget_usd=1.2)
+        few = make_plan([dear], _pictures(2), ledger, prompts=PROMPTS, budget_usd=1.2)
+    text = "\n".join(plan.lines())
+    assert "all: $0.70 of $1.20 may still be spent, enough" in text
+    assert "dear: $0.50 of $1.00 may still be spent, NOT enough" in text
+    assert "unknown: no price is set, so its cost is not known" in text
+    assert few.seconds == pytest.approx(5.0)  # one question, however many could be asked at once

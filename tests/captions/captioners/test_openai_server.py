@@ -138,6 +138,25 @@ def test_the_limit_of_tokens_goes_by_the_name_the_server_wants() -> None:
     assert "max_tokens" not in body
 
 
+def test_fields_a_model_refuses_are_left_out_and_nothing_else_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-somebody")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-of-somebody")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving(FaultServer(lambda: None)) as server:
+        whole, part = _captioner(server.url), _captioner(server.url, omit=["temperature", "seed"])
+        for captioner in (whole, part):
+            _once(captioner, Ask(_picture(), prompt=Prompt("Say.")))
+        all_fields, fewer = server.bodies
+        sent = json.dumps(server.headers)
+    assert {"temperature", "top_p", "seed"} <= all_fields.keys()
+    assert fewer.keys() == all_fields.keys() - {"temperature", "seed"}
+    assert whole.identity != part.identity
+    assert "somebody" not in sent
+    assert KEY not in sent
+
+
 def test_small_plain_files_go_as_they_are_and_all_else_is_drawn_anew() -> None:
     plain = _picture(kind="JPEG", quality=70)
     assert _decoded(data_url(Ask(plain), 64)) == ("data:image/jpeg", plain.read())
@@ -373,3 +392,25 @@ def test_what_a_server_says_is_quoted_short_and_harmless() -> None:
     assert "\x1b" not in said
     assert quoted(None, hide="none") == ""
     assert str(fault_of_status(500, "", {}, "host")).count("\n") == 1
+
+
+def test_an_absurd_count_of_tokens_is_no_count() -> None:
+    usage = {"prompt_tokens": 10**30, "completion_tokens": 5}
+    body = json.dumps({"choices": [{"message": {"content": "A road."}}], "usage": usage})
+    with serving(_replying(200, body.encode())) as server:
+        answer = _once(_captioner(server.url), Ask(_picture()))
+    assert answer is not None
+    assert (answer.tokens_in, answer.tokens_out) == (None, 5)
+
+
+def test_segments_of_a_jpeg_that_pillow_does_not_report_do_not_go_out() -> None:
+    plain = _picture(kind="JPEG").read()
+    note = b"\xff\xec" + (2 + 6).to_bytes(2, "big") + b"52.1 N"
+    noted = plain[:2] + note + plain[2:]
+    _, data = _decoded(data_url(Ask(Picture("i", "street", "p", "00", lambda: noted)), 64))
+    assert b"52.1" not in data
+
+
+def test_a_key_given_as_the_name_of_its_variable_is_refused() -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        _captioner("http://a/v1", key_env=KEY)

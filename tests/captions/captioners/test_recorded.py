@@ -164,3 +164,33 @@ def test_an_object_of_image_and_caption_is_read(tmp_path: Path) -> None:
     rows = read_rows(tmp_path / "t.json")
     assert list(rows["image_id"]) == ["a.jpg", "b.jpg"]
     assert list(rows["caption"]) == ["A street.", ""]
+
+
+def test_a_file_name_that_several_keys_end_in_belongs_to_none_of_them() -> None:
+    texts = {"beijing/1.png": "B", "shanghai/1.png": "S", "2.png": "Two", "old/2.png": "O"}
+    pictures = _pictures("tiles/1.png", "tiles/2.png")
+    assert _say(RecordedCaptioner("r", texts), pictures) == [None, "Two"]
+    assert _say(RecordedCaptioner("r", texts), _pictures("shanghai/1.png", "x/9.png")) == ["S", None]
+
+
+def test_a_numbered_captioner_does_not_take_the_name_of_another(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,captioner,caption\ni0,x,one\ni0,x,two\ni0,x-2,three\ni1,x,four\n")
+    said = {c.identity.name: _say(c, _pictures("a", "b")) for c in read_recorded(tmp_path / "t.csv")}
+    assert said == {"x": ["one", "four"], "x-3": ["two", None], "x-2": ["three", None]}
+
+
+def test_missing_values_and_lists_in_parquet_and_null_in_json_are_no_fault(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image": ["a", "b"], "caption": pd.array(["x", None], dtype="string")})
+    frame.to_parquet(tmp_path / "missing.parquet")
+    assert list(read_rows(tmp_path / "missing.parquet")["caption"]) == ["x", ""]
+    pd.DataFrame({"image": ["a"], "caption": [["x", "y"]]}).to_parquet(tmp_path / "list.parquet")
+    assert len(read_rows(tmp_path / "list.parquet")) == 1
+    (tmp_path / "null.json").write_text('[[{"image": null, "caption": "x"}, {"image": "b", "caption": "y"}]]')
+    assert list(read_rows(tmp_path / "null.json")["image_id"]) == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_json_nested_without_end_is_one_clear_error(tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"t.{kind}").write_text("[" * 200_000)
+    with pytest.raises(InputError, match="not a readable"):
+        read_rows(tmp_path / f"t.{kind}")

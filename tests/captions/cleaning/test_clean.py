@@ -48,6 +48,10 @@ def _flags(cleaned: Cleaned) -> list[tuple[str, str, str]]:
         "My apologies, the tile did not load.",
         "I don't have access to the image.",
         "Please upload the image again.",
+        "I don't see an image attached to your message.",
+        "It seems that the image did not load.",
+        "I won't be able to help with that.",
+        "I am unable to determine what is in this image.",
         "The image could not be loaded.",
         "No image was provided.",
         "“I cannot provide a description.”",
@@ -71,6 +75,12 @@ def test_refusals_are_dropped_or_taken_out(text: str) -> None:
     [
         "A sorry-looking house stands beside a road.",
         "I cannot see any cars on the road.",
+        "I cannot see any people in the image.",
+        "I cannot determine the exact number of floors, but the towers are tall.",
+        "Unable to determine the season, one sees bare trees.",
+        "We cannot identify the shops' names in the picture.",
+        "One notes, and I cannot help but admire it, a tall tower.",
+        "I cannot help but notice the tall tower.",
         "The number of cars cannot be determined from the image alone.",
         "A sign says that the shop is sorry for the noise.",
         "Cars are unable to pass here.",
@@ -111,10 +121,17 @@ def test_half_sentences_go_and_whole_captions_without_a_stop_stay() -> None:
 
 def test_a_caption_cut_by_its_limit_is_flagged_even_at_a_full_stop() -> None:
     texts = ("A road.", "A road with trees", "A road. Trees", "A road. Trees")
-    cleaned = _clean(*texts, finish=["length", "length", "content_filter", "stop"])
+    cleaned = _clean(*texts, finish=["length", "length", "content_filter", ""])
     assert list(cleaned.frame["caption"]) == ["A road."] * 3
     assert [flag[2] for flag in _flags(cleaned)] == ["keep", "drop", "trim", "trim"]
-    assert list(cleaned.frame["finish"]) == ["length", "content_filter", "stop"]
+    assert list(cleaned.frame["finish"]) == ["length", "content_filter", ""]
+
+
+def test_a_list_without_full_stops_stays_where_its_captioner_ended_by_itself() -> None:
+    points = "A dense area. Key points: - Wide roads - Small parks"
+    cleaned = _clean(points, points, "A road. It is lined with", finish=["stop", "length", "stop"])
+    assert list(cleaned.frame["caption"]) == [points, "A dense area.", "A road."]
+    assert [flag[:2] for flag in _flags(cleaned)] == [("i1", "cut_off"), ("i2", "cut_off")]
 
 
 @pytest.mark.parametrize(

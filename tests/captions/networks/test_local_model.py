@@ -4,18 +4,26 @@ import asyncio
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    BlipImageProcessorPil,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    OPTConfig,
     PreTrainedTokenizerFast,
 )
 
@@ -151,6 +159,62 @@ def test_a_chat_template_is_used(folder: Path, tmp_path: Path) -> None:
     found = answer(captioner(tmp_path), ask(text="describe <image> what"))
     # "USER :", 16 patches, two words.
     assert found.tokens_in == 20
+
+
+def test_a_processor_that_puts_the_picture_in_itself_is_let_do_so(folder: Path, tmp_path: Path) -> None:
+    """BLIP-2: its processor writes the picture's tokens, and names them by an object that is no text."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tower = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = OPTConfig(
+        vocab_size=len(tokenizer), hidden_size=32, ffn_dim=32, num_hidden_layers=1, num_attention_heads=2,
+        word_embed_proj_dim=32, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    config = Blip2Config(
+        vision_config={**tower, "image_size": 32, "patch_size": 8},
+        qformer_config={**tower, "encoder_hidden_size": 32},
+        text_config=text.to_dict(),
+        num_query_tokens=4,
+        image_token_index=4,
+    )
+    Blip2ForConditionalGeneration(config).save_pretrained(tmp_path)
+    pictures = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    Blip2Processor(pictures, tokenizer, num_query_tokens=4).save_pretrained(tmp_path)
+    found = answer(captioner(tmp_path), ask(text="describe <image> what"))
+    # Four tokens of the picture, two words.
+    assert found.tokens_in == 6
+    assert found.text
+
+
+def test_a_processor_of_pictures_alone_is_an_input_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda *a, **k: CLIPImageProcessorPil())
+    with pytest.raises(InputError, match="no processor for both"):
+        captioner(folder).prepare([])
+
+
+def test_a_package_a_model_needs_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*given: object, **options: object) -> None:
+        raise ImportError("\nThisProcessor requires the Torchvision library\nbut it was not found\n")
+
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", lacking)
+    with pytest.raises(InputError) as raised:
+        captioner(folder).prepare([])
+    assert "requires the Torchvision library but" in str(raised.value)
+    assert "install the package" in str(raised.value)
+
+
+def test_a_model_of_the_hub_is_known_by_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def hub(name: str, **options: object) -> object:
+        asked.append(name)
+        return SimpleNamespace(_commit_hash="c0ffee" * 7)
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", hub)
+    assert captioner(Path("someone/model")).identity.revision == "c0ffeec0ffee"
+    assert captioner(Path("someone/model"), revision="r1").identity.revision == "r1"
+    assert asked == ["someone/model"]
 
 
 def test_a_model_that_fails_is_a_lasting_fault(folder: Path) -> None:

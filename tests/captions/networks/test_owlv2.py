@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from pathlib import Path
 
@@ -92,6 +93,8 @@ def test_detections_in_the_padding_do_not_count(folder: Path) -> None:
     assert grounder._features(picture((40, 80))).shape[1] == 32
     # Of a very flat picture one row of patches is left.
     assert grounder._features(picture((400, 40))).shape[1] == 8
+    assert grounder._features(picture((400, 2))).shape[1] == 8
+    assert grounder._features(picture((2, 400))).shape[1] == 8
 
 
 def test_long_phrases_are_cut_and_counted(folder: Path) -> None:
@@ -113,6 +116,16 @@ def test_few_pictures_are_remembered_and_none_is_mistaken(folder: Path) -> None:
     nameless = picture()
     nameless = Picture("q", "satellite", "q.png", "", nameless.read)
     assert grounder.ground(nameless, [], ["tree"]) == grounder.ground(picture(), [], ["tree"])
+
+
+def test_weights_in_half_precision_are_taken(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "half")
+    Owlv2ForObjectDetection.from_pretrained(folder).half().save_pretrained(tmp_path / "half")
+    grounder = Owlv2Grounder(str(tmp_path / "half"))
+    assert grounder.ground(picture(), [], ["tree"]) == pytest.approx(
+        Owlv2Grounder(str(folder)).ground(picture(), [], ["tree"]), abs=2e-3
+    )
+    assert {tensor.dtype for tensor in grounder._model.parameters()} == {torch.float32}
 
 
 def test_no_such_model(tmp_path: Path) -> None:

@@ -78,6 +78,12 @@ def test_another_model_or_grid_is_another_version(folder: Path, tmp_path: Path) 
     assert SamSegmenter(str(tmp_path)).version.partition("@")[2] != first.partition("@")[2]
 
 
+def test_weights_in_half_precision_are_taken(folder: Path, tmp_path: Path) -> None:
+    SamModel.from_pretrained(folder).half().save_pretrained(tmp_path)
+    SamImageProcessorPil.from_pretrained(folder).save_pretrained(tmp_path)
+    assert SamSegmenter(str(tmp_path), **LOOSE).segment(Image.effect_noise((90, 60), 80))
+
+
 def test_a_missing_or_damaged_model_is_an_input_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no SAM model"):
         SamSegmenter(str(tmp_path / "none"))

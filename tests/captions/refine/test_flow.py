@@ -16,7 +16,7 @@ from urbanln.captions.refine.account import accounts_of, keep_account
 from urbanln.captions.refine.flow import LONGEST_DESCRIPTION, Refined, Tools, refine_picture
 from urbanln.captions.refine.grounding import Grounder, NoGrounder
 from urbanln.captions.refine.parts import Segment
-from urbanln.captions.scene_graph import SceneGraph
+from urbanln.captions.scene_graph import SceneGraph, parse_all
 from urbanln.captions.settings import RefineSettings
 
 WORDS = ("house", "tree", "pool", "crane", "river", "bus")
@@ -187,6 +187,19 @@ def test_parts_and_scores_are_worked_out_once_and_the_account_is_kept() -> None:
     refine(model, replace(kit, settings=kit.settings.model_copy(update={"threshold": -1.0})))
     assert [a["threshold"] for a in accounts_of(kit.facts, sha, "m")] == [0.5, -1.0]
     assert accounts_of(kit.facts, sha, "other") == []
+
+
+def test_texts_are_parsed_once_and_the_vote_finds_their_parses() -> None:
+    kit = tools(Truth("house", "tree"))
+    first = refine(Model(), kit)
+
+    class Resting(Words):
+        def parse(self, texts: Sequence[str]) -> list[SceneGraph]:
+            raise AssertionError(f"parsed again: {texts}")
+
+    assert refine(Model(), replace(kit, parser=Resting())) == first
+    said = ["A house by a pool.", "a tree", "A house and a tree."]
+    assert parse_all(said, Resting(), facts=kit.facts) == Words().parse(said)
 
 
 def test_an_account_that_another_process_numbered_first_is_not_lost() -> None:

@@ -102,6 +102,18 @@ def test_clip_takes_phrases_as_they_are() -> None:
     assert len(versions) == 4
 
 
+def test_calibration_tells_of_cut_phrases() -> None:
+    class Short(Counting):
+        cut = 0
+
+    grounder = Short()
+    report = Calibration(grounder)
+    report.add([Scored("a", "describe", 0.9, True)])
+    assert "cut" not in " ".join(report.lines())
+    grounder.cut = 3
+    assert report.lines()[-1] == "  phrases too long for the grounder, and cut: 3"
+
+
 def test_calibration_counts_by_stage() -> None:
     report = Calibration(Counting(), threshold=0.25)
     assert report.lines() == ["grounding by counting: no phrase was checked"]

@@ -146,6 +146,8 @@ def test_what_cannot_be_answered_is_refused_with_its_reason(start, city: City) -
         (b"[" * 100_000, {}, 400, "invalid_request"),
         ([], {}, 400, "invalid_request"),
         ({"model": "simulated-a", "messages": [{"content": [1]}]}, {}, 400, "invalid_request"),
+        (_request(whole, max_tokens=float("inf")), {}, 400, "invalid_request"),
+        (_request(whole, text="half a pair: \ud800"), {}, 400, "invalid_request"),
         (_request(whole, model="gpt"), {}, 404, "model_not_found"),
         (no_picture, {}, 400, "invalid_image"),
         (far, {}, 400, "invalid_image"),
@@ -155,6 +157,8 @@ def test_what_cannot_be_answered_is_refused_with_its_reason(start, city: City) -
         (_request(whole), {"X-Urbanln-Tag": "[1]"}, 400, "invalid_image"),
         (_request(whole), {"X-Urbanln-Tag": '{"stage": "sing"}'}, 400, "invalid_tag"),
         (_request(whole), {"X-Urbanln-Tag": '{"box": [0, 1]}'}, 400, "invalid_tag"),
+        (_request(whole), {"X-Urbanln-Tag": f'{{"box": [0, 0, 1, 1{"0" * 400}]}}'}, 400, "invalid_tag"),
+        (_request(whole), {"X-Urbanln-Tag": '{"box": [0, 0, 1, NaN]}'}, 400, "invalid_tag"),
         (_request(whole), _tag(picture, "merge"), 400, "bad_prompt"),
     ):
         got, _, raw = _call(server, body, tag)
@@ -206,7 +210,8 @@ def test_each_fault_shows_as_it_should(start, city: City) -> None:
 def test_the_packages_client_takes_faults_for_passing_ones(start, city: City, kind: str) -> None:
     server = start(Faults(**{kind: 1}, retry_after_s=0.25))
     with pytest.raises(PassingFault) as caught:
-        _served(server, "simulated-b", Ask(pictures_of(city)[0]), timeout_s=0.4)
+        # Only a hanging server needs a client that gives up soon.
+        _served(server, "simulated-b", Ask(pictures_of(city)[0]), timeout_s=1 if kind == "hang" else 30)
     assert caught.value.retry_after == (0.25 if kind == "too_many" else None)
     assert server.log.to_json()["faults"] == {kind: 1}
 
@@ -258,6 +263,27 @@ def test_a_folder_that_is_no_city_stops_the_start(tmp_path: Path, capfd: pytest.
     with pytest.raises(UrbanLNError, match="did not start"), serve(tmp_path):
         pass
     assert str(tmp_path) in capfd.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_without_a_traceback(start, city: City) -> None:
+    port = urlsplit(start().base_url).port
+    for wanted in (port, 70_000):
+        ended = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "urbanln.captions.simulation.server",
+                str(city.folder),
+                "--port",
+                f"{wanted}",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert str(wanted) in ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 PARENT = """

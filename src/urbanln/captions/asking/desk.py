@@ -247,7 +247,7 @@ class Desk:
     async def _wait(self, attempts: int, retry_after: float | None) -> None:
         """Exponential back-off with full jitter; a server's own wish comes first and holds for all."""
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (attempts - 1))
-        if retry_after is None:
+        if not retry_after:  # 0, or a date that has passed, would be no pause at all
             await self._sleep(longest * self._jitter())
             return
         self._next_start = max(self._next_start, self._clock() + retry_after)

@@ -141,10 +141,11 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock, guard(self.path):
@@ -270,10 +271,18 @@ class Ledger:
         frame = pd.DataFrame(self._rows(sql, values), columns=list(ROW_COLUMNS))
         return frame.astype({"tokens_in": "Int64", "tokens_out": "Int64", "cost_usd": "float64"})
 
-    def count(self, identity: Identity, stage: str, pictures: Sequence[str]) -> int:
-        """Number of texts of a captioner as it is now, of one stage, about pictures given by their hashes."""
+    def count(self, identity: Identity, stage: str, pictures: Sequence[str], templates: Sequence[str]) -> int:
+        """Number of texts of a captioner as it is now, of one stage.
+
+        Args:
+            identity: Of the captioner.
+            stage: Of the questions.
+            pictures: About which pictures: their hashes.
+            templates: Asked with one of these prompts: hashes of their templates.
+        """
         sql = "SELECT count(*) FROM texts WHERE captioner = ? AND revision = ? AND decoding = ? AND stage = ?"
-        one = (identity.name, identity.revision, _canonical(identity.decoding), stage)
+        sql += f" AND template IN ({_marks(templates)})"
+        one = (identity.name, identity.revision, _canonical(identity.decoding), stage, *templates)
         return sum(
             self._rows(f"{sql} AND picture IN ({_marks(chunk)})", (*one, *chunk))[0][0]
             for chunk in _chunks(list(dict.fromkeys(pictures)))

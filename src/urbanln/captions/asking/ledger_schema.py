@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from urbanln.errors import ArtefactError, StorageError
+from urbanln.errors import ArtefactError, StorageError, UrbanLNError
 
 SCHEMA_VERSION = 1
 ASKED_COLUMNS = (
@@ -62,24 +62,36 @@ _TABLES = (
 )
 
 
+class LedgerFault(UrbanLNError):
+    """The ledger itself failed: no question may go out whose answer could not be kept."""
+
+
+class LedgerUnusable(LedgerFault, StorageError):
+    """The disk is full, the file cannot be written, or others kept it locked for a minute."""
+
+
+class LedgerDamaged(LedgerFault, ArtefactError):
+    """The file is damaged or no SQLite file."""
+
+
 @contextlib.contextmanager
 def guard(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours.
 
     Raises:
-        StorageError: The disk is full, the file cannot be written, or others kept it locked for a minute.
-        ArtefactError: The file is damaged or no SQLite file.
+        LedgerUnusable: A :class:`~urbanln.errors.StorageError`.
+        LedgerDamaged: An :class:`~urbanln.errors.ArtefactError`.
     """
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StorageError(
+        raise LedgerUnusable(
             f"the ledger of captions cannot be used: {error}",
             where=path,
             remedy="check disk space and permissions; what was recorded before is kept",
         ) from error
     except sqlite3.DatabaseError as error:
-        raise ArtefactError(
+        raise LedgerDamaged(
             "the ledger of captions is damaged or no ledger at all",
             value=str(error),
             where=path,

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from urbanln.captions.asking.ledger import Ledger, Total, ask_key
 from urbanln.captions.asking.prompts import Prompts
-from urbanln.captions.captioners.base import Ask, Captioner, Limits, Picture, Prompt, Stage
+from urbanln.captions.asking.queues import worth_refining
+from urbanln.captions.captioners.base import Ask, Box, Captioner, Limits, Picture, Prompt, Stage
+from urbanln.captions.refine.flow import local_ask
 from urbanln.captions.settings import RefineSettings
 
 ENOUGH = 20
 """With so many answers in the ledger, their means are used instead of assumptions."""
 
-PartsOf = Callable[[Picture], int | None]
-"""Number of parts of a picture to be described, or None while nobody has looked for them."""
+BoxesOf = Callable[[Picture], Sequence[Box] | None]
+"""The parts of a picture to be described, or None while nobody has looked for them."""
 
 # Tokens read, tokens written, seconds: assumptions, used and named until the ledger has enough answers. A
 # picture of 768 pixels is some 750 tokens to most models, a prompt about 200; the times are those of a
@@ -124,7 +126,8 @@ def make_plan(
     *,
     prompts: Prompts,
     refine: RefineSettings | None = None,
-    parts_of: PartsOf | None = None,
+    boxes_of: BoxesOf | None = None,
+    budget_usd: float | None = None,
 ) -> Plan:
     """Count what is to be asked and estimate what it takes; nothing is sent and no picture is read.
 
@@ -134,17 +137,20 @@ def make_plan(
         ledger: Answers in it are not asked for again, and their means make the estimate.
         prompts: Of this run; another prompt is another question.
         refine: Settings of the refinement; None or not enabled: descriptions only.
-        parts_of: Number of parts of a picture where it is known; without it five parts are assumed.
+        boxes_of: Parts of a picture where they are known; without it five parts are assumed.
+        budget_usd: What all answers in the ledger may cost: whether it will do is a remark.
     """
     refining = refine is not None and refine.enabled
     totals, steps, remarks = ledger.totals(), [], []
     for captioner in captioners:
-        counted = _counts(captioner, pictures, ledger, prompts, refine if refining else None, parts_of)
+        counted = _counts(captioner, pictures, ledger, prompts, refine if refining else None, boxes_of)
         for stage, (wanted, known, exact) in counted.items():
             total = totals.get((captioner.identity.name, stage), Total())
             steps.append(_step(captioner, stage, max(wanted - known, 0), known, total, exact))
         if captioner.remote is not None:
             remarks.append(f"{captioner.identity.name}: pictures leave this network for {captioner.remote}")
+            if not captioner.limits.priced:
+                remarks.append(f"{captioner.identity.name}: no price is set, so its cost is not known")
     if any(not step.measured and step.calls for step in steps):
         remarks.append(f"tokens and times are assumed where the ledger has fewer than {ENOUGH} answers")
     if refining and any(not step.exact for step in steps):
@@ -154,7 +160,25 @@ def make_plan(
     unhashed = sum(not picture.sha256 for picture in pictures)
     if unhashed:
         remarks.append(f"{unhashed} pictures have no hash yet: all about them counts as still to be asked")
+    remarks += _budgets(captioners, steps, ledger, budget_usd)
     return Plan(len(pictures), steps, remarks)
+
+
+def _budgets(
+    captioners: Sequence[Captioner], steps: Sequence[Step], ledger: Ledger, total_usd: float | None
+) -> list[str]:
+    """What is left of each budget, and whether it will do."""
+    limits: list[tuple[str | None, float | None]] = [(None, total_usd)]
+    limits += [(captioner.identity.name, captioner.limits.budget_usd) for captioner in captioners]
+    said = []
+    for name, budget in limits:
+        if budget is None:
+            continue
+        left = max(budget - ledger.spent_usd(name), 0.0)
+        cost = sum(step.cost_usd for step in steps if name in (None, step.captioner))
+        enough = "enough" if cost <= left else "NOT enough"
+        said.append(f"{name or 'all'}: ${left:,.2f} of ${budget:,.2f} may still be spent, {enough} for this")
+    return said
 
 
 def _counts(
@@ -163,24 +187,55 @@ def _counts(
     ledger: Ledger,
     prompts: Prompts,
     refine: RefineSettings | None,
-    parts_of: PartsOf | None,
+    boxes_of: BoxesOf | None,
 ) -> dict[Stage, tuple[int, int, bool]]:
     """Stage → questions in all, those of them in the ledger, whether both are exact."""
-    known_pictures = [picture for picture in pictures if picture.sha256]
-    keys = {ask_key(_describe(captioner, picture, prompts), captioner.identity) for picture in known_pictures}
-    wanted = len(keys) + len(pictures) - len(known_pictures)
-    counts: dict[Stage, tuple[int, int, bool]] = {"describe": (wanted, len(ledger.find_many([*keys])), True)}
+    keys = {
+        ask_key(_describe(captioner, picture, prompts), captioner.identity): picture.sha256
+        for picture in pictures
+        if picture.sha256
+    }
+    wanted = len(keys) + sum(not picture.sha256 for picture in pictures)
+    described = ledger.find_many([*keys])
+    counts: dict[Stage, tuple[int, int, bool]] = {"describe": (wanted, len(described), True)}
     if refine is None or not captioner.prompted:
         return counts
-    hashes = [picture.sha256 for picture in known_pictures]
-    parts = [parts_of(picture) if parts_of is not None else None for picture in pictures]
-    n_parts = round(sum(_guess(refine) if n is None else n for n in parts))
-    n_merged = sum(n is None or n > 0 for n in parts)
-    expected: dict[Stage, int] = {"local": n_parts, "merge": n_merged, "repair": round(_REPAIRS * n_merged)}
-    for stage, number in expected.items():
-        found = ledger.count(captioner.identity, stage, hashes)
-        counts[stage] = (max(number, found), found, stage == "local" and None not in parts)
-    return counts
+    refused = {keys[key] for key, answer in described.items() if not worth_refining(answer.text)}
+    # Equal pictures are one question.
+    distinct = list({(p.sha256 or p.path, p.view): p for p in pictures if p.sha256 not in refused}.values())
+    boxes = [boxes_of(one) if boxes_of is not None and one.sha256 else None for one in distinct]
+    parts = {
+        ask_key(local_ask(picture, box, refine, prompts), captioner.identity)
+        for picture, found in zip(distinct, boxes, strict=True)
+        for box in found or ()
+    }
+    n_parts = len(parts) + round(_guess(refine) * boxes.count(None))
+    counts["local"] = (n_parts, len(ledger.find_many([*parts])), None not in boxes)
+    asked = [keys[key] for key in described]
+    return counts | _later(asked, distinct, boxes, captioner, ledger, prompts, refine.grounder != "none")
+
+
+def _later(
+    described: Sequence[str],
+    pictures: Sequence[Picture],
+    boxes: Sequence[Sequence[Box] | None],
+    captioner: Captioner,
+    ledger: Ledger,
+    prompts: Prompts,
+    grounded: bool,
+) -> dict[Stage, tuple[int, int, bool]]:
+    """Merges and repairs: their prompts depend on answers, so the known ones go by their template."""
+    blank = {"description": "", "notes": "", "rejected": ""}
+    views = sorted({picture.view for picture in pictures})
+    known = {}
+    stages: tuple[Stage, ...] = ("merge", "repair")
+    for stage in stages:
+        templates = [prompts.render(stage, view, **blank).template for view in views]
+        known[stage] = ledger.count(captioner.identity, stage, described, templates)
+    merges = max(sum(found is None or len(found) > 0 for found in boxes), known["merge"])
+    # Nothing is repaired that nobody has checked.
+    repairs = known["repair"] + round(_REPAIRS * grounded * (merges - known["merge"]))
+    return {"merge": (merges, known["merge"], False), "repair": (repairs, known["repair"], False)}
 
 
 def _describe(captioner: Captioner, picture: Picture, prompts: Prompts) -> Ask:
@@ -215,7 +270,8 @@ def _step(captioner: Captioner, stage: Stage, calls: int, known: int, total: Tot
 
 def _time(calls: int, seconds: float, limits: Limits) -> float:
     by_rate = 60.0 * calls / limits.per_minute if limits.per_minute > 0 else 0.0
-    return max(calls * seconds / limits.concurrency, by_rate)
+    # A few questions take as long as one.
+    return max(calls * seconds / limits.concurrency, seconds if calls else 0.0, by_rate)
 
 
 def duration(seconds: float) -> str:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from urbanln.captions.asking.desk import Counts, Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, CaptionerFault, Picture
 from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
-from urbanln.captions.refine.flow import Tools, refine_picture
+from urbanln.captions.refine.flow import Tools, parts_kind, refine_picture
 from urbanln.captions.refine.grounding import Calibration
 from urbanln.city.pixels import READ_ERRORS, unreadable
 from urbanln.progress import Advance, progress
 
+T = TypeVar("T")
 COLUMNS = ("image_id", "captioner", "caption", "finish")
 
 
@@ -31,6 +35,7 @@ class Asked:
         skipped: Picture's path → why it could not be read.
         nothing: Captioner → pictures it had nothing for.
         failed: Captioner → pictures it gave no answer for, though asked again.
+        faults: Captioner → what went wrong with the last of these.
         stopped: Captioner → why its queue was stopped, and how many pictures were left.
         refined: Texts that were merged from parts.
         remaining: Rejected phrases that stand in refined texts nevertheless.
@@ -42,6 +47,7 @@ class Asked:
     skipped: dict[str, str] = field(default_factory=dict)
     nothing: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, tuple[str, int]] = field(default_factory=dict)
     refined: int = 0
     remaining: int = 0
@@ -67,8 +73,21 @@ def ask_all(
         prompts: Of the run.
         tools: For refining the texts of captioners that read prompts; None leaves texts as described.
         budget_usd: What all answers in the ledger may cost; None means no limit but the captioners' own.
+
+    Raises:
+        LedgerFault: The ledger cannot be used: nothing more is asked.
     """
-    return asyncio.run(_Round(pictures, captioners, ledger, prompts, tools, budget_usd).run())
+    return _run(_Round(pictures, captioners, ledger, prompts, tools, budget_usd).run())
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a coroutine, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 class _Round:
@@ -91,9 +110,13 @@ class _Round:
 
     async def run(self) -> Asked:
         with progress("captions", len(self._pictures) * len(self._desks)) as advance:
-            queues = [self._queue(place, desk, advance) for place, desk in enumerate(self._desks)]
             try:
-                await asyncio.gather(*queues)
+                async with asyncio.TaskGroup() as group:
+                    for place, desk in enumerate(self._desks):
+                        group.create_task(self._queue(place, desk, advance))
+            except BaseExceptionGroup as several:
+                error = _first(several)
+                raise error from error.__cause__
             finally:
                 await asyncio.gather(*(desk.captioner.close() for desk in self._desks))
         asked, names = self._asked, [desk.captioner.identity.name for desk in self._desks]
@@ -117,9 +140,9 @@ class _Round:
                 try:
                     await self._one(place, desk, at)
                 except Stopped as stopped:
-                    left = self._asked.stopped.get(name, ("", 0))[1] + 1 + len(waiting)
-                    self._asked.stopped[name] = (stopped.what, left)
-                    waiting.clear()
+                    # The others are gone through nevertheless: the ledger may know them.
+                    left = self._asked.stopped.get(name, ("", 0))[1] + 1
+                    self._asked.stopped[name] = (desk.stopped or stopped.what, left)
                 advance(1, self._note())
 
         async with asyncio.TaskGroup() as group:
@@ -130,10 +153,11 @@ class _Round:
         picture, name = self._pictures[at], desk.captioner.identity.name
         try:
             text = await self._text(desk, picture)
-        except Stopped:
+        except (Stopped, LedgerFault):
             raise
-        except CaptionerFault:
+        except CaptionerFault as fault:
             self._asked.failed[name] = self._asked.failed.get(name, 0) + 1
+            self._asked.faults[name] = fault.what
         except READ_ERRORS as error:
             self._asked.skipped[picture.path] = unreadable(picture.path, error)
         else:
@@ -145,18 +169,22 @@ class _Round:
     async def _text(self, desk: Desk, picture: Picture) -> tuple[str, str] | None:
         """A captioner's last word on a picture and why it ended."""
         captioner = desk.captioner
+        if desk.stopped is not None and not picture.sha256:
+            raise Stopped(desk.stopped)  # not worth being fetched for its hash
         asked = Ask(picture)
         if captioner.prompted:
             asked = Ask(picture, prompt=self._prompts.render("describe", picture.view))
         answer = await desk.ask(asked)
         if answer is None:
             return None
-        if self._tools is None or not captioner.prompted or not _worth_refining(answer.text):
+        if self._tools is None or not captioner.prompted or not worth_refining(answer.text):
             return answer.text, answer.finish
         return await self._refined(desk, picture, answer, self._tools)
 
     async def _refined(self, desk: Desk, picture: Picture, answer: Answer, tools: Tools) -> tuple[str, str]:
         name = desk.captioner.identity.name
+        if desk.stopped is not None and not _has_parts(picture, tools):
+            raise Stopped(desk.stopped)  # nor for its parts: they have not been described
         found = await refine_picture(picture, answer, captioner=name, ask=desk.ask, tools=tools)
         self._asked.refined += found.stage != "describe"
         self._asked.remaining += len(found.remaining)
@@ -169,5 +197,18 @@ class _Round:
         return "; ".join(desk.note() for desk in self._desks)
 
 
-def _worth_refining(text: str) -> bool:
+def _has_parts(picture: Picture, tools: Tools) -> bool:
+    kind = parts_kind(tools.settings, tools.segmenter)
+    return bool(tools.facts.get_facts(kind, [picture.sha256]))
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that ended a group of tasks."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def worth_refining(text: str) -> bool:
+    """Whether a description says anything: of no refusal are parts looked for."""
     return not is_wordless(text) and find_refusal(text) is None

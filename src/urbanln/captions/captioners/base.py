@@ -152,6 +152,11 @@ class Limits:
     retries: int = 5
     timeout_s: float = 120.0
 
+    @property
+    def priced(self) -> bool:
+        """Whether its answers have a price at all."""
+        return self.usd_per_million_in > 0 or self.usd_per_million_out > 0
+
     def cost(self, tokens_in: int | None, tokens_out: int | None) -> float | None:
         """Price of an answer in US dollars; None where tokens were not counted."""
         if tokens_in is None or tokens_out is None:

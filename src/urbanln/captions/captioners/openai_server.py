@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 TAG_HEADER = "X-Urbanln-Tag"
 """Header that says which picture, stage and part a request is about, where a setting asks for it."""
 
+_QUOTED = 4096  # more than is shown of a broken answer, so that no key is cut in two before it is hidden
+_MOST_TOKENS = 1_000_000_000  # of an answer: more is nonsense
 _DECODING = (
     "model",
     "temperature",
@@ -39,6 +41,7 @@ _DECODING = (
     "max_tokens_local",
     "max_edge",
     "extra_body",
+    "omit",
 )
 
 
@@ -137,7 +140,12 @@ class ServerCaptioner:
                 follow_redirects=False, trust_env=self.remote is not None, timeout=self._settings.timeout_s
             )
             self._client = library.AsyncOpenAI(
-                api_key=self._key(), base_url=self._settings.base_url, max_retries=0, http_client=http
+                api_key=self._key(),
+                base_url=self._settings.base_url,
+                max_retries=0,
+                http_client=http,
+                # The library takes these from the environment and would tell them to any server.
+                default_headers={"OpenAI-Organization": library.omit, "OpenAI-Project": library.omit},
             )
             self._loop = loop
         return self._client
@@ -146,8 +154,11 @@ class ServerCaptioner:
         """The server's answer as it came: it is read by ourselves, since a broken one is a fault as well."""
         s, library = self._settings, require("openai")
         content: list[Any] = [{"type": "image_url", "image_url": {"url": url}}]
-        limit: dict[str, Any] = {
-            s.max_tokens_field: s.max_tokens_local if ask.stage == "local" else s.max_tokens
+        decoding: dict[str, Any] = {
+            "temperature": s.temperature,
+            "top_p": s.top_p,
+            "seed": s.seed,
+            s.max_tokens_field: s.max_tokens_local if ask.stage == "local" else s.max_tokens,
         }
         if ask.prompt.text:
             content.append({"type": "text", "text": ask.prompt.text})
@@ -155,10 +166,7 @@ class ServerCaptioner:
             raw = await client.chat.completions.with_raw_response.create(
                 model=s.model,
                 messages=[{"role": "user", "content": content}],
-                temperature=s.temperature,
-                top_p=s.top_p,
-                seed=s.seed,
-                **limit,
+                **{name: value for name, value in decoding.items() if name not in s.omit},
                 extra_body=s.extra_body or None,
                 extra_headers={TAG_HEADER: _tag(ask)} if s.tag_requests else None,
             )
@@ -188,7 +196,7 @@ class ServerCaptioner:
                 raise TypeError(type(text).__name__)
             tokens = (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-            start = quoted(body[:200].decode("utf-8", "replace"), hide=self._key())
+            start = quoted(body[:_QUOTED].decode("utf-8", "replace"), hide=self._key())
             raise PassingFault(
                 "the answer is no chat completion", value=start or type(error).__name__, where=self._host
             ) from None
@@ -233,4 +241,4 @@ def _tag(ask: Ask) -> str:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None

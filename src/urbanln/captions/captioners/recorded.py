@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -54,15 +54,14 @@ class RecordedCaptioner:
         self._key_of: dict[str, str] = {}
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
-        """Match the recorded keys to the pictures: by id, by path, then by file name if that is unique.
+        """Match the recorded keys to the pictures: by id, by path, then by file name if that is unique
+        among the pictures and among the keys.
 
         Raises:
             InputError: Not one key belongs to a picture.
         """
         names = Counter(PurePosixPath(picture.path).name for picture in pictures)
-        by_name: dict[str, str] = {}
-        for key in self._texts:
-            by_name.setdefault(PurePosixPath(key.replace("\\", "/")).name, key)
+        by_name = _unique_names(self._texts)
         self._key_of = {}
         for picture in pictures:
             name = PurePosixPath(picture.path).name
@@ -104,6 +103,15 @@ class RecordedCaptioner:
         """Nothing is held."""
 
 
+def _unique_names(keys: Iterable[str]) -> dict[str, str]:
+    """File name → key; a name that several keys end in belongs to the key that is no more than it."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        found.setdefault(PurePosixPath(key.replace("\\", "/")).name, []).append(key)
+    single = {name: ends[0] for name, ends in found.items() if len(ends) == 1}
+    return single | {name: name for name, ends in found.items() if name in ends}
+
+
 def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
     """Read recorded captions: one captioner per name in the file.
 
@@ -124,8 +132,7 @@ def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
     frame = frame[~empty]
     if frame.empty:
         raise InputError("there is no caption in this file", where=path)
-    turn = frame.groupby(["image_id", "captioner"]).cumcount() + 1
-    names = frame["captioner"].where(turn == 1, frame["captioner"] + "-" + turn.astype(str))
+    names = _one_per_image(frame)
     captioners = []
     for name in dict.fromkeys(names):
         rows = frame[names == name]
@@ -133,6 +140,21 @@ def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
         captioners.append(RecordedCaptioner(name, texts, sources=sources, remarks=remarks))
         remarks = []
     return captioners
+
+
+def _one_per_image(frame: pd.DataFrame) -> pd.Series:
+    """The captioner's name of each row, numbered where it has captioned the image before."""
+    taken = set(zip(frame["image_id"], frame["captioner"], strict=True))
+    seen: set[tuple[str, str]] = set()
+    names = []
+    for image, captioner in zip(frame["image_id"], frame["captioner"], strict=True):
+        name, turn = captioner, 1
+        while (image, name) in seen or (turn > 1 and (image, name) in taken):
+            turn += 1
+            name = f"{captioner}-{turn}"
+        seen.add((image, name))
+        names.append(name)
+    return pd.Series(names, index=frame.index)
 
 
 def read_rows(path: Path | str) -> pd.DataFrame:
@@ -173,6 +195,7 @@ def read_rows(path: Path | str) -> pd.DataFrame:
         pd.errors.EmptyDataError,
         json.JSONDecodeError,
         UnicodeDecodeError,
+        RecursionError,
     ) as error:
         raise InputError(
             f"not a readable {kind} file", value=str(error).splitlines()[0], where=path
@@ -204,9 +227,7 @@ def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path
 
 
 def _text(column: pd.Series) -> pd.Series:
-    return column.map(lambda value: "" if value is None or value != value else tidy_text(str(value))).astype(
-        str
-    )
+    return column.map(str).map(tidy_text).mask(column.isna(), "").astype(str)
 
 
 def _from_json(value: Any, path: Path) -> pd.DataFrame:
@@ -231,6 +252,8 @@ def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
         lower = {str(key).lower(): key for key in row}
         image = row[_column(lower, IMAGE_COLUMNS, "the picture", path)]
         text = tidy_text(str(row[_column(lower, TEXT_COLUMNS, "the text", path)] or ""))
+        if image is None:
+            continue
         kept = sentences.setdefault(str(image), [])
         if text:
             kept.append(text)

@@ -13,6 +13,9 @@ from urbanln.captions.captioners.base import Ask
 from urbanln.errors import InputError
 
 _QUALITY = 90
+# Segments of a JPEG that tell how to show it: JFIF, the colour profile, Adobe's colour transform. Others may
+# hold anything, and Pillow reports few of them.
+_PLAIN_SEGMENTS = {"APP0", "APP2", "APP14"}
 # What Pillow reports of a file that tells how to show it, and nothing about where or by whom it was made.
 _HARMLESS = {
     "jfif",
@@ -67,6 +70,8 @@ def _plain_kind(data: bytes, max_edge: int) -> str | None:
             and set(image.info) <= _HARMLESS
             and not image.getexif()
             and not getattr(image, "text", None)
+            and {name for name, _ in getattr(image, "applist", ())} <= _PLAIN_SEGMENTS
+            and not getattr(image, "private_chunks", None)
         )
         return f"image/{image.format.lower()}" if plain and image.format else None
 

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from urbanln.captions.cleaning.sentences import word_set
+from urbanln.captions.wordnet import load_wordnet
 
 _WORD = re.compile(r"[^\W_]+")
 # From here on scripts are written without blanks, so that a name may stand inside a word.
@@ -70,6 +71,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+def _as_spelled(name: str) -> str:
+    """A city's name as captions have it; ordinary words count only after one such as "in", numbers never."""
+    name = " ".join(name.split()) if any(map(str.isalpha, name)) else ""
+    if name[:1] >= _UNSPACED or name != name.lower():
+        return name
+    title = " ".join(word.capitalize() for word in _WORD.findall(name))
+    return f"?{title}" if name in load_wordnet().synonyms(name) else title
+
+
 class PlaceNames:
     """Finds names of places, and puts "this place" where they stood.
 
@@ -78,7 +88,8 @@ class PlaceNames:
 
     Args:
         names: Beside the built-in ones (countries, provinces, very large cities): the city's own.
-            Words that stand in the replacement itself ("place") are passed over.
+            Words that stand in the replacement itself ("place") are passed over. One in small letters only
+            is taken for a folder's: "new-haven" means New Haven, and "city" no word "city" of a text.
 
     Example:
         >>> PlaceNames().hide("A street in Beijing, China. The Shanghai skyline.")
@@ -89,7 +100,7 @@ class PlaceNames:
         self._sure: dict[tuple[str, ...], bool] = {}
         self._spelling: dict[tuple[str, ...], str] = {}
         unspaced = []
-        for entry in (*_built_in(), *(" ".join(name.split()) for name in names)):
+        for entry in (*_built_in(), *map(_as_spelled, names)):
             sure, name = not entry.startswith("?"), entry.lstrip("?")
             if name[:1] >= _UNSPACED:
                 unspaced += [] if name in _HERE else [name]
@@ -193,7 +204,7 @@ def _instead(text: str, mention: Mention, since: int) -> tuple[int, int, str]:
         words = f"{lower} place" if indefinite else f"the {lower} part of this place"
     else:
         words = "place" if lower in _ARTICLES and lower != "the" else "this place"
-    if text[end : end + 2] in ("' ", "’ "):
+    if text[end - 1] in "sS" and text[end : end + 2] in ("' ", "’ "):
         words, end = words + "'s", end + 1
     if before.casefold() == "the" and words != "local":
         start -= len(before) + 1

@@ -19,31 +19,47 @@ from urbanln.captions.cleaning.sentences import (
 
 _SHOWN = 80
 _CUT_BY_LIMIT = ("length", "content_filter")
+_ENDED = "stop"
 # A refusal begins its sentence; further on, "sorry" and "cannot" may speak of what is seen.
 _HEAD = 240
-_PICTURE = r"(?:\W+\w+){0,4}?\W+(?:image|picture|photo|photograph|file|attachment|url|link|content)s?\b"
-_SEES = rf"(?:see|view|access|open|load|display)(?:\s*$|\s*[.!,;]|{_PICTURE})"
+_ANY = r"(?:image|picture|photo)"
+# Only words that point at the picture may stand before it: "I cannot see the image" refuses, "I cannot see
+# people in the image" describes.
+_PICTURE = (
+    r"(?:\W+(?:the|this|that|these|those|any|an?|your|attached|provided|actual|contents?|of|or|and|open|process|"
+    r"analy[sz]e|interpret|describe|what|is|in)){0,6}?"
+    r"\W+(?:image|picture|photo|photograph|file|attachment|url|link|content)s?\b"
+)
+_END = r"\s*(?:$|[.!,;])"
+_SEES = rf"(?:see|view|access|open|load|display)(?:{_END}|{_PICTURE})"
 _DOES = (
-    r"(?:assist|help|provide|process|analy[sz]e|describe|identify|comply|fulfil|generate|continue|discuss|"
-    r"determine|answer|recogni[sz]e|interpret|caption)\b"
+    r"(?:assist|help(?!\s+but)|process|analy[sz]e|comply|fulfil|generate|continue|discuss|answer|caption)\b"
+)
+# "I cannot determine the number of floors" is a description's honest doubt.
+_TELLS = (
+    rf"(?:describe|identify|determine|recogni[sz]e|interpret)(?:\s+(?:this|that|it)\b|{_END}|{_PICTURE})"
+    r"|(?:provide|give|write)(?:\s+(?:you|with|the|this|any|an?|your|detailed|accurate)){0,4}"
+    rf"\s+(?:description|caption|answer|assistance)s?\b"
 )
 _UNABLE = (
-    r"(?:cannot|can't|can not|could not|couldn't|will not|won't|am not able to|'m not able to|am unable to|"
-    r"'m unable to|am not allowed to|'m not allowed to)"
+    r"(?:cannot|can't|can not|could not|couldn't|(?:will not|won't)(?:\s+be\s+able\s+to)?|am not able to|"
+    r"'m not able to|am unable to|'m unable to|am not allowed to|'m not allowed to)"
 )
-_ANY = r"(?:image|picture|photo)"
+_SEEMINGLY = r"(?:it\s+(?:appears|seems|looks)\s+(?:that\s+|as\s+if\s+|like\s+)?)?"
 _REFUSAL = re.compile(
     r"[\W_]*(?:(?:however|therefore|thus|unfortunately|but|so|oh|hello|hi|well)\b[,;:.!]?\s*){0,3}(?:"
     r"(?:i'm|i am|we're|we are)\s+(?:\w+\s+)?sorry\b"
     r"|sorry\b[,.!]?\s+(?:but\s+)?(?:i|we|as)\b|(?:my\s+|our\s+)?(?:\w+\s+)?apologies\b|i\s+apologi[sz]e\b"
-    rf"|(?:i|we)(?:\s+|(?=')){_UNABLE}\s+(?:\w+ly\s+)?(?:{_DOES}|{_SEES})"
-    rf"|unable\s+to\s+(?:{_DOES}|{_SEES})"
+    rf"|(?:i|we)(?:\s+|(?=')){_UNABLE}\s+(?:\w+ly\s+)?(?:{_DOES}|{_SEES}|{_TELLS})"
+    rf"|unable\s+to\s+(?:{_DOES}|{_SEES}|{_TELLS})"
+    rf"|i\s+(?:do not|don't|did not|didn't)\s+see\s+(?:an?|any|the|your)\s+{_ANY}"
     r"|i\s+(?:do not|don't)\s+have\s+(?:the\s+(?:ability|capability)|access)\b"
     r"|as\s+an?\s+(?:ai\b|artificial|large language|language model|text-based|multimodal)"
     r"|(?:i'm|i am)\s+(?:just\s+|only\s+)?an?\s+(?:ai\b|artificial|large language|language model|text-based)"
     rf"|(?:please|kindly)\s+(?:provide|upload|share|attach)\s+(?:an?|the|your)\s+{_ANY}"
-    rf"|(?:there\s+(?:is|was)\s+)?no\s+{_ANY}\s+(?:is\s+|was\s+)?(?:provided|attached|uploaded|given)"
-    rf"|the\s+{_ANY}\s+(?:cannot|can't|could not)\s+be\s+(?:loaded|displayed|opened|processed|viewed)"
+    rf"|{_SEEMINGLY}(?:there\s+(?:is|was)\s+)?no\s+{_ANY}\s+(?:is\s+|was\s+)?(?:provided|attached|uploaded|given)"
+    rf"|{_SEEMINGLY}the\s+{_ANY}\s+(?:(?:did not|didn't|failed to)\s+load"
+    r"|(?:cannot|can't|could not)\s+be\s+(?:loaded|displayed|opened|processed|viewed))"
     r"|(?:非常|很)?(?:抱歉|对不起)|作为一个?(?:ai|人工智能|语言模型)|我(?:无法|不能)(?:查看|看到|识别|描述|提供|处理)"
     r")"
 )
@@ -74,7 +90,8 @@ def find_refusal(text: str) -> Fault | None:
     """Sentences in which a model says that it will not or cannot answer, in place of a description.
 
     They are told by how they begin ("I'm sorry, but", "As an AI", "Unable to view the image"), so that
-    "a sorry-looking house" and "the number cannot be told from the image" are none.
+    "a sorry-looking house" and "the number cannot be told from the image" are none; nor is doubt about one
+    thing in a picture ("I cannot determine the number of floors").
     """
     sentences = split_sentences(text)
     refusing = [_is_refusal(sentence) for sentence in sentences]
@@ -88,7 +105,8 @@ def find_cut_off(text: str, finish: str = "") -> Fault | None:
     """A text that ended before its sentence did.
 
     A single phrase without a full stop ("a road with trees") is taken for a whole caption, unless its
-    captioner says otherwise or it ends on a word such as "the".
+    captioner says otherwise or it ends on a word such as "the". So are further phrases, such as the points of
+    a list, where the captioner says that it ended by itself.
 
     Args:
         text: The caption.
@@ -100,7 +118,7 @@ def find_cut_off(text: str, finish: str = "") -> Fault | None:
     sentences = split_sentences(text)
     last = sentences[-1]
     hangs = last[-1] in ",;:-–—(" or last.split()[-1].strip(_EDGE).casefold() in _DANGLING
-    if len(sentences) == 1 and not by_limit and not hangs:
+    if not by_limit and not hangs and (len(sentences) == 1 or finish == _ENDED):
         return None
     return Fault(_short("… " + last[-_SHOWN:]), join_sentences(sentences[:-1]))
 

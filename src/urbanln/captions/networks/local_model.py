@@ -17,6 +17,7 @@ from PIL import Image
 from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
 from urbanln.captions.networks.pretrained import load_pretrained, revision_of, usual_device
 from urbanln.captions.settings import CaptionerSettings
+from urbanln.errors import InputError
 
 _DECODING = (
     "model", "temperature", "top_p", "seed", "max_tokens", "max_tokens_local", "max_edge", "extra_body",
@@ -33,7 +34,8 @@ class _Loaded:
 class LocalCaptioner:
     """Asks a vision-language model of transformers, one question at a time.
 
-    A model with a chat template is asked through it, another with the picture's token before the prompt.
+    A model with a chat template is asked through it, another with the picture's token before the prompt,
+    unless its processor puts that in itself.
     Every question starts from the seed of the settings, so the order of questions does not matter. What looks
     like a special token is taken out of prompts: a caption that says ``<image>`` must not become a second
     picture.
@@ -43,6 +45,9 @@ class LocalCaptioner:
         settings: Model, decoding and limits; ``base_url`` and ``key_env`` do not count, ``concurrency`` is 1,
             and ``extra_body`` goes to ``generate``. Temperature 0 decodes greedily.
         device: Of torch; ``None`` takes a GPU where there is one.
+
+    Raises:
+        InputError: A hub name without a revision, and the hub cannot say which commit that is now.
     """
 
     prompted = True
@@ -51,7 +56,7 @@ class LocalCaptioner:
 
     def __init__(self, name: str, settings: CaptionerSettings, device: str | None = None) -> None:
         kept = settings.model_dump(mode="json")
-        revision = settings.revision or revision_of(settings.model)
+        revision = settings.revision or revision_of(settings.model, _config(settings.model))
         decoding = {field: kept[field] for field in _DECODING}
         if Path(settings.model).is_dir():
             # A folder may be moved; what is in it is told by the revision.
@@ -99,6 +104,13 @@ class LocalCaptioner:
                 AutoModelForImageTextToText, name, "image-text-to-text", dtype="auto", **options
             )
             processor = load_pretrained(AutoProcessor, name, "image-text-to-text", **options)
+            if not hasattr(processor, "tokenizer"):
+                raise InputError(
+                    "this model has no processor for both pictures and text",
+                    value=type(processor).__name__,
+                    where=name,
+                    remedy="take a model of the kind image-text-to-text, with all files of its processor",
+                )
             self._loaded = _Loaded(model.eval().to(self._device), processor, _special_tokens(processor))
         return self._loaded
 
@@ -142,6 +154,15 @@ class LocalCaptioner:
         return text, finish, len(asked), len(given)
 
 
+def _config(model: str) -> Any:
+    """The configuration of a model of the hub, which knows its commit; None for a folder."""
+    if Path(model).is_dir():
+        return None
+    from transformers import AutoConfig
+
+    return load_pretrained(AutoConfig, model, "image-text-to-text")
+
+
 def _inputs(loaded: _Loaded, prompt: str, shown: Image.Image) -> Any:
     """Tensors of a question: picture and prompt as the model wants them."""
     processor, text = loaded.processor, loaded.special.sub(" ", prompt)
@@ -154,15 +175,23 @@ def _inputs(loaded: _Loaded, prompt: str, shown: Image.Image) -> Any:
             return_dict=True,
             return_tensors="pt",
         )
-    token = getattr(processor, "image_token", None)
-    return processor(images=shown, text=f"{token}\n{text}" if token else text, return_tensors="pt")
+    token = str(getattr(processor, "image_token", None) or "")
+    try:
+        bare = processor(images=shown, text=text, return_tensors="pt")
+        if not token or processor.tokenizer.convert_tokens_to_ids(token) in bare["input_ids"]:
+            return bare
+    except ValueError:  # some miss the picture's token, others go on without it
+        if not token:
+            raise
+    return processor(images=shown, text=f"{token}\n{text}", return_tensors="pt")
 
 
 def _special_tokens(processor: Any) -> re.Pattern[str]:
     tokens = {getattr(processor, "image_token", None), getattr(processor, "boi_token", None)}
     tokens |= set(getattr(processor.tokenizer, "all_special_tokens", ()))
-    tokens |= {str(token) for token in getattr(processor.tokenizer, "added_tokens_encoder", {})}
-    words = sorted((token for token in tokens if token and token.strip()), key=len, reverse=True)
+    tokens |= set(getattr(processor.tokenizer, "added_tokens_encoder", ()))
+    texts = {str(token) for token in tokens if token}
+    words = sorted((text for text in texts if text.strip()), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, words)) or r"(?!)")
 
 

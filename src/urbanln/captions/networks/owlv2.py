@@ -20,9 +20,9 @@ _REMEMBERED = 4
 class Owlv2Grounder:
     """A phrase's score is that of its surest detection in the whole picture.
 
-    OWLv2 pads a picture to a square; detections in the padding do not count. Its text tower has 16 positions:
-    longer phrases are cut, and counted in ``cut``. The threshold of 0.01 is that of DetailCaps' authors,
-    found on photographs; look at the calibration report before trusting it on pictures from above.
+    OWLv2 pads a picture to a square; detections wholly in the padding do not count. Its text tower has
+    16 positions: longer phrases are cut, and counted in ``cut``. The threshold of 0.01 is that of DetailCaps'
+    authors, found on photographs; look at the calibration report before trusting it on pictures from above.
 
     Args:
         name_or_folder: ``Owlv2ForObjectDetection`` on the hub, or a folder with it, its tokenizer and its
@@ -44,7 +44,8 @@ class Owlv2Grounder:
         from transformers import AutoTokenizer, Owlv2ForObjectDetection, Owlv2ImageProcessorPil
 
         self._device = usual_device(device)
-        model = load_pretrained(Owlv2ForObjectDetection, name_or_folder, "OWLv2")
+        # Weights may be kept in half precision; the pictures come in single.
+        model = load_pretrained(Owlv2ForObjectDetection, name_or_folder, "OWLv2", dtype=torch.float32)
         self._model = model.eval().to(self._device)
         self._processor = load_pretrained(Owlv2ImageProcessorPil, name_or_folder, "OWLv2")
         self._tokenizer = load_pretrained(AutoTokenizer, name_or_folder, "OWLv2")
@@ -69,7 +70,7 @@ class Owlv2Grounder:
             return [score for batch in batches for score in self._score(features, batch)]
 
     def _features(self, picture: Picture) -> Tensor:
-        """The features of patches within the picture, (1, N, D); those of the last few pictures are kept."""
+        """The features of patches that touch the picture, (1, N, D); the last few pictures' are kept."""
         if picture.sha256 not in self._seen or not picture.sha256:
             with picture.load() as image:
                 self._seen[picture.sha256] = self._look(image.convert("RGB"))
@@ -82,7 +83,7 @@ class Owlv2Grounder:
         patches = self._model.image_embedder(pixels)[0][0]  # (H, W, D)
         longest = max(image.size)
         rows, columns = (
-            ((torch.arange(n) + 0.5) / n * longest < side)
+            (torch.arange(n) / n * longest < side)
             for n, side in zip(patches.shape[:2], (image.height, image.width), strict=True)
         )
         inside: Tensor = patches[rows][:, columns]

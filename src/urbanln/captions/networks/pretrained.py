@@ -11,6 +11,7 @@ from urbanln.errors import InputError
 from urbanln.files import hash_bytes
 
 _SAMPLE = 1 << 16
+_LONGEST_REASON = 400
 
 
 def load_pretrained(kind: Any, name_or_folder: str, what: str, **options: Any) -> Any:
@@ -23,16 +24,20 @@ def load_pretrained(kind: Any, name_or_folder: str, what: str, **options: Any) -
         options: Further arguments.
 
     Raises:
-        InputError: No such model, another kind of model, or damaged files.
+        InputError: No such model, another kind of model, damaged files, or a package that its classes need
+            and that is not installed.
     """
     try:
         return kind.from_pretrained(name_or_folder, **options)
     except Exception as error:  # transformers raises whatever its readers stumble over
+        remedy = "name a folder with the model and its processor, or a model of a hub that can be reached"
+        if isinstance(error, ImportError):
+            remedy = "install the package it names, or take a model that does without"
         raise InputError(
             f"no {what} model could be loaded",
-            value=f"{type(error).__name__}: {error}",
+            value=f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST_REASON]}",
             where=name_or_folder,
-            remedy="name a folder with the model and its processor, or a model of a hub that can be reached",
+            remedy=remedy,
         ) from error
 
 

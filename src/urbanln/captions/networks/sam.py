@@ -25,7 +25,8 @@ class SamSegmenter:
     """Automatic masks of SAM through transformers, without torchvision; the defaults are DetailCaps'.
 
     Masks are judged and measured at the size at which SAM's decoder gives them, a quarter of its input; its
-    authors enlarge them first. One call at a time uses the network.
+    authors enlarge them first. A mask under 100 pixels of the picture is left out; the authors take out
+    single specks of that size. One call at a time uses the network.
 
     Args:
         name_or_folder: ``SamModel`` on the hub, or a folder with it and its image processor.
@@ -54,7 +55,9 @@ class SamSegmenter:
         from transformers import SamImageProcessorPil, SamModel
 
         self._device = usual_device(device)
-        self._model = load_pretrained(SamModel, name_or_folder, "SAM").eval().to(self._device)
+        # Weights may be kept in half precision; the pictures come in single.
+        model = load_pretrained(SamModel, name_or_folder, "SAM", dtype=torch.float32)
+        self._model = model.eval().to(self._device)
         self._processor = load_pretrained(SamImageProcessorPil, name_or_folder, "SAM")
         self._points, self._layers, self._batch = points_per_side, crop_layers, batch
         self._least_iou, self._least_stability = least_iou, least_stability

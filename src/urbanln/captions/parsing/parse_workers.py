@@ -16,6 +16,7 @@ import sys
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from urbanln.captions.scene_graph import graph_to_json, load_parser
@@ -65,10 +66,11 @@ class _Worker:
     """One child process."""
 
     def __init__(self, recipe: tuple[str, str]) -> None:
-        # One thread each, or the processes fight for cores; the caller's import path, however it was set.
-        path = os.pathsep.join(entry for entry in sys.path if entry)
+        # One thread each, or the processes fight for cores; the caller's import path, however it was set, and
+        # nothing else: without -P a file random.py in the current folder would stand before Python's own.
+        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         self._process = subprocess.Popen(  # noqa: S603 - our own module, started as a list of arguments
-            [sys.executable, "-m", "urbanln.captions.parsing.parse_workers", *recipe],
+            [sys.executable, "-P", "-m", "urbanln.captions.parsing.parse_workers", *recipe],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},

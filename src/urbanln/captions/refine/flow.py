@@ -21,7 +21,7 @@ from urbanln.captions.refine.account import keep_account
 from urbanln.captions.refine.grounding import Grounder, NoGrounder, Scored, ground_phrases
 from urbanln.captions.refine.mentions import mentions, phrases_of, without_longer
 from urbanln.captions.refine.parts import Part, Segmenter, find_parts, parts_version
-from urbanln.captions.scene_graph import Parser
+from urbanln.captions.scene_graph import Parser, SceneGraph, graph_from_json, graph_to_json
 from urbanln.captions.settings import RefineSettings
 from urbanln.captions.table import tidy_text
 from urbanln.files import hash_bytes
@@ -225,8 +225,7 @@ class _Check:
         tools, texts = self._tools, [_bounded(text) for text in texts]
         if tools.grounder.version == NoGrounder.version or not texts:
             return []
-        with tools.parsing:
-            graphs = tools.parser.parse(texts)
+        graphs = _graphs(texts, tools)
         found: dict[str, None] = {}
         for text, graph in zip(texts, graphs, strict=True):
             found |= dict.fromkeys(phrases_of(text, graph, part=stage == "local"))
@@ -246,6 +245,21 @@ class _Check:
         named = set(self.look_for(stage, [text]))
         still = [phrase for phrase in self.rejected() if phrase in named or mentions(text, phrase)]
         return without_longer(still)[:MOST_REJECTED]
+
+
+def _graphs(texts: Sequence[str], tools: Tools) -> list[SceneGraph]:
+    """What texts say, each parsed once and kept where the vote looks for it (``scene_graph.parse_all``)."""
+    kind = f"parse:{tools.parser.version}"
+    keys = {text: hash_bytes(text.encode("utf-8", "surrogatepass")) for text in texts}
+    known = tools.facts.get_facts(kind, list(keys.values()))
+    missing = [text for text, key in keys.items() if key not in known]
+    if missing:
+        with tools.parsing:
+            graphs = tools.parser.parse(missing)
+        fresh = {keys[text]: graph_to_json(graph) for text, graph in zip(missing, graphs, strict=True)}
+        tools.facts.put_facts(kind, fresh)
+        known |= fresh
+    return [graph_from_json(known[keys[text]]) for text in texts]
 
 
 def _account(found: Refined, description: Answer, tools: Tools) -> dict[str, object]:

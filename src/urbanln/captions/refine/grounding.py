@@ -28,7 +28,10 @@ NEUTRAL = ("something", "a surface", "the ground", "nothing in particular", "a p
 
 
 class Grounder(Protocol):
-    """Scores how surely phrases are in a picture: a pure function of picture, boxes and each phrase."""
+    """Scores how surely phrases are in a picture: a pure function of picture, boxes and each phrase.
+
+    One that has to cut long phrases counts them in an attribute ``cut``, which the calibration reports.
+    """
 
     @property
     def version(self) -> str:
@@ -189,6 +192,7 @@ class Calibration:
     def __init__(self, grounder: Grounder, threshold: float | None = None) -> None:
         self.version = grounder.version
         self.threshold = grounder.threshold if threshold is None else threshold
+        self._grounder = grounder
         self._scores: dict[str, array[float]] = {}
 
     def add(self, phrases: Iterable[Scored]) -> None:
@@ -216,7 +220,9 @@ class Calibration:
         found = ", ".join(
             f"{100 * p:g} % {q:.4g}" for p, q in zip(points, np.quantile(every, points), strict=True)
         )
-        return [*lines, f"  scores below which lie: {found}"]
+        lines.append(f"  scores below which lie: {found}")
+        cut = int(getattr(self._grounder, "cut", 0))
+        return [*lines, f"  phrases too long for the grounder, and cut: {cut}"] if cut else lines
 
     def _rate(self, scores: np.ndarray) -> str:
         return f"{100 * float((scores >= np.float32(self.threshold)).mean()):.1f} %"

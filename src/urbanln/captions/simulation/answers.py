@@ -149,14 +149,16 @@ class Library:
             texts, urls = _pieces(messages)
             marks = json.loads(tag) if tag else {}
             limit = None if most is None else int(most)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            prompt = "\n".join(texts)
+            prompt.encode()  # half of a surrogate pair is no text
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise BadRequest(f"not a chat request: {error!r}") from error
         if model not in self.models:
             raise BadRequest(f"the model '{model}' does not exist", "model_not_found", 404)
         if len(urls) != 1 or not isinstance(marks, dict):
             raise BadRequest(f"exactly one picture is needed, {len(urls)} came", "invalid_image")
         digest, tokens = _picture(urls[0])
-        return ReadRequest(model, "\n".join(texts), digest, tokens, limit, marks)
+        return ReadRequest(model, prompt, digest, tokens, limit, marks)
 
     def question(self, request: ReadRequest) -> Question:
         """What is asked.
@@ -231,7 +233,8 @@ def _picture(url: str) -> tuple[str, int]:
 def _box(value: Any) -> Box | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) != 4 or not all(isinstance(e, int | float) for e in value):
-        raise BadRequest("a box is a list of four numbers", "invalid_tag")
+    inside = isinstance(value, list) and all(isinstance(e, int | float) and 0 <= e <= 1 for e in value)
+    if not inside or len(value) != 4:
+        raise BadRequest("a box is a list of four numbers from 0 to 1", "invalid_tag")
     left, upper, right, lower = (float(edge) for edge in value)
     return left, upper, right, lower

@@ -272,6 +272,9 @@ def main() -> None:
     except UrbanLNError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except (OSError, OverflowError) as error:
+        print(f"error: cannot serve on port {args.port}: {error}", file=sys.stderr)
+        sys.exit(1)
     if args.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     print(server.base_url, flush=True)
