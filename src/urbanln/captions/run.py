@@ -78,8 +78,6 @@ def caption_city(
         tools = make_tools(settings, ledger, prompts, language, grounder) if settings.refine.enabled else None
         asked = ask_all(pictures, captioners, ledger, prompts, tools=tools, budget_usd=budget_usd)
         _check_any(asked, pictures, city)
-        if tools is not None and isinstance(tools.grounder, NoGrounder) and asked.refined:
-            remarks.append("grounder 'none': nothing that was said was looked for in the pictures")
         candidates = asked.texts
         if not replace:
             candidates, said = _with_earlier(candidates, city)

@@ -153,4 +153,6 @@ def test_things_cut_by_a_crop_are_left_to_the_others(folder: Path) -> None:
 def test_a_picture_that_is_no_rgb_is_taken(folder: Path) -> None:
     file = io.BytesIO()
     Image.new("LA", (20, 30), (90, 10)).save(file, "PNG")
-    SamSegmenter(str(folder), **LOOSE).segment(Image.open(file))
+    segmenter = SamSegmenter(str(folder), **LOOSE)
+    with Image.open(file) as grey:
+        assert segmenter.segment(grey) == segmenter.segment(grey.convert("RGB"))

@@ -46,7 +46,7 @@ def test_no_grounder_keeps_everything_and_says_so() -> None:
     assert ground_phrases(picture(), [], ["tree", "dragon"], NoGrounder(), facts) == [1.0, 1.0]
     report = Calibration(NoGrounder())
     report.add([Scored("tree", "describe", 1.0, True)])
-    assert report.lines() == ["grounding: none; phrases were kept unchecked"]
+    assert report.lines() == ["grounding: none; nothing that was said was looked for in the pictures"]
 
 
 def test_a_phrase_is_looked_for_once_per_picture_and_parts() -> None:

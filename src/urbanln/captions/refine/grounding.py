@@ -204,7 +204,7 @@ class Calibration:
         """The report: keep rate overall and by stage, and quantiles of the scores."""
         total = sum(len(scores) for scores in self._scores.values())
         if self.version == NoGrounder.version:
-            return ["grounding: none; phrases were kept unchecked"]
+            return ["grounding: none; nothing that was said was looked for in the pictures"]
         if not total:
             return [f"grounding by {self.version}: no phrase was checked"]
         every = np.concatenate([np.frombuffer(scores, np.float32) for scores in self._scores.values()])
