@@ -22,13 +22,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 def _public(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name.startswith("_"):
+            if node.name.startswith("_") or _is_overload(node):
                 continue
             yield node.name, node
             if isinstance(node, ast.ClassDef):
                 for part in node.body:
                     if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
                         yield f"{node.name}.{part.name}", part
+
+
+def _is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function only declares a signature; the one that follows has the docstring."""
+    return any(isinstance(name, ast.Name) and name.id == "overload" for name in node.decorator_list)
 
 
 def _lacks_hints(node: ast.FunctionDef) -> bool:

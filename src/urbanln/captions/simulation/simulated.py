@@ -13,7 +13,8 @@ How they describe parts and merge texts follows assumptions, set by judgement an
 * A thing it was told not to mention is left out nine times in ten.
 * While rewriting it forgets a tenth of what it would overlook, and makes up a quarter of what it makes up
   when it describes a picture.
-* Captioners err independently of each other. Real ones share habits, so that a vote helps them less.
+* Captioners err independently of each other. Real ones share habits, so that a vote helps them less; how
+  much less, ``shared`` shows. Attributes and numbers are always mistaken independently.
 """
 
 from __future__ import annotations
@@ -91,6 +92,9 @@ class SimulatedCaptioner:
         wrong_attribute: Chance that an object's attribute, or its number, is mistaken for another.
         style: Way of speaking, one of ``wording.STYLES``.
         seed: Another seed makes other errors at the same rates.
+        shared: Chance that a made-up object, and the decision whether to overlook one, comes from random
+            numbers common to all captioners asked the same of a picture, instead of its own; the rates stay.
+            Of what the common numbers decide, a careful captioner's errors are among a careless one's.
 
     Raises:
         InputError: A rate outside 0–1, or no such style.
@@ -102,9 +106,10 @@ class SimulatedCaptioner:
     wrong_attribute: float = 0.06
     style: str = "plain"
     seed: int = 0
+    shared: float = 0.0
 
     def __post_init__(self) -> None:
-        for label in ("omission", "hallucination", "wrong_attribute"):
+        for label in ("omission", "hallucination", "wrong_attribute", "shared"):
             if not 0.0 <= getattr(self, label) <= 1.0:
                 raise InputError(f"{label} must be from 0 to 1", value=getattr(self, label), where=self.name)
         if self.style not in STYLES:
@@ -113,7 +118,10 @@ class SimulatedCaptioner:
     @property
     def revision(self) -> str:
         """Hash of all that its texts depend on besides pictures and prompts."""
-        return hash_bytes(json.dumps({**asdict(self), "rules": _RULES}).encode())[:12]
+        depends = {**asdict(self), "rules": _RULES}
+        if not self.shared:  # texts are then those from before it could be set
+            del depends["shared"]
+        return hash_bytes(json.dumps(depends).encode())[:12]
 
     def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
         """A long text (about 85 to 150 words) on a true scene, the same for the same picture."""
@@ -123,9 +131,9 @@ class SimulatedCaptioner:
         """The text of :meth:`describe`, with the objects left out and made up in it."""
         rng = generator(self.seed, self.name, image_id)
         true = mentions(scene)
-        seen = [m for k, m in enumerate(true) if k < 2 or not self._overlooks(m, rng)]
+        seen = [m for k, m in enumerate(true) if k < 2 or not self._overlooks(m, rng, image_id)]
         seen = [self._mistake(m, rng) for m in seen]
-        made_up = self._make_up({m.name for m in true}, str(scene["view"]), rng, _INVENTED_WHOLE)
+        made_up = self._make_up({m.name for m in true}, str(scene["view"]), rng, image_id, _INVENTED_WHOLE)
         text, said = compose(seen, made_up, scene, self.style, rng)
         omitted = [m.name for m in true if m.name not in said]
         return Described(text, omitted, [m.name for m in made_up if m.name in said])
@@ -143,10 +151,11 @@ class SimulatedCaptioner:
         """
         left, upper, right, lower = (round(edge, 4) for edge in box)
         part = part_of_scene(scene, (left, upper, right, lower))
-        rng = self._generator("local", image_id, f"{left},{upper},{right},{lower}")
+        edges = f"{left},{upper},{right},{lower}"
+        rng, asked = self._generator("local", image_id, edges), f"{image_id}\n{edges}"
         true = mentions(part)
-        seen = [self._mistake(m, rng) for m in true if not self._overlooks(m, rng, _CLOSER_LOOK)]
-        seen += self._make_up({m.name for m in true}, str(scene["view"]), rng, _INVENTED_PART)
+        seen = [self._mistake(m, rng) for m in true if not self._overlooks(m, rng, asked, _CLOSER_LOOK)]
+        seen += self._make_up({m.name for m in true}, str(scene["view"]), rng, asked, _INVENTED_PART)
         phrases: list[str] = []
         for mention in [seen[k] for k in rng.permutation(len(seen))]:
             phrase = noun_phrase(mention, rng)
@@ -166,7 +175,8 @@ class SimulatedCaptioner:
             LastingFault: The headings are missing.
         """
         told, view = read_prompt(prompt), str(scene["view"])
-        rng = self._generator("merge", image_id, prompt)
+        # Not the prompt: each captioner's holds what it said before.
+        rng, asked = self._generator("merge", image_id, prompt), f"{image_id}\nmerge"
         banned = self._obeyed(told.rejected, view, rng)[1]
         true = mentions(scene)
         there = {m.name: m for m in true}
@@ -177,10 +187,10 @@ class SimulatedCaptioner:
             if name not in there:
                 if rng.random() >= _DOUBT * (1 - self.hallucination):
                     made_up.append(_invented(name, view, rng))
-            elif not self._overlooks(there[name], rng, _FORGETS):
+            elif not self._overlooks(there[name], rng, asked, _FORGETS):
                 kept.add(name)
         known = set(there) | banned | {m.name for m in made_up}
-        made_up += self._make_up(known, view, rng, _INVENTED_MERGING)
+        made_up += self._make_up(known, view, rng, asked, _INVENTED_MERGING)
         seen = [self._mistake(m, rng) for m in true if m.name in kept]
         among = [r for r in scene.get("relations", []) if r[0] in kept and r[2] in kept]
         return compose(seen, made_up, {**scene, "relations": among}, self.style, rng)[0]
@@ -227,9 +237,17 @@ class SimulatedCaptioner:
         phrases = [phrase for phrase in rejected if rng.random() < _OBEDIENCE]
         return phrases, {name for phrase in phrases for name in meant_objects(phrase, view)}
 
-    def _overlooks(self, mention: Mention, rng: Generator, factor: float = 1.0) -> bool:
+    def _common(self, what: str, asked: str) -> Generator:
+        """Random numbers for all captioners that are asked the same."""
+        return generator(self.seed, f"all captioners/{what}", asked)
+
+    def _overlooks(self, mention: Mention, rng: Generator, asked: str, factor: float = 1.0) -> bool:
         chance = factor * self.omission * _OVERLOOKED[VOCABULARY[mention.name].size]
-        return bool(rng.random() < min(chance, 1.0))
+        drawn = rng.random()
+        if self.shared:
+            which, common = self._common("overlook", f"{asked}\n{mention.name}").random(2)
+            drawn = common if which < self.shared else drawn
+        return bool(drawn < min(chance, 1.0))
 
     def _mistake(self, mention: Mention, rng: Generator) -> Mention:
         attributes = [
@@ -240,16 +258,36 @@ class SimulatedCaptioner:
             count = max(1, round(count * float(rng.choice((0.4, 2.5)))))
         return replace(mention, attributes=tuple(dict.fromkeys(attributes)), count=count)
 
-    def _make_up(self, known: set[str], view: str, rng: Generator, factor: float) -> list[Mention]:
+    def _make_up(
+        self, known: set[str], view: str, rng: Generator, asked: str, factor: float
+    ) -> list[Mention]:
         """Objects that are not among the known ones; their mean number is ``factor × hallucination``."""
         others = [t.name for t in VOCABULARY.values() if view in t.views and t.name not in known]
-        n = min(int(rng.poisson(factor * self.hallucination)), _MADE_UP_AT_MOST, len(others))
-        names = [others[k] for k in rng.permutation(len(others))[:n]]
+        rate = factor * self.hallucination
+        common = self._take_up(known, view, asked, rate * self.shared) if self.shared else []
+        taken = {m.name for m in common}
+        # The sum of the two Poisson numbers has the rate of the whole, as without sharing.
+        n = len(common) + int(rng.poisson(rate * (1 - self.shared)))
+        n = min(n, _MADE_UP_AT_MOST, len(others)) - len(common)
+        names = [others[k] for k in rng.permutation(len(others)) if others[k] not in taken][:n]
         counts = [_count(name, rng) for name in names]
-        return [
+        return common + [
             Mention(name, count, (), str(rng.choice(_places(view))), 0.01)
             for name, count in zip(names, counts, strict=True)
         ]
+
+    def _take_up(self, known: set[str], view: str, asked: str, rate: float) -> list[Mention]:
+        """Of the objects that come to the mind of all captioners, as many as the rate gives.
+
+        They come up one after another as in a Poisson process, and each captioner makes up those that come
+        up before its rate: their number has the distribution that it has without sharing.
+        """
+        rng = self._common("make up", asked)
+        comes_up = rng.exponential(size=_MADE_UP_AT_MOST).cumsum()
+        names = [t.name for t in VOCABULARY.values() if view in t.views]
+        things = [_invented(names[k], view, rng) for k in rng.permutation(len(names))]
+        unknown = [thing for thing in things if thing.name not in known]
+        return [thing for thing, when in zip(unknown, comes_up, strict=False) if when < rate]
 
 
 def _invented(name: str, view: str, rng: Generator) -> Mention:
