@@ -106,7 +106,7 @@ def ingest(
 
 @app.command()
 def caption(
-    city: Annotated[Path | None, typer.Argument(metavar="[CITY]", help="a city folder")] = None,
+    city: Annotated[Path | None, typer.Argument(metavar="CITY", help="a city folder")] = None,
     captioner: Annotated[
         list[str],
         typer.Option(
@@ -161,7 +161,7 @@ def caption(
 
 @app.command()
 def audit(
-    city: Annotated[Path | None, typer.Argument(metavar="[CITY]", help="a city folder")] = None,
+    city: Annotated[Path | None, typer.Argument(metavar="CITY", help="a city folder")] = None,
     captions: Annotated[
         list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
     ] = [],  # noqa: B006

@@ -230,6 +230,7 @@ def test_pictures_leave_the_network_only_when_told(tmp_path: Path) -> None:
         caption_city(city, [far])
     assert "--allow-remote" in str(caught.value)
     assert far.asked == []
+    assert any("https://api.example.com/v1" in remark for remark in plan_city(city, [far]).remarks)
     allowed = CaptionSettings.model_validate({"describe": {"allow_remote": True}})
     caption_city(city, [far], settings=allowed)
     assert len(city.captions) == 2

@@ -70,6 +70,7 @@ def caption_city(
     """
     settings = settings or CaptionSettings()
     pictures = check_captioners(city, captioners, settings, budget_usd)
+    _check_allowed(captioners, settings)
     remarks = [remark for captioner in captioners for remark in captioner.prepare(pictures)]
     language = load_language(settings, several=len(captioners) > 1 or not (replace or city.captions.empty))
     pictures = pictures[:limit]
@@ -175,7 +176,7 @@ def plan_city(
         budget_usd: What all answers in the ledger may cost: the plan says whether it will do.
 
     Raises:
-        InputError: As of :func:`caption_city`.
+        InputError: As of :func:`caption_city`, but for servers beyond this network: the plan says so.
     """
     settings = settings or CaptionSettings()
     pictures = check_captioners(city, captioners, settings, budget_usd)[:limit]
@@ -239,8 +240,8 @@ def check_captioners(
     """The pictures to be described, after a look at who is to describe them.
 
     Raises:
-        InputError: No captioner, two of one name, a server beyond this network that was not allowed or whose
-            prices a budget would need, or no picture of the view.
+        InputError: No captioner, two of one name, a far server whose prices a budget would need, or no
+            picture of the view.
     """
     names = [captioner.identity.name for captioner in captioners]
     if not names:
@@ -251,13 +252,6 @@ def check_captioners(
             "two captioners have the same name",
             value=twice,
             remedy="give each one once, or name them in the settings: [captioners.NAME]",
-        )
-    far = next((captioner.remote for captioner in captioners if captioner.remote), None)
-    if far is not None and not settings.describe.allow_remote:
-        raise InputError(
-            "this server is not on this machine or its network, and pictures may show people and plates",
-            value=far,
-            remedy="if you may send them there: --allow-remote (or describe.allow_remote = true)",
         )
     free = next((one for one in captioners if one.remote and not one.limits.priced), None)
     if free is not None and budget_usd is not None:
@@ -272,6 +266,17 @@ def check_captioners(
             "there is no picture of this view to describe", value=settings.describe.view, where=city.folder
         )
     return pictures
+
+
+def _check_allowed(captioners: Sequence[Captioner], settings: CaptionSettings) -> None:
+    """Pictures leave this network only when that was said."""
+    far = next((captioner.remote for captioner in captioners if captioner.remote), None)
+    if far is not None and not settings.describe.allow_remote:
+        raise InputError(
+            "this server is not on this machine or its network, and pictures may show people and plates",
+            value=far,
+            remedy="if you may send them there: --allow-remote (or describe.allow_remote = true)",
+        )
 
 
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
