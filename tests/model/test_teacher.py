@@ -54,8 +54,9 @@ def test_the_ends_of_the_momentum(long_clip: LongClip, momentum: float) -> None:
     teacher.update()
     student = long_clip.encode_text(ids).detach()
     after = teacher.model.encode_text(ids)
-    assert not torch.equal(before, student)
-    assert torch.equal(after, student) == (momentum == 0)
+    assert (before - student).abs().max() > 1e-4
+    # To a tolerance: equal weights at addresses of another alignment may differ in the last bit of a product.
+    torch.testing.assert_close(after, student if momentum == 0 else before, rtol=0, atol=1e-6)
 
 
 def test_a_bf16_student_has_a_teacher_that_still_moves(long_clip: LongClip) -> None:
