@@ -1,4 +1,4 @@
-"""Ask of any table of region vectors whether it beats plain coordinates. Needs no torch.
+"""Ask of any table of region vectors whether it beats what the map alone gives. Needs no torch.
 
     python examples/probe_my_table.py table.csv population
 
@@ -11,12 +11,19 @@ import pandas as pd
 
 from urbanln.probe.score import probe
 
-path, label = sys.argv[1:3]
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+path, label = sys.argv[1:]
 table = pd.read_csv(path).dropna(subset=["lon", "lat", label])
 vectors = table.drop(columns=["lon", "lat", label]).select_dtypes("number")
 
 scores = probe(vectors, table[label], lonlat=table[["lon", "lat"]], split="block", edge_km=5.0, buffer_km=1.0)
-gap = scores.vs["coordinates"]  # on the same folds and the same resamples
 print(f"vectors: R² {scores.r2:.2f} [{scores.r2_low:.2f}, {scores.r2_high:.2f}] under 5 km blocks")
-print(f"coordinates alone: R² {scores.r2 - gap.diff:.2f}")
-print(f"difference: {gap.diff:.2f} [{gap.low:.2f}, {gap.high:.2f}]")
+for floor, gap in scores.vs.items():  # on the same folds and the same resamples
+    print(f"{floor}: R² {scores.r2 - gap.diff:.2f}; vectors {gap.diff:+.2f} [{gap.low:.2f}, {gap.high:.2f}]")
+if scores.adds is not None:
+    gain = scores.adds
+    print(f"vectors add to the map: {gain.diff:.2f} [{gain.low:.2f}, {gain.high:.2f}] R²")
+print(
+    f"90 % intervals hold {scores.coverage:.0%} of the truths; Moran's I of the errors {scores.morans_i:.2f}"
+)

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import Annotated, Any, Literal, TypeVar, get_args, overload
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -32,6 +32,10 @@ class ModelSettings(_Section):
 
     name: str = Field("tiny", description="hub name, folder, or 'tiny' for the base CLIP in the package")
     context: int = Field(248, ge=8, description="text positions after stretching (paper: 248)")
+    stretch: Literal["keep", "interpolate"] = Field(
+        "keep",
+        description="keep the first positions (paper); or interpolate over all rows, the baseline without it",
+    )
     keep: int = Field(20, ge=0, description="first positions kept bit for bit (paper: 20)")
     tail: Literal["extrapolate", "clamp"] = Field(
         "extrapolate", description="rows past the last source row: extrapolated as in Long-CLIP, or repeated"
@@ -68,6 +72,9 @@ class TrainSettings(_Section):
     flip: bool = Field(
         False, description="mirror half the pictures whose caption names no left, right, east or west"
     )
+    id_mask: bool = Field(
+        True, description="a key with the id of its query is nobody's negative; off, everything else is one"
+    )
     same_caption_is_same: bool = Field(
         True, description="pictures with equal captions are not each other's negatives"
     )
@@ -95,14 +102,49 @@ class EmbedSettings(_Section):
 class ProbeSettings(_Section):
     """How frozen vectors are scored against labels."""
 
-    heads: tuple[Literal["ridge", "mlp"], ...] = Field(
-        ("ridge", "mlp"), min_length=1, description="mlp is the paper's d-256-1"
+    heads: tuple[str, ...] = Field(
+        ("ridge", "mlp"),
+        min_length=1,
+        description="ridge, mlp (the paper's d-256-1), boosting, or module:Class of scikit-learn's kind; "
+        "the first one speaks in the verdict",
     )
+    splits: tuple[Literal["random", "block", "district", "city"], ...] = Field(
+        ("random", "block"),
+        min_length=1,
+        description="random as in the literature; blocks with a buffer; whole districts or cities held out",
+    )
+    floors: tuple[Literal["coordinates", "coordinates-boosting", "coordinates-gp"], ...] = Field(
+        ("coordinates", "coordinates-boosting", "coordinates-gp"),
+        description="what the map alone gives besides the mean: neighbours, boosting, Gaussian process",
+    )
+    joint: bool = Field(True, description="also score map and vectors together against the map alone")
     seeds: int = Field(5, ge=1, description="repetitions, each with folds of its own")
     folds: int = Field(5, ge=2, description="held-out folds per repetition")
+    blocks: Literal["square", "h3"] = Field("square", description="shape of a block; h3: parents of its size")
     block_km: float = Field(5.0, gt=0, description="edge of a spatial block in km")
     buffer_km: float = Field(1.0, ge=0, description="regions this near to a test region leave the training")
     bootstrap: int = Field(1000, ge=100, description="resamples of blocks for the intervals")
+    transform: Literal["auto", "log1p", "log", "none"] = Field(
+        "auto", description="auto: log1p unless a label is negative; log drops zeros, as the literature does"
+    )
+    level: float = Field(0.9, gt=0, lt=1, description="share of truths the interval of a region shall hold")
+    curve: tuple[Annotated[int, Field(ge=4)], ...] = Field(
+        (20, 50, 100, 200, 500), description="labelled regions of the label-efficiency curve; none: no curve"
+    )
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 10, 50, 200), description="labels of the target city in transfer between cities"
+    )
+    district_folds: int = Field(
+        0, ge=0, description="districts and cities are dealt to this many folds; 0: each is a fold of its own"
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ProbeSettings:
+        for name in ("heads", "splits", "floors", "curve", "shots"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"probe.{name} names one thing twice")
+        return self
 
 
 class Settings(_Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyproj
+from sklearn.linear_model import Ridge
 
 
 def geodesic_km(a, b) -> float:
@@ -28,18 +29,26 @@ def knn(lonlat, y, folds, k):
 
 
 def ridge(X, y, fold, alphas):
-    """Ridge by the normal equations, penalty by penalty."""
-
-    def fit_predict(rows, new, alpha):
-        mean, scale = X[rows].mean(0), X[rows].std(0)
-        scale[scale == 0] = 1
-        Z, Z_new = (X[rows] - mean) / scale, (X[new] - mean) / scale
-        left = Z.T @ Z + alpha * len(rows) * np.eye(X.shape[1])
-        return Z_new @ np.linalg.solve(left, Z.T @ (y[rows] - y[rows].mean())) + y[rows].mean()
-
-    errors = [((fit_predict(fold.train, fold.val, a) - y[fold.val]) ** 2).mean() for a in alphas]
+    """scikit-learn's ridge, penalty by penalty and inner fold by inner fold."""
+    known = sorted([*fold.train, *fold.val])
+    mean, scale = X[known].mean(0), X[known].std(0)
+    scale[scale == 0] = 1
+    Z = (X - mean) / scale
+    if fold.inner is None:
+        held_parts = [list(fold.val)]
+    else:
+        of_row = dict(zip(known, fold.inner, strict=True))
+        held_parts = [[r for r in known if of_row[r] == part] for part in sorted(set(fold.inner))]
+    errors = []
+    for alpha in alphas:
+        error = 0.0
+        for held in held_parts:
+            train = [r for r in known if r not in held]
+            model = Ridge(alpha=alpha * len(train)).fit(Z[train], y[train])
+            error += ((model.predict(Z[held]) - y[held]) ** 2).sum()
+        errors.append(error)
     best = min(range(len(alphas)), key=lambda i: (errors[i], -alphas[i]))
-    return fit_predict(np.concatenate([fold.train, fold.val]), fold.test, alphas[best])
+    return Ridge(alpha=alphas[best] * len(known)).fit(Z[known], y[known]).predict(Z[fold.test])
 
 
 def bootstrap_r2(truth, predictions, blocks, block_draws, seed_draws):

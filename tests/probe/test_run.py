@@ -21,7 +21,9 @@ from urbanln.probe.table import scores_markdown, scores_rich, scores_table
 from urbanln.probe.verdict import make_verdicts, short, with_interval
 
 N = 200
-SETTINGS = ProbeSettings(heads=("ridge",), seeds=2, bootstrap=200)
+SETTINGS = ProbeSettings(
+    heads=("ridge",), seeds=2, bootstrap=200, floors=("coordinates",), joint=False, curve=()
+)
 
 
 def table(X: np.ndarray, rows: slice = slice(None)) -> pd.DataFrame:
@@ -65,7 +67,7 @@ def test_every_indicator_split_features_and_floor_has_a_row(result) -> None:
     for row in result.scores["rows"]:
         assert row["n"] == (170 if row["indicator"] == "population" else 180)
         assert row["missing"] == (10 if row["indicator"] == "population" else 0)
-        assert row["transform"] == ("log1p" if row["indicator"] == "population" else "identity")
+        assert row["transform"] == ("log1p" if row["indicator"] == "population" else "none")
         rivals = {"mean": set(), "coordinates": {"mean"}}
         others = {"mean", "coordinates", "ours", "base", "part"} - {row["features"]}
         assert set(row["vs"]) == rivals.get(row["features"], others)
@@ -105,10 +107,12 @@ def test_the_floor_to_beat_is_the_stronger_one(result, level: float, floor: str)
             row["r2"] = level
         elif row["split"] == "block" and row["features"] == "ours":
             row["vs"][floor] = {"diff": 0.01, "low": -0.02, "high": 0.04}
+        elif row["split"] == "block" and row["features"] == "mean":
+            row["r2"] = -0.01
     first = make_verdicts(scores)[0]
     assert (first["against"], first["beats"]) == (floor, "undecided")
     assert f"the {floor} floor" in first["sentence"]
-    assert ("lies below the mean" in first["sentence"]) == (floor == "mean")
+    assert ("lies above the mean" in first["sentence"]) == (floor == "mean")
 
 
 def test_verdicts_follow_the_intervals(result) -> None:
@@ -118,7 +122,7 @@ def test_verdicts_follow_the_intervals(result) -> None:
     for verdict in verdicts.values():
         assert verdict["beats"] == "yes"
         assert verdict["low"] > 0
-        assert verdict["sentence"].startswith(f"{verdict['indicator']}: ours beats ")
+        assert verdict["sentence"].startswith(f"{verdict['indicator']}: ours (ridge) beats ")
         assert (
             f"under 5 km blocks by {with_interval(verdict['diff'], verdict['low'], verdict['high'])}"
             in verdict["sentence"]
@@ -160,7 +164,18 @@ def test_the_result_is_strict_json_and_reads_back(result, tmp_path) -> None:
     save_result(tmp_path / "scores", result)
     assert read_json(tmp_path / "scores" / "scores.json") == result.scores
     back = read_table(tmp_path / "scores" / "predictions.parquet", kind="predictions")
-    pd.testing.assert_frame_equal(back, result.predictions, check_dtype=False)
+    pd.testing.assert_frame_equal(back, result.predictions)
+    folds = read_table(tmp_path / "scores" / "folds.parquet", kind="folds")
+    pd.testing.assert_frame_equal(folds, result.folds, check_dtype=False)
+    held = folds[(folds["side"] == "test") & (folds["indicators"] == "growth")]
+    kept = result.predictions[
+        (result.predictions["indicator"] == "growth") & (result.predictions["features"] == "ours")
+    ]
+    keys = ["split", "seed", "fold", "region_id"]
+    assert sorted(map(tuple, held[keys].astype(str).to_numpy())) == sorted(
+        map(tuple, kept[keys].astype(str).to_numpy())
+    )
+    assert (tmp_path / "scores" / "scores.md").read_text("utf-8") == scores_markdown(result.scores)
     assert result.scores["made_from"] == {"indicators": "abc"}
     assert (result.scores["kind"], result.scores["schema_version"]) == ("scores", 1)
     block, random = result.scores["splits"]["block"], result.scores["splits"]["random"]
@@ -193,7 +208,7 @@ def test_numbers_are_short() -> None:
 
 def test_processes_and_copies_do_not_change_what_is_found() -> None:
     tables, labels, where = make()
-    settings = ProbeSettings(heads=("mlp",), seeds=2, folds=2, bootstrap=100)
+    settings = SETTINGS.model_copy(update={"heads": ("mlp",), "splits": ("random",), "folds": 2})
     labels = labels[["region_id", "growth"]]
     copies = {"ours": [tables["ours"], tables["base"]]}
     one, two = (probe_tables(copies, labels, where, settings, jobs=jobs) for jobs in (1, 2))
@@ -222,7 +237,7 @@ def test_a_small_place_is_called_weak() -> None:
     small = where.iloc[:60].assign(
         lon=lambda f: 114 + (f["lon"] - 116) / 25, lat=lambda f: 30 + (f["lat"] - 40) / 25
     )
-    settings = ProbeSettings(heads=("ridge",), seeds=2, bootstrap=100, block_km=0.6, buffer_km=0.05)
+    settings = SETTINGS.model_copy(update={"block_km": 0.6, "buffer_km": 0.05})
     labels = labels[["region_id", "growth"]]
     scores = probe_tables({"ours": tables["ours"]}, labels, small, settings).scores
     notes = " ".join(scores["notes"])
@@ -243,6 +258,104 @@ def test_groups_keep_repeated_tiles_apart_from_their_twins() -> None:
     alone = probe_tables({"ours": tables["ours"]}, labels[["region_id", "growth"]], where, SETTINGS)
     sizes = [r.scores["splits"]["block"]["train_min"] for r in (result, alone)]
     assert sizes[0] < sizes[1]  # twins across blocks left the training
+
+
+@pytest.fixture(scope="module")
+def full():
+    tables, labels, where = make()
+    where["district"] = np.where(where["lon"] > 116.2, "east", "west")
+    settings = ProbeSettings(
+        heads=("ridge", "boosting"), splits=("random", "block", "district", "city"), seeds=1, folds=3,
+        bootstrap=100, curve=(20,),
+    )  # fmt: skip
+    vectors = {"ours": tables["ours"], "base": tables["base"]}
+    call = (vectors, labels[["region_id", "population"]], where, settings)
+    return call, probe_tables(*call, baseline="base", jobs=1)
+
+
+def test_the_map_stands_beside_the_vectors_under_the_head_of_the_verdict(full) -> None:
+    rows = {(r["split"], r["features"], r["head"]): r for r in full[1].scores["rows"]}
+    floors = {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}
+    assert {split for split, *_ in rows} == {"random", "block", "district"}
+    for split in ("random", "block", "district"):
+        joint = {
+            who: r for (s, *who_), r in rows.items() if s == split and (who := tuple(who_))[0] not in floors
+        }
+        assert set(joint) == {
+            ("ours", "ridge"), ("ours", "boosting"), ("base", "ridge"), ("base", "boosting"),
+            ("map", "ridge"), ("coordinates + ours", "ridge"), ("coordinates + base", "ridge"),
+        }  # fmt: skip
+        assert set(joint["ours", "boosting"]["vs"]) == floors | {"base"}
+        assert set(joint["map", "ridge"]["vs"]) == floors
+        both = joint["coordinates + ours", "ridge"]
+        assert set(both["vs"]) == floors | {"map"}
+        assert both["vs"]["map"]["diff"] == pytest.approx(both["r2"] - joint["map", "ridge"]["r2"])
+        assert both["vs"]["map"]["low"] > 0
+    against = [v["against"] for v in full[1].scores["verdicts"]]
+    assert against[1:] == ["map", "base"]
+    assert {p["split"] for p in full[1].scores["curves"]} == {"block"}
+
+
+def test_a_split_that_cannot_be_made_is_told_unless_it_is_the_only_one(full) -> None:
+    (tables, labels, where, settings), result = full
+    (entry,) = result.scores["skipped_splits"]
+    assert (entry["indicator"], entry["split"]) == ("population", "city")
+    assert "one city" in entry["reason"]
+    assert any(note.startswith("No city split: population") for note in result.scores["notes"])
+    only = settings.model_copy(update={"splits": ("city",)})
+    with pytest.raises(InputError, match="one city only"):
+        probe_tables(tables, labels, where, only)
+    # A block split that cannot be made is not passed over in silence: the verdict would be the random one.
+    with pytest.raises(InputError, match="smaller block edge"):
+        probe_tables(tables, labels, where, settings.model_copy(update={"block_km": 500.0}))
+
+
+def test_every_split_tells_what_it_lets_through(full) -> None:
+    splits = full[1].scores["splits"]
+    assert (splits["district"]["folds"], splits["block"]["folds"]) == (2, 3)
+    assert splits["block"]["nearest_km_min"] > 0.999
+    assert (splits["random"]["edge_km"], splits["block"]["edge_km"]) == (None, 5.0)
+    assert set(splits["block"]["by_indicator"]) == {"population"}
+    twins = full[0][1].assign(population=lambda f: f["population"].round(-1))
+    tables, _, where, settings = full[0]
+    quick = settings.model_copy(update={"heads": ("ridge",), "floors": (), "joint": False, "curve": ()})
+    found = probe_tables(tables, twins, where, quick).scores
+    leak = found["splits"]["block"]["by_indicator"]["population"]
+    assert leak["twins"] > 0.5
+    assert any("to the last digit" in sentence for sentence in leak["found"])
+    assert any("Block split, population:" in note for note in found["notes"])
+
+
+def test_intervals_are_those_the_coverage_was_counted_from(full) -> None:
+    frame = full[1].predictions
+    for row in full[1].scores["rows"]:
+        keys = ("indicator", "split", "features", "head")
+        part = frame[np.logical_and.reduce([frame[key] == row[key] for key in keys])]
+        inside = (part["low"] <= part["truth"]) & (part["truth"] <= part["high"])
+        assert inside.mean() == pytest.approx(row["coverage"], abs=0.01)  # ends are float32
+        assert (part["high"] - part["low"]).median() == pytest.approx(row["width"], rel=1e-4)
+
+
+def test_floors_and_the_map_do_not_depend_on_processes(full) -> None:
+    call, one = full
+    two = probe_tables(*call, baseline="base", jobs=2)
+    assert one.scores == two.scores
+    pd.testing.assert_frame_equal(one.predictions, two.predictions)
+
+
+def test_several_cities_are_held_out_whole_and_lie_apart() -> None:
+    tables, labels, where = make()
+    where["city"] = np.where(np.arange(N) % 2, "a", "b")  # on top of each other in degrees
+    settings = SETTINGS.model_copy(update={"splits": ("random", "city")})
+    found = probe_tables({"ours": tables["ours"]}, labels[["region_id", "growth"]], where, settings)
+    city = dict(zip(where["region_id"], where["city"], strict=True))
+    held = found.folds[(found.folds["split"] == "city") & (found.folds["side"] == "test")]
+    assert (
+        held.assign(city=held["region_id"].map(city)).groupby(["seed", "fold"])["city"].nunique().eq(1).all()
+    )
+    assert found.scores["splits"]["city"]["nearest_km_min"] is None
+    assert found.scores["verdicts"][0]["split"] == "city"
+    assert "with whole cities held out" in found.scores["verdicts"][0]["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from sklearn import metrics as sk
 from tests.oracles import probe as oracle
 
 from urbanln.errors import InputError
+from urbanln.probe.held_out import held_out
+from urbanln.probe.labels import prepare_labels
 from urbanln.probe.metrics import bootstrap_r2, draw_resamples, interval, mae, r2, rmse, spearman
-from urbanln.probe.score import held_out, prepare_labels, probe
+from urbanln.probe.score import probe
 from urbanln.probe.splits import Fold, random_split
 
 
@@ -22,7 +24,9 @@ def city(n: int = 240, seed: int = 0):
     return lonlat, signal, rng.normal(size=(n, 4)), target
 
 
-FAST = {"edge_km": 5.0, "buffer_km": 1.0, "seeds": 2, "bootstrap": 300}
+FAST = {
+    "edge_km": 5.0, "buffer_km": 1.0, "seeds": 2, "bootstrap": 300, "floors": ["coordinates"], "joint": False,
+}  # fmt: skip
 
 
 def test_metrics_are_those_of_scikit_learn_and_scipy() -> None:
@@ -84,11 +88,77 @@ def test_signal_beats_the_floor_and_noise_does_not(head: str) -> None:
     assert good.vs["noise"].diff == pytest.approx(good.r2 - bad.r2)
 
 
-def test_shuffled_labels_beat_no_floor() -> None:
-    lonlat, signal, _, target = city()
-    scores = probe(signal, np.random.default_rng(5).permutation(target), lonlat=lonlat, **FAST)
-    assert scores.r2 < 0.1
-    assert scores.vs["mean"].low < 0
+def test_shuffled_labels_beat_no_floor_and_add_nothing_to_the_map() -> None:
+    lonlat, signal, _, target = city(150)
+    gains = []
+    for seed in range(6):
+        shuffled = np.random.default_rng(seed).permutation(target)
+        scores = probe(signal, shuffled, lonlat=lonlat, **(FAST | {"joint": True}))
+        strongest = min(scores.vs.values(), key=lambda gap: gap.diff)
+        gains.append((scores.r2, strongest.diff, scores.adds.diff))
+        # A 95 % interval lies above 0 by chance once in forty; none does with these seeds.
+        assert strongest.low < 0
+        assert scores.adds.low < 0
+    assert np.max(gains) < 0.1
+    assert np.median(gains, axis=0).max() < 0.02
+
+
+def test_every_floor_is_a_rival_and_vectors_are_held_against_the_map() -> None:
+    lonlat, signal, _, target = city(120)
+    told = probe(signal, target, lonlat=lonlat, seeds=1, bootstrap=200)
+    assert set(told.vs) == {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}
+    assert told.adds is not None
+    assert told.adds.low > 0.2
+    by_place = probe(lonlat, np.exp(np.sin(lonlat[:, 0] * 10)), lonlat=lonlat, seeds=1, bootstrap=200)
+    assert abs(by_place.adds.diff) < 0.05
+    with pytest.raises(InputError, match="no such floor"):
+        probe(signal, target, lonlat=lonlat, seeds=1, floors=["pixels"])
+
+
+def test_a_regressor_of_scikit_learn_is_a_head_and_splits_need_their_column() -> None:
+    from sklearn.linear_model import LinearRegression
+
+    lonlat, signal, _, target = city(120)
+    assert probe(signal, target, lonlat=lonlat, head=LinearRegression(), **FAST).r2 > 0.5
+    districts = np.where(lonlat[:, 0] > 116.2, "east", "west")
+    two = probe(signal, target, lonlat=lonlat, split="district", districts=districts, **FAST)
+    assert two.n == 120
+    assert two.r2 > 0.4
+    for split in ("district", "city"):
+        with pytest.raises(InputError, match=r"no district|one city"):
+            probe(signal, target, lonlat=lonlat, split=split, **FAST)
+
+
+def test_the_logarithm_of_the_literature_drops_zeros() -> None:
+    lonlat, signal, _, target = city(120)
+    target[:7] = 0
+    scores = probe(signal, target, lonlat=lonlat, transform="log", **FAST)
+    assert (scores.transform, scores.n, scores.dropped_zeros, scores.missing) == ("log", 113, 7, 0)
+    by_hand = [sk.r2_score(np.log(target[7:]), np.log(p)) for p in scores.predictions]
+    assert scores.r2 == pytest.approx(np.mean(by_hand))
+    assert scores.r2_unit == pytest.approx(np.mean([sk.r2_score(target[7:], p) for p in scores.predictions]))
+
+
+def test_intervals_hold_what_they_promise_where_errors_are_exchangeable() -> None:
+    lonlat, signal, _, target = city(600)
+    for level in (0.6, 0.9):
+        scores = probe(signal, target, lonlat=lonlat, split="random", level=level, **FAST)
+        inside = (scores.low <= scores.truth) & (scores.truth <= scores.high)
+        assert scores.coverage == pytest.approx(inside.mean())
+        assert abs(scores.coverage - level) < 0.04
+        assert scores.coverage_low < scores.coverage < scores.coverage_high
+        assert scores.width == pytest.approx(np.median(scores.high - scores.low))
+        assert (scores.low >= 0).all()
+
+
+def test_errors_that_follow_the_map_are_told() -> None:
+    lonlat, signal, _, _ = city(300)
+    field = np.sin(lonlat[:, 0] * 30)
+    left = probe(signal, np.exp(field + signal[:, 0]), lonlat=lonlat, **FAST)
+    noise = np.random.default_rng(1).normal(size=300)
+    free = probe(signal, np.exp(noise + signal[:, 0]), lonlat=lonlat, **FAST)
+    assert left.morans_i > 0.5 > 0.1 > abs(free.morans_i)
+    assert left.morans_p < 0.01 < free.morans_p
 
 
 def test_the_mean_floor_is_at_zero_or_below() -> None:
@@ -134,14 +204,14 @@ def test_scores_are_in_the_units_they_say_and_pooled() -> None:
 def test_a_negative_label_turns_the_logarithm_off() -> None:
     lonlat, signal, _, target = city()
     scores = probe(signal, np.log(target) - 3, lonlat=lonlat, **FAST)
-    assert scores.transform == "identity"
+    assert scores.transform == "none"
     assert scores.rmse == scores.rmse_log
 
 
 def test_one_absurd_vector_gives_no_absurd_prediction_and_no_amount_below_zero() -> None:
     lonlat, signal, _, target = city()
     signal[0] *= 1e6
-    scores = probe(signal, target, lonlat=lonlat, seeds=1, bootstrap=100)
+    scores = probe(signal, target, lonlat=lonlat, **(FAST | {"seeds": 1}))
     span = np.ptp(np.log1p(target))
     assert scores.predictions.max() < np.exp(np.log1p(target.max()) + 0.06 * span)
     assert scores.predictions.min() >= 0
@@ -203,3 +273,40 @@ def test_labels_remember_their_groups() -> None:
     labels = prepare_labels([1.0, np.nan, 3.0], [[0, 0]] * 3, groups=["a", "b", "c"])
     assert labels.groups is not None
     assert labels.groups.tolist() == ["a", "c"]
+
+
+def test_vectors_that_say_nothing_add_exactly_nothing_to_the_map() -> None:
+    lonlat, _, _, target = city(150)
+    empty = np.ones((150, 3))
+    # Same folds, same draws: an interval of unpaired resamples would be as wide as those of the scores.
+    told = probe(empty, target, lonlat=lonlat, **(FAST | {"joint": True}))
+    assert told.adds is not None
+    np.testing.assert_allclose([told.adds.diff, told.adds.low, told.adds.high], 0, atol=1e-9)
+
+
+def test_names_and_counts_that_would_spoil_a_comparison_are_refused() -> None:
+    lonlat, signal, noise, target = city(60)
+    for name in ("", "mean", "map", "coordinates + ours"):
+        with pytest.raises(InputError, match="name of a floor"):
+            probe(signal, target, lonlat=lonlat, against={name: noise}, **FAST)
+    for counts in ({"seeds": 0}, {"bootstrap": 0}):
+        with pytest.raises(InputError, match="one or more"):
+            probe(signal, target, lonlat=lonlat, **(FAST | counts))
+    with pytest.raises(InputError, match="not numbers"):
+        probe(np.full((60, 2), "x"), target, lonlat=lonlat, **FAST)
+
+
+def test_folds_of_ones_own_must_not_leak() -> None:
+    lonlat, signal, _, target = city(60)
+    half, other = np.arange(30), np.arange(30, 60)
+    good = [Fold(half[:24], half[24:], other), Fold(other[:24], other[24:], half)]
+    assert probe(signal, target, lonlat=lonlat, split=lambda seed: good, **FAST).n == 60
+    for bad, message in (
+        ([Fold(half[:24], half[20:], np.arange(25, 60))], "learns from a row"),
+        ([good[0], good[0]], "held out twice"),
+        ([Fold(half[:24], half[24:], other + 1)], "that there is not"),
+        ([Fold(half[:24], half[24:] - 30, other)], "that there is not"),
+        ([(half, other)], "this is no fold"),
+    ):
+        with pytest.raises(InputError, match=message):
+            probe(signal, target, lonlat=lonlat, split=lambda seed, bad=bad: bad, **FAST)

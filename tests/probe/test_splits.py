@@ -9,12 +9,28 @@ from hypothesis import strategies as st
 from tests.oracles.probe import geodesic_km
 
 from urbanln.errors import InputError
-from urbanln.probe.space import square_blocks, to_metres
-from urbanln.probe.splits import block_split, describe, random_split
+from urbanln.probe.leakage import leakage_report
+from urbanln.probe.splits import Fold, block_split, city_split, district_split, few_shot, random_split
+from urbanln.probe.units import h3_resolution
+from urbanln.space import square_blocks, to_metres
 
 
 def points(n: int, seed: int = 0, span: float = 0.3, at: tuple[float, float] = (116.0, 40.0)) -> np.ndarray:
     return np.random.default_rng(seed).random((n, 2)) * span + at
+
+
+def nearest_km(folds, lonlat) -> float:
+    return leakage_report([folds], metres=to_metres(lonlat))["nearest_km_min"]
+
+
+def assert_inner(fold: Fold) -> None:
+    """Three to five inner folds over the known rows, each leaving two rows or more to fit on."""
+    assert fold.inner is not None
+    assert len(fold.inner) == len(fold.known)
+    sizes = np.bincount(fold.inner)
+    assert 3 <= len(sizes) <= 5
+    assert sizes.min() > 0
+    assert len(fold.inner) - sizes.max() >= 2
 
 
 def assert_sound(folds, n: int) -> None:
@@ -24,6 +40,7 @@ def assert_sound(folds, n: int) -> None:
         together = np.concatenate([fold.train, fold.val, fold.test])
         assert len(np.unique(together)) == len(together)
         assert min(len(fold.train), len(fold.val), len(fold.test)) > 0
+        assert_inner(fold)
 
 
 @settings(max_examples=25, deadline=None)
@@ -56,7 +73,7 @@ def test_block_split_is_sound_and_buffered(n: int, seed: int, edge: float, buffe
     for fold in made:
         for part in (fold.train, fold.val):
             assert not set(map(tuple, lonlat[part])) & set(map(tuple, lonlat[fold.test]))
-    assert describe(made, lonlat)["nearest_km_min"] > buffer
+    assert nearest_km(made, lonlat) > buffer
 
 
 def test_buffer_holds_on_the_ellipsoid_and_takes_no_more_than_it_says() -> None:
@@ -74,7 +91,7 @@ def test_a_buffer_of_one_tile_clears_the_tiles_next_door() -> None:
     steps = np.degrees(1000.000001 / 6378137.0) * np.arange(12)  # a grid of 1 km tiles at the equator
     lonlat = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
     folds = block_split(lonlat, edge_km=3, buffer_km=1.0)
-    assert describe(folds, lonlat)["nearest_km_min"] > 1.2
+    assert nearest_km(folds, lonlat) > 1.2
     assert all(len(f.known) + len(f.test) < len(lonlat) for f in folds)
 
 
@@ -85,6 +102,8 @@ def test_validation_is_whole_blocks() -> None:
     blocks = square_blocks(metres, 5.0, (shift[0], shift[1]))
     for fold in block_split(lonlat, edge_km=5, buffer_km=0, seed=7):
         assert not set(blocks[fold.val]) & set(blocks[fold.train])
+        for block in set(blocks[fold.known]):
+            assert len(set(fold.inner[blocks[fold.known] == block])) == 1
         assert not set(blocks[fold.test]) & set(blocks[fold.known])
         assert 0.05 < len(fold.val) / len(fold.known) < 0.35
 
@@ -123,17 +142,6 @@ def test_blocks_have_the_edge_they_say() -> None:
     assert square_blocks(np.zeros((3, 2)), 5.0).tolist() == [0, 0, 0]
 
 
-def test_leakage_summary_of_a_random_split_shows_the_neighbour() -> None:
-    lonlat = points(300)
-    near, far = (
-        describe(random_split(lonlat), lonlat),
-        describe(block_split(lonlat, edge_km=6, buffer_km=2), lonlat),
-    )
-    assert near["nearest_km_median"] < 1.5 < 2 < far["nearest_km_min"]
-    assert far["folds"] == 5
-    assert sum(far["test"]) == 300
-
-
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -162,3 +170,155 @@ def test_a_buffer_that_eats_the_training_set_names_the_fold_and_what_is_left() -
     with pytest.raises(InputError, match="only 0 rows are left to train on") as error:
         block_split(points(60), edge_km=5, buffer_km=40)
     assert "fold 0" in str(error.value)
+
+
+def test_one_block_alone_is_said_so() -> None:
+    with pytest.raises(InputError, match="one block or group alone cannot be dealt to 5 folds"):
+        block_split(np.full((60, 2), [116.0, 40.0]), edge_km=5, buffer_km=1)
+
+
+def test_few_blocks_are_cut_for_inner_folds_and_validation() -> None:
+    lonlat = points(300, span=0.1)
+    made = block_split(lonlat, edge_km=6, buffer_km=0, folds=2, seed=1)  # two or three blocks are known
+    assert_sound(made, 300)
+    for fold in made:
+        # Spatial pieces: validation keeps further from training than a random draw would.
+        metres = to_metres(lonlat)[fold.known]
+        middles = np.stack([metres[fold.inner == i].mean(axis=0) for i in range(fold.inner.max() + 1)])
+        assert np.ptp(middles, axis=0).max() > 300
+
+
+def two_cities(n: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    """Two cities that lie within a block of each other, in shuffled order."""
+    cities = np.array(["Aa", "Bb"] * n)
+    lonlat = points(2 * n) + np.where(cities == "Bb", 0.31, 0.0)[:, None] * [1, 0]
+    return lonlat, cities
+
+
+@pytest.mark.parametrize("blocks", ["square", "h3"])
+def test_blocks_and_buffers_never_span_cities(blocks: str) -> None:
+    lonlat, cities = two_cities()
+    made = block_split(lonlat, edge_km=8, buffer_km=3, cities=cities, blocks=blocks, folds=4, seed=2)
+    assert_sound(made, 300)
+    alone = {name: to_metres(lonlat[cities == name]) for name in ("Aa", "Bb")}
+    for fold in made:
+        side = np.full(300, "buffer")
+        side[fold.test], side[fold.known] = "test", "known"
+        for name, metres in alone.items():
+            own = side[cities == name]
+            far = np.linalg.norm(metres[:, None] - metres[own == "test"][None], axis=2)
+            far = far.min(axis=1, initial=np.inf) > 3003
+            assert np.array_equal(own == "known", far & (own != "test"))
+
+
+def test_h3_blocks_are_cells_of_the_resolution_that_is_named() -> None:
+    import h3
+
+    assert h3_resolution(5) == 6
+    lonlat = points(400)
+    cells = np.array([h3.latlng_to_cell(lat, lon, 6) for lon, lat in lonlat])
+    first, other = (block_split(lonlat, edge_km=5, buffer_km=1, blocks="h3", seed=s) for s in (0, 1))
+    assert_sound(first, 400)
+    assert nearest_km(first, lonlat) > 1
+    for fold in [*first, *other]:
+        outside = np.setdiff1d(np.arange(400), fold.test)
+        assert not set(cells[fold.test]) & set(cells[outside])
+    assert not all(np.array_equal(a.test, b.test) for a, b in zip(first, other, strict=True))
+    with pytest.raises(InputError, match="no such shape"):
+        block_split(lonlat, edge_km=5, buffer_km=1, blocks="round")
+
+
+def test_each_district_is_held_out_once_and_rows_without_one_never() -> None:
+    lonlat = points(300)
+    east = lonlat[:, 0] - 116
+    districts = np.array(list("abcdefghij"), dtype=object)[(east // 0.03).astype(int)]
+    districts[::10] = [None, np.nan, ""] * 10
+    named = np.array([isinstance(d, str) and d != "" for d in districts])
+    made = district_split(lonlat, districts, buffer_km=1.0)
+    assert len(made) == 10
+    for fold in made:
+        assert len(set(districts[fold.test])) == 1
+        assert not set(districts[fold.test]) & set(districts[fold.known])
+        assert_inner(fold)
+    held = np.concatenate([f.test for f in made])
+    assert np.array_equal(np.sort(held), np.flatnonzero(named))
+    assert nearest_km(made, lonlat) > 1
+    learned = set(np.concatenate([f.known for f in made]))
+    assert set(np.flatnonzero(~named)) <= learned  # each is outside the buffer of some fold
+    again, other = (district_split(lonlat, districts, buffer_km=1.0, seed=s) for s in (0, 1))
+    assert all(np.array_equal(a.val, b.val) for a, b in zip(made, again, strict=True))
+    assert all(np.array_equal(a.test, b.test) for a, b in zip(made, other, strict=True))
+    assert not all(np.array_equal(a.val, b.val) for a, b in zip(made, other, strict=True))
+
+
+def test_many_districts_are_dealt_to_folds_and_names_count_per_city() -> None:
+    lonlat, cities = two_cities()
+    districts = np.array([f"d{int(x * 40) % 6}" for x in lonlat[:, 0]])
+    made = district_split(lonlat, districts, cities=cities, folds=5, seed=3)
+    assert_sound(made, 300)
+    assert len(made) == 5
+    both = np.array([f"{c}/{d}" for c, d in zip(cities, districts, strict=True)])
+    for fold in made:
+        assert not set(both[fold.test]) & set(both[fold.known])
+    assert len(district_split(lonlat, districts, cities=cities)) == len(set(both)) == 12
+    assert len(district_split(lonlat, districts, folds=9)) == 6
+
+
+def test_each_city_is_held_out_once() -> None:
+    lonlat, cities = two_cities()
+    made = city_split(lonlat, cities)
+    assert_sound(made, 300)
+    for fold, name in zip(made, ["Aa", "Bb"], strict=True):
+        assert set(cities[fold.test]) == {name}
+        assert 0.1 < len(fold.val) / len(fold.known) < 0.3  # the one city left is cut into squares
+    pictures = np.arange(300) // 2  # one picture in both cities: nothing is left but what stands alone
+    pictures[:40] = 1000 + np.arange(40)
+    shared = city_split(lonlat, cities, groups=pictures)
+    assert all(set(fold.known) <= set(range(40)) for fold in shared)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda p: city_split(p, ["one"] * 60), "there is one city only"),
+        (lambda p: city_split(p, ["one"] * 59 + [None]), "has no city"),
+        (lambda p: city_split(p, ["one"]), "one value per row"),
+        (lambda p: district_split(p, ["one"] * 60), "all regions lie in one district"),
+        (lambda p: district_split(p, [None] * 60), "no region has a district"),
+        (lambda p: district_split(p, ["a"] * 58 + ["b", "b"], buffer_km=90), "only 0 rows are left"),
+        (lambda p: district_split(p, ["a", "b"] * 30, buffer_km=float("nan")), "buffer"),
+        (lambda p: random_split(p[:3]), "3 labelled regions"),
+        (lambda p: random_split(p, folds=61), "60 labelled regions cannot be split into 61"),
+        (lambda p: few_shot(random_split(p), 3), "4 labelled regions or more"),
+        (lambda p: few_shot(random_split(p), 49), "only 48 may be looked at"),
+    ],
+)
+def test_bad_units_are_one_clear_error(made, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        made(points(60))
+    assert message in str(error.value)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 50), small=st.integers(4, 40), more=st.integers(0, 100))
+def test_few_shot_draws_are_nested(seed: int, small: int, more: int) -> None:
+    whole = block_split(points(300), edge_km=6, buffer_km=0.5, seed=seed)
+    large = min(small + more, min(len(f.known) for f in whole))
+    few, many = few_shot(whole, small, seed), few_shot(whole, large, seed)
+    for fold, less, rest in zip(whole, few, many, strict=True):
+        assert np.array_equal(less.test, fold.test)
+        assert len(less.known) == small
+        assert set(less.train) <= set(rest.train)
+        assert set(less.val) <= set(rest.val)
+        assert set(rest.known) <= set(fold.known)
+        assert len(less.val) == pytest.approx(0.2 * small, abs=1)
+        assert len(less.val) > 0
+        assert_inner(less)
+        assert_inner(rest)
+
+
+def test_few_shot_draws_differ_by_fold_and_seed() -> None:
+    whole = random_split(points(200))
+    first, other = few_shot(whole, 20, 0), few_shot(whole, 20, 1)
+    assert not all(np.array_equal(a.known, b.known) for a, b in zip(first, other, strict=True))
+    assert not np.array_equal(first[0].known, first[1].known)

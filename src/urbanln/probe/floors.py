@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from urbanln.errors import InputError
-from urbanln.probe.space import Floats, to_metres
+from urbanln.probe import gp
+from urbanln.probe.boosting import boost
 from urbanln.probe.splits import Fold
+from urbanln.space import Floats, to_metres
+
+NEIGHBOURS = 5
+Floor = Callable[[Floats, Floats, Sequence[Fold], int], Floats]
 
 
 def mean_floor(y: npt.ArrayLike, folds: Sequence[Fold]) -> Floats:
@@ -37,7 +42,9 @@ def mean_floor(y: npt.ArrayLike, folds: Sequence[Fold]) -> Floats:
     return held
 
 
-def coordinate_knn(lonlat: npt.ArrayLike, y: npt.ArrayLike, folds: Sequence[Fold], k: int = 5) -> Floats:
+def coordinate_knn(
+    lonlat: npt.ArrayLike, y: npt.ArrayLike, folds: Sequence[Fold], k: int = NEIGHBOURS
+) -> Floats:
     """Predict every held-out row from its nearest neighbours on the map, weighted by inverse distance.
 
     No picture, no text: what a model must beat before its pictures can be said to tell anything.
@@ -55,9 +62,18 @@ def coordinate_knn(lonlat: npt.ArrayLike, y: npt.ArrayLike, folds: Sequence[Fold
     Raises:
         InputError: A label is missing, positions are unusable, or ``k`` is below 1.
     """
-    values, metres = _finite(y), to_metres(lonlat)
-    if len(values) != len(metres):
-        raise InputError("positions and labels differ in number", value=(len(metres), len(values)))
+    return nearest_neighbours(to_metres(lonlat), y, folds, k)
+
+
+def nearest_neighbours(
+    metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], k: int = NEIGHBOURS
+) -> Floats:
+    """:func:`coordinate_knn` for positions (N, 2) that are in metres already.
+
+    Raises:
+        InputError: A label is missing, positions do not fit the labels, or ``k`` is below 1.
+    """
+    values = _checked(metres, y)
     if k < 1:
         raise InputError("neighbours: one or more", value=k)
     held = np.full(len(values), np.nan)
@@ -72,10 +88,100 @@ def coordinate_knn(lonlat: npt.ArrayLike, y: npt.ArrayLike, folds: Sequence[Fold
     return held
 
 
+def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed: int = 0) -> Floats:
+    """Predict every held-out row by gradient-boosted trees on its position.
+
+    Trees cut along axes, so they get the diagonals beside x and y. How many trees is chosen on each fold's
+    validation part, and that many are fitted on all known rows (:func:`urbanln.probe.boosting.boost`).
+
+    Args:
+        metres: (N, 2) positions in metres.
+        y: (N,) labels, finite.
+        folds: From :mod:`urbanln.probe.splits`.
+        seed: Of the draws for the borders of bins.
+
+    Returns:
+        (N,) held-out predictions, NaN where a row is never held out.
+
+    Raises:
+        InputError: A label is missing, or positions do not fit the labels.
+    """
+    values = _checked(metres, y)
+    seen = np.column_stack([metres, metres[:, 0] + metres[:, 1], metres[:, 0] - metres[:, 1]])
+    held = np.full(len(values), np.nan)
+    for fold in folds:
+        order = np.concatenate([fold.train, fold.val])
+        held[fold.test] = boost(seen[order], values[order], len(fold.train), seen[fold.test], seed)
+    return held
+
+
+def coordinate_gp(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed: int = 0) -> Floats:
+    """Predict every held-out row by a Gaussian process on its position (kriging).
+
+    Range, noise and mean are those with the largest marginal likelihood of each fold's known rows; far from
+    all of them the prediction is the mean. Many rows make it dear: :func:`floor_note` says from when on it
+    is fitted on a part of them, and :mod:`urbanln.probe.gp` how.
+
+    Args:
+        metres: (N, 2) positions in metres.
+        y: (N,) labels, finite.
+        folds: From :mod:`urbanln.probe.splits`; training and validation are both used.
+        seed: Of the rows it is fitted on, where there are too many.
+
+    Returns:
+        (N,) held-out predictions, NaN where a row is never held out.
+
+    Raises:
+        InputError: A label is missing, or positions do not fit the labels.
+    """
+    values = _checked(metres, y)
+    held = np.full(len(values), np.nan)
+    for number, fold in enumerate(folds):
+        place, label = metres[fold.known], values[fold.known]
+        field = gp.fit_field(place, label, seed * len(folds) + number)
+        held[fold.test] = gp.predict_field(field, place, label, metres[fold.test])
+    return held
+
+
+FLOORS: dict[str, Floor] = {
+    "mean": lambda metres, y, folds, seed: mean_floor(y, folds),
+    "coordinates": lambda metres, y, folds, seed: nearest_neighbours(metres, y, folds),
+    "coordinates-boosting": coordinate_boosting,
+    "coordinates-gp": coordinate_gp,
+}
+
+
+def floor_note(name: str, n: int) -> str | None:
+    """What a floor leaves out for so many labelled rows; None where it uses them all.
+
+    Args:
+        name: One of ``FLOORS``.
+        n: Labelled rows.
+    """
+    if name != "coordinates-gp" or n <= gp.FIT_ROWS:
+        return None
+    patches = f"{gp.PATCHES} patches of {gp.PATCH_ROWS} neighbours"
+    drawn = gp.FIT_ROWS - gp.PATCHES * gp.PATCH_ROWS
+    note = (
+        f"Where a fold has more than {gp.FIT_ROWS} rows to learn from, the Gaussian process takes its range "
+        f"and noise from a sample of {gp.FIT_ROWS} of them ({drawn} at random and {patches})"
+    )
+    if n > gp.EXACT_ROWS:
+        note += f"; with more than {gp.EXACT_ROWS:,} it predicts from the {gp.NEIGHBOURS} nearest"
+    return note + "."
+
+
 def _finite(y: npt.ArrayLike) -> Floats:
     values = np.asarray(y, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise InputError(
             "labels are one finite number per row", value=values.shape, remedy="drop rows without a label"
         )
+    return values
+
+
+def _checked(metres: Floats, y: npt.ArrayLike) -> Floats:
+    values = _finite(y)
+    if len(values) != len(metres):
+        raise InputError("positions and labels differ in number", value=(len(metres), len(values)))
     return values

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import joblib  # type: ignore[import-untyped]
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from urbanln.config import ProbeSettings
 from urbanln.errors import InputError
-from urbanln.files import SCHEMA_VERSION, write_json, write_table
-from urbanln.probe.metrics import Resamples
-from urbanln.probe.score import (
-    FLOORS,
-    Labels,
-    Scores,
-    difference,
-    floor_predictions,
-    held_out,
-    label_resamples,
-    make_folds,
-    measure,
-    prepare_labels,
-)
-from urbanln.probe.space import Floats
-from urbanln.probe.splits import Fold, describe
+from urbanln.files import SCHEMA_VERSION, write_json, write_table, write_text
+from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
+from urbanln.probe.curve import curve_point
+from urbanln.probe.floors import floor_note
+from urbanln.probe.folds_table import SplitFolds, folds_table
+from urbanln.probe.heads import find_head
+from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
+from urbanln.probe.leakage import label_leakage, leakage_report
+from urbanln.probe.predictions import predictions_table
+from urbanln.probe.score import Scores, difference, measure
+from urbanln.probe.table import scores_csv, scores_latex, scores_markdown
 from urbanln.probe.tables import Regions, common_regions
+from urbanln.probe.transfer import save_transfer
 from urbanln.probe.verdict import make_notes, make_verdicts
-from urbanln.progress import progress
 
-SPLITS = ("random", "block")
-NO_HEAD = "none"
-PARALLEL_FITS = 400  # below this many fits a second process costs more than it saves
-Predictor = tuple[str, str]  # features, head
+ROW_NUMBERS = (
+    "n", "missing", "dropped_zeros", "transform", "r2", "r2_sd", "r2_low", "r2_high", "r2_seeds", "r2_unit",
+    "rmse_log", "mae_log", "rmse", "mae", "spearman", "morans_i", "morans_p", "coverage", "coverage_low",
+    "coverage_high", "width", "n_blocks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +41,13 @@ class ProbeResult:
 
     Args:
         scores: JSON value of kind ``"scores"``; a missing number is None.
-        predictions: ``region_id``, ``indicator``, ``split``, ``features``, ``head``, ``seed``, ``truth``,
-            ``prediction`` (both in the label's own unit), ``fold``; floors have head ``"none"``.
+        predictions: See :func:`urbanln.probe.predictions.predictions_table`.
+        folds: See :func:`urbanln.probe.folds_table.folds_table`.
     """
 
     scores: dict[str, Any]
     predictions: pd.DataFrame
-
-
-class _Cell(NamedTuple):
-    """One indicator under one split."""
-
-    indicator: str
-    split: str
-    labels: Labels
-    folds_by_seed: list[list[Fold]]
-    resamples: Resamples
+    folds: pd.DataFrame
 
 
 def probe_tables(
@@ -74,27 +59,27 @@ def probe_tables(
     main: str | None = None,
     baseline: str | None = None,
     units: Mapping[str, str] | None = None,
-    transductive: bool = True,
+    transductive: bool | None = True,
     groups: Mapping[str, Any] | None = None,
     made_from: Mapping[str, str] | None = None,
     jobs: int | None = None,
 ) -> ProbeResult:
-    """Score tables of region vectors against every indicator, under both splits, beside the floors.
+    """Score tables of region vectors against every indicator, under every split, beside the floors.
 
-    All of them are scored on the same regions: those with a vector in every table. An indicator that
-    cannot be scored (constant, too few labels) is listed under ``skipped``; only when none can is it an
-    error.
+    All are scored on the same regions: those with a vector in every table. What cannot be scored is listed
+    (``skipped``, and ``skipped_splits`` by district or city); only when nothing is left is it an error.
 
     Args:
         tables: Tables with ``region_id`` and ``vector`` by name; none at all scores the floors alone. A
             sequence of tables is one encoder trained several times: the probe's seeds take them in turn.
         indicators: ``region_id`` and one numeric column per indicator, NaN where missing.
-        lonlat: ``region_id``, ``lon``, ``lat`` in degrees, one row per region of the city.
-        settings: Heads (the first one speaks in the verdict), seeds, folds, block and buffer.
-        main: Table the verdict speaks of; by default the first.
+        lonlat: ``region_id``, ``lon``, ``lat`` in degrees, one row per region; ``city`` and ``district``
+            where they are known.
+        settings: Heads (the first one speaks in the verdict), splits, floors, seeds, folds, blocks, buffer.
+        main: Table the verdict speaks of; by default the first. It is scored with the map, too.
         baseline: Table it is compared with besides the floors.
         units: Unit of each indicator, for tables and pages.
-        transductive: Pre-training saw the pictures of the test regions, as in the literature.
+        transductive: Pre-training saw the test regions' pictures, as in the literature; None: not known.
         groups: Region to any label; what shares a label with a test region is not trained on.
         made_from: Hashes of the inputs, kept with the scores.
         jobs: Processes; by default one per core when there is enough to do. Results do not depend on it.
@@ -103,11 +88,11 @@ def probe_tables(
         InputError: A table, an indicator or a position is unusable, or no indicator can be scored.
     """
     main = main if main is not None else next(iter(tables), None)
-    _check_roles(tables, main=main, baseline=baseline)
+    _check_roles(tables, settings, main=main, baseline=baseline)
     regions = common_regions(tables, indicators, lonlat, groups)
-    cells, skipped = _make_cells(regions, settings)
-    found = _predict(cells, regions, settings, jobs)
-    rows, frames = _tell(cells, found, regions)
+    cells, left_out = make_cells(regions, settings)
+    held = predict_cells(cells, regions, settings, main=main, baseline=baseline, jobs=jobs)
+    scored = [_measure(*pair, settings) for pair in zip(cells, held, strict=True)]
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "scores",
@@ -117,18 +102,22 @@ def probe_tables(
         "transductive": transductive,
         "units": dict(units or {}),
         "made_from": dict(made_from or {}),
-        "splits": {split: _leakage(cells, split, settings) for split in SPLITS},
         "regions": regions.coverage,
-        "skipped": skipped,
-        "rows": rows,
+        **left_out,
+        **_sections(cells, held, scored, settings),
     }
     result["verdicts"] = make_verdicts(result)
     result["notes"] = make_notes(result)
-    return ProbeResult(_plain(result), pd.concat(frames, ignore_index=True))
+    told = predictions_table(cells, scored, regions.ids)
+    return ProbeResult(_plain(result), told, _folds(cells, regions))
 
 
 def save_result(folder: Path | str, result: ProbeResult) -> None:
-    """Write ``scores.json`` and ``predictions.parquet`` into a folder, each whole or not at all.
+    """Write a result into a folder, each file whole or not at all, ``scores.json`` last.
+
+    ``predictions.parquet`` and ``folds.parquet`` hold every region; ``scores.csv`` every number of the
+    scores, ``scores.md`` and ``scores.tex`` the table to read and to print. Rows of transfer between cities,
+    where the scores hold some, stand in ``transfer.json`` and ``transfer.parquet`` as well.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -136,164 +125,135 @@ def save_result(folder: Path | str, result: ProbeResult) -> None:
     folder = Path(folder)
     made_from = result.scores["made_from"]
     write_table(folder / "predictions.parquet", result.predictions, kind="predictions", made_from=made_from)
+    write_table(folder / "folds.parquet", result.folds, kind="folds", made_from=made_from)
+    write_text(folder / "scores.csv", scores_csv(result.scores))
+    write_text(folder / "scores.md", scores_markdown(result.scores))
+    write_text(folder / "scores.tex", scores_latex(result.scores))
+    if result.scores.get("transfer"):
+        save_transfer(folder, result.scores["transfer"], made_from)
     write_json(folder / "scores.json", result.scores)
 
 
-def _check_roles(tables: Mapping[str, Any], **roles: str | None) -> None:
+def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: str | None) -> None:
+    for head in settings.heads if tables else ():
+        find_head(head)  # a wrong name is told before the floors are computed, not after
     for role, name in roles.items():
         if name is not None and name not in tables:
             remedy = f"there are: {', '.join(tables) or 'none'}"
             raise InputError(f"the {role} table is not among the vectors", value=name, remedy=remedy)
 
 
-def _make_cells(regions: Regions, settings: ProbeSettings) -> tuple[list[_Cell], list[dict[str, str]]]:
-    cells: list[_Cell] = []
-    skipped: list[dict[str, str]] = []
-    first: InputError | None = None
-    # Indicators with a label at the same regions share their folds.
-    made: dict[tuple[bytes, str], list[list[Fold]]] = {}
-    options = {"folds": settings.folds, "edge_km": settings.block_km, "buffer_km": settings.buffer_km}
-    for name, target in regions.targets.items():
-        try:
-            labels = prepare_labels(target, regions.lonlat, regions.groups, where=f"indicator {name}")
-            draws = label_resamples(
-                labels, edge_km=settings.block_km, seeds=settings.seeds, count=settings.bootstrap
-            )
-            new = []
-            for split in SPLITS:
-                key = (labels.rows.tobytes(), split)
-                if key not in made:
-                    made[key] = [
-                        make_folds(labels, split, seed, **options)  # type: ignore[arg-type]
-                        for seed in range(settings.seeds)
-                    ]
-                new.append(_Cell(name, split, labels, made[key], draws))
-        except InputError as error:
-            first = first or error
-            skipped.append({"indicator": name, "reason": str(error).replace("\n", ";")})
-        else:
-            cells += new
-    if not cells:
-        raise first or InputError("there is no indicator to score")
-    return cells, skipped
+def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor, Scores]:
+    return {
+        who: measure(cell.labels, values, cell.resamples, cell.folds_by_seed, settings.level)
+        for who, values in held.full.items()
+    }
 
 
-def _predict(
-    cells: Sequence[_Cell], regions: Regions, settings: ProbeSettings, jobs: int | None
-) -> list[dict[Predictor, Floats]]:
-    """Held-out predictions (S, n) of the floors and of every table and head, for each cell."""
-    fits = len(cells) * len(regions.vectors) * len(settings.heads) * settings.seeds
-    if jobs is None:
-        jobs = joblib.cpu_count() if "mlp" in settings.heads and fits * settings.folds >= PARALLEL_FITS else 1
-    found: list[dict[Predictor, Floats]] = []
-    keys: list[tuple[int, Predictor, int]] = []
-    for number, cell in enumerate(cells):
-        floors = floor_predictions(cell.labels, cell.folds_by_seed)
-        found.append({(name, NO_HEAD): floors[name] for name in FLOORS})
-        for features in regions.vectors:
-            for head in settings.heads:
-                found[number][features, head] = np.empty((settings.seeds, len(cell.labels.rows)))
-                keys += [(number, (features, head), seed) for seed in range(settings.seeds)]
-
-    def tasks() -> Iterator[tuple[Callable[..., Floats], tuple[Any, ...], dict[str, Any]]]:
-        for number, (features, head), seed in keys:
-            cell, copies = cells[number], regions.vectors[features]
-            X: npt.NDArray[np.float32] = copies[seed % len(copies)][cell.labels.rows]
-            yield joblib.delayed(held_out)(head, X, cell.labels.y, cell.folds_by_seed[seed], seed)
-
-    with progress("probe", len(keys)) as advance:
-        outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks())
-        for (number, who, seed), values in zip(keys, outcomes, strict=True):
-            found[number][who][seed] = values
-            advance(1, cells[number].indicator)
-    return found
+def _sections(
+    cells: Sequence[Cell],
+    held: Sequence[Held],
+    scored: Sequence[Mapping[Predictor, Scores]],
+    settings: ProbeSettings,
+) -> dict[str, Any]:
+    """The parts of ``scores.json`` that are told cell by cell."""
+    return {
+        "splits": _split_facts(cells, settings),
+        "floors_notes": _floors_notes(cells, settings),
+        "rows": [_row(cell, who, own) for cell, own in zip(cells, scored, strict=True) for who in own],
+        "curves": [point for cell, own in zip(cells, held, strict=True) for point in _curve(cell, own)],
+    }
 
 
-def _tell(
-    cells: Sequence[_Cell], found: Sequence[Mapping[Predictor, Floats]], regions: Regions
-) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
-    """Lines of ``scores.json`` and of the predictions, cell by cell."""
-    rows: list[dict[str, Any]] = []
-    frames: list[pd.DataFrame] = []
-    for cell, predictions in zip(cells, found, strict=True):
-        scores = {who: measure(cell.labels, values, cell.resamples) for who, values in predictions.items()}
-        rows += [_row(cell, who, scores) for who in scores]
-        frames += [_frame(cell, who, own, regions.ids) for who, own in scores.items()]
-    return rows, frames
+def _rivals(who: Predictor, scored: Mapping[Predictor, Scores]) -> list[Predictor]:
+    """Whom a predictor is compared with.
 
-
-def _row(cell: _Cell, who: Predictor, scores: Mapping[Predictor, Scores]) -> dict[str, Any]:
-    """One line of ``scores.json``; ``vs`` holds the floors and the other tables under the same head."""
-    own = scores[who]
+    Floors with the mean; vectors with the floors and the other tables under the same head; the map and
+    what is scored together with it with the floors, and the latter with the map under the same head.
+    """
     features, head = who
-    if features == FLOORS[0]:
-        rivals: list[Predictor] = []
-    elif head == NO_HEAD:
-        rivals = [(FLOORS[0], NO_HEAD)]
-    else:
-        rivals = [other for other in scores if other[1] in (head, NO_HEAD) and other != who]
-    names = (
-        "n",
-        "missing",
-        "transform",
-        "r2",
-        "r2_sd",
-        "r2_low",
-        "r2_high",
-        "r2_seeds",
-        "rmse_log",
-        "mae_log",
-    )
+    floors = [other for other in scored if other[1] == NO_HEAD and other != who]
+    if head == NO_HEAD:
+        return [] if features == "mean" else [("mean", NO_HEAD)]
+    with_map = [joint_name(name) for name, _ in scored]
+    if features == MAP:
+        return floors
+    if features in with_map:
+        return [*floors, (MAP, head)]
+    others = [o for o in scored if o[1] == head and o != who and o[0] != MAP and o[0] not in with_map]
+    return [*floors, *others]
+
+
+def _row(cell: Cell, who: Predictor, scored: Mapping[Predictor, Scores]) -> dict[str, Any]:
+    """One line of ``scores.json``; ``vs`` holds the paired differences."""
+    own = scored[who]
     row: dict[str, Any] = {
         "indicator": cell.indicator,
         "split": cell.split,
-        "features": features,
-        "head": head,
+        "features": who[0],
+        "head": who[1],
     }
-    row |= {name: getattr(own, name) for name in (*names, "rmse", "mae", "spearman", "n_blocks")}
-    if features == FLOORS[0]:
+    row |= {name: getattr(own, name) for name in ROW_NUMBERS}
+    if who[0] == "mean":
         row["spearman"] = None  # a constant per fold: its ranks are an artefact of the folds
-    return row | {"vs": {other[0]: vars(difference(own, scores[other])) for other in rivals}}
+    vs = {other[0]: vars(difference(own, scored[other])) for other in _rivals(who, scored)}
+    return row | {"vs": vs}
 
 
-def _frame(cell: _Cell, who: Predictor, scores: Scores, ids: npt.NDArray[Any]) -> pd.DataFrame:
-    seeds, n = scores.predictions.shape
-    fold = np.empty((seeds, n), dtype=np.int64)
-    for seed, folds in enumerate(cell.folds_by_seed):
-        for number, part in enumerate(folds):
-            fold[seed, part.test] = number
-    return pd.DataFrame(
+def _curve(cell: Cell, held: Held) -> list[dict[str, Any]]:
+    return [
         {
-            "region_id": np.tile(ids[cell.labels.rows], seeds),
             "indicator": cell.indicator,
             "split": cell.split,
-            "features": who[0],
-            "head": who[1],
-            "seed": np.repeat(np.arange(seeds), n),
-            "truth": np.tile(scores.truth, seeds),
-            "prediction": scores.predictions.reshape(-1),
-            "fold": fold.reshape(-1),
+            "features": features,
+            "head": head,
+            "k": k,
+            **curve_point(cell.labels, values, cell.resamples),
         }
+        for ((features, head), k), values in held.few.items()
+    ]
+
+
+def _split_facts(cells: Sequence[Cell], settings: ProbeSettings) -> dict[str, Any]:
+    """Parameters and leakage report of every split, for its indicator with most labels."""
+    facts = {}
+    for split in dict.fromkeys(cell.split for cell in cells):
+        own = [cell for cell in cells if cell.split == split]
+        largest = max(own, key=lambda cell: len(cell.labels.rows))
+        labels = largest.labels
+        buffer_km = settings.buffer_km if split in ("block", "district") else None
+        facts[split] = {
+            "folds": max(len(folds) for folds in largest.folds_by_seed),
+            "seeds": settings.seeds,
+            "blocks": settings.blocks if split == "block" else None,
+            "edge_km": settings.block_km if split == "block" else None,
+            "buffer_km": buffer_km,
+            "n": len(labels.rows),
+            "n_blocks": largest.resamples.n_blocks,
+            **leakage_report(
+                largest.folds_by_seed, metres=labels.metres, groups=labels.groups, buffer_km=buffer_km
+            ),
+            "by_indicator": {c.indicator: label_leakage(c.folds_by_seed, c.labels.truth) for c in own},
+        }
+    return facts
+
+
+def _floors_notes(cells: Sequence[Cell], settings: ProbeSettings) -> dict[str, str]:
+    """What a floor left out, where the largest fold made it."""
+    most = max(len(fold.known) for cell in cells for folds in cell.folds_by_seed for fold in folds)
+    said = {name: floor_note(name, most) for name in settings.floors}
+    return {name: note for name, note in said.items() if note is not None}
+
+
+def _folds(cells: Sequence[Cell], regions: Regions) -> pd.DataFrame:
+    """Folds of all cells; indicators that share them are named together."""
+    shared: dict[tuple[int, str], tuple[list[str], Cell]] = {}
+    for cell in cells:
+        shared.setdefault((id(cell.folds_by_seed), cell.split), ([], cell))[0].append(cell.indicator)
+    return folds_table(
+        SplitFolds(names, cell.split, cell.folds_by_seed, regions.ids[cell.labels.rows])
+        for names, cell in shared.values()
     )
-
-
-def _leakage(cells: Sequence[_Cell], split: str, settings: ProbeSettings) -> dict[str, Any]:
-    """How far a split keeps its sides apart, over all seeds, for its indicator with most labels."""
-    cell = max((c for c in cells if c.split == split), key=lambda c: len(c.labels.rows))
-    parts = [describe(folds, cell.labels.lonlat) for folds in cell.folds_by_seed]
-    size = {side: [n for part in parts for n in part[side]] for side in ("train", "val", "test")}
-    return {
-        "folds": settings.folds,
-        "seeds": settings.seeds,
-        "edge_km": settings.block_km if split == "block" else None,
-        "buffer_km": settings.buffer_km if split == "block" else None,
-        "n": len(cell.labels.rows),
-        "n_blocks": cell.resamples.n_blocks,
-        **{f"{side}_min": min(values) for side, values in size.items()},
-        **{f"{side}_max": max(values) for side, values in size.items()},
-        "nearest_km_min": min(part["nearest_km_min"] for part in parts),
-        "nearest_km_median": float(np.median([part["nearest_km_median"] for part in parts])),
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -1,16 +1,38 @@
-"""Scores as tables to read: a frame, Markdown, and what the terminal shows."""
+"""Scores as tables to read: a frame, Markdown, CSV, LaTeX, and what the terminal shows."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from urbanln.probe.verdict import short, with_interval
+from urbanln.probe.held_out import MAP, NO_HEAD
+from urbanln.probe.verdict import judged_split, short, strongest_floor, with_interval
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$", "–": "--", "²": "$^2$",
+}  # fmt: skip
+
+
+class _Line(NamedTuple):
+    """One line of the long table: an indicator, features and head, and the written-out cells."""
+
+    indicator: str
+    features: str
+    head: str
+    cells: list[str]
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.indicator, self.features, "–" if self.head == NO_HEAD else self.head, *self.cells]
 
 
 def scores_table(scores: Mapping[str, Any]) -> pd.DataFrame:
@@ -34,10 +56,51 @@ def scores_table(scores: Mapping[str, Any]) -> pd.DataFrame:
 def scores_markdown(scores: Mapping[str, Any]) -> str:
     """The long table in Markdown, followed by the verdicts and notes."""
     header, lines = _header(scores), _lines(scores)
-    parts = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    parts += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    parts = [f"| {' | '.join(map(_cell, header))} |", f"|{'---|' * len(header)}"]
+    parts += [f"| {' | '.join(map(_cell, line.texts))} |" for line in lines]
     parts += ["", _caption(scores), ""]
-    parts += [f"- {sentence}" for sentence in _sentences(scores)]
+    parts += [f"- {_one_line(sentence)}" for sentence in _sentences(scores)]
+    return "\n".join(parts) + "\n"
+
+
+def scores_csv(scores: Mapping[str, Any]) -> str:
+    """Every number of every row, for programs: a column ``vs NAME`` (with ``low``, ``high``) per rival.
+
+    ``r2_seeds`` are joined by spaces; what is missing is empty.
+    """
+    rivals = list(dict.fromkeys(name for row in scores["rows"] for name in row["vs"]))
+    plain = [key for key in (scores["rows"] or [{}])[0] if key not in ("vs", "r2_seeds")]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    ends = ("diff", "low", "high")
+    writer.writerow([*plain, "r2_seeds", *(f"vs {name} {end}" for name in rivals for end in ends)])
+    for row in scores["rows"]:
+        gaps = [row["vs"].get(name, {}).get(end) for name in rivals for end in ends]
+        seeds = " ".join("" if value is None else repr(value) for value in row["r2_seeds"])
+        writer.writerow([*(row[key] for key in plain), seeds, *gaps])
+    return file.getvalue()
+
+
+def scores_latex(scores: Mapping[str, Any]) -> str:
+    """The long table for a paper: ``tabular`` with booktabs, everything escaped."""
+    header, lines = _header(scores), _lines(scores)
+    parts = [
+        "% Needs \\usepackage{booktabs}.",
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\begin{{tabular}}{{lll{'r' * (len(header) - 3)}}}",
+        r"\toprule",
+        " & ".join(map(_escaped, header)) + r" \\",
+    ]
+    last = None
+    for line in lines:
+        if line.indicator != last:
+            parts.append(r"\midrule")
+        shown = ["" if line.indicator == last else line.indicator, *line.texts[1:]]
+        # A group: a line that begins with "[" would else be read as an argument of the \\ before it.
+        parts.append("{}" + " & ".join(map(_escaped, shown)) + r" \\")
+        last = line.indicator
+    parts += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_escaped(_caption(scores))}}}", r"\end{table}"]
     return "\n".join(parts) + "\n"
 
 
@@ -52,53 +115,90 @@ def scores_rich(scores: Mapping[str, Any]) -> Table:
         table.add_column(escape(name), justify="left" if number < 3 else "right", no_wrap=number < 3)
     last = None
     for line in _lines(scores):
-        if last not in (None, line[0]):
+        if last not in (None, line.indicator):
             table.add_section()
-        shown = "" if line[0] == last else line[0]
-        last = line[0]
-        style = "bold" if line[1] == scores["main"] else None
-        table.add_row(*(escape(cell) for cell in (shown, *line[1:])), style=style)
+        shown = "" if line.indicator == last else line.indicator
+        last = line.indicator
+        style = "bold" if line.features == scores["main"] else None
+        table.add_row(*(escape(cell) for cell in (shown, *line.texts[1:])), style=style)
     return table
 
 
+def _splits(scores: Mapping[str, Any]) -> dict[str, str]:
+    """Splits scored and what a column calls them."""
+    edge = f"{scores['settings']['block_km']:g} km"
+    blocks = f"H3 {edge}" if scores["settings"].get("blocks") == "h3" else f"{edge} blocks"
+    names = {"random": "random", "block": blocks, "district": "districts", "city": "cities"}
+    return {split: names[split] for split in scores["splits"]}
+
+
 def _rivals(scores: Mapping[str, Any]) -> list[str]:
-    named = ["coordinates", scores["baseline"]] if scores["main"] else ["mean"]
-    return [name for name in named if name]
+    """Rivals with a column of paired differences; "" is the strongest floor, another for each indicator."""
+    if not scores["main"]:
+        return ["mean"]
+    baseline = scores["baseline"]
+    joint = [MAP] if any(MAP in row["vs"] for row in scores["rows"]) else []
+    return ["", *([baseline] if baseline else []), *joint]
 
 
 def _header(scores: Mapping[str, Any]) -> list[str]:
-    under = f"{scores['settings']['block_km']:g} km blocks"
-    return ["indicator", "features", "head", "random", under, *(f"blocks − {n}" for n in _rivals(scores))]
+    judged = {"block": "blocks", "district": "districts", "city": "cities", "random": "random"}
+    short_name = judged[judged_split(scores)]
+    rivals = [f"{short_name} − {name or 'strongest floor'}" for name in _rivals(scores)]
+    return ["indicator", "features", "head", *_splits(scores).values(), *rivals]
 
 
-def _lines(scores: Mapping[str, Any]) -> list[list[str]]:
-    """One line per indicator, features and head: R² under both splits, then paired differences."""
+def _lines(scores: Mapping[str, Any]) -> list[_Line]:
+    """One line per indicator, features and head: R² under every split, then paired differences."""
     pairs: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for row in scores["rows"]:
         pairs.setdefault((row["indicator"], row["features"], row["head"]), {})[row["split"]] = row
     lines = []
     for (indicator, features, head), by_split in pairs.items():
-        line = [indicator, features, "–" if head == "none" else head]
-        for split in ("random", "block"):
+        cells = []
+        for split in _splits(scores):
             row = by_split.get(split)
-            line.append(with_interval(row["r2"], row["r2_low"], row["r2_high"]) if row else "–")
-        gaps = by_split.get("block", {}).get("vs", {})
+            cells.append(with_interval(row["r2"], row["r2_low"], row["r2_high"]) if row else "–")
+        judged = judged_split(scores, indicator)
+        gaps = by_split.get(judged, {}).get("vs", {})
         for rival in _rivals(scores):
-            gap = gaps.get(rival)
-            line.append(with_interval(gap["diff"], gap["low"], gap["high"]) if gap else "")
-        lines.append(line)
+            gap = gaps.get(rival or strongest_floor(scores, indicator, judged))
+            # Floors are what the others are measured by: their own differences would only crowd the table.
+            told = gap and (head != NO_HEAD or rival == "mean")
+            cells.append(with_interval(gap["diff"], gap["low"], gap["high"]) if told else "")
+        lines.append(_Line(indicator, features, head, cells))
     return lines
 
 
 def _caption(scores: Mapping[str, Any]) -> str:
-    chosen, block = scores["settings"], scores["splits"]["block"]
+    chosen, judged = scores["settings"], scores["splits"][judged_split(scores)]
+    near = []
+    for split, facts in scores["splits"].items():
+        buffer = f", buffer {facts['buffer_km']:g} km" if facts["buffer_km"] is not None else ""
+        near.append(f"{short(facts['nearest_km_median'])} km ({split}{buffer})")
+    labels = "log labels" if any(row["transform"] != "none" for row in scores["rows"]) else "labels"
     return (
-        f"R² of log labels on pooled held-out rows, mean of {chosen['seeds']} seeds, 95 % interval by "
-        f"bootstrap of {block['n_blocks']} blocks. {block['n']:,} regions; nearest training region: "
-        f"{short(scores['splits']['random']['nearest_km_median'])} km (random), "
-        f"{short(block['nearest_km_median'])} km (blocks, buffer {chosen['buffer_km']:g} km), median."
+        f"R² of {labels} on pooled held-out rows, mean of {chosen['seeds']} seeds, 95 % interval by "
+        f"bootstrap of {judged['n_blocks']} blocks. {judged['n']:,} regions; nearest training region: "
+        f"{', '.join(near)}, median."
     )
 
 
 def _sentences(scores: Mapping[str, Any]) -> list[str]:
     return [*(verdict["sentence"] for verdict in scores["verdicts"]), *scores["notes"]]
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table: no sign of it ends the cell, the line or the text."""
+    return _one_line(text).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _one_line(text: str) -> str:
+    """Text for Markdown, which shows HTML as HTML; a control sign or a line break becomes a space."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return plain.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _escaped(text: str) -> str:
+    """Text for LaTeX; a control sign of the terminal or a line break becomes a space."""
+    return "".join(_LATEX.get(sign, sign if sign.isprintable() else " ") for sign in text)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
+
 FEW_BLOCKS, FEW_REGIONS = 10, 100
-FLOOR_NAMES = {"coordinates": "the coordinates floor", "mean": "the mean floor"}
+HARDEST_FIRST = ("block", "city", "district", "random")
+FLOOR_NAMES = {
+    "mean": "the mean floor",
+    "coordinates": "the coordinates floor",
+    "coordinates-boosting": "the coordinates floor by boosting",
+    "coordinates-gp": "the coordinates floor by Gaussian process",
+}
 
 
 def short(value: float | None, digits: int = 2, sign: bool = False) -> str:
@@ -34,13 +42,54 @@ def find_row(scores: Mapping[str, Any], **wanted: str | None) -> dict[str, Any] 
     return None
 
 
+def hardest_split(names: Iterable[str]) -> str:
+    """The split a verdict speaks of: blocks where they were scored, else the hardest of the others."""
+    return min(names, key=HARDEST_FIRST.index)
+
+
+def judged_split(scores: Mapping[str, Any], indicator: str | None = None) -> str:
+    """The split that the verdict of an indicator speaks of; of all indicators together without one."""
+    rows = scores["rows"]
+    return hardest_split({row["split"] for row in rows if indicator in (None, row["indicator"])})
+
+
+def strongest_floor(scores: Mapping[str, Any], indicator: str, split: str) -> str:
+    """The floor with the highest R² there, which is the one to beat.
+
+    With few neighbours left by the buffer, coordinates can do worse than the mean, and beating them would
+    say nothing.
+    """
+    level = {
+        row["features"]: _number(row["r2"])
+        for row in scores["rows"]
+        if (row["indicator"], row["split"], row["head"]) == (indicator, split, NO_HEAD)
+    }
+    known = {name: r2 for name, r2 in level.items() if r2 is not None}
+    return max(known, key=lambda name: (known[name], name != "mean"), default="mean")
+
+
+def split_words(scores: Mapping[str, Any], split: str) -> str:
+    """How a sentence names a split: ``under 5 km blocks``, ``with whole cities held out``."""
+    if split == "block":
+        edge = f"{scores['settings']['block_km']:g} km"
+        return (
+            f"under H3 blocks of about {edge}"
+            if scores["settings"].get("blocks") == "h3"
+            else f"under {edge} blocks"
+        )
+    if split == "random":
+        return "under the random split"
+    return {"district": "with whole districts held out", "city": "with whole cities held out"}[split]
+
+
 def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One verdict per indicator and rival, from the block split and the first head of the settings.
+    """Verdicts of each indicator, from the block split (else the hardest) and the first head of the settings.
 
     The head is fixed before any score is seen, so that the better of two is not picked on the test rows.
-    The first rival is the coordinates floor, or the mean where that scores higher (with few neighbours left
-    by the buffer, coordinates can do worse than nothing, and beating them would say nothing); the second is
-    the baseline table. Without vectors, the coordinates floor itself is held against the mean.
+    The first rival is the strongest floor, which is picked on them, in the floor's favour. The second
+    verdict holds the map and the vectors together against the map alone, under the same head; a third holds
+    the vectors against the baseline table. Without vectors, the coordinates floor itself is held against
+    the mean.
 
     Returns:
         ``indicator``, ``split``, ``features``, ``head``, ``against``, ``diff``, ``low``, ``high``,
@@ -48,57 +97,100 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
         there is none) and ``sentence``.
     """
     main, baseline = scores["main"], scores["baseline"]
-    head = "none" if main is None else scores["settings"]["heads"][0]
-    others = [baseline] if main is not None and baseline not in (None, main) else []
-    features = main or "coordinates"
     verdicts = []
     for indicator in dict.fromkeys(row["indicator"] for row in scores["rows"]):
-        row = find_row(scores, indicator=indicator, split="block", features=features, head=head)
-        if row is None:
-            continue
-        floor = "mean" if main is None else _stronger_floor(scores, indicator)
-        for against in (floor, *others):
-            gap = {key: _number(value) for key, value in row["vs"][against].items()}
-            beats = _beats(gap)
-            where = {"indicator": indicator, "split": "block", "features": features, "head": head}
-            sentence = f"{indicator}: {features} {_phrase(beats, against, gap, scores)}"
-            if main is not None and against == "mean":
-                sentence += " The coordinates floor lies below the mean here."
-            verdicts.append({**where, "against": against, **gap, "beats": beats, "sentence": sentence})
+        split = judged_split(scores, indicator)
+        floor = strongest_floor(scores, indicator, split)
+        if main is None:
+            wanted = [("coordinates", NO_HEAD, "mean")]
+        else:
+            head = scores["settings"]["heads"][0]
+            wanted = [(main, head, floor), (joint_name(main), head, MAP)]
+            wanted += [(main, head, baseline)] if baseline not in (None, main) else []
+        for features, head, against in wanted:
+            row = find_row(scores, indicator=indicator, split=split, features=features, head=head)
+            if row is not None:
+                verdicts.append(_verdict(row, against, floor, scores))
     return verdicts
 
 
 def make_notes(scores: Mapping[str, Any]) -> list[str]:
     """Sentences that hold for all verdicts: what was seen before, and what makes the numbers weak."""
-    block, regions = scores["splits"]["block"], scores["regions"]
+    judged, regions = scores["splits"][judged_split(scores)], scores["regions"]
     notes = []
-    if scores["main"] is not None and scores["transductive"]:
+    if scores["main"] is not None and scores["transductive"] is None:
+        notes.append("It is not known whether pre-training saw the pictures of the test regions.")
+    elif scores["main"] is not None and scores["transductive"]:
         notes.append(
             "Pre-training saw the pictures of the test regions, as in the literature; no label was seen."
         )
-    if block["n_blocks"] < FEW_BLOCKS:
-        notes.append(f"Only {block['n_blocks']} blocks: the intervals are a rough guide.")
-    if block["n"] < FEW_REGIONS:
-        notes.append(f"Only {block['n']} regions: the scores themselves are a rough guide.")
+    if judged["n_blocks"] < 2:
+        notes.append("Only one block: there are no intervals.")
+    elif judged["n_blocks"] < FEW_BLOCKS:
+        notes.append(f"Only {judged['n_blocks']} blocks: the intervals are a rough guide.")
+    if judged["n"] < FEW_REGIONS:
+        notes.append(f"Only {judged['n']} regions: the scores themselves are a rough guide.")
     if regions["common"] < regions["total"]:
         notes.append(
             f"Scored on {regions['common']:,} of {regions['total']:,} regions: "
             "those with a vector in every table."
         )
-    raw = dict.fromkeys(row["indicator"] for row in scores["rows"] if row["transform"] == "identity")
-    if raw:
-        notes.append(f"Scored without a logarithm, since a label is negative: {', '.join(raw)}.")
+    notes += _label_notes(scores)
+    notes += _coverage_notes(scores)
+    notes += _leak_notes(scores)
+    notes += scores["floors_notes"].values()
     notes += [f"Not scored: {entry['indicator']} ({entry['reason']})." for entry in scores["skipped"]]
+    missing: dict[tuple[str, str], list[str]] = {}
+    for entry in scores["skipped_splits"]:
+        missing.setdefault((entry["split"], entry["reason"]), []).append(entry["indicator"])
+    notes += [f"No {split} split: {', '.join(of)} ({reason})." for (split, reason), of in missing.items()]
     return notes
 
 
-def _stronger_floor(scores: Mapping[str, Any], indicator: str) -> str:
-    found = {
-        name: find_row(scores, indicator=indicator, split="block", features=name) for name in FLOOR_NAMES
-    }
-    level = {name: _number(row["r2"]) for name, row in found.items() if row is not None}
-    coordinates, mean = level.get("coordinates"), level.get("mean")
-    return "mean" if mean is not None and (coordinates is None or coordinates < mean) else "coordinates"
+def _label_notes(scores: Mapping[str, Any]) -> list[str]:
+    notes = []
+    raw = dict.fromkeys(row["indicator"] for row in scores["rows"] if row["transform"] == "none")
+    if raw:
+        why = "since a label is negative" if scores["settings"]["transform"] == "auto" else "as asked"
+        notes.append(f"Scored without a logarithm, {why}: {', '.join(raw)}.")
+    zeros = {row["indicator"]: row["dropped_zeros"] for row in scores["rows"] if row["dropped_zeros"]}
+    notes += [
+        f"{name}: {count:,} regions with the label 0 were dropped, since 0 has no logarithm."
+        for name, count in zeros.items()
+    ]
+    return notes
+
+
+def _coverage_notes(scores: Mapping[str, Any]) -> list[str]:
+    """Where the intervals of the main vectors hold fewer truths than they promise."""
+    level = scores["settings"]["level"]
+    notes = []
+    for indicator in dict.fromkeys(row["indicator"] for row in scores["rows"]):
+        split = judged_split(scores, indicator)
+        head = scores["settings"]["heads"][0]
+        row = find_row(scores, indicator=indicator, split=split, features=scores["main"], head=head)
+        high = row and _number(row["coverage_high"])
+        if row is not None and high is not None and high < level:
+            notes.append(
+                f"{indicator}: the {level:.0%} intervals of {scores['main']} ({head}) hold only "
+                f"{row['coverage']:.0%} of the truths {split_words(scores, split)}."
+            )
+    return notes
+
+
+def _leak_notes(scores: Mapping[str, Any]) -> list[str]:
+    """What the leakage reports found: all of it where the verdict speaks, else what labels do not tell."""
+    notes = []
+    for split, report in scores["splits"].items():
+        found = [f"{split.capitalize()} split: {sentence}" for sentence in report["found"]]
+        if split == judged_split(scores):
+            found += [
+                f"{split.capitalize()} split, {indicator}: {sentence}"
+                for indicator, of_labels in report["by_indicator"].items()
+                for sentence in of_labels["found"]
+            ]
+        notes += found
+    return notes
 
 
 def _number(value: float | None) -> float | None:
@@ -106,20 +198,53 @@ def _number(value: float | None) -> float | None:
     return None if value is None or value != value else float(value)
 
 
-def _beats(gap: Mapping[str, float | None]) -> str:
+def _verdict(row: Mapping[str, Any], against: str, floor: str, scores: Mapping[str, Any]) -> dict[str, Any]:
+    gap = {key: _number(value) for key, value in row["vs"][against].items()}
     low, high = gap["low"], gap["high"]
-    if low is None or high is None or low <= 0 <= high:
-        return "undecided"
-    return "yes" if low > 0 else "no"
+    beats = "undecided" if low is None or high is None or low <= 0 <= high else "yes" if low > 0 else "no"
+    if against == MAP:
+        sentence = _joint_sentence(row, beats, gap, scores)
+        below = _number(row["vs"][floor]["high"])
+        if below is not None and below < 0:
+            sentence += f" Both together lie below {FLOOR_NAMES.get(floor, floor)}."
+    else:
+        sentence = _sentence(row, against, beats, gap, scores)
+        if scores["main"] is not None and against == "mean":
+            # Not where there was no such floor: what was not scored may lie anywhere.
+            asked = any(name in FLOOR_NAMES and name != "mean" for name in row["vs"])
+            sentence += (
+                " No coordinates floor lies above the mean here."
+                if asked
+                else " No coordinates floor was scored."
+            )
+    where = {key: row[key] for key in ("indicator", "split", "features", "head")}
+    return {**where, "against": against, **gap, "beats": beats, "sentence": f"{row['indicator']}: {sentence}"}
 
 
-def _phrase(beats: str, against: str, gap: Mapping[str, float | None], scores: Mapping[str, Any]) -> str:
-    rival = FLOOR_NAMES.get(against, against)
-    under = f"under {scores['settings']['block_km']:g} km blocks"
+def _sentence(
+    row: Mapping[str, Any], against: str, beats: str, gap: Mapping[str, Any], scores: Mapping[str, Any]
+) -> str:
+    who = row["features"] if row["head"] == NO_HEAD else f"{row['features']} ({row['head']})"
+    rival, under = FLOOR_NAMES.get(against, against), split_words(scores, row["split"])
     size = with_interval(gap["diff"], gap["low"], gap["high"])
     if beats == "yes":
-        return f"beats {rival} {under} by {size} R²."
+        return f"{who} beats {rival} {under} by {size} R²."
     if beats == "no":
-        return f"does not beat {rival} {under}: {size} R²."
-    why = "there is no interval" if gap["low"] is None else "the interval holds 0"
-    return f"against {rival} {under} is undecided: {size} R² ({why})."
+        return f"{who} does not beat {rival} {under}: {size} R²."
+    return f"{who} against {rival} {under} is undecided: {size} R² ({_doubt(gap)})."
+
+
+def _joint_sentence(
+    row: Mapping[str, Any], beats: str, gap: Mapping[str, Any], scores: Mapping[str, Any]
+) -> str:
+    who, under = f"{scores['main']} ({row['head']})", split_words(scores, row["split"])
+    size = with_interval(gap["diff"], gap["low"], gap["high"])
+    if beats == "yes":
+        return f"{who} adds {size} R² to the map alone {under}."
+    if beats == "no":
+        return f"{who} adds nothing to the map alone {under}: together they lose {size} R²."
+    return f"whether {who} adds to the map alone {under} is undecided: {size} R² ({_doubt(gap)})."
+
+
+def _doubt(gap: Mapping[str, Any]) -> str:
+    return "there is no interval" if gap["low"] is None else "the interval holds 0"

@@ -11,15 +11,19 @@ from urbanln.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+CITY_GAP_M = 1e8  # wider than the earth: cities stay apart whatever their extent
 
 
 def check_lonlat(lonlat: npt.ArrayLike) -> Floats:
     """The positions as (N, 2) float64 longitude, latitude in degrees (EPSG:4326).
 
     Raises:
-        InputError: Not two columns, a value that is missing, or one out of range.
+        InputError: Not two columns of numbers, a value that is missing, or one out of range.
     """
-    points = np.asarray(lonlat, dtype=np.float64)
+    try:
+        points = np.asarray(lonlat, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("positions are not numbers", value=str(error)) from error
     if points.ndim != 2 or points.shape[1] != 2:
         raise InputError("positions are two columns: longitude and latitude", value=points.shape)
     with np.errstate(invalid="ignore"):
@@ -35,7 +39,7 @@ def check_lonlat(lonlat: npt.ArrayLike) -> Floats:
     return points
 
 
-def to_metres(lonlat: npt.ArrayLike) -> Floats:
+def to_metres(lonlat: npt.ArrayLike, cities: npt.ArrayLike | None = None) -> Floats:
     """Project to local metres, (N, 2): azimuthal equidistant around the middle of the points.
 
     Distances from the middle are exact; between any two points within 300 km of it they are right to
@@ -43,6 +47,8 @@ def to_metres(lonlat: npt.ArrayLike) -> Floats:
 
     Args:
         lonlat: (N, 2) longitude, latitude in degrees.
+        cities: (N,) city of each point. Every city is projected around its own middle, and cities lie
+            ``CITY_GAP_M`` apart, so that no block, buffer or neighbour reaches from one into another.
 
     Raises:
         InputError: See :func:`check_lonlat`.
@@ -50,6 +56,13 @@ def to_metres(lonlat: npt.ArrayLike) -> Floats:
     points = check_lonlat(lonlat)
     if len(points) == 0:
         return points
+    if cities is not None:
+        names, number = np.unique(np.asarray(cities).astype(str), return_inverse=True)
+        metres = np.empty_like(points)
+        for city in range(len(names)):
+            own = number == city
+            metres[own] = to_metres(points[own]) + np.array([city * CITY_GAP_M, 0.0])
+        return metres
     lon, lat = np.radians(points.T)
     x, y, z = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(), np.sin(lat).mean()
     middle = {"lon_0": np.degrees(np.arctan2(y, x)), "lat_0": np.degrees(np.arctan2(z, np.hypot(x, y)))}

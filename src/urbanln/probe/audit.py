@@ -1,0 +1,385 @@
+"""Labels looked at before anything is trained: gaps, saturation, twins, tails, and their reach in space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from urbanln.autocorrelation import Moran, Variogram, morans_i, spacing_km, variogram
+from urbanln.errors import InputError
+from urbanln.probe import audit_words
+from urbanln.space import CITY_GAP_M, Floats, square_blocks, to_metres
+
+SATURATED = 0.02
+"""A value that more than this share of the regions hold is no measurement of each of them."""
+FEW_VALUES = 20
+"""No more different values than this, each held by two regions or more: a class or a small count."""
+_HEAVY = 10.0  # the largest value in units of the 95th percentile
+_OUTSTANDING, _BESIDE = 5.0, 5  # times the count of the values beside it in size, five on either side
+_NEAR = 1.5  # times the spacing: the ring around a cell of a grid
+_LEAST_REGIONS = 30  # below, neither a variogram nor a test says much
+_LEAST_BLOCKS = 10  # five folds of two blocks
+_TRY_KM = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500)
+_LEVEL_M = 1e10  # wider than all cities together
+
+
+@dataclass(frozen=True)
+class Saturated:
+    """A value that many regions hold.
+
+    Attributes:
+        value: The value; never 0, which is counted apart.
+        regions: Regions that hold it.
+        share: Of the regions with a value.
+        is_median: Whether it is the label's median.
+    """
+
+    value: float
+    regions: int
+    share: float
+    is_median: bool
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Blocks and buffer for spatial splits.
+
+    Attributes:
+        block_km: Edge of a block.
+        buffer_km: Distance between test and training regions.
+        limited_by: ``range`` (the block covers the label's range), ``map`` (a larger block would leave fewer
+            than ten), or ``noise`` (no range was found, so blocks of a few regions will do).
+        reason: The same in a sentence.
+    """
+
+    block_km: float
+    buffer_km: float
+    limited_by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IndicatorAudit:
+    """What was found in one label.
+
+    Attributes:
+        n: Regions with a value.
+        missing: Regions without one.
+        zeros, negatives: Regions with such a value.
+        minimum, median, maximum: Of the values; NaN where there is none.
+        distinct: Number of different values.
+        saturated: Values other than 0 that more than 2 % of the regions hold, five times as many as hold the
+            values beside it in size (whole numbers repeat by nature); most frequent first. None are looked
+            for where there are ``few_values``.
+        twins: Share of the regions whose exact value, if not 0, another region has.
+        twin_km: Median distance from such a region to the nearest one with its value, in km; NaN without.
+        near_twins: Share of the regions that have such another region beside them, within 1.5 spacings.
+        near_by_chance: What that share would be if the same values were dealt out at random.
+        max_to_p95: Largest value over the 95th percentile; NaN where that is not positive.
+        skew, skew_log: Skewness as it is, and after ``log1p`` (NaN where a value is negative).
+        heavy_tail: The largest value is more than ten times the 95th percentile.
+        transform: ``log1p`` where that is possible and brings the skewness nearer to 0, else ``none``.
+        moran: Moran's I after the transform.
+        variogram: After the transform.
+        advice: Blocks and buffer; None where there are too few regions to say.
+        unit: For reading.
+    """
+
+    n: int
+    missing: int
+    zeros: int
+    negatives: int
+    minimum: float
+    median: float
+    maximum: float
+    distinct: int
+    saturated: Sequence[Saturated]
+    twins: float
+    twin_km: float
+    near_twins: float
+    near_by_chance: float
+    max_to_p95: float
+    skew: float
+    skew_log: float
+    heavy_tail: bool
+    transform: str
+    moran: Moran
+    variogram: Variogram
+    advice: Advice | None
+    unit: str = ""
+
+    @property
+    def few_values(self) -> bool:
+        """Whether this is rather a class or a small count, whose values repeat by nature."""
+        return _few_values(self.distinct, self.n)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; what is not defined is null."""
+        values = asdict(self)
+        gram = values.pop("variogram")
+        gram |= {key: list(map(float, gram[key])) for key in ("distance_km", "gamma")}
+        gram["pairs"] = [int(count) for count in gram["pairs"]]
+        return dict(_without_nan({**values, "variogram": gram}))
+
+
+def _few_values(distinct: int, n: int) -> bool:
+    return distinct <= FEW_VALUES and 2 * distinct <= n
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """The audit of a table of labels.
+
+    Attributes:
+        regions: Regions with a position.
+        spacing_km: Median distance to the nearest other region.
+        labels: Indicator → what was found.
+        unplaced: Regions with labels and no position, which are in no other count.
+    """
+
+    regions: int
+    spacing_km: float
+    labels: Mapping[str, IndicatorAudit] = field(default_factory=dict)
+    unplaced: int = 0
+
+    def found(self) -> list[tuple[int, str]]:
+        """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+        said = [pair for name, audit in self.labels.items() for pair in audit_words.sentences(name, audit)]
+        return said + audit_words.of_the_map(self)
+
+    def suggested(self) -> dict[str, Any] | None:
+        """Blocks and buffer that serve all labels: the largest of each; None where none could be given."""
+        given = {name: audit.advice for name, audit in self.labels.items() if audit.advice}
+        if not given:
+            return None
+        block = max(advice.block_km for advice in given.values())
+        buffer = max(advice.buffer_km for advice in given.values())
+        widest = next(name for name, advice in given.items() if advice.block_km == block)
+        return {
+            "block_km": block,
+            "buffer_km": buffer,
+            "limited_by": given[widest].limited_by,
+            "because": widest,
+            "options": f"--set probe.block_km={block:g} --set probe.buffer_km={buffer:g}",
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, by indicator."""
+        return {name: audit.as_json() for name, audit in self.labels.items()}
+
+    def table(self) -> pd.DataFrame:
+        """One row per indicator."""
+        return pd.DataFrame([audit_words.row(name, audit) for name, audit in self.labels.items()])
+
+    def lines(self) -> list[str]:
+        """The audit as lines to print."""
+        lines = [f"{self.regions} regions, {self.spacing_km:.2g} km apart (median)"]
+        for name, audit in self.labels.items():
+            lines += [f"{name}{f' ({audit.unit})' if audit.unit else ''}", *audit_words.lines(audit)]
+        if suggested := self.suggested():
+            lines.append(f"for spatial splits: {suggested['options']}")
+        return lines
+
+
+def audit_labels(
+    indicators: pd.DataFrame,
+    lonlat: pd.DataFrame,
+    units: Mapping[str, str] | None = None,
+    *,
+    permutations: int = 199,
+    seed: int = 0,
+) -> LabelAudit:
+    """Look at labels before anything is trained on them.
+
+    Args:
+        indicators: ``region_id`` and numeric columns; missing values are missing, not 0.
+        lonlat: ``region_id``, ``lon``, ``lat`` in degrees, and perhaps ``city``: neighbours, pairs and blocks
+            are then taken within a city.
+        units: Unit of each indicator, for reading.
+        permutations: Of Moran's test.
+        seed: Of the test and of the sample of pairs.
+
+    Raises:
+        InputError: A column is missing or no number, a region is doubled, or there is no label at all.
+    """
+    for frame, name, needed in ((indicators, "labels", ()), (lonlat, "positions", ("lon", "lat"))):
+        _check_table(frame, name, ("region_id", *needed))
+    table = indicators.set_index("region_id").rename(columns=str)
+    if table.columns.empty:
+        raise InputError("there are no labels to audit", remedy="name columns with --label")
+    if lonlat.empty:
+        raise InputError("there are no regions to audit")
+    ids = lonlat["region_id"]
+    if not (placed := table.index.isin(ids)).any():
+        raise InputError(
+            "no region of the labels has a position",
+            value=f"labels: {table.index[:1].tolist()}, positions: {ids[:1].tolist()}",
+            remedy="both tables need the same region_id, and of the same type",
+        )
+    cities = lonlat["city"] if "city" in lonlat.columns else None
+    metres = to_metres(lonlat[["lon", "lat"]].to_numpy(dtype=np.float64), cities)
+    spacing = spacing_km(metres)
+    audits = {}
+    for name in table.columns:
+        numbers = _numbers(table[name]).reindex(ids).to_numpy()
+        unit = (units or {}).get(name, "")
+        audits[name] = _audit_one(numbers, metres, spacing, unit, permutations, seed)
+    return LabelAudit(len(ids), spacing, audits, int((~placed).sum()))
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """A label as float64, missing values as NaN."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_complex_dtype(values):
+        raise InputError(
+            "a label is a numeric column",
+            value=f"{values.name}: {values.dtype}",
+            remedy="turn it into numbers",
+        )
+    numbers = pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), index=values.index)
+    if (infinite := np.isinf(numbers)).any():
+        raise InputError(
+            f"the label '{values.name}' is infinite",
+            value=float(numbers[infinite].iloc[0]),
+            where=f"region {numbers.index[infinite][0]}",
+            remedy="leave missing values empty",
+        )
+    return numbers
+
+
+def _check_table(frame: pd.DataFrame, name: str, needed: Sequence[str]) -> None:
+    for column in needed:
+        if column not in frame.columns:
+            raise InputError(f"{name} lack the column '{column}'", value=", ".join(map(str, frame.columns)))
+    if (named := frame.columns.map(str)).has_duplicates:
+        raise InputError(f"{name} have two columns of one name", value=named[named.duplicated()][0])
+    if (twice := frame["region_id"].duplicated()).any():
+        raise InputError(f"a region occurs twice in the {name}", value=frame["region_id"][twice].iloc[0])
+
+
+def _audit_one(
+    numbers: Floats, metres: Floats, spacing: float, unit: str, permutations: int, seed: int
+) -> IndicatorAudit:
+    there = np.isfinite(numbers)
+    values, places = numbers[there], metres[there]
+    n = len(values)
+    negatives = int((values < 0).sum())
+    skew = _skewness(values)
+    skew_log = _skewness(np.log1p(values)) if negatives == 0 else np.nan
+    logged = negatives == 0 and n > 0 and abs(skew_log) < abs(skew)
+    shaped = np.log1p(values) if logged else values
+    gram = variogram(shaped, places, seed=seed)
+    different, count = np.unique(values, return_counts=True)
+    p95 = float(np.quantile(values, 0.95)) if n else np.nan
+    ratio = float(values.max() / p95) if n and p95 > 0 else np.nan
+    twins = np.isin(values, different[(count > 1) & (different != 0)])
+    twin_m = _twin_metres(values[twins], places[twins])
+    near, by_chance = _near_twins(values, places, twin_m, 1000 * _NEAR * spacing)
+    return IndicatorAudit(
+        n=n,
+        missing=len(numbers) - n,
+        zeros=int((values == 0).sum()),
+        negatives=negatives,
+        minimum=float(values.min()) if n else np.nan,
+        median=float(np.median(values)) if n else np.nan,
+        maximum=float(values.max()) if n else np.nan,
+        distinct=len(different),
+        saturated=_saturated(values, different, count),
+        twins=float(twins.mean()) if n else 0.0,
+        twin_km=float(np.median(twin_m)) / 1000 if len(twin_m) else np.nan,
+        near_twins=near,
+        near_by_chance=by_chance,
+        max_to_p95=ratio,
+        skew=skew,
+        skew_log=skew_log,
+        heavy_tail=bool(ratio > _HEAVY),
+        transform="log1p" if logged else "none",
+        moran=morans_i(shaped, places, permutations=permutations, seed=seed),
+        variogram=gram,
+        advice=_advice(gram, places, spacing) if n >= _LEAST_REGIONS else None,
+        unit=unit,
+    )
+
+
+def _skewness(values: Floats) -> float:
+    """Third standardised moment; NaN for fewer than three values, 0 for equal ones."""
+    if len(values) < 3:
+        return np.nan
+    spread = float(values.std())
+    return 0.0 if spread == 0 else float((((values - values.mean()) / spread) ** 3).mean())
+
+
+def _saturated(values: Floats, different: Floats, count: np.ndarray) -> list[Saturated]:
+    if _few_values(len(different), len(values)):
+        return []
+    beside = pd.Series(count).rolling(2 * _BESIDE + 1, center=True, min_periods=1).median().to_numpy()
+    often = (count > SATURATED * len(values)) & (count >= _OUTSTANDING * beside) & (different != 0)
+    median = float(np.median(values))
+    found = [
+        Saturated(float(value), int(n), float(n / len(values)), bool(value == median))
+        for value, n in zip(different[often], count[often], strict=True)
+    ]
+    return sorted(found, key=lambda one: -one.regions)
+
+
+def _twin_metres(values: Floats, places: Floats) -> Floats:
+    """Distance to the nearest region with the same value, of each that has one in its own city."""
+    if len(values) == 0:
+        return np.empty(0)
+    # On a third axis so long that whoever is nearest has an equal value.
+    level = np.unique(values, return_inverse=True)[1] * _LEVEL_M
+    points = np.column_stack([places, level])
+    distance = cKDTree(points).query(points, k=2)[0][:, 1]
+    return np.asarray(distance[distance < CITY_GAP_M / 2], dtype=np.float64)
+
+
+def _near_twins(values: Floats, places: Floats, twin_m: Floats, reach_m: float) -> tuple[float, float]:
+    """Share of regions with a twin within reach, and that share were the values dealt out at random."""
+    n = len(values)
+    if n < 2 or not math.isfinite(reach_m):
+        return 0.0, 0.0
+    beside = cKDTree(places).query_ball_point(places, reach_m, return_length=True) - 1
+    different, count = np.unique(values, return_counts=True)
+    others = np.where(different == 0, 0, count - 1)
+    # A value of c regions, at m neighbours: none of them has it with the chance (1 - (c - 1) / (n - 1))^m.
+    mean = float(beside.mean())
+    chance = float((count / n) @ (1 - (1 - others / (n - 1)) ** mean))
+    return float((twin_m <= reach_m).sum() / n), chance
+
+
+def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:
+    """Blocks as long as the range where ten of them fit, and a buffer of a quarter of a block or more."""
+    if not math.isfinite(gram.range_km):
+        return None
+    fitting = [edge for edge in _TRY_KM if square_blocks(places, edge).max() + 1 >= _LEAST_BLOCKS]
+    if not fitting:
+        return None
+    largest, range_km = fitting[-1], gram.range_km
+    wanted = _round_up(max(range_km, 3 * spacing))
+    block = min(wanted, largest)
+    buffer = max(1.5 * spacing, min(range_km, block / 4))
+    if range_km == 0:
+        by, why = "noise", f"no range was found, so a few regions ({spacing:.2g} km apart) make a block"
+    elif gram.limited or wanted > largest:
+        reach = f"beyond {range_km:.3g} km" if gram.limited else f"of {range_km:.3g} km"
+        by, why = "map", f"the range is {reach}, and blocks over {block:g} km would be fewer than ten"
+    else:
+        by, why = "range", f"blocks are as long as the range of {range_km:.3g} km"
+    return Advice(block, math.ceil(10 * buffer) / 10, by, why)
+
+
+def _round_up(edge_km: float) -> float:
+    return next((edge for edge in _TRY_KM if edge >= edge_km), _TRY_KM[-1])

@@ -1,0 +1,157 @@
+"""What an audit of labels says: sentences for people, lines for a terminal, a row of a table."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from urbanln.autocorrelation import Variogram
+    from urbanln.probe.audit import IndicatorAudit, LabelAudit
+
+_ALIKE = 0.3  # Moran's I from which neighbours tell much of each other
+_MANY_TWINS = 0.04  # of the regions, more than chance would have
+_MISSING_CODES = (-1, -9, -99, -999, -9999)
+
+
+def sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
+    """What to know of one label, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+    if audit.n == 0:
+        return [(3, f"{name}: no region has a value.")]
+    if audit.distinct == 1:
+        return [
+            (3, f"{name}: every region has the value {_number(audit.minimum)}: there is nothing to predict.")
+        ]
+    said: list[tuple[int, str]] = []
+    for one in audit.saturated:
+        what = "the label's median, so it looks filled in" if one.is_median else "a cap, a code or a filling"
+        if not one.is_median and one.value not in (audit.minimum, audit.maximum):
+            what = "a code, a filling, or one figure for a whole district or raster cell"
+        said.append(
+            (3, f"{name}: {one.regions:,} regions ({one.share:.1%}) hold exactly {one.value!r}: {what}.")
+        )
+    if audit.negatives and audit.minimum in _MISSING_CODES:
+        said.append((3, f"{name}: {_number(audit.minimum)} looks like a code for a missing value."))
+    few = audit.few_values
+    if few:
+        said.append((1, f"{name}: only {audit.distinct} different values; R² and RMSE may not suit it."))
+    else:
+        said += _of_twins(name, audit)
+    if audit.heavy_tail:
+        said.append(
+            (2, f"{name}: heavy tail, the largest value is {audit.max_to_p95:.0f} × the 95th percentile.")
+        )
+    if math.isfinite(audit.moran.i) and audit.moran.i > _ALIKE and audit.moran.p <= 0.05:
+        said.append((2, f"{name}: {_reach(audit)}; a random split tests interpolation."))
+    for count, what in ((audit.missing, "have no value"), (0 if few else audit.zeros, "are 0")):
+        if count:
+            share = count / (audit.n + audit.missing)
+            said.append((1, f"{name}: {count:,} regions ({share:.1%}) {what}."))
+    if audit.advice is None:
+        said.append((2, f"{name}: {audit.n} regions are too few, or too near together, to suggest blocks."))
+    return said
+
+
+def _of_twins(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
+    by_chance = f"{audit.near_by_chance:.1%} if dealt out at random"
+    if audit.near_twins - audit.near_by_chance > _MANY_TWINS:
+        what = f"{audit.near_twins:.0%} of the regions hold the exact value of one beside them ({by_chance})"
+        why = "a raster coarser than the regions, a filling, or rounding"
+        return [(2, f"{name}: {what}: {why}; a random split puts the answer on both sides.")]
+    if audit.twins > _MANY_TWINS and not audit.saturated:  # else they are those already named
+        what = f"{audit.twins:.0%} of the regions share their exact value with another"
+        beside = f"one beside them ({audit.near_twins:.1%}; {by_chance})"
+        return [(1, f"{name}: {what}, but seldom with {beside}: rounded numbers coincide.")]
+    return []
+
+
+def of_the_map(audit: LabelAudit) -> list[tuple[int, str]]:
+    """What to know of all labels together, as (badness, sentence)."""
+    said = []
+    short = [name for name, one in audit.labels.items() if one.advice and one.advice.limited_by == "map"]
+    suggested = audit.suggested()
+    if short and suggested:
+        said.append(
+            (
+                2,
+                f"blocks of {suggested['block_km']:g} km are shorter than the reach of {', '.join(short)}: "
+                "also in a block split, test regions resemble the training regions nearest to them.",
+            )
+        )
+    if audit.unplaced:
+        said.append((1, f"{audit.unplaced:,} regions with labels have no position; they are left out."))
+    return said
+
+
+def _reach(audit: IndicatorAudit) -> str:
+    range_km = audit.variogram.range_km
+    far = f", over {'more than ' if audit.variogram.limited else ''}{range_km:.3g} km" if range_km > 0 else ""
+    return f"neighbours are alike (Moran's I {audit.moran.i:.2f}{far})"
+
+
+def lines(audit: IndicatorAudit) -> list[str]:
+    """The audit of one label as lines to print."""
+    if audit.n == 0:
+        return ["  no value at all"]
+    lines = [
+        f"  {audit.n} values, {audit.missing} missing, {audit.zeros} zero, {audit.negatives} negative; "
+        f"{_number(audit.minimum)} to {_number(audit.maximum)}, median {_number(audit.median)}",
+        f"  {audit.distinct} different values; {audit.twins:.1%} of the regions have a twin"
+        + (f", {audit.twin_km:.2g} km away (median)" if math.isfinite(audit.twin_km) else "")
+        + (f"; {audit.near_twins:.1%} have one beside them" if audit.twins else ""),
+    ]
+    lines += [f"  saturated: {one.value!r} in {one.regions} ({one.share:.1%})" for one in audit.saturated]
+    tail = f"max / p95 {audit.max_to_p95:.3g}, " if math.isfinite(audit.max_to_p95) else ""
+    log = f", in log {audit.skew_log:.2f}" if math.isfinite(audit.skew_log) else ""
+    if math.isfinite(audit.skew):
+        lines.append(f"  {tail}skewness {audit.skew:.2f}{log}: transform {audit.transform}")
+    if math.isfinite(audit.moran.i):
+        lines.append(f"  Moran's I {audit.moran.i:.3f} (p {audit.moran.p:.3g}), {_range(audit.variogram)}")
+    if audit.advice:
+        one = audit.advice
+        lines.append(f"  blocks of {one.block_km:g} km, buffer {one.buffer_km:g} km: {one.reason}")
+    return lines
+
+
+def _range(gram: Variogram) -> str:
+    if not math.isfinite(gram.range_km):
+        return "no variogram"
+    if gram.range_km == 0:
+        return "no range found"
+    return f"range {'over ' if gram.limited else ''}{gram.range_km:.3g} km"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.6g}"
+
+
+def row(name: str, audit: IndicatorAudit) -> dict[str, Any]:
+    """The audit of one label as a row of a table."""
+    worst = audit.saturated[0] if audit.saturated else None
+    return {
+        "indicator": name,
+        "n": audit.n,
+        "missing": audit.missing,
+        "zeros": audit.zeros,
+        "negatives": audit.negatives,
+        "minimum": audit.minimum,
+        "median": audit.median,
+        "maximum": audit.maximum,
+        "saturated_value": worst.value if worst else np.nan,
+        "saturated_share": worst.share if worst else 0.0,
+        "twins": audit.twins,
+        "twin_km": audit.twin_km,
+        "near_twins": audit.near_twins,
+        "near_by_chance": audit.near_by_chance,
+        "max_to_p95": audit.max_to_p95,
+        "heavy_tail": audit.heavy_tail,
+        "transform": audit.transform,
+        "morans_i": audit.moran.i,
+        "morans_p": audit.moran.p,
+        "range_km": audit.variogram.range_km,
+        "range_limited": audit.variogram.limited,
+        "block_km": audit.advice.block_km if audit.advice else np.nan,
+        "buffer_km": audit.advice.buffer_km if audit.advice else np.nan,
+    }

@@ -1,0 +1,263 @@
+"""Cells of a probe, one indicator under one split each, and the held-out predictions of all predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import joblib  # type: ignore[import-untyped]
+import numpy as np
+
+from urbanln.config import ProbeSettings
+from urbanln.errors import InputError
+from urbanln.probe.curve import curve_sizes
+from urbanln.probe.held_out import MAP, NO_HEAD, floor_held_out, held_out, joint_name, map_held_out
+from urbanln.probe.labels import Labels, prepare_labels
+from urbanln.probe.metrics import Resamples
+from urbanln.probe.score import label_resamples, make_folds
+from urbanln.probe.splits import Fold, few_shot
+from urbanln.probe.tables import Regions
+from urbanln.probe.verdict import hardest_split
+from urbanln.progress import progress
+from urbanln.space import Floats
+
+OPTIONAL_SPLITS = ("district", "city")  # these need a column that not every city has
+PARALLEL_SECONDS = 10.0  # below this much work a second process costs more than it saves
+Predictor = tuple[str, str]  # features, head
+
+
+class Cell(NamedTuple):
+    """One indicator under one split.
+
+    Args:
+        indicator: Its name.
+        split: Name of the split.
+        labels: The labelled rows.
+        folds_by_seed: Folds over these rows; indicators with the same rows share them.
+        resamples: Blocks drawn for intervals, the same for everything that is compared.
+    """
+
+    indicator: str
+    split: str
+    labels: Labels
+    folds_by_seed: list[list[Fold]]
+    resamples: Resamples
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out predictions of one cell, on the scale of its labels, (S, n) each.
+
+    Args:
+        full: By predictor.
+        few: By predictor and number of labels learned from.
+    """
+
+    full: dict[Predictor, Floats] = field(default_factory=dict)
+    few: dict[tuple[Predictor, int], Floats] = field(default_factory=dict)
+
+
+def make_cells(
+    regions: Regions, settings: ProbeSettings
+) -> tuple[list[Cell], dict[str, list[dict[str, str]]]]:
+    """Labels, folds and resamples of every indicator under every split.
+
+    Returns:
+        The cells, and what was left out: ``skipped``, the indicators that cannot be scored
+        (``indicator``, ``reason``), and ``skipped_splits``, the splits that an indicator cannot be scored
+        under (``indicator``, ``split``, ``reason``).
+
+    Raises:
+        InputError: No indicator can be scored.
+    """
+    cells: list[Cell] = []
+    skipped: list[dict[str, str]] = []
+    missing: list[dict[str, str]] = []
+    first: InputError | None = None
+    # Indicators with a label at the same regions share their folds.
+    made: dict[tuple[bytes, str], list[list[Fold]]] = {}
+    for name in regions.targets:
+        try:
+            new, without = _indicator_cells(name, regions, settings, made)
+        except InputError as error:
+            first = first or error
+            skipped.append({"indicator": name, "reason": _reason(error)})
+        else:
+            cells += new
+            missing += without
+    if not cells:
+        raise first or InputError("there is no indicator to score")
+    return cells, {"skipped": skipped, "skipped_splits": missing}
+
+
+def _indicator_cells(
+    name: str,
+    regions: Regions,
+    settings: ProbeSettings,
+    made: dict[tuple[bytes, str], list[list[Fold]]],
+) -> tuple[list[Cell], list[dict[str, str]]]:
+    labels = prepare_labels(
+        regions.targets[name],
+        regions.lonlat,
+        regions.groups,
+        where=f"indicator {name}",
+        transform=settings.transform,
+        cities=regions.cities,
+        districts=regions.districts,
+    )
+    draws = label_resamples(labels, edge_km=settings.block_km, seeds=settings.seeds, count=settings.bootstrap)
+    cells, missing = [], []
+    errors: list[InputError] = []
+    for split in dict.fromkeys(settings.splits):
+        key = (labels.rows.tobytes(), split)
+        try:
+            if key not in made:
+                made[key] = [_folds(labels, split, seed, settings) for seed in range(settings.seeds)]
+        except InputError as error:
+            if split not in OPTIONAL_SPLITS:
+                raise
+            errors.append(error)
+            missing.append({"indicator": name, "split": split, "reason": _reason(error)})
+        else:
+            cells.append(Cell(name, split, labels, made[key], draws))
+    if not cells:
+        raise errors[0]
+    return cells, missing
+
+
+def _folds(labels: Labels, split: Any, seed: int, settings: ProbeSettings) -> list[Fold]:
+    return make_folds(
+        labels,
+        split,
+        seed,
+        folds=settings.folds,
+        edge_km=settings.block_km,
+        buffer_km=settings.buffer_km,
+        blocks=settings.blocks,
+        district_folds=settings.district_folds,
+    )
+
+
+def _reason(error: InputError) -> str:
+    return "; ".join(" ".join(line.split()) for line in str(error).splitlines())
+
+
+class _Task(NamedTuple):
+    """Held-out predictions of one predictor under one seed."""
+
+    cell: int
+    who: Predictor
+    kind: str  # "floor", "vectors", "map" or "joint"
+    table: str | None
+    k: int | None  # labels to learn from; None: all
+    seed: int
+
+
+def predict_cells(
+    cells: Sequence[Cell],
+    regions: Regions,
+    settings: ProbeSettings,
+    *,
+    main: str | None,
+    baseline: str | None,
+    jobs: int | None = None,
+) -> list[Held]:
+    """Held-out predictions of the floors, of every table and head, of the map, and of few labels.
+
+    Args:
+        cells: From :func:`make_cells`.
+        regions: Gives the vectors.
+        settings: Heads, floors, joint comparison, label-efficiency curve.
+        main: Table that is also scored together with the map, and has a curve.
+        baseline: Another such table.
+        jobs: Processes; by default one per core when there is enough to do. Results do not depend on it.
+    """
+    asked = list(dict.fromkeys(name for name in (main, baseline) if name is not None))
+    tasks = [
+        task
+        for number, cell in enumerate(cells)
+        for task in _cell_tasks(
+            number,
+            cell,
+            regions,
+            settings,
+            asked,
+            hardest_split([other.split for other in cells if other.indicator == cell.indicator]),
+        )
+    ]
+    if jobs is None:
+        work = sum(_seconds(task, cells, regions) for task in tasks)
+        jobs = joblib.cpu_count() if work > PARALLEL_SECONDS else 1
+    found = [Held() for _ in cells]
+    with progress("probe", len(tasks)) as advance:
+        outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator")(_calls(tasks, cells, regions))
+        for task, values in zip(tasks, outcomes, strict=True):
+            held = found[task.cell]
+            store: dict[Any, Floats] = held.full if task.k is None else held.few
+            key = task.who if task.k is None else (task.who, task.k)
+            if key not in store:
+                store[key] = np.empty((settings.seeds, len(values)))
+            store[key][task.seed] = values
+            advance(1, cells[task.cell].indicator)
+    return found
+
+
+def _cell_tasks(
+    number: int, cell: Cell, regions: Regions, settings: ProbeSettings, asked: Sequence[str], judged: str
+) -> Iterator[_Task]:
+    floors = ("mean", *settings.floors)
+    wanted: list[tuple[Predictor, str, str | None, int | None]] = []
+    wanted += [((name, NO_HEAD), "floor", None, None) for name in floors]
+    wanted += [
+        ((name, head), "vectors", name, None)
+        for name in regions.vectors
+        for head in dict.fromkeys(settings.heads)
+    ]
+    speaks = settings.heads[0]
+    if settings.joint and asked:
+        # Under the head of the verdict alone: under all of them it would double the fits.
+        wanted.append(((MAP, speaks), "map", None, None))
+        wanted += [((joint_name(name), speaks), "joint", name, None) for name in asked]
+    if cell.split == judged:
+        for few in curve_sizes(cell.folds_by_seed, settings.curve):
+            of_few = [name for name in floors if name in ("mean", "coordinates")]
+            wanted += [((name, NO_HEAD), "floor", None, few) for name in of_few]
+            wanted += [((name, speaks), "vectors", name, few) for name in asked]
+    for who, kind, table, k in wanted:
+        for seed in range(settings.seeds):
+            yield _Task(number, who, kind, table, k, seed)
+
+
+def _calls(
+    tasks: Sequence[_Task], cells: Sequence[Cell], regions: Regions
+) -> Iterator[tuple[Callable[..., Floats], tuple[Any, ...], dict[str, Any]]]:
+    for task in tasks:
+        labels, folds = cells[task.cell].labels, cells[task.cell].folds_by_seed[task.seed]
+        if task.k is not None:
+            folds = few_shot(folds, task.k, task.seed)
+        copies = regions.vectors[task.table] if task.table is not None else [None]
+        X = copies[task.seed % len(copies)]
+        head_or_floor = task.who[0] if task.kind == "floor" else task.who[1]
+        if task.kind == "floor":
+            yield joblib.delayed(floor_held_out)(head_or_floor, labels, folds, task.seed)
+        elif task.kind == "vectors":
+            yield joblib.delayed(held_out)(head_or_floor, X, labels.y, folds, task.seed, labels.rows)
+        else:
+            yield joblib.delayed(map_held_out)(head_or_floor, X, labels, folds, task.seed)
+
+
+def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
+    """A rough guess at the time of a task, only to decide whether processes are worth their start."""
+    name = task.who[0] if task.kind == "floor" else task.who[1]
+    rows = len(cells[task.cell].labels.rows) if task.k is None else task.k
+    width = 50 if task.table is None else regions.vectors[task.table][0].shape[1]
+    of_fold = {
+        "mean": 0.0,
+        "coordinates": 1e-6 * rows,
+        "coordinates-gp": 0.1 + 2e-5 * rows,
+        "coordinates-boosting": 0.03 + 1e-5 * rows,
+        "ridge": 0.002 + 2e-10 * rows * width**2,
+        "boosting": 0.03 + 5e-7 * rows * width,
+    }
+    return of_fold.get(name, 4e-4 * rows) * len(cells[task.cell].folds_by_seed[task.seed])

@@ -1,0 +1,154 @@
+"""A Gaussian process on the map: kriging with a Matérn covariance, fitted by marginal likelihood."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from urbanln.space import CITY_GAP_M, Floats, Ints
+
+FIT_ROWS = 320  # one decomposition: 8 ms; 1,000 rows: 200 ms
+PATCHES, PATCH_ROWS = 3, 80
+EXACT_ROWS = 1500
+NEIGHBOURS = 48
+RANGES = 8
+# Variance of the noise per variance of the field.
+NOISES: Floats = np.logspace(-3, 3, 25)
+TESTS_AT_ONCE = 500
+
+
+class Field(NamedTuple):
+    """What the marginal likelihood found.
+
+    Args:
+        smooth: Matérn 3/2; else 1/2, the exponential.
+        range_m: Scale of the covariance in metres.
+        noise: Variance of the noise as a share of that of the field.
+        mean: Of the field, by generalised least squares.
+        log_likelihood: At these values.
+    """
+
+    smooth: bool
+    range_m: float
+    noise: float
+    mean: float
+    log_likelihood: float
+
+
+def covariance(distance_m: Floats, range_m: float, smooth: bool) -> Floats:
+    """Matérn covariance of unit variance (Rasmussen and Williams 2006, eq. 4.17).
+
+    The two rough ones of the family: labels of cities change within a street, or fade from a centre. A
+    smoother covariance takes the small scales for noise.
+
+    Args:
+        distance_m: Distances in metres, of any shape.
+        range_m: Scale in metres.
+        smooth: Matérn 3/2; else 1/2, the exponential.
+    """
+    away = (np.sqrt(3.0) if smooth else 1.0) * distance_m / range_m
+    return (1 + away) * np.exp(-away) if smooth else np.exp(-away)
+
+
+def fit_field(metres: Floats, y: Floats, seed: int = 0) -> Field:
+    """Smoothness, range, noise and mean with the largest marginal likelihood; the variance is profiled out.
+
+    Up to ``FIT_ROWS`` rows the likelihood is exact. Beyond, it is that of independent parts: some rows drawn
+    from everywhere, for the long ranges, and patches of nearest neighbours, for the short ones (a block
+    composite likelihood: Eidsvik et al. 2014, JCGS 23(2)).
+
+    One eigendecomposition of a covariance serves all noises. A grid of ranges is enough, since predictions
+    hardly change between its points, and it cannot stop at a lesser summit.
+
+    Args:
+        metres: (n, 2) positions.
+        y: (n,) labels.
+        seed: Of the parts.
+    """
+    parts = _parts(metres, seed)
+    distances = [cdist(metres[rows], metres[rows]) for rows in parts]
+    ranges = np.geomspace(*_scales(distances), RANGES)
+    found = []
+    for smooth, range_m in itertools.product((False, True), ranges.tolist()):
+        covariances = [covariance(distance, range_m, smooth) for distance in distances]
+        likelihood, mean = _likelihood(covariances, [y[rows] for rows in parts])
+        at = int(np.argmax(likelihood))
+        found.append(Field(smooth, range_m, float(NOISES[at]), float(mean[at]), float(likelihood[at])))
+    return max(found, key=lambda field: field.log_likelihood)
+
+
+def predict_field(field: Field, metres: Floats, y: Floats, metres_new: Floats) -> Floats:
+    """Kriging: the expected value at new places, given the labels at known ones.
+
+    Exact up to ``EXACT_ROWS`` known rows. Beyond, each place is told from its nearest known rows alone
+    (kriging with a moving neighbourhood): those nearest screen the others off.
+
+    Args:
+        field: From :func:`fit_field`.
+        metres: (n, 2) known positions.
+        y: (n,) their labels.
+        metres_new: (M, 2) positions to predict.
+    """
+    away, kind = y - field.mean, (field.range_m, field.smooth)
+    parts = np.split(metres_new, range(TESTS_AT_ONCE, len(metres_new), TESTS_AT_ONCE))
+    if len(metres) <= EXACT_ROWS:
+        left = covariance(cdist(metres, metres), *kind) + field.noise * np.eye(len(metres))
+        weight = np.linalg.solve(left, away)
+        return np.concatenate([covariance(cdist(new, metres), *kind) @ weight for new in parts]) + field.mean
+    tree = cKDTree(metres)
+    made = []
+    for new in parts:
+        distance, near = tree.query(new, k=NEIGHBOURS)  # (m, K)
+        place = metres[near]
+        between = np.linalg.norm(place[:, :, None] - place[:, None], axis=-1)  # (m, K, K)
+        left = covariance(between, *kind) + field.noise * np.eye(NEIGHBOURS)
+        weight = np.linalg.solve(left, away[near][..., None])[..., 0]
+        across = covariance(distance, *kind)
+        made.append((across * weight).sum(axis=1) + field.mean)
+    return np.concatenate(made)
+
+
+def _parts(metres: Floats, seed: int) -> list[Ints]:
+    """Rows of each independent part of the likelihood."""
+    n = len(metres)
+    if n <= FIT_ROWS:
+        return [np.arange(n)]
+    rng = np.random.default_rng([seed, n, 4])
+    drawn = rng.permutation(n)
+    wide = np.sort(drawn[: FIT_ROWS - PATCHES * PATCH_ROWS])
+    patches = cKDTree(metres).query(metres[drawn[-PATCHES:]], k=PATCH_ROWS)[1]
+    return [wide.astype(np.int64), *patches.astype(np.int64)]
+
+
+def _scales(distances: list[Floats]) -> tuple[float, float]:
+    """Shortest and longest range worth trying, in metres: half a spacing, and twice a city's extent."""
+    wide = distances[0]
+    longest = float(wide[wide < CITY_GAP_M / 2].max()) or 1.0
+    near = np.where(distances[-1] > 0, distances[-1], np.inf).min(axis=1)
+    apart = near[near < CITY_GAP_M / 2]
+    shortest = float(np.median(apart)) / 2 if len(apart) else longest
+    return shortest, 2 * longest
+
+
+def _likelihood(covariances: list[Floats], labels: list[Floats]) -> tuple[Floats, Floats]:
+    """Profiled log marginal likelihood (T,) and mean (T,) under each noise, up to a constant."""
+    sums = np.zeros((5, len(NOISES)))  # rows, log determinant, 1ᵀC⁻¹1, 1ᵀC⁻¹y, yᵀC⁻¹y
+    for kernel, label in zip(covariances, labels, strict=True):
+        power, axes = np.linalg.eigh(kernel)
+        spread = np.maximum(power, 0.0)[:, None] + NOISES  # (n, T)
+        one, along = axes.sum(axis=0)[:, None], (axes.T @ label)[:, None]
+        sums += [
+            np.full(len(NOISES), len(label)),
+            np.log(spread).sum(axis=0),
+            (one**2 / spread).sum(axis=0),
+            (one * along / spread).sum(axis=0),
+            (along**2 / spread).sum(axis=0),
+        ]
+    n, determinant, ones, both, square = sums
+    mean = both / ones
+    variance = np.maximum(square - both * mean, 1e-12 * np.maximum(square, 1e-300)) / n
+    return -0.5 * (n * np.log(variance) + determinant), mean

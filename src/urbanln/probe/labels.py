@@ -1,0 +1,166 @@
+"""Labels of one indicator made ready: what is missing is dropped, amounts are put on a logarithmic scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from urbanln.errors import InputError
+from urbanln.probe.units import city_numbers
+from urbanln.space import Floats, Ints, check_lonlat, to_metres
+
+Transform = Literal["log1p", "log", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labelled rows of one indicator: see :func:`prepare_labels`.
+
+    Args:
+        rows: (n,) rows of the input that are scored, ascending.
+        truth: (n,) labels in their own unit.
+        y: (n,) labels on the scale that heads see; "log" in the names of scores means this scale.
+        transform: ``"log1p"``, ``"log"`` (natural) or ``"none"``.
+        missing: Rows left out because they have no label.
+        dropped_zeros: Rows left out because their label is 0, which has no logarithm.
+        lonlat: (n, 2) degrees.
+        metres: (n, 2) local metres; several cities lie far apart.
+        groups: (n,) labels that never stand on both sides of a fold, or None.
+        cities: (n,) city of each row, or None.
+        districts: (n,) district of each row, or None.
+    """
+
+    rows: Ints
+    truth: Floats
+    y: Floats
+    transform: Transform
+    missing: int
+    dropped_zeros: int
+    lonlat: Floats
+    metres: Floats
+    groups: npt.NDArray[Any] | None = None
+    cities: npt.NDArray[Any] | None = None
+    districts: npt.NDArray[Any] | None = None
+
+    def restore(self, y: Floats) -> Floats:
+        """Back from the scale of ``y`` to the label's own unit; an amount is never below 0."""
+        if self.transform == "log1p":
+            return np.expm1(np.maximum(y, 0))
+        return np.exp(y) if self.transform == "log" else y
+
+
+def prepare_labels(
+    target: npt.ArrayLike,
+    lonlat: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+    where: str | None = None,
+    *,
+    transform: str = "auto",
+    cities: npt.ArrayLike | None = None,
+    districts: npt.ArrayLike | None = None,
+) -> Labels:
+    """Drop rows without a label and put amounts on a logarithmic scale.
+
+    City labels span orders of magnitude, hence the logarithm. log1p keeps the zeros, which the literature
+    deletes. One negative label means that the quantity is no amount: it is then left as it is.
+
+    Args:
+        target: (N,) labels, NaN where missing.
+        lonlat: (N, 2) longitude, latitude in degrees.
+        groups: (N,) labels; a row is never predicted from rows that share its label.
+        where: Name of the indicator, for errors.
+        transform: ``"auto"`` (log1p unless a label is negative), ``"log1p"``, ``"log"`` (the natural
+            logarithm of the literature: zeros are dropped, and counted) or ``"none"``.
+        cities: (N,) city of each row, where there are several.
+        districts: (N,) district of each row, where they are known.
+
+    Raises:
+        InputError: Labels are text, infinite, all missing or all equal, or negative under a logarithm;
+            positions, groups, cities or districts do not fit them; a row has no city.
+    """
+    points = check_lonlat(lonlat)
+    given = {"groups": groups, "cities": cities, "districts": districts}
+    kept = {name: _column(column, len(points), name) for name, column in given.items()}
+    values = _numbers(target, len(points), where)
+    labelled = ~np.isnan(values)
+    scale = _choose(values[labelled], transform, where)
+    zero = (values == 0) if scale == "log" else np.zeros(len(values), dtype=bool)
+    rows = np.flatnonzero(labelled & ~zero).astype(np.int64)
+    _check_enough(values[rows], where)
+    truth = values[rows]
+    y = np.log1p(truth) if scale == "log1p" else np.log(truth) if scale == "log" else truth
+    return Labels(
+        rows=rows,
+        truth=truth,
+        y=y,
+        transform=scale,
+        missing=int((~labelled).sum()),
+        dropped_zeros=int(zero.sum()),
+        lonlat=points[rows],
+        metres=to_metres(points, kept["cities"])[rows],
+        **{name: None if column is None else column[rows] for name, column in kept.items()},
+    )
+
+
+def _column(column: npt.ArrayLike | None, rows: int, name: str) -> npt.NDArray[Any] | None:
+    if column is None:
+        return None
+    # As objects: in an array of text a missing value would become a label called "nan".
+    values = np.asarray(column, dtype=object)
+    if values.shape != (rows,):
+        raise InputError(f"{name} are one value per row", value=values.shape, where=f"{rows} rows")
+    if name == "cities":
+        city_numbers(values, rows)
+    return values
+
+
+def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
+    try:
+        values = np.asarray(target, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("labels are not numbers", value=str(error), where=where) from error
+    if values.shape != (rows,):
+        raise InputError("labels and positions differ in number", value=values.shape, where=where)
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise InputError(
+            "a label is infinite", where=f"{where or 'labels'}, row {row}", remedy="leave it empty"
+        )
+    return values
+
+
+def _choose(values: Floats, transform: str, where: str | None) -> Transform:
+    negative = len(values) > 0 and values.min() < 0
+    if transform == "auto":
+        return "none" if negative else "log1p"
+    if transform == "none":
+        return "none"
+    if transform not in ("log1p", "log"):
+        raise InputError(
+            "no such transform of labels", value=transform, remedy="there are: auto, log1p, log, none"
+        )
+    if negative:
+        raise InputError(
+            "a negative label has no logarithm",
+            value=float(values.min()),
+            where=where,
+            remedy="use the transform 'auto' or 'none'",
+        )
+    return "log" if transform == "log" else "log1p"
+
+
+def _check_enough(values: Floats, where: str | None) -> None:
+    if len(values) == 0:
+        raise InputError("no region has a label", where=where)
+    if len(values) == 1:
+        raise InputError("only one region has a label", where=where, remedy="probing needs many")
+    if values.min() == values.max():
+        raise InputError(
+            f"all {len(values)} labels are equal: there is nothing to predict",
+            value=float(values[0]),
+            where=where,
+            remedy="leave this indicator out",
+        )

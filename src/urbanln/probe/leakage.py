@@ -1,0 +1,229 @@
+"""What a split lets through: how near its sides are, which pictures and labels they share; in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from urbanln.errors import InputError
+from urbanln.probe.splits import Fold
+from urbanln.probe.units import group_numbers
+from urbanln.space import CITY_GAP_M, Floats, nearest_metres
+
+SAME_PLACE_M = 1.0
+TWINS_TOLD = 0.05  # share of held-out labels that stand among those learned from, beyond which it is said
+COMMON_VALUE = 0.02  # a value that more than this share of rows hold is common: the audit's business
+
+
+def leakage_report(
+    folds_by_seed: Sequence[Sequence[Fold]],
+    *,
+    metres: Floats,
+    labels: npt.ArrayLike | None = None,
+    groups: npt.ArrayLike | None = None,
+    buffer_km: float | None = None,
+) -> dict[str, Any]:
+    """How far a split keeps its sides apart, over all seeds; "learned from" is training or validation.
+
+    Args:
+        folds_by_seed: Folds of every seed.
+        metres: (N, 2) positions of the rows in local metres.
+        labels: (N,) labels in their own unit; what depends on them is left out without them.
+        groups: (N,) labels of what must not be shared (the picture of a region).
+        buffer_km: Width of the strip that was asked for.
+
+    Returns:
+        JSON value: ``train_min``, ``train_max``, and so for ``val`` and ``test`` (rows per fold);
+        ``nearest_km_min`` and ``nearest_km_median`` (from a held-out row to the nearest row learned from;
+        None where no held-out row has one in its own city); ``same_place`` (held-out rows within a metre of
+        one learned from); ``shared_groups`` (held-out rows that share a group with one learned from; None
+        without groups); ``on_two_sides`` and ``never_held_out`` (rows); ``found``: a sentence for each thing
+        that is wrong; with ``labels`` also what :func:`label_leakage` returns. Rows are counted once if it
+        happens to them under any seed.
+
+    Raises:
+        InputError: There is no fold, or groups or labels do not fit the rows.
+    """
+    rows = len(metres)
+    if not folds_by_seed or not all(folds_by_seed):
+        raise InputError("there are no folds to report on")
+    nearest = [nearest_metres(metres[f.test], metres[f.known]) for _, _, f in each_fold(folds_by_seed)]
+    near = np.concatenate(nearest)
+    near = near[near < CITY_GAP_M / 2] / 1000
+    place = np.zeros(rows, dtype=bool)
+    for (_, _, fold), distance in zip(each_fold(folds_by_seed), nearest, strict=True):
+        place[fold.test[distance < SAME_PLACE_M]] = True
+    report: dict[str, Any] = {
+        **_sizes(folds_by_seed),
+        "nearest_km_min": float(near.min()) if len(near) else None,
+        "nearest_km_median": float(np.median(near)) if len(near) else None,
+        "same_place": int(place.sum()),
+        "shared_groups": None if groups is None else _shared(folds_by_seed, group_numbers(groups, rows)),
+        "on_two_sides": _rows_where(folds_by_seed, rows, _twice),
+        "never_held_out": rows - _rows_where(folds_by_seed, rows, lambda fold: fold.test),
+    }
+    report["found"] = _sentences(report, rows, buffer_km)
+    if labels is not None:
+        told = label_leakage(folds_by_seed, labels)
+        report |= told | {"found": report["found"] + told["found"]}
+    return report
+
+
+def label_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: npt.ArrayLike) -> dict[str, Any]:
+    """What a split's leakage report says of one indicator.
+
+    Args:
+        folds_by_seed: Folds of every seed.
+        labels: (N,) labels in their own unit, finite.
+
+    Returns:
+        ``twins`` (mean share of held-out rows whose very value stands among those learned from);
+        ``label_range`` (for each fold of the first seed: ``fold``, and minimum, median, maximum of its
+        ``test`` and ``known`` labels); ``found``: a sentence for each thing that is wrong in any seed.
+
+    Raises:
+        InputError: A label is missing or no number.
+    """
+    values = _finite(labels)
+    spreads = [
+        (seed, number, _spread(values[fold.test]), _spread(values[fold.known]))
+        for seed, number, fold in each_fold(folds_by_seed)
+    ]
+    twins, found = _twins(folds_by_seed, values)
+    return {
+        "twins": twins,
+        "label_range": [
+            {"fold": number, "test": test, "known": known}
+            for seed, number, test, known in spreads
+            if not seed
+        ],
+        "found": _range_sentences(spreads) + found,
+    }
+
+
+def each_fold(folds_by_seed: Sequence[Sequence[Fold]]) -> Iterator[tuple[int, int, Fold]]:
+    """Seed, number and fold, in order."""
+    for seed, folds in enumerate(folds_by_seed):
+        for number, fold in enumerate(folds):
+            yield seed, number, fold
+
+
+def _sizes(folds_by_seed: Sequence[Sequence[Fold]]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for side in ("train", "val", "test"):
+        counts = [len(getattr(fold, side)) for _, _, fold in each_fold(folds_by_seed)]
+        sizes |= {f"{side}_min": min(counts), f"{side}_max": max(counts)}
+    return sizes
+
+
+def _rows_where(
+    folds_by_seed: Sequence[Sequence[Fold]], rows: int, which: Callable[[Fold], npt.NDArray[np.int64]]
+) -> int:
+    """Number of rows that ``which`` names in any fold of any seed."""
+    marked = np.zeros(rows, dtype=bool)
+    for _, _, fold in each_fold(folds_by_seed):
+        marked[which(fold)] = True
+    return int(marked.sum())
+
+
+def _shared(folds_by_seed: Sequence[Sequence[Fold]], groups: npt.NDArray[np.int64]) -> int:
+    def across(fold: Fold) -> npt.NDArray[np.int64]:
+        return fold.test[np.isin(groups[fold.test], groups[fold.known])]
+
+    return _rows_where(folds_by_seed, len(groups), across)
+
+
+def _twice(fold: Fold) -> npt.NDArray[np.int64]:
+    row, times = np.unique(np.concatenate([fold.train, fold.val, fold.test]), return_counts=True)
+    return row[times > 1]
+
+
+def _twins(folds_by_seed: Sequence[Sequence[Fold]], values: Floats) -> tuple[float, list[str]]:
+    """Share of held-out rows with a twin among those learned from, and what is to be said of it."""
+    distinct, of_row, held_by = np.unique(values, return_inverse=True, return_counts=True)
+    rare = (held_by <= max(2, COMMON_VALUE * len(values)))[of_row]
+    twins = rare_twins = held = 0
+    for _, _, fold in each_fold(folds_by_seed):
+        twin = np.isin(of_row[fold.test], of_row[fold.known])
+        twins, held = twins + int(twin.sum()), held + len(twin)
+        rare_twins += int((twin & rare[fold.test]).sum())
+    if rare_twins <= TWINS_TOLD * held:
+        return twins / held, []
+    whole = " (or it counts something)" if (distinct == np.round(distinct)).all() else ""
+    return twins / held, [
+        f"{rare_twins / held:.0%} of the held-out labels stand, to the last digit, among those learned from, "
+        f"common values aside: one value of the source seems to cover several regions{whole}."
+    ]
+
+
+def _range_sentences(spreads: Sequence[tuple[int, int, list[float], list[float]]]) -> list[str]:
+    cases: dict[str, list[str]] = {
+        "all held-out labels are equal: a score within them means nothing": [],
+        "all labels learned from are equal: there is nothing to learn": [],
+        "the labels held out and those learned from do not overlap: this is extrapolation": [],
+    }
+    for seed, number, test, known in spreads:
+        where = f"seed {seed}, fold {number}: held out {_range(test)}, learned from {_range(known)}"
+        apart = test[0] > known[2] or test[2] < known[0]
+        for places, is_so in zip(
+            cases.values(), (test[0] == test[2], known[0] == known[2], apart), strict=True
+        ):
+            if is_so:
+                places.append(where)
+    return [
+        f"In {len(places)} of {len(spreads)} folds {what} ({places[0]})."
+        for what, places in cases.items()
+        if places
+    ]
+
+
+def _sentences(report: dict[str, Any], rows: int, buffer_km: float | None) -> list[str]:
+    found = []
+    if report["on_two_sides"]:
+        found.append(f"{_of(report['on_two_sides'], rows)} stand on two sides of one fold.")
+    if report["shared_groups"]:
+        found.append(
+            f"{_of(report['shared_groups'], rows)} share a picture with a region learned from, "
+            "while held out."
+        )
+    if report["same_place"]:
+        found.append(
+            f"{_of(report['same_place'], rows)} lie where a region learned from lies, while held out."
+        )
+    nearest = report["nearest_km_min"]
+    # The buffer was cleared on a plane of its own: positions agree to 0.1 %.
+    if buffer_km and nearest is not None and nearest < 0.999 * buffer_km:
+        found.append(
+            f"A region learned from lies {nearest:.3g} km from one held out, "
+            f"within the buffer of {buffer_km:g} km."
+        )
+    if report["never_held_out"]:
+        found.append(f"{_of(report['never_held_out'], rows)} are never held out, and so are not scored.")
+    return found
+
+
+def _of(count: int, rows: int) -> str:
+    return f"{count:,} of {rows:,} regions"
+
+
+def _spread(values: Floats) -> list[float]:
+    if len(values) == 0:
+        return [float("nan")] * 3
+    return [float(values.min()), float(np.median(values)), float(values.max())]
+
+
+def _range(spread: Sequence[float]) -> str:
+    return f"{spread[0]:.6g} to {spread[2]:.6g}"
+
+
+def _finite(labels: npt.ArrayLike) -> Floats:
+    try:
+        values = np.asarray(labels, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("labels are not numbers", value=str(error)) from error
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise InputError("labels are one finite number per row", value=values.shape)
+    return values

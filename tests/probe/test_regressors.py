@@ -1,0 +1,109 @@
+"""Regressors of one's own: fitted on standardised known rows, cloned, seeded, and named when they fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from urbanln.errors import InputError
+from urbanln.probe.held_out import held_out
+from urbanln.probe.regressors import load_regressor, regressor_head
+from urbanln.probe.splits import random_split
+
+
+def make(n: int = 120):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(n, 3)) * [1, 50, 1e-3] + 9).astype(np.float32)
+    return X, X[:, 0] + 0.1 * rng.normal(size=n), random_split(rng.random((n, 2)))[0]
+
+
+class Broken(RegressorMixin, BaseEstimator):
+    def __init__(self, how: str = "raise") -> None:
+        self.how = how
+
+    def fit(self, X, y):
+        if self.how == "raise":
+            raise ZeroDivisionError("a pole\nand a second line")
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), np.nan) if self.how == "nan" else np.zeros(len(X) + 1)
+
+
+class NeedsArguments(RegressorMixin, BaseEstimator):
+    def __init__(self, strength) -> None:
+        self.strength = strength
+
+
+def test_it_is_fitted_on_standardised_known_rows_and_left_alone() -> None:
+    X, y, fold = make()
+    given = SVR(C=3.0)
+    scaled = StandardScaler().fit(X[fold.known].astype(np.float64))
+    expected = SVR(C=3.0).fit(scaled.transform(X[fold.known]), y[fold.known])
+    np.testing.assert_allclose(
+        regressor_head(given)(X, y, fold, 0), expected.predict(scaled.transform(X[fold.test])), atol=1e-5
+    )
+    assert not hasattr(given, "support_")
+
+
+@pytest.mark.parametrize(
+    "forest", [RandomForestRegressor(10), make_pipeline(StandardScaler(), RandomForestRegressor(10))]
+)
+def test_the_seed_is_put_in_where_none_is_set(forest) -> None:
+    X, y, fold = make()
+    head = regressor_head(forest)
+    np.testing.assert_array_equal(head(X, y, fold, 0), head(X, y, fold, 0))
+    assert not np.array_equal(head(X, y, fold, 0), head(X, y, fold, 1))
+    own = regressor_head(RandomForestRegressor(10, random_state=5))
+    np.testing.assert_array_equal(own(X, y, fold, 0), own(X, y, fold, 1))
+
+
+def test_a_class_and_a_text_are_the_same_as_the_estimator() -> None:
+    X, y, fold = make()
+    made, of_class = regressor_head(Ridge()), regressor_head(Ridge)
+    named = load_regressor("sklearn.linear_model:Ridge")
+    np.testing.assert_array_equal(made(X, y, fold, 0), of_class(X, y, fold, 0))
+    np.testing.assert_array_equal(made(X, y, fold, 0), named(X, y, fold, 0))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [("raise", "ZeroDivisionError: a pole"), ("nan", "not finite"), ("long", "finite numbers")],
+)
+def test_one_that_fails_is_named(how: str, message: str) -> None:
+    X, y, fold = make()
+    with pytest.raises(InputError, match=message) as caught:
+        held_out(Broken(how), X, y, [fold], 0)
+    assert "Broken" in str(caught.value)
+    assert "second line" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no_such_module:Ridge", "cannot be imported"),
+        ("sklearn.linear_model:NoSuchClass", "no such class"),
+        ("sklearn.linear_model:", "no such class"),
+        (":Ridge", "cannot be imported"),
+        (".heads:Ridge", "cannot be imported"),
+        ("json:dumps", "no scikit-learn regressor"),
+        ("sklearn.linear_model:LogisticRegression", "no scikit-learn regressor"),
+    ],
+)
+def test_texts_that_name_no_regressor(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_regressor(text)
+
+
+def test_objects_that_are_no_regressor() -> None:
+    for bad in (LogisticRegression(), int, 3):
+        with pytest.raises(InputError, match="no scikit-learn regressor"):
+            regressor_head(bad)
+    with pytest.raises(InputError, match="without arguments"):
+        regressor_head(NeedsArguments)
