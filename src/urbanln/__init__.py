@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 # Public names and where they live; imported on first use so that `import urbanln` stays light.
 _LAZY = {
     "City": "urbanln.city.store",
+    "audit": "urbanln.audit_verb",
     "caption_city": "urbanln.captions.run",
     "vote": "urbanln.captions.consensus",
     "pretrain": "urbanln.train.loop",
@@ -20,11 +21,12 @@ _LAZY = {
 }
 
 __all__ = [
-    "City", "__version__", "caption_city", "embed_regions", "load_clip", "pretrain",
+    "City", "__version__", "audit", "caption_city", "embed_regions", "load_clip", "pretrain",
     "stretch_positions", "vote",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from urbanln.audit_verb import audit
     from urbanln.captions.consensus import vote
     from urbanln.captions.run import caption_city
     from urbanln.city.store import City

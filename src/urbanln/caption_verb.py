@@ -1,18 +1,13 @@
-"""What the verbs ``caption`` and ``audit`` of the command line do, one function per way of calling them."""
+"""What the verb ``caption`` of the command line does, one function per way of calling it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from urbanln import pipeline
 from urbanln.captions.account import table_lines
 from urbanln.captions.asking.ledger import Ledger
-from urbanln.captions.audit import audit_captions
 from urbanln.captions.captioners.base import Captioner
 from urbanln.captions.captioners.recorded import read_rows
 from urbanln.captions.choice import choose_captioners
@@ -21,7 +16,7 @@ from urbanln.captions.run import caption_city, choose, ledger_path, load_languag
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.store import City
 from urbanln.errors import InputError, UrbanLNError
-from urbanln.files import write_json, write_table
+from urbanln.files import write_table
 
 MAX_TOKENS = 248  # text positions after stretching
 
@@ -146,41 +141,6 @@ def move_ledger(folder: Path, export: Path | None, source: Path | None) -> None:
         with _open_ledger(folder) as ledger:
             ledger.export_parquet(export)
         print(export)
-
-
-def audit(
-    folder: Path | None, captions: Sequence[Path], model: str, out: Path | None, settings: CaptionSettings
-) -> None:
-    """Print an audit of captions: of files, or of a city's ledger (its table where there is no ledger)."""
-    if folder is None and not captions:
-        raise InputError("nothing to audit", remedy="urbanln audit CITY, or --captions FILE")
-    city = None if folder is None else City.open(folder, check_files=False)
-    frame = (
-        pd.concat([read_rows(path) for path in captions], ignore_index=True)
-        if captions
-        else _captions_of(city)
-    )
-    found = audit_captions(
-        frame,
-        settings.clean,
-        places=() if city is None else (city.name,),
-        count_tokens=pipeline.token_counter(model),
-        max_tokens=MAX_TOKENS,
-    )
-    print("\n".join(found.lines()))
-    if out is not None:
-        write_json(out, found.as_json())
-        print(out, file=sys.stderr)
-
-
-def _captions_of(city: City | None) -> pd.DataFrame:
-    """The last word of each captioner on each picture, as it came; the table's where there is no ledger."""
-    if city is None or not ledger_path(city).exists():
-        return pd.DataFrame() if city is None else city.captions
-    with Ledger(ledger_path(city)) as ledger:
-        rows = ledger.texts()
-    rows = rows[rows["stage"] != "local"].drop_duplicates(["picture", "captioner"], keep="last")
-    return rows.rename(columns={"text": "caption"})[["image_id", "captioner", "caption", "finish"]]
 
 
 def _open_ledger(folder: Path) -> Ledger:

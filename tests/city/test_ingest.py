@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import shapely
 from PIL import Image
 
+from urbanln.city.datum import from_wgs84
 from urbanln.city.images import inspect_pictures
 from urbanln.city.ingest import IngestReport, ingest
 from urbanln.city.store import City
@@ -353,3 +355,78 @@ def test_killed_while_writing_and_run_again(place: Place) -> None:
         City.open(place.out)
     assert place.ingest().pictures == 6
     assert len(City.open(place.out).images) == 6
+
+
+def _urbanclip(root: Path) -> Path:
+    """A table as UrbanCLIP's: no pictures, one column "(lat, lon)" in BD-09, a row that comes twice."""
+    lon, lat = np.array([116.40, 116.42, 116.44, 116.46]), np.array([39.90, 39.91, 39.92, 39.93])
+    x, y = from_wgs84(lon, lat, "bd09")
+    table = pd.DataFrame(
+        {
+            "tile": ["007", "008", "009", "010"],
+            "corner": [f"({b}, {a})" for a, b in zip(x, y, strict=True)],
+            "gdp": [1.0, 2.0, 3.0, 4.0],
+            "quarter": ["north", "north", "south", None],
+            "empty": None,
+        }
+    )
+    pd.concat([table, table[:1].assign(gdp=5.0)]).to_csv(root / "labels.csv", index=False)
+    return root / "labels.csv"
+
+
+def test_a_table_without_pictures_off_a_chinese_map(tmp_path: Path) -> None:
+    report = ingest(
+        None, _urbanclip(tmp_path), tmp_path / "out", name="B", id_column="tile", latlon_column="corner",
+        datum="bd09", labels=["gdp"], district="quarter",
+    )  # fmt: skip
+    assert (report.pictures, report.regions, report.repeats, report.no_district) == (0, 4, 1, 1)
+    assert "4 regions without pictures" in report.lines()[0]
+    city = City.open(tmp_path / "out")
+    assert city.meta.datum == "WGS 84, converted from BD-09"
+    assert list(city.regions["region_id"]) == ["007", "008", "009", "010"]
+    assert list(city.indicators["gdp"]) == [3, 2, 3, 4]
+    assert list(city.regions["district"].fillna("-")) == ["north", "north", "south", "-"]
+    expected = np.column_stack([[116.40, 116.42, 116.44, 116.46], [39.90, 39.91, 39.92, 39.93]])
+    np.testing.assert_allclose(city.centroids(), expected, atol=1e-8, rtol=0)
+    assert city.images.empty
+
+
+def test_points_are_gathered_into_cells_without_an_id(tmp_path: Path) -> None:
+    report = ingest(
+        None, _urbanclip(tmp_path), tmp_path / "out", name="B", latlon_column="corner", datum="gcj02",
+        labels=["gdp"], regions="h3:5",
+    )  # fmt: skip
+    assert report.regions < 4
+    assert report.repeats == 0
+    assert report.city.indicators["gdp"].notna().all()
+
+
+def test_districts_are_polygons_by_the_middle_of_a_region(place: Place) -> None:
+    edges = np.array([113.9, 114.025])
+    shapes = shapely.box(edges, 29, edges + 0.125, 31)
+    gpd.GeoDataFrame({"ward": ["west", "east"]}, geometry=shapes, crs=4326).to_file(place.root / "w.geojson")
+    report = place.ingest(district=str(place.root / "w.geojson") + "#ward")
+    assert report.no_district == 0
+    assert list(City.open(place.out).regions["district"]) == ["west"] * 3 + ["east"] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latlon_column": "gdp"}, "two numbers"),
+        ({"latlon_column": "corner", "lonlat_column": "corner"}, "one column or the other"),
+        ({"lonlat_column": "corner"}, "no point is there|swapped"),
+        ({"latlon_column": "corner", "datum": "mars"}, "unknown datum"),
+        ({"latlon_column": "corner", "crs": "EPSG:3857"}, "look like degrees"),
+        ({"latlon_column": "corner", "district": "nowhere"}, "districts must be a column"),
+        ({"latlon_column": "corner", "district": "empty"}, "column of districts is empty"),
+        ({"latlon_column": "corner", "id_column": "tiles"}, "did you mean 'tile'"),
+        ({"latlon_column": "corner", "image_column": "tile"}, "no folder of pictures"),
+    ],
+)
+def test_wrong_ways_to_read_a_table_without_pictures(tmp_path: Path, options: dict, message: str) -> None:
+    chosen = {"datum": "bd09", "id_column": "tile", "labels": ["gdp"], **options}
+    with pytest.raises(InputError) as caught:
+        ingest(None, _urbanclip(tmp_path), tmp_path / "out", name="B", **chosen)
+    assert re.search(message, str(caught.value))
+    assert not (tmp_path / "out" / "city.toml").exists()

@@ -17,20 +17,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from urbanln.city.store import City
-from urbanln.city.synthetic import VOCABULARY, make_synthetic_city, read_scene
+from urbanln.city.synthetic import VOCABULARY, make, make_synthetic_city, read_scene
 from urbanln.city.synthetic.fields import gaussian_field, grid_km, make_cells
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import Notes
 from urbanln.errors import InputError
 from urbanln.files import read_table
 
-REGIONS = 150
+REGIONS = 121
 LABELS = ("population", "gdp", "carbon", "night_light", "poi_count", "crime")
 
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> City:
-    return make_synthetic_city(tmp_path_factory.mktemp("city") / "a", regions=REGIONS, seed=3)
+    return make_synthetic_city(tmp_path_factory.mktemp("city") / "a", regions=REGIONS, seed=3, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,31 @@ def test_about_a_quarter_of_regions_has_no_street_view(city: City) -> None:
     assert 0.6 * REGIONS < views["street"] < 0.9 * REGIONS
 
 
-def test_equal_seeds_give_equal_files_however_many_workers(city: City, tmp_path: Path) -> None:
-    alone = make_synthetic_city(tmp_path / "b", regions=REGIONS, seed=3, workers=1)
-    assert alone.images["sha256"].tolist() == city.images["sha256"].tolist()
-    pd.testing.assert_frame_equal(alone.indicators, city.indicators)
+def test_every_region_is_in_one_of_eight_districts_of_unequal_size(city: City) -> None:
+    sizes = city.regions["district"].value_counts()
+    assert set(sizes.index) == {f"district-{n}" for n in range(1, 9)}
+    assert sizes.sum() == REGIONS
+    assert sizes.max() > sizes.min()
+    reopened = City.open(city.folder).regions
+    for _, part in reopened.groupby("district"):
+        # Together on the map: the nearest other region of a district is a neighbour.
+        middles = part.to_crs("EPSG:6933").centroid
+        assert len(part) == 1 or all(middles.drop(i).distance(middles[i]).min() < 1600 for i in part.index)
+
+
+def test_equal_seeds_give_equal_files_however_many_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "_FEW", 20)  # so that few cells, in three batches, go to workers
+    chosen = {"regions": 33, "seed": 3, "tile_px": 48}
+    many = make_synthetic_city(tmp_path / "a", workers=2, **chosen)
+    monkeypatch.setattr(make, "ProcessPoolExecutor", None)  # none is started for one
+    alone = make_synthetic_city(tmp_path / "b", workers=1, **chosen)
+    assert alone.images["sha256"].tolist() == many.images["sha256"].tolist()
+    pd.testing.assert_frame_equal(alone.indicators, many.indicators)
+    assert alone.regions["district"].tolist() == many.regions["district"].tolist()
     other = make_synthetic_city(tmp_path / "c", regions=4, seed=4)
-    assert not set(other.images["sha256"]) & set(city.images["sha256"])
+    assert not set(other.images["sha256"]) & set(many.images["sha256"])
 
 
 def test_every_object_of_a_scene_is_in_the_vocabulary_and_in_its_view(scenes: list[dict]) -> None:

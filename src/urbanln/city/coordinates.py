@@ -1,6 +1,8 @@
-"""Longitude and latitude of a table's rows, from two columns or from point geometries, in any CRS."""
+"""Longitude and latitude of a table's rows: two columns, one of text, or points, in any CRS or datum."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import geopandas as gpd
 import numpy as np
@@ -9,34 +11,67 @@ import pyproj
 
 from urbanln.city.checks import WGS84
 from urbanln.city.columns import at_row, first, need_columns, number_column
+from urbanln.city.datum import DATUMS, in_china, to_wgs84
+from urbanln.city.indicators import id_text
 from urbanln.errors import InputError
+
+_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+_PAIR = rf"^\s*[(\[]?\s*{_NUMBER}\s*[,;\s]\s*{_NUMBER}\s*[)\]]?\s*$"
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where in a table the coordinates stand, and in which system.
+
+    Attributes:
+        lon, lat: Columns of longitudes and latitudes, or of eastings and northings.
+        crs: Reference system of the columns; for points, of those whose file does not say.
+        datum: ``wgs84``, or the Chinese ``gcj02`` or ``bd09`` of the degrees, which no CRS describes.
+        lonlat: Column that holds both as text, longitude first (``"(116.4, 39.9)"``); wins over two columns.
+        latlon: The same, latitude first.
+    """
+
+    lon: str = "lon"
+    lat: str = "lat"
+    crs: str = WGS84
+    datum: str = "wgs84"
+    lonlat: str | None = None
+    latlon: str | None = None
+
+    def note(self) -> str:
+        """What was done to bring the coordinates to WGS 84, in words."""
+        if self.datum != "wgs84":
+            return f"WGS 84, converted from {DATUMS[self.datum]}"
+        return "WGS 84" if self.crs.upper() == WGS84 else f"WGS 84, brought from {self.crs}"
 
 
 def point_coordinates(
-    frame: pd.DataFrame | gpd.GeoDataFrame, lon: str, lat: str, crs: str, table: str
+    frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, table: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of every row in degrees (EPSG:4326), NaN where a row has none.
 
     Args:
         frame: The table. A table of points (GeoJSON, GeoPackage, GeoParquet) needs no columns.
-        lon: Column of longitudes or eastings.
-        lat: Column of latitudes or northings.
-        crs: Reference system of the columns; for points, of those whose file does not say.
+        where: Columns, reference system and datum.
         table: Name of the table, for errors.
 
     Returns:
         Longitude and latitude, (N,) each.
 
     Raises:
-        InputError: Column missing, value no number, unknown CRS, or values that do not fit the CRS.
+        InputError: Column missing, value no number, unknown CRS or datum, values that do not fit the CRS, or
+            a Chinese datum of points that are not in China.
     """
-    system = _system(crs)
-    if isinstance(frame, gpd.GeoDataFrame) and not {lon, lat} <= {str(c) for c in frame.columns}:
+    system = _system(where.crs)
+    if where.lonlat or where.latlon:
+        x, y = _from_text(frame, where, table)
+    elif isinstance(frame, gpd.GeoDataFrame) and not {where.lon, where.lat} <= {str(c) for c in frame}:
         system = frame.crs or system
         x, y = _from_points(frame, table)
     else:
-        need_columns(frame.columns, [lon, lat], table)
-        x, y = (number_column(frame, c, table, text_numbers=True).to_numpy().copy() for c in (lon, lat))
+        need_columns(frame.columns, [where.lon, where.lat], table)
+        columns = (where.lon, where.lat)
+        x, y = (number_column(frame, c, table, text_numbers=True).to_numpy().copy() for c in columns)
     absent = np.isnan(x) | np.isnan(y)
     x[absent], y[absent] = np.nan, np.nan
     if absent.all():
@@ -51,7 +86,33 @@ def point_coordinates(
             remedy="leave --crs out for longitude and latitude",
         )
     if system.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
-        return x, y
+        return _without_shift(x, y, where.datum, table)
+    if where.datum != "wgs84":
+        raise InputError(
+            "a Chinese datum is of longitude and latitude, not of another reference system",
+            value=f"{where.datum} and {system.to_string()}",
+            where=table,
+            remedy="give either --datum or --crs",
+        )
+    return _reprojected(x, y, system, table)
+
+
+def _without_shift(x: np.ndarray, y: np.ndarray, datum: str, table: str) -> tuple[np.ndarray, np.ndarray]:
+    lon, lat = to_wgs84(x, y, datum)
+    if datum != "wgs84" and not in_china(x, y).any():
+        raise InputError(
+            f"{DATUMS[datum]} is a datum of maps of China, and no point is there",
+            value=f"the middle is lon {np.nanmean(x):.4f}, lat {np.nanmean(y):.4f}",
+            where=table,
+            remedy="leave --datum out, or check which column is the longitude",
+        )
+    return lon, lat
+
+
+def _reprojected(
+    x: np.ndarray, y: np.ndarray, system: pyproj.CRS, table: str
+) -> tuple[np.ndarray, np.ndarray]:
+    absent = np.isnan(x)
     x, y = pyproj.Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)
     x, y = np.where(absent, np.nan, x), np.where(absent, np.nan, y)
     if (row := first(~np.isfinite(x) & ~absent)) is not None:
@@ -61,6 +122,29 @@ def point_coordinates(
             remedy="check --crs",
         )
     return x, y
+
+
+def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude of one column such as ``"(39.9, 116.4)"``."""
+    if where.lonlat and where.latlon:
+        raise InputError(
+            "the coordinates stand in one column or the other",
+            value=(where.lonlat, where.latlon),
+            where=table,
+            remedy="give either --lonlat-column or --latlon-column",
+        )
+    name = where.lonlat or where.latlon or ""
+    need_columns(frame.columns, [name], table)
+    text = id_text(frame[name])
+    parts = text.str.extract(_PAIR)
+    if (row := first(parts[0].isna() & text.notna())) is not None:
+        raise InputError(
+            f"'{name}' must hold two numbers, such as (39.9, 116.4)",
+            value=text.iloc[row],
+            where=at_row(table, row),
+        )
+    one, two = (parts[column].astype("float64").to_numpy().copy() for column in (0, 1))
+    return (one, two) if where.lonlat else (two, one)
 
 
 def _system(crs: str) -> pyproj.CRS:
@@ -92,7 +176,10 @@ def _check_degrees(x: np.ndarray, y: np.ndarray, table: str) -> None:
     if (row := first(bad)) is None:
         return
     if np.nanmax(np.abs(x)) <= 90 and np.nanmax(np.abs(y)) <= 180:
-        remedy = "longitude and latitude look swapped: exchange --lon and --lat"
+        remedy = (
+            "longitude and latitude look swapped: exchange --lon and --lat, or --lonlat-column and "
+            "--latlon-column"
+        )
     else:
         remedy = "wrong CRS? say which one the values are in, for example --crs EPSG:3857"
     raise InputError(

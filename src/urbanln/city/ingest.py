@@ -1,4 +1,4 @@
-"""From a folder of pictures and a table with coordinates and labels to a city.
+"""From a table with coordinates and labels, and a folder of pictures where there is one, to a city.
 
 Read the table, find and check the pictures, divide into regions, average the labels, write the city. What
 cannot be used is counted in the report and left out; the rest goes on.
@@ -15,13 +15,13 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from urbanln.city.checks import VIEWS
+from urbanln.city.checks import IMAGE_COLUMNS, VIEWS
 from urbanln.city.columns import at_row, first, need_columns
-from urbanln.city.coordinates import point_coordinates
+from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import id_text, mean_per_region, parse_labels, read_frame
 from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
-from urbanln.city.regions import make_regions
+from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
 from urbanln.errors import InputError, printable
 from urbanln.files import write_json
@@ -42,10 +42,13 @@ class IngestReport:
         no_coordinates: Rows without coordinates.
         missing: Pictures that are not there, and rows that name none.
         corrupt: Files that are empty, truncated, no picture or of an unfit kind.
-        repeats: Rows that name the picture of an earlier row; their labels are averaged.
+        no_id: Rows without an id, in a table without pictures.
+        repeats: Rows that name the picture (without pictures: the id) of an earlier row; their labels are
+            averaged.
         outside: Rows outside every polygon.
         duplicates: Pictures left out because the same region has one with equal bytes already.
         same_content: Pictures kept although a picture of another region has equal bytes.
+        no_district: Regions of which no district is known; None where none was asked for.
         labels: Regions without a value, per label.
         rejected: (path, reason) of every picture that is missing or corrupt.
     """
@@ -57,10 +60,12 @@ class IngestReport:
     no_coordinates: int = 0
     missing: int = 0
     corrupt: int = 0
+    no_id: int = 0
     repeats: int = 0
     outside: int = 0
     duplicates: int = 0
     same_content: int = 0
+    no_district: int | None = None
     labels: dict[str, int] = field(default_factory=dict)
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
@@ -74,14 +79,16 @@ class IngestReport:
             (self.no_coordinates, "rows without coordinates, left out"),
             (self.missing, "pictures missing, left out"),
             (self.corrupt, "pictures empty, truncated or no picture, left out"),
-            (self.repeats, "rows repeat the picture of an earlier row; their labels are averaged"),
+            (self.no_id, "rows without an id, left out"),
+            (self.repeats, "rows repeat an earlier row's picture or id; their labels are averaged"),
             (self.outside, "rows outside every polygon, left out"),
             (self.duplicates, "pictures equal another one of their region, left out"),
             (self.same_content, "pictures equal one of another region, kept"),
+            (self.no_district or 0, "regions are in no district"),
         )
-        lines = [
-            f"{self.city.folder}: {self.pictures} pictures in {self.regions} regions, from {self.rows} rows"
-        ]
+        made = f"{self.pictures} pictures in {self.regions} regions" if self.pictures else ""
+        made = made or f"{self.regions} regions without pictures"
+        lines = [f"{self.city.folder}: {made}, from {self.rows} rows; {self.city.meta.datum}"]
         lines += [f"  {count} {what}" for count, what in counts if count]
         lines += [f"    {printable(path)}: {printable(reason)}" for path, reason in self.rejected[:_SHOWN]]
         if len(self.rejected) > _SHOWN:
@@ -92,40 +99,34 @@ class IngestReport:
 
 
 def ingest(
-    pictures: Path | str,
-    table: Path | str,
-    out: Path | str,
-    *,
-    name: str,
-    regions: str = "picture",
-    id_column: str | None = None,
-    image_column: str | None = None,
-    lon: str = "lon",
-    lat: str = "lat",
-    crs: str = "EPSG:4326",
-    view: str = "satellite",
-    labels: Sequence[str] = (),
-    captured: str | None = None,
-    source: str = "",
-    licence: str = "",
-    attribution: str = "",
-    copy: bool = True,
-    limit: int | None = None,
-) -> IngestReport:
-    """Make a city from a folder of pictures and a table; stopped half-way, the same call goes on.
+    pictures: Path | str | None, table: Path | str, out: Path | str, *, name: str, regions: str = "picture",
+    id_column: str | None = None, image_column: str | None = None,
+    lon: str = "lon", lat: str = "lat", lonlat_column: str | None = None, latlon_column: str | None = None,
+    crs: str = "EPSG:4326", datum: str = "wgs84", district: str | None = None, view: str = "satellite",
+    labels: Sequence[str] = (), captured: str | None = None,
+    source: str = "", licence: str = "", attribution: str = "", copy: bool = True, limit: int | None = None,
+) -> IngestReport:  # fmt: skip
+    """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
 
     Several rows may name one picture (houses sold twice): they become one picture, placed where the first
-    row says, and their labels are averaged. A row without a usable picture gives no label either.
+    row says, and their labels are averaged. A row without a usable picture gives no label either. Without
+    pictures the same is done by id: a city to be audited, and probed with vectors from elsewhere.
 
     Args:
-        pictures: Folder the pictures are in.
+        pictures: Folder the pictures are in; None for a city of regions and labels only.
         table: CSV, Parquet, GeoJSON or GeoPackage.
         out: Folder of the new city.
         name: Name of the city.
-        regions: ``picture``, ``h3:9``, ``tile:18`` or a file (:func:`urbanln.city.regions.make_regions`).
+        regions: ``picture`` (without pictures: one point per id), ``h3:9``, ``tile:18`` or a file
+            (:func:`urbanln.city.regions.make_regions`).
         id_column, image_column: Ids (the file is ``<id>.jpg``, .png, …), or file names below ``pictures``.
         lon, lat: Columns of coordinates in ``crs``; not needed for a table of point geometries.
+        lonlat_column, latlon_column: One column with both as text, such as ``"(39.9, 116.4)"``; the name says
+            which comes first.
         crs: Reference system of the coordinates.
+        datum: ``wgs84``, or ``gcj02`` or ``bd09`` of coordinates off Chinese maps, which are converted.
+        district: What is held out together: a column of the table (a region's is that of most of its rows),
+            or a file of polygons as in ``regions`` (a region's is the one that holds its middle).
         view: ``satellite``, ``street``, or a column that says which.
         labels: Columns to predict.
         captured: Column with the date, kept as the text it is.
@@ -137,17 +138,23 @@ def ingest(
         InputError: A column, file or coordinate is wrong, no picture can be used, or ``out`` has a city.
         StorageError: ``out`` cannot be written.
     """
-    folder, table, out = Path(pictures), Path(table), Path(out)
+    folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
     _check_target(out, name)
-    columns = _Columns(id_column, image_column, lon, lat, crs, view, captured, tuple(labels))
+    positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column)
+    columns = _Columns(id_column, image_column, positions, district, view, captured, tuple(labels))
     rows, values = _read(table, folder, columns, limit)
-    images, used, counts = _usable(rows, folder, str(table))
-    shapes, images, used, more = _divide(images, used, regions)
+    units, used, counts = _points(rows, str(table)) if folder is None else _usable(rows, folder, str(table))
+    shapes, units, used, counts["outside"] = _divide(units, used, regions)
+    shapes, counts["no_district"] = _with_districts(shapes, used, district)
     indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
-    images = _place(images, out, copy).assign(source=source or None, licence=licence or None)
+    images = _no_images()
+    if folder is not None:
+        units, same = _distinct(units)
+        counts |= same
+        images = _place(units, out, copy).assign(source=source or None, licence=licence or None)
     meta = _meta(name, columns, Source(name=source or name, licence=licence, attribution=attribution))
     city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
-    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **counts, **more)
+    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **counts)
     write_json(out / REPORT_FILE, report.facts())
     return report
 
@@ -159,9 +166,13 @@ def _check_target(out: Path, name: str) -> None:
     check_writable(out)
 
 
+def _no_images() -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
+
+
 def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:
-    paths = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["file"]]
-    return images.assign(path=paths).drop(columns=["file", "format"])
+    paths = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["key"]]
+    return images.assign(path=paths).drop(columns=["key", "format"])
 
 
 @dataclass(frozen=True)
@@ -170,22 +181,33 @@ class _Columns:
 
     id: str | None
     image: str | None
-    lon: str
-    lat: str
-    crs: str
+    positions: Positions
+    district: str | None
     view: str
     captured: str | None
     labels: tuple[str, ...]
 
 
 def _read(
-    table: Path, folder: Path, columns: _Columns, limit: int | None
+    table: Path, folder: Path | None, columns: _Columns, limit: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table's rows (file, id, captured, view, lon, lat) and its labels, both in its order."""
-    if not folder.is_dir():
+    """The table's rows (key, id, captured, view, district, lon, lat) and its labels, both in its order.
+
+    The key tells what a row is about: the path of a picture, or without pictures the id.
+    """
+    if folder is not None and not folder.is_dir():
         raise InputError("no such folder of pictures", where=folder)
+    if folder is None and columns.image:
+        raise InputError(
+            "a column names pictures, and there is no folder of pictures",
+            value=columns.image,
+            where=table,
+            remedy="give the folder before the table, or leave --image-column out",
+        )
+    positions = columns.positions
     named = [c for c in (columns.id, columns.image, columns.captured) if c]
-    frame = read_frame(table, text=named)
+    as_text = [columns.district, positions.lonlat, positions.latlon]
+    frame = read_frame(table, text=[*named, *(c for c in as_text if c)])
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise InputError("the table is empty: it has no row", where=table)
@@ -193,18 +215,25 @@ def _read(
     values = parse_labels(frame, columns.labels, table=str(table))
     need_columns(frame.columns, named, str(table))
     rows = pd.DataFrame(index=frame.index)
-    rows["file"] = named_files(frame, folder, columns.id, columns.image, str(table))
     rows["id"] = id_text(frame[columns.id]) if columns.id else None
     rows["captured"] = id_text(frame[columns.captured]) if columns.captured else None
-    rows["view"] = _views(frame, columns.view, str(table))
-    rows["lon"], rows["lat"] = point_coordinates(frame, columns.lon, columns.lat, columns.crs, str(table))
+    district = columns.district if columns.district in frame.columns else None
+    rows["district"] = id_text(frame[district]) if district else None
+    if district and rows["district"].isna().all():
+        raise InputError("the column of districts is empty", value=district, where=table)
+    if folder is None:
+        rows["key"] = rows["id"] if columns.id else "row-" + frame.index.astype("str")
+    else:
+        rows["key"] = named_files(frame, folder, columns.id, columns.image, str(table))
+        rows["view"] = _views(frame, columns.view, str(table))
+    rows["lon"], rows["lat"] = point_coordinates(frame, positions, str(table))
     return rows, values
 
 
 def _meta(name: str, columns: _Columns, source: Source) -> Meta:
     return Meta(
         name=name,
-        datum="WGS 84" if columns.crs.upper() == "EPSG:4326" else f"WGS 84, brought from {columns.crs}",
+        datum=columns.positions.note(),
         sources=[source] if source != Source(name=name) else [],  # nothing was said of the source
         indicators={label: IndicatorNote() for label in columns.labels},
     )
@@ -228,15 +257,35 @@ def _views(frame: pd.DataFrame, view: str, table: str) -> pd.Series:
     return views
 
 
+def _placed(rows: pd.DataFrame, table: str) -> pd.DataFrame:
+    placed = rows[rows["lon"].notna()]
+    if placed.empty:
+        raise InputError("no row has coordinates", where=table, remedy="check --lon and --lat")
+    return placed
+
+
+def _points(rows: pd.DataFrame, table: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Distinct ids with their place, the rows that have one, and counts of what was left out."""
+    placed = _placed(rows, table)
+    used = placed[placed["key"].notna()]
+    if used.empty:
+        raise InputError("no row has an id", where=table, remedy="check --id-column")
+    points = used.drop_duplicates("key")[["key", "lon", "lat"]].assign(image_id=lambda f: f["key"])
+    counts: dict[str, Any] = {
+        "no_coordinates": len(rows) - len(placed),
+        "no_id": len(placed) - len(used),
+        "repeats": len(used) - len(points),
+    }
+    return points, used, counts
+
+
 def _usable(
     rows: pd.DataFrame, folder: Path, table: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Distinct good pictures, the rows that have one, and counts of what was left out."""
-    placed = rows[rows["lon"].notna()]
-    if placed.empty:
-        raise InputError("no row has coordinates", where=table, remedy="check --lon and --lat")
-    named = placed[placed["file"].notna()]
-    good, rejected = inspect_pictures(list(named["file"].unique()))
+    placed = _placed(rows, table)
+    named = placed[placed["key"].notna()]
+    good, rejected = inspect_pictures(list(named["key"].unique()))
     gone = rejected["reason"] == MISSING
     if good.empty:
         raise InputError(
@@ -246,10 +295,10 @@ def _usable(
             where=folder,
             remedy="check the folder and the column that names the pictures (--image-column or --id-column)",
         )
-    usable = named[named["file"].isin(good["path"])]
-    images = usable.drop_duplicates("file").merge(good, left_on="file", right_on="path", how="left")
+    usable = named[named["key"].isin(good["path"])]
+    images = usable.drop_duplicates("key").merge(good, left_on="key", right_on="path", how="left")
     has_ids = bool(images["id"].notna().any())
-    images.insert(0, "image_id", image_ids(images["file"], images["id"] if has_ids else None, folder))
+    images.insert(0, "image_id", image_ids(images["key"], images["id"] if has_ids else None, folder))
     counts: dict[str, Any] = {
         "no_coordinates": len(rows) - len(placed),
         "missing": int(gone.sum()) + len(placed) - len(named),
@@ -257,33 +306,59 @@ def _usable(
         "repeats": len(usable) - len(images),
         "rejected": list(rejected.itertuples(index=False, name=None)),
     }
-    return images.drop(columns=["id", "path", "duplicate_of"]), usable, counts
+    return images.drop(columns=["id", "path", "duplicate_of", "district"]), usable, counts
 
 
 def _divide(
-    images: pd.DataFrame, rows: pd.DataFrame, how: str
-) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Give every picture and row its region; pictures with equal bytes in one region become one."""
-    lon, lat = (images[c].to_numpy(dtype=np.float64) for c in ("lon", "lat"))
-    shapes, ids = make_regions(how, lon, lat, images["image_id"])
-    images = images.assign(region_id=ids)
-    rows = rows.assign(region_id=rows["file"].map(images.set_index("file")["region_id"]))
-    inside, images = rows[rows["region_id"].notna()], images[images["region_id"].notna()]
-    if images.empty:
+    units: pd.DataFrame, rows: pd.DataFrame, how: str
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, int]:
+    """Regions, the units and rows inside them with their region, and the number of rows outside."""
+    lon, lat = (units[c].to_numpy(dtype=np.float64) for c in ("lon", "lat"))
+    shapes, ids = make_regions(how, lon, lat, units["image_id"])
+    units = units.assign(region_id=ids.to_numpy())
+    rows = rows.assign(region_id=rows["key"].map(units.set_index("key")["region_id"]))
+    inside, units = rows[rows["region_id"].notna()], units[units["region_id"].notna()]
+    if units.empty:
         raise InputError(
-            "every picture is outside the polygons",
-            value=f"pictures {_extent(lon.min(), lat.min(), lon.max(), lat.max())}, "
+            "every point is outside the polygons",
+            value=f"points {_extent(lon.min(), lat.min(), lon.max(), lat.max())}, "
             f"polygons {_extent(*shapes.total_bounds)}",
             where=how,
             remedy="check that both are of one city, and --crs",
         )
+    return shapes, units, inside, len(rows) - len(inside)
+
+
+def _distinct(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Pictures with equal bytes in one region become one."""
     distinct = images[~images.duplicated(["region_id", "view", "sha256"])].reset_index(drop=True)
     counts = {
-        "outside": len(rows) - len(inside),
         "duplicates": len(images) - len(distinct),
         "same_content": int(distinct["sha256"].duplicated().sum()),
     }
-    return shapes, distinct, inside, counts
+    return distinct, counts
+
+
+def _with_districts(
+    shapes: gpd.GeoDataFrame, rows: pd.DataFrame, district: str | None
+) -> tuple[gpd.GeoDataFrame, int | None]:
+    """The regions with a column ``district``, and how many have none."""
+    if district is None:
+        return shapes, None
+    named = rows["district"].notna()
+    if named.any():
+        # The most frequent one; of several, the one that stands first in the table.
+        count = rows[named].groupby(["region_id", "district"], sort=False).size().reset_index(name="n")
+        most = count.sort_values("n", ascending=False, kind="stable").drop_duplicates("region_id")
+        districts = shapes["region_id"].map(most.set_index("region_id")["district"])
+    else:
+        middles = shapes.geometry.representative_point()
+        districts = districts_of(district, middles.x.to_numpy(), middles.y.to_numpy())
+    shapes = shapes.assign(district=districts.astype("str").to_numpy())
+    missing = int(shapes["district"].isna().sum())
+    if missing == len(shapes):
+        raise InputError("no region is in any district", value=district, remedy="check --district and --crs")
+    return shapes, missing
 
 
 def _extent(west: float, south: float, east: float, north: float) -> str:

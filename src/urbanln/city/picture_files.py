@@ -82,7 +82,7 @@ def copy_pictures(images: pd.DataFrame, out: Path) -> list[str]:
     """Copy pictures into ``pictures/`` of a city that is being made; copies made before are kept.
 
     Args:
-        images: Columns file, image_id, sha256 and format.
+        images: Columns key (the file), image_id, sha256 and format.
         out: Folder of the city.
 
     Returns:
@@ -98,11 +98,11 @@ def copy_pictures(images: pd.DataFrame, out: Path) -> list[str]:
     names = names.where(~clash, names + "-" + images["sha256"].str[:12])
     targets = [
         f"{PICTURES}/{name}{Path(file).suffix.lower() or '.' + kind.lower()}"
-        for name, file, kind in zip(names, images["file"], images["format"], strict=True)
+        for name, file, kind in zip(names, images["key"], images["format"], strict=True)
     ]
     try:
         (out / PICTURES).mkdir(parents=True, exist_ok=True)
-        pairs = zip(images["file"], targets, strict=True)
+        pairs = zip(images["key"], targets, strict=True)
         for file, target in track(pairs, "copying pictures", len(targets)):
             _copy(Path(file), out / target)
     except OSError as error:

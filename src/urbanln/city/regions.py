@@ -226,16 +226,43 @@ def make_regions(
             )
         divide = h3_regions if kind == "h3" else tile_regions
         return divide(lon, lat, int(rest))
-    path, hash_sign, column = how.rpartition("#")
-    if not hash_sign or Path(how).exists():
-        path, column = how, ""
-    if not Path(path).exists():
+    path, column = _file_and_column(how)
+    if not path.exists():
         raise InputError(
             "regions must be picture, h3:RESOLUTION, tile:ZOOM or a file of polygons that is there",
             value=how,
             where="regions",
         )
-    return polygon_regions(path, lon, lat, id_column=column or None)
+    return polygon_regions(path, lon, lat, id_column=column)
+
+
+def districts_of(polygons: str, lon: np.ndarray, lat: np.ndarray) -> pd.Series:
+    """The district each point is in: the id of the polygon that holds it, missing where none does.
+
+    Args:
+        polygons: A file of polygons, or ``file.gpkg#COLUMN`` where COLUMN holds the names.
+        lon: (N,) degrees.
+        lat: (N,) degrees.
+
+    Raises:
+        InputError: No such file (nor a column of that name, where ingest asks), or no polygons in it.
+    """
+    path, column = _file_and_column(polygons)
+    if not path.exists():
+        raise InputError(
+            "districts must be a column of the table or a file of polygons that is there",
+            value=polygons,
+            where="district",
+        )
+    return polygon_regions(path, lon, lat, id_column=column)[1]
+
+
+def _file_and_column(text: str) -> tuple[Path, str | None]:
+    """``file.gpkg#COLUMN`` in its two parts; a file may have "#" in its own name."""
+    path, hash_sign, column = text.rpartition("#")
+    if not hash_sign or Path(text).exists():
+        return Path(text), None
+    return Path(path), column or None
 
 
 def _frame(ids: list[str], shapes: object) -> gpd.GeoDataFrame:

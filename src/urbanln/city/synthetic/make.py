@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from pyproj import CRS, Transformer
+from scipy.spatial import cKDTree
 from shapely.geometry import Polygon
 
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
@@ -34,6 +35,7 @@ _QUALITY = 88
 # Below this many cells, starting processes takes longer than drawing.
 _FEW = 120
 _BATCH = 16
+_DISTRICTS = 8
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ def make_synthetic_city(
 ) -> City:
     """Make a procedural city with known causes: pictures, labels, and the truth behind both.
 
-    Equal arguments give equal files, whatever the number of workers. Beside each picture lies its true
-    scene (``scene_path``), and ``truth.parquet`` holds latents, counts and noise-free labels.
+    Regions have a ``district``, one of eight of unequal size and shape. Equal arguments give equal files,
+    whatever the number of workers. Beside each picture lies its true scene (``scene_path``), and
+    ``truth.parquet`` holds latents, counts and noise-free labels.
 
     Args:
         folder: Where to; must hold no city yet.
@@ -95,7 +98,9 @@ def make_synthetic_city(
     return City.create(
         folder,
         meta=_meta(name or f"synthetic-{seed}"),
-        regions=gpd.GeoDataFrame({"region_id": ids}, geometry=shapes, crs="EPSG:4326"),
+        regions=gpd.GeoDataFrame(
+            {"region_id": ids, "district": _districts(xy, seed)}, geometry=shapes, crs="EPSG:4326"
+        ),
         images=_images(cells, drawn, centres),
         indicators=labels,
     )
@@ -147,6 +152,14 @@ def _georeference(xy: Floats, cell_km: float, seed: int) -> tuple[list[Polygon],
     shapes = [Polygon(list(zip(a, b, strict=True))) for a, b in zip(lons, lats, strict=True)]
     centres = np.stack(back.transform(xy[:, 0], xy[:, 1]), axis=1)
     return shapes, np.asarray(centres, dtype=np.float64)
+
+
+def _districts(xy: Floats, seed: int) -> list[str]:
+    """The district of each cell: that of the nearest of a few cells drawn at random, its middle."""
+    # A stream of its own, so that pictures and labels of a seed are what they were without districts.
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_083,)))
+    middles = xy[rng.choice(len(xy), min(_DISTRICTS, len(xy)), replace=False)]
+    return [f"district-{number + 1}" for number in cKDTree(middles).query(xy)[1]]
 
 
 def _make_folders(folder: Path) -> None:

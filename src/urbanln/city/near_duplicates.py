@@ -1,0 +1,255 @@
+"""Pictures that show up in several regions: byte for byte, or nearly (saved again, scaled, brightened).
+
+A picture that stands on both sides of a split lets a model recognise instead of predict.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from urbanln.city.reading import read_pictures
+from urbanln.city.store import City
+from urbanln.errors import InputError
+from urbanln.files import hash_bytes
+from urbanln.progress import track
+
+NEAR_BITS = 3
+"""Bits of 64 in which the hashes of near-duplicates may differ."""
+_FLAT = 3.0  # standard deviation of the thumbnail's grey levels (of 255); below, the hash is noise
+_SAME = 0.98  # correlation of two thumbnails that show the same
+_SIDE = 16
+_BANDS = NEAR_BITS + 1  # hashes that differ in 3 bits agree in at least one of 4 bands
+_MOST_KINDS = 50  # pictures of one hash that show different things are told apart up to so many kinds
+_CHUNK = 4_000_000  # pairs compared at once
+_EXAMPLES = 5
+
+Hashes = npt.NDArray[np.uint64]
+Pairs = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PictureAudit:
+    """What was found among the pictures of one view.
+
+    Attributes:
+        pictures: Pictures, unreadable ones too.
+        regions: Regions that have any.
+        without: Regions that have none.
+        unreadable: (image_id, reason) of pictures that could not be read; they are in no other count.
+        flat: Pictures without structure (water, haze, a blank), whose likeness means nothing.
+        exact: Pictures whose bytes a picture of another region has.
+        exact_regions: Regions that have such a picture.
+        near: Further pictures that nearly show what one of another region shows.
+        near_regions: Regions that have such a picture.
+        examples: (image_id, image_id, bits that differ) of some near-duplicates in two regions.
+    """
+
+    pictures: int
+    regions: int
+    without: int
+    unreadable: Sequence[tuple[str, str]]
+    flat: int
+    exact: int
+    exact_regions: int
+    near: int
+    near_regions: int
+    examples: Sequence[tuple[str, str, int]]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            **vars(self),
+            "unreadable": [list(pair) for pair in self.unreadable],
+            "examples": [list(triple) for triple in self.examples],
+        }
+
+    def found(self, view: str) -> list[tuple[int, str]]:
+        """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+        said = []
+        if self.unreadable:
+            said.append((2, f"{view}: {len(self.unreadable)} of {self.pictures} pictures cannot be read."))
+        if self.exact:
+            where = f"({self.exact_regions} regions); probe keeps these regions on one side of a split."
+            said.append((2, f"{view}: {self.exact} pictures are byte for byte another region's {where}"))
+        if self.near:
+            where = f"({self.near_regions} regions)."
+            said.append((2, f"{view}: {self.near} pictures nearly equal another region's {where}"))
+        if self.without:
+            said.append((1, f"{view}: {self.without} regions have no such picture."))
+        if self.flat:
+            said.append((1, f"{view}: {self.flat} pictures are flat (water, haze or blank)."))
+        return said
+
+    def lines(self, view: str) -> list[str]:
+        """The audit as lines to print."""
+        return [
+            f"{self.pictures} {view} pictures in {self.regions} regions, {self.without} regions without",
+            f"  unreadable {len(self.unreadable)}, flat {self.flat}",
+            f"  in several regions: {self.exact} byte for byte ({self.exact_regions} regions), "
+            f"{self.near} nearly ({self.near_regions} regions)",
+            *(f"  {one} and {other} differ in {bits} of 64 bits" for one, other, bits in self.examples),
+        ]
+
+
+def audit_pictures(city: City, *, workers: int | None = None) -> dict[str, PictureAudit]:
+    """Look for pictures that stand in several regions, view by view.
+
+    Args:
+        city: Whose pictures.
+        workers: Threads that decode; the number of cores (at most 8) when left out.
+
+    Returns:
+        View → what was found; only views that the city has.
+
+    Raises:
+        MissingExtraError: An address needs a package that is not installed.
+    """
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    return {
+        str(view): _audit_view(city, images.reset_index(drop=True), str(view), workers)
+        for view, images in city.images.groupby("view", sort=True)
+    }
+
+
+def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int) -> PictureAudit:
+    read = read_pictures(((city, path) for path in images["path"]), thumbnail, workers)
+    thumbs = np.zeros((len(images), _SIDE, _SIDE), dtype=np.uint8)
+    hashes = np.zeros(len(images), dtype=np.uint64)
+    bad: dict[int, str] = {}
+    for row, found in enumerate(track(read, f"looking at {view} pictures", len(images))):
+        if isinstance(found, InputError):
+            bad[row] = found.what
+        else:
+            hashes[row], thumbs[row] = found
+    good = np.array([row for row in range(len(images)) if row not in bad], dtype=np.int64)
+    kept, hashes, thumbs = images.iloc[good].reset_index(drop=True), hashes[good], thumbs[good]
+    region = pd.factorize(kept["region_id"])[0]
+    exact = _in_several(pd.factorize(np.array(_digests(city, kept), dtype=object))[0], region)
+    flat = thumbs.reshape(-1, _SIDE * _SIDE).std(axis=1) < _FLAT
+    lively = np.flatnonzero(~flat)
+    pairs = lively[near_pairs(hashes[lively], thumbs[lively])]
+    across = pairs[region[pairs[:, 0]] != region[pairs[:, 1]]]
+    near = np.zeros(len(kept), dtype=bool)
+    near[_in_several_groups(pairs, region)] = True
+    near &= ~exact
+    shown = across[near[across].any(axis=1)][:_EXAMPLES]
+    ids = kept["image_id"]
+    return PictureAudit(
+        pictures=len(images),
+        regions=images["region_id"].nunique(),
+        without=len(city.regions) - images["region_id"].nunique(),
+        unreadable=[(str(images["image_id"].iloc[row]), reason) for row, reason in bad.items()],
+        flat=int(flat.sum()),
+        exact=int(exact.sum()),
+        exact_regions=len(np.unique(region[exact])),
+        near=int(near.sum()),
+        near_regions=len(np.unique(region[near])),
+        examples=[(str(ids[a]), str(ids[b]), int(np.bitwise_count(hashes[a] ^ hashes[b]))) for a, b in shown],
+    )
+
+
+def _digests(city: City, images: pd.DataFrame) -> list[str]:
+    """SHA-256 of each picture: as the table has it, else of its bytes."""
+    return [
+        digest if isinstance(digest, str) else hash_bytes(city.image_bytes(path))
+        for digest, path in zip(images["sha256"], images["path"], strict=True)
+    ]
+
+
+def thumbnail(image: Image.Image) -> tuple[np.uint64, npt.NDArray[np.uint8]]:
+    """A picture's difference hash and its thumbnail, both of its grey levels.
+
+    Args:
+        image: Any mode and size.
+
+    Returns:
+        64 bits, each whether a pixel of a 9 × 8 copy is darker than its right neighbour (D. Krawetz's
+        difference hash): unchanged by scale, brightness and most of what saving again does; and the
+        (16, 16) thumbnail that tells apart what only hashes alike.
+    """
+    grey = image.convert("RGB").convert("L")
+    small = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    bits = (small[:, 1:] > small[:, :-1]).ravel()
+    digest = np.packbits(bits).view(">u8")[0]
+    return np.uint64(digest), np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.uint8)
+
+
+def near_pairs(hashes: Hashes, thumbs: npt.NDArray[np.uint8]) -> Pairs:
+    """Pairs of pictures that show nearly the same: enough to hang groups of them together.
+
+    A picture is compared with the first of its hash that looks like it, and these firsts with each other. So
+    a chain whose links are pictures that stand for none may be missed.
+
+    Args:
+        hashes: (N,) of :func:`thumbnail`.
+        thumbs: (N, 16, 16) of :func:`thumbnail`.
+
+    Returns:
+        (P, 2) row numbers: hashes differ in three bits or fewer and thumbnails correlate at .98 or more.
+    """
+    flat = thumbs.reshape(-1, _SIDE * _SIDE).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    # The first picture of a hash stands for all that look like it; those that do not make a further kind.
+    rest = np.arange(len(hashes))
+    kinds: list[npt.NDArray[np.int64]] = []
+    equal: list[Pairs] = []
+    while len(rest) and len(kinds) < _MOST_KINDS:
+        _, first, which = np.unique(hashes[rest], return_index=True, return_inverse=True)
+        pairs = np.column_stack([rest[first[which]], rest])[first[which] != np.arange(len(rest))]
+        same = _alike(flat, pairs)
+        kinds.append(rest[first])
+        equal.append(pairs[same])
+        rest = pairs[~same, 1]
+    heads = np.sort(np.concatenate(kinds)) if kinds else rest
+    close = heads[_close(hashes[heads])]
+    return np.concatenate([*equal, close[_alike(flat, close)]]).astype(np.int64).reshape(-1, 2)
+
+
+def _alike(flat: npt.NDArray[np.float32], pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Whether the thumbnails of each pair, (N, 256) of unit length, correlate."""
+    parts = np.array_split(pairs, max(1, -(-len(pairs) // 100_000)))
+    likeness = [np.einsum("pd,pd->p", flat[part[:, 0]], flat[part[:, 1]]) for part in parts]
+    return np.asarray(np.concatenate(likeness) >= _SAME)
+
+
+def _close(different: Hashes) -> Pairs:
+    """(P, 2) pairs among hashes that differ in few bits, found by bands that are equal."""
+    found = [np.empty((0, 2), dtype=np.int64)]
+    width = 64 // _BANDS
+    for band in range(_BANDS):
+        key = (different >> np.uint64(band * width)) & np.uint64(2**width - 1)
+        order = np.argsort(key, kind="stable")
+        edges = np.flatnonzero(np.diff(key[order])) + 1
+        for group in np.split(order, edges):
+            step = max(1, _CHUNK // max(len(group), 1))
+            for start in range(0, len(group) if len(group) > 1 else 0, step):
+                some = different[group[start : start + step], None] ^ different[group][None]
+                one, other = np.nonzero(np.bitwise_count(some) <= NEAR_BITS)
+                both = np.column_stack([group[start + one], group[other]])
+                found.append(both[both[:, 0] < both[:, 1]])
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _in_several(group: npt.NDArray[np.int64], region: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether each row's group stands in more than one region."""
+    seen = pd.DataFrame({"group": group, "region": region}).groupby("group")["region"].transform("nunique")
+    return np.asarray(seen > 1)
+
+
+def _in_several_groups(pairs: Pairs, region: npt.NDArray[np.int64]) -> Pairs:
+    """Rows that hang together, by pairs, with a row of another region."""
+    n = len(region)
+    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    group = connected_components(links, directed=False)[1].astype(np.int64)
+    return np.flatnonzero(_in_several(group, region))
