@@ -13,7 +13,7 @@ from PIL import Image
 from urbanln.errors import ArtefactError, InputError, StorageError, UrbanLNError
 from urbanln.model.clip import LongClip, load_clip, load_tokenizer
 from urbanln.model.preprocess import Preprocessing
-from urbanln.model.stretch import stretch_positions
+from urbanln.model.stretch import interpolate_positions, stretch_positions
 
 
 def pictures(count: int = 3, size: int = 32) -> torch.Tensor:
@@ -64,6 +64,21 @@ def test_other_contexts(base_folder: Path) -> None:
     with pytest.raises(InputError, match="below") as caught:
         load_clip(base_folder, context=50)
     assert str(base_folder) in str(caught.value)
+
+
+def test_naive_interpolation_keeps_and_freezes_nothing(base_folder: Path, tmp_path: Path) -> None:
+    naive = load_clip(base_folder, stretch="interpolate")
+    base = positions(load_clip(base_folder, context=None))
+    assert torch.equal(positions(naive), interpolate_positions(base, 248))
+    assert naive.keep == 0
+    assert naive.clip.text_model.embeddings.position_embedding.head.shape[0] == 0
+    folder = naive.save(tmp_path / "naive")
+    again = load_clip(folder)
+    assert again.record.method == "interpolate"
+    note = json.loads((folder / "urbanln.json").read_text())
+    del note["method"]  # as written before there was a second method
+    (folder / "urbanln.json").write_text(json.dumps(note))
+    assert load_clip(folder).record.method == "keep"
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -91,6 +91,18 @@ def test_equals_the_oracle(mode: str, ids: list[int], queued: list[int]) -> None
     np.testing.assert_allclose([float(x) for x in found], wanted, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["batch", "batch+queue"])
+def test_without_the_mask_every_other_key_is_a_negative(mode: str) -> None:
+    queue, _ = filled_queue(6, [0, 3, 9, 4])
+    free, _ = filled_queue(6, [90, 91, 92, 93])
+    b = batch(4)
+    unmasked = loss(b, queue, [0, 1, 1, 3], contrast_keys=mode, mask_same=False)
+    apart = loss(b, free, [0, 1, 2, 3], contrast_keys=mode)
+    assert float(unmasked.total) == float(apart.total)
+    assert float(unmasked.frac_masked) == 0
+    assert float(unmasked.total) != float(loss(b, queue, [0, 1, 1, 3], contrast_keys=mode).total)
+
+
 def test_mu_zero_is_cross_entropy_and_batch_keys_are_clips_loss() -> None:
     b, queue = batch(6), FeatureQueue(0, DIM)
     label = torch.arange(6)

@@ -9,7 +9,7 @@ from tests.oracles.stretch import stretch
 from torch.nn import functional
 
 from urbanln.errors import InputError
-from urbanln.model.stretch import ratio_for, stretch_positions
+from urbanln.model.stretch import interpolate_positions, ratio_for, stretch_positions
 
 
 @pytest.fixture
@@ -113,3 +113,22 @@ def test_ratio_for() -> None:
     for context, keep, word in [(76, 20, "below"), (248, 77, "every position"), (248, 78, "keep")]:
         with pytest.raises(InputError, match=word):
             ratio_for(context, 77, keep)
+
+
+@given(length=st.integers(1, 20), context=st.integers(1, 60), seed=st.integers(0, 99))
+@settings(max_examples=80, deadline=None)
+def test_naive_interpolation_equals_numpys(length: int, context: int, seed: int) -> None:
+    table = np.random.default_rng(seed).normal(size=(length, 3))
+    # The centre of each new row, in old rows, where rows are cells of width 1.
+    place = (np.arange(context) + 0.5) * length / context - 0.5
+    wanted = np.stack([np.interp(place, np.arange(length), column) for column in table.T], axis=1)
+    found = interpolate_positions(torch.from_numpy(table), context)
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=1e-12)
+
+
+def test_naive_interpolation_moves_the_first_rows(table: torch.Tensor) -> None:
+    naive = interpolate_positions(table, 248)
+    assert naive.shape == (248, 6)
+    assert not torch.allclose(naive[1:20], table[1:20], atol=0.05)
+    with pytest.raises(InputError, match="context"):
+        interpolate_positions(table, 0)

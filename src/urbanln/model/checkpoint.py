@@ -37,12 +37,15 @@ class Record:
         ratio: Output rows per source row after them; 1 when nothing was stretched.
         tail: How rows past the last source row came about.
         stretched_from: Positions before stretching; ``None`` when it was never stretched.
+        method: ``"keep"``, or ``"interpolate"`` where all rows were (then nothing is kept, and ``ratio`` and
+            ``tail`` say nothing).
     """
 
     keep: int = 0
     ratio: int = 1
     tail: str = "extrapolate"
     stretched_from: int | None = None
+    method: str = "keep"
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,8 @@ def _read_record(source: str, local: bool) -> Record:
     try:
         if note["kind"] != "clip" or note["schema_version"] > SCHEMA_VERSION:
             raise ValueError(f"kind {note['kind']}, schema {note['schema_version']}")
+        # Checkpoints from before there was a second method do not name theirs.
+        note = {"method": Record.method, **note}
         return Record(**{name: note[name] for name in asdict(Record())})
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(

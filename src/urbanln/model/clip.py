@@ -15,7 +15,7 @@ from transformers import CLIPModel
 from urbanln.errors import InputError
 from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
-from urbanln.model.stretch import Tail, ratio_for, stretch_positions
+from urbanln.model.stretch import Stretch, Tail, interpolate_positions, ratio_for, stretch_positions
 from urbanln.model.text_positions import TextPositions
 from urbanln.model.tokens import TextTokens, load_tokenizer
 
@@ -215,6 +215,7 @@ def load_clip(
     name_or_folder: str | Path = "tiny",
     *,
     context: int | None = 248,
+    stretch: Stretch = "keep",
     keep: int = 20,
     tail: Tail = "extrapolate",
     freeze_head: bool = True,
@@ -227,6 +228,7 @@ def load_clip(
         context: Text positions wanted, 248 as in the paper. A checkpoint that has them already is left
             alone; a shorter one is stretched by the smallest whole ratio that reaches them, and cut.
             ``None`` takes the checkpoint as it is: use it for the models of a run.
+        stretch: ``"interpolate"`` resizes the whole table and keeps and freezes nothing: the baseline.
         keep: First positions that stretching leaves bit for bit (20, as in the paper). A folder saved
             after stretching remembers its own, which wins.
         tail: Rows past the last source row, see :func:`~urbanln.model.stretch.stretch_positions`.
@@ -253,12 +255,9 @@ def load_clip(
     length = int(positions.weight.shape[0])
     wanted = length if context is None else context
     if record.stretched_from is None:
-        record = Record(keep=keep)
-        ratio = _at(found.where, wanted, length, keep)
-        if wanted > length:
-            table = stretch_positions(positions.weight, keep, ratio, tail)[:wanted]
-            clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
-            record = Record(keep=keep, ratio=ratio, tail=tail, stretched_from=length)
+        ratio = _at(found.where, wanted, length, keep if stretch == "keep" else 0)
+        table, record = _stretched(positions.weight, wanted, ratio, stretch, keep, tail)
+        clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
     elif wanted != length:
         raise InputError(
             f"this checkpoint was stretched to {length} positions before; a table is stretched once",
@@ -268,6 +267,19 @@ def load_clip(
         )
     model = LongClip(clip, found.tokenizer, found.preprocessing, record=record, freeze_head=freeze_head)
     return model.eval()
+
+
+def _stretched(
+    weight: Tensor, wanted: int, ratio: int, stretch: Stretch, keep: int, tail: Tail
+) -> tuple[Tensor, Record]:
+    """The table of positions at its final length, and what was done to it."""
+    length = len(weight)
+    if wanted == length:
+        return weight.detach(), Record(keep=keep if stretch == "keep" else 0, method=stretch)
+    if stretch == "interpolate":
+        return interpolate_positions(weight, wanted), Record(stretched_from=length, method=stretch)
+    table = stretch_positions(weight, keep, ratio, tail)[:wanted]
+    return table, Record(keep=keep, ratio=ratio, tail=tail, stretched_from=length)
 
 
 def _at(where: str, context: int, length: int, keep: int) -> int:

@@ -85,6 +85,7 @@ def distilled_contrastive_loss(
     log_scale: Tensor,
     mu: float,
     contrast_keys: ContrastKeys = "batch+queue",
+    mask_same: bool = True,
     ids_all: Tensor | None = None,
     offset: int = 0,
     v_all: Tensor | None = None,
@@ -105,6 +106,7 @@ def distilled_contrastive_loss(
         mu: Weight of distillation, 0..1 (paper .5); see :func:`mu_at`.
         contrast_keys: Keys of L_C. ``"batch+queue"``: the teacher's, live and queued, with gradients on the
             query side alone (ALBEF). ``"batch"``: the student's live batch, gradients on both sides (CLIP).
+        mask_same: Off, keys with the id of their query are negatives too, as in ALBEF's pre-training.
         ids_all: (G,) or (G, C), the ids of the live pairs; ``ids`` in one process.
         offset: Row of the live pairs at which this process's own begin: rank * B.
         v_all: Student's picture vectors gathered with gradient, (G, D), for ``"batch"``; default ``v``.
@@ -120,8 +122,7 @@ def distilled_contrastive_loss(
         UrbanLN (arXiv 2511.07062), MSD; ALBEF (arXiv 2107.07651), equations 1 and 6 and its code; masks by id
         as in ALBEF's retrieval fine-tuning, here for single positives.
     """
-    ids_all = ids if ids_all is None else ids_all
-    ids, ids_all = (x if x.ndim == 2 else x[..., None] for x in (ids, ids_all))
+    ids, ids_all = (x if x.ndim == 2 else x[..., None] for x in (ids, ids if ids_all is None else ids_all))
     v_all, t_all = (v if v_all is None else v_all), (t if t_all is None else t_all)
     student = (
         {"v": v, "t": t, "v_all": v_all, "t_all": t_all} if contrast_keys == "batch" else {"v": v, "t": t}
@@ -131,7 +132,8 @@ def distilled_contrastive_loss(
     with torch.autocast(v.device.type, enabled=False):
         v, t, v_m, t_m = _wide(v), _wide(t), _wide(v_m.detach()), _wide(t_m.detach())
         live_keys = (_wide(v_all), _wide(t_all)) if contrast_keys == "batch" else None
-        return _parts(v, t, v_m, t_m, _wide(log_scale).exp(), mu, queue, ids, ids_all, offset, live_keys)
+        same, scale = _same(ids, ids_all, queue) & mask_same, _wide(log_scale).exp()
+        return _parts(v, t, v_m, t_m, scale, mu, queue, same, offset, live_keys)
 
 
 def _parts(
@@ -142,17 +144,18 @@ def _parts(
     scale: Tensor,
     mu: float,
     queue: FeatureQueue,
-    ids: Tensor,
-    ids_all: Tensor,
+    same: Tensor,
     offset: int,
     live_keys: tuple[Tensor, Tensor] | None,
 ) -> LossParts:
-    """The loss in wide numbers; ``live_keys``, if given, are L_C's in place of the teacher's."""
-    queued_v, queued_t, queued_ids, valid = queue.view()
+    """The loss in wide numbers; ``live_keys``, if given, are L_C's in place of the teacher's.
+
+    ``same`` (B, G + K) says which keys have the id of the query.
+    """
+    queued_v, queued_t, _, valid = queue.view()
     keys_v = torch.cat([v_m, queued_v.to(v_m)])  # (G + K, D)
     keys_t = torch.cat([t_m, queued_t.to(t_m)])
     target = torch.arange(offset, offset + len(v), device=v.device)
-    same = (ids[:, None] == torch.cat([ids_all, queued_ids])).any(dim=2)  # (B, G + K)
     same = same.scatter(1, target[:, None], False)
     filled = torch.cat([valid.new_ones(len(v_m)), valid])
     mask = same | ~filled
@@ -177,6 +180,11 @@ def _parts(
         top1_t2i=(t2i.argmax(dim=1) == target).to(v.dtype).mean(),
         frac_masked=(same & filled).to(v.dtype).sum() / (len(v) * (filled.sum() - 1)).clamp(min=1),
     )
+
+
+def _same(ids: Tensor, ids_all: Tensor, queue: FeatureQueue) -> Tensor:
+    """Which live and queued keys have the id of a query, (B, G + K)."""
+    return (ids[:, None] == torch.cat([ids_all, queue.view()[2]])).any(dim=2)
 
 
 def mu_at(step: int, mu: float, ramp_steps: int) -> float:

@@ -6,10 +6,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from urbanln.errors import InputError
 
 Tail = Literal["extrapolate", "clamp"]
+Stretch = Literal["keep", "interpolate"]
 
 
 def stretch_positions(weight: Tensor, keep: int = 20, ratio: int = 4, tail: Tail = "extrapolate") -> Tensor:
@@ -56,6 +58,38 @@ def stretch_positions(weight: Tensor, keep: int = 20, ratio: int = 4, tail: Tail
     fraction = fraction[:, None]
     stretched = (1 - fraction) * wide[below] + fraction * wide[above]  # (ratio * (L - keep), D)
     return torch.cat([source[:keep], stretched.to(source.dtype)])
+
+
+def interpolate_positions(weight: Tensor, context: int) -> Tensor:
+    """Resize a whole table of position embeddings linearly: the baseline that keeps no row.
+
+    What other code does when a CLIP is asked for more positions; it moves the rows that short texts trained
+    too. Knowledge-preserved stretching (:func:`stretch_positions`) is compared with it.
+
+    Args:
+        weight: The table, (L, D), any floating dtype.
+        context: Rows wanted.
+
+    Returns:
+        A new tensor, (context, D), in the dtype of ``weight``, computed in at least fp32.
+
+    Raises:
+        InputError: Not a finite floating (L, D) table, or no row wanted.
+
+    Source:
+        "DF" of Long-CLIP (arXiv 2403.15378); linear with half-pixel centres, ``align_corners=False``.
+
+    Example:
+        >>> interpolate_positions(torch.arange(2.0)[:, None], 4).squeeze(1).tolist()
+        [0.0, 0.25, 0.75, 1.0]
+    """
+    _check(weight, 0, 1, "extrapolate")
+    if context < 1:
+        raise InputError("context must be at least 1", value=context)
+    source = weight.detach()
+    wide = source if source.dtype == torch.float64 else source.float()
+    resized = functional.interpolate(wide.T[None], size=context, mode="linear", align_corners=False)
+    return resized[0].T.to(source.dtype).contiguous()
 
 
 def ratio_for(context: int, length: int, keep: int = 20) -> int:

@@ -74,10 +74,7 @@ def pretrain(
     if run.finished:
         return run.out
     torch.manual_seed(train.seed)
-    model = settings.model
-    student = load_clip(
-        model.name, context=model.context, keep=model.keep, tail=model.tail, freeze_head=model.freeze_head
-    )
+    student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
     data = _load_data(cities, student, train, engine.is_main_process)
     count = len(epoch_plan(data.pairs, train, 0))
     schedule = make_schedule(count, engine.num_processes, train)

@@ -28,7 +28,7 @@ RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
 _TENSORBOARD = "tensorboard"
 # They change how a run is carried out and not what comes out; labels are not read in pre-training.
-_FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard")
+FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard")
 _READ_TABLES = ("regions", "images", "captions")
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 
@@ -228,8 +228,11 @@ def _read_run(file: Path) -> dict[str, Any]:
 def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:
     """Refuse to go on with other settings or data than the run was started with."""
     plain = json.loads(json.dumps(dict(new)))
-    pairs = [(f"{part}.{key}", old.get(part, {}).get(key), value) for part in ("model", "train")
-             for key, value in plain[part].items() if key not in _FREE_SETTINGS]  # fmt: skip
+    # A setting that came later had its default in a run that does not name it.
+    defaults = Settings().model_dump(mode="json")
+    pairs = [(f"{part}.{key}", old.get(part, {}).get(key, defaults[part][key]), value)
+             for part in ("model", "train") for key, value in plain[part].items()
+             if key not in FREE_SETTINGS]  # fmt: skip
     pairs.append(("number of processes", old.get("run", {}).get("processes"), plain["run"]["processes"]))
     pairs.append(("base model", old.get("run", {}).get("base"), plain["run"]["base"]))
     before, after = old.get("run", {}).get("cities", []), plain["run"]["cities"]

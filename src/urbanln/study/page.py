@@ -1,0 +1,191 @@
+"""A study's results for people: ``study.json``, ``study.csv``, ``study.md`` and the page ``study.html``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from urbanln.files import write_json, write_text
+from urbanln.report.charts import Canvas, round_ticks
+from urbanln.report.text import clean, finalize, finite, score, words
+
+_WIDTH, _LABEL, _VALUE, _ROW = 860.0, 250.0, 190.0, 24.0
+_COLUMNS = (
+    "name", "kind", "split", "head", "r2", "r2_low", "r2_high", "diff", "diff_low", "diff_high", "about",
+)  # fmt: skip
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def write_results(folder: Path, result: Mapping[str, Any]) -> Path:
+    """Write all forms of a study's result.
+
+    Args:
+        folder: Where to.
+        result: From :func:`urbanln.study.scores.collect`.
+
+    Returns:
+        The page.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    write_json(folder / "study.json", result)
+    write_text(folder / "study.csv", results_csv(result))
+    write_text(folder / "study.md", results_markdown(result))
+    page = folder / "study.html"
+    write_text(page, results_html(result))
+    return page
+
+
+def results_csv(result: Mapping[str, Any]) -> str:
+    """One line per split, head and predictor, R² per indicator at the end; no rounding."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    indicators = result["indicators"]
+    writer.writerow([*_COLUMNS, *(f"r2 {name}" for name in indicators)])
+    for row in result["rows"]:
+        of = row["by_indicator"]
+        writer.writerow(
+            [*(row[name] for name in _COLUMNS), *(of.get(name, {}).get("r2") for name in indicators)]
+        )
+    return buffer.getvalue()
+
+
+def results_markdown(result: Mapping[str, Any]) -> str:
+    """The tables as Markdown: one per split and head, and one of R² per indicator."""
+    parts = [f"# {result['name']}", *([result["about"]] if result["about"] else []), _facts(result)]
+    for split, head, rows in _tables(result):
+        parts.append(f"## {split} split, {head} head")
+        lines = [
+            [_cell(row["name"]), _range(row, "r2"), _range(row, "diff", sign=True), _cell(row["about"])]
+            for row in rows
+        ]
+        parts.append(_markdown(["variant", "R²", f"− {_cell(result['reference'])}", "what it is"], lines))
+        names = result["indicators"]
+        lines = [
+            [_cell(row["name"]), *(score(row["by_indicator"].get(name, {}).get("r2")) for name in names)]
+            for row in rows
+        ]
+        parts.append(_markdown(["R² per indicator", *map(_cell, names)], lines))
+    parts += [result["covered"], *(_fault(fault) for fault in result["failed"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def results_html(result: Mapping[str, Any]) -> str:
+    """The page: escaped, no scripts, nothing from the network."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template), autoescape=True, finalize=finalize,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.globals.update(score=score, interval=_range, words=words)
+    tables = [
+        {"split": split, "head": head, "rows": rows, "plot": forest(rows, result["reference"], split)}
+        for split, head, rows in _tables(result)
+    ]
+    return environment.get_template("study.html.j2").render(
+        result=result, tables=tables, facts=_facts(result), policy=_POLICY,
+        styles=Markup(_template("page.css")),  # noqa: S704 (a file of ours)
+    )  # fmt: skip
+
+
+def forest(rows: Sequence[Mapping[str, Any]], reference: str, split: str) -> Markup:
+    """Paired differences to the reference with intervals, one line per variant and floor.
+
+    What lies beyond the axis, which spans the variants, is drawn at its edge with an arrow.
+    """
+    shown = [row for row in rows if finite(row["diff"]) is not None]
+    ends = [
+        value
+        for row in shown
+        if row["kind"] == "variant"
+        for name in ("diff", "diff_low", "diff_high")
+        if (value := finite(row[name])) is not None
+    ]
+    low, high = min([-0.02, *ends]), max([0.02, *ends])
+    margin = 0.04 * (high - low)
+    low, high = low - margin, high + margin
+    label = f"Difference in R² to {reference}, {split} split: " + "; ".join(
+        f"{row['name']} {_range(row, 'diff', sign=True)}" for row in shown
+    )
+    canvas = Canvas(_WIDTH, 44 + _ROW * len(shown), label)
+    left, right, bottom = _LABEL, _WIDTH - _VALUE, 14 + _ROW * len(shown)
+
+    def place(value: float) -> float:
+        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
+
+    for tick in round_ticks(low, high, 5):
+        canvas.line(place(tick), 6, place(tick), bottom, "zero" if tick == 0 else "grid")
+        canvas.text(place(tick), bottom + 14, score(tick, 2, sign=True), anchor="middle")
+    canvas.text((left + right) / 2, bottom + 28, f"R² less that of {reference}", anchor="middle")
+    for number, row in enumerate(shown):
+        y = 22 + _ROW * number
+        style = "main" if row["kind"] == "variant" else "other"
+        name = row["name"] if len(row["name"]) <= 36 else row["name"][:35] + "…"
+        canvas.text(0, y + 4, name, "row-main" if row["kind"] == "variant" else "row")
+        canvas.text(_WIDTH, y + 4, _range(row, "diff", sign=True), "value", "end")
+        if None not in (finite(row["diff_low"]), finite(row["diff_high"])):
+            canvas.line(place(row["diff_low"]), y, place(row["diff_high"]), y, f"range {style}")
+        if low <= row["diff"] <= high:
+            canvas.circle(place(row["diff"]), y, 4.5, f"dot {style} full")
+        else:
+            x, way = place(row["diff"]), -1 if row["diff"] < low else 1
+            canvas.path([(x + 6 * way, y), (x, y - 4), (x, y + 4)], f"beyond {style}", closed=True)
+    return canvas.svg()
+
+
+def _tables(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
+    """Rows by split and head, the hardest split first; floors stand beside every head."""
+    found = []
+    for split in sorted(result["splits"], key=lambda split: split == "random"):
+        for head in result["heads"]:
+            rows: dict[str, Mapping[str, Any]] = {}
+            for row in result["rows"]:
+                if row["split"] == split and row["head"] in (head, "none"):
+                    rows.setdefault(row["name"], row)
+            found.append((split, head, list(rows.values())))
+    return found
+
+
+def _facts(result: Mapping[str, Any]) -> str:
+    cities = ", ".join(
+        f"{Path(city).name} ({result['regions'].get(city, 0)} regions, "
+        f"{result['blocks'].get(city, 0)} blocks)"
+        for city in result["cities"]
+    )
+    seeds = ", ".join(map(str, result["seeds"]))
+    return f"Cities: {cities}. Training seeds: {seeds}. Reference: {result['reference']}."
+
+
+def _range(row: Mapping[str, Any], name: str, *, sign: bool = False) -> str:
+    """``.12 [.05, .19]``, with three decimals for differences, which are small."""
+    if finite(row[name]) is None:
+        return score(None)
+    digits = 3 if sign else 2
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if finite(low) is None or finite(high) is None:
+        return score(row[name], digits, sign)
+    return f"{score(row[name], digits, sign)} [{score(low, digits, sign)}, {score(high, digits, sign)}]"
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    return f"Failed: {fault['variant']}, {Path(fault['city']).name}, seed {fault['seed']}: {fault['reason']}"
+
+
+def _cell(text: str) -> str:
+    return clean(text, 400).replace("\n", " ").replace("|", "\\|")
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _template(name: str) -> str:
+    return resources.files("urbanln").joinpath("report", "templates", name).read_text(encoding="utf-8")

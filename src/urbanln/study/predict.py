@@ -1,0 +1,239 @@
+"""Held-out predictions of one variant in one city: the probe's folds, heads and floors, one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from urbanln.city.images import shared_pictures
+from urbanln.city.store import City
+from urbanln.config import ProbeSettings
+from urbanln.errors import InputError
+from urbanln.pipeline import PIXELS
+from urbanln.probe.held_out import NO_HEAD, floor_held_out, held_out
+from urbanln.probe.labels import Labels, prepare_labels
+from urbanln.probe.splits import MIN_TRAIN, Fold, block_split, district_split, random_split
+from urbanln.space import Floats, square_blocks, to_metres
+from urbanln.study.spec import INDUCTIVE_SPLIT
+
+Predict = Callable[[Labels, Sequence[Fold]], Floats]
+
+
+def scored_regions(city: City, views: Sequence[str]) -> pd.DataFrame:
+    """Regions with pictures of all views: ``region_id, lon, lat, group``, and ``district`` if there are any.
+
+    Equal regions for all variants make their scores comparable; they do not depend on labels.
+
+    Raises:
+        InputError: No region has all views.
+    """
+    lonlat = city.centroids()
+    frame = pd.DataFrame(
+        {"region_id": city.regions["region_id"].astype(str), "lon": lonlat[:, 0], "lat": lonlat[:, 1]}
+    )
+    if "district" in city.regions.columns:
+        frame["district"] = city.regions["district"].astype(str)
+    for view in views:
+        seen = city.images.loc[city.images["view"] == view, "region_id"]
+        frame = frame[frame["region_id"].isin(seen)]
+    if frame.empty:
+        raise InputError("no region has pictures of all views", value=" + ".join(views), where=city.folder)
+    shared = shared_pictures(city.images)
+    frame["group"] = [str(shared.get(name, f"own {name}")) for name in frame["region_id"]]
+    return frame.reset_index(drop=True)
+
+
+def region_folds(regions: pd.DataFrame, split: str, probe: ProbeSettings, seed: int) -> list[Fold]:
+    """Folds over all scored regions, labelled or not, so that pre-training can keep to them.
+
+    Args:
+        regions: From :func:`scored_regions`.
+        split: ``"random"``, ``"block"`` or ``"district"``.
+        probe: Folds, blocks and buffer.
+        seed: Of the folds.
+
+    Raises:
+        InputError: The split cannot be made of these regions.
+    """
+    lonlat, groups = regions[["lon", "lat"]].to_numpy(), regions["group"].to_numpy()
+    if split == "random":
+        return random_split(lonlat, folds=probe.folds, seed=seed, groups=groups)
+    if split == "district":
+        if "district" not in regions.columns:
+            raise InputError("the district split needs a column 'district' of the regions")
+        return district_split(
+            lonlat, regions["district"].to_numpy(), buffer_km=probe.buffer_km,
+            folds=probe.district_folds or None, seed=seed, groups=groups,
+        )  # fmt: skip
+    return block_split(
+        lonlat, edge_km=probe.block_km, buffer_km=probe.buffer_km, folds=probe.folds, seed=seed,
+        groups=groups, blocks=probe.blocks,
+    )  # fmt: skip
+
+
+def known_regions(city: City, views: Sequence[str], probe: ProbeSettings, seed: int, fold: int) -> pd.Series:
+    """Regions that inductive pre-training may see for a fold of the block split."""
+    regions = scored_regions(city, views)
+    folds = region_folds(regions, INDUCTIVE_SPLIT, probe, seed)
+    return regions["region_id"].iloc[folds[fold].known]
+
+
+def region_blocks(regions: pd.DataFrame, probe: ProbeSettings) -> pd.DataFrame:
+    """``region_id`` and ``block``: what the bootstrap resamples."""
+    metres = to_metres(regions[["lon", "lat"]].to_numpy())
+    return regions[["region_id"]].assign(block=square_blocks(metres, probe.block_km))
+
+
+def predict_vectors(
+    city: City,
+    tables: Sequence[pd.DataFrame],
+    probe: ProbeSettings,
+    *,
+    seed: int,
+    views: Sequence[str],
+    by_fold: bool = False,
+) -> pd.DataFrame:
+    """Held-out predictions of every head from region vectors.
+
+    Args:
+        city: Gives labels and places.
+        tables: ``region_id`` and ``vector``: one table, or with ``by_fold`` one per fold of the block split.
+        probe: Heads, splits and folds.
+        seed: Of folds and heads.
+        views: Views a scored region has pictures of.
+        by_fold: The vectors of a fold come from an encoder that never saw its test regions: the block split
+            alone is scored.
+
+    Returns:
+        ``split, indicator, head, region_id, fold, truth, prediction``; truth and prediction on the scale
+        that the probe scores (log1p, unless a label is negative).
+    """
+    regions = scored_regions(city, views)
+    vectors = [_aligned(table, regions) for table in tables]
+    splits = [INDUCTIVE_SPLIT] if by_fold else list(probe.splits)
+
+    def with_head(head: str) -> Predict:
+        def predict(labels: Labels, folds: Sequence[Fold]) -> Floats:
+            y, rows = labels.y, labels.rows
+            if not by_fold:
+                return held_out(head, vectors[0], y, folds, seed, rows)
+            predicted = np.full(len(y), np.nan)
+            for X, fold in zip(vectors, folds, strict=True):
+                predicted[fold.test] = held_out(head, X, y, [fold], seed, rows)[fold.test]
+            return predicted
+
+        return predict
+
+    return _over_labels(city, regions, probe, splits, seed, {head: with_head(head) for head in probe.heads})
+
+
+def predict_floors(
+    city: City, pixels: pd.DataFrame, probe: ProbeSettings, *, seed: int, views: Sequence[str]
+) -> pd.DataFrame:
+    """Held-out predictions of the floors, as :func:`predict_vectors` gives them, with a column ``name``.
+
+    Args:
+        city: Gives labels and places.
+        pixels: What is measured in the pictures, as one more table of vectors.
+        probe: Floors, splits and folds.
+        seed: Of folds and heads.
+        views: Views a scored region has pictures of.
+    """
+    regions = scored_regions(city, views)
+    frames = [predict_vectors(city, [pixels], probe, seed=seed, views=views).assign(name=PIXELS)]
+    for name in dict.fromkeys(("mean", *probe.floors)):
+
+        def predict(labels: Labels, folds: Sequence[Fold], name: str = name) -> Floats:
+            return floor_held_out(name, labels, folds, seed)
+
+        found = _over_labels(city, regions, probe, probe.splits, seed, {NO_HEAD: predict})
+        frames.append(found.assign(name=name))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _over_labels(
+    city: City,
+    regions: pd.DataFrame,
+    probe: ProbeSettings,
+    splits: Sequence[str],
+    seed: int,
+    ways: Mapping[str, Predict],
+) -> pd.DataFrame:
+    """Every split, indicator and way to predict; an indicator that cannot be scored is left out."""
+    labels = city.indicators.set_index("region_id").reindex(regions["region_id"])
+    lonlat = regions[["lon", "lat"]].to_numpy()
+    frames, reason = [], None
+    for split in splits:
+        folds = region_folds(regions, split, probe, seed)
+        for indicator in labels.columns:
+            try:
+                ready = prepare_labels(
+                    labels[indicator].to_numpy(), lonlat, where=f"indicator {indicator}",
+                    transform=probe.transform,
+                )  # fmt: skip
+                own = labelled_folds(folds, ready.rows, len(regions))
+            except InputError as error:
+                reason = error
+                continue
+            fold = np.full(len(ready.rows), -1)
+            for number, part in enumerate(own):
+                fold[part.test] = number
+            frames += [
+                pd.DataFrame(
+                    {
+                        "split": split,
+                        "indicator": str(indicator),
+                        "head": head,
+                        "region_id": regions["region_id"].to_numpy()[ready.rows],
+                        "fold": fold,
+                        "truth": ready.y,
+                        "prediction": predict(ready, own),
+                    }
+                )
+                for head, predict in ways.items()
+            ]
+    if not frames:
+        raise reason or InputError("there is no indicator to score", where=city.folder)
+    return pd.concat(frames, ignore_index=True)
+
+
+def labelled_folds(folds: Sequence[Fold], rows: npt.NDArray[np.int64], count: int) -> list[Fold]:
+    """The folds of ``count`` regions, over the labelled ones among them.
+
+    Args:
+        folds: Over all regions.
+        rows: (n,) the labelled regions, ascending.
+        count: Number of all regions.
+
+    Returns:
+        Folds over 0 … n - 1.
+
+    Raises:
+        InputError: Too few labels are left to learn from in a fold.
+    """
+    place = np.full(count, -1)
+    place[rows] = np.arange(len(rows))
+
+    def keep(part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return place[part][place[part] >= 0]
+
+    found = []
+    for fold in folds:
+        inner = None if fold.inner is None else fold.inner[place[fold.known] >= 0]
+        own = Fold(keep(fold.train), keep(fold.val), keep(fold.test), inner)
+        if len(own.train) < MIN_TRAIN or not len(own.val):
+            raise InputError("too few labels are left to learn from in a fold", value=len(own.train))
+        found.append(own)
+    return found
+
+
+def _aligned(table: pd.DataFrame, regions: pd.DataFrame) -> npt.NDArray[np.float32]:
+    found = table.set_index(table["region_id"].astype(str))["vector"].reindex(regions["region_id"])
+    if found.isna().any():
+        raise InputError(
+            "a region has no vector: its pictures cannot be read", value=found.index[found.isna()][0]
+        )
+    return np.stack([np.asarray(vector, dtype=np.float32) for vector in found])

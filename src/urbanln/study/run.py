@@ -1,0 +1,239 @@
+"""Run a study: plan it, do what is not done yet, and write its tables and page.
+
+    urbanln study studies/ablations.toml --out study-out
+
+Run again after a kill, it goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+from urbanln.errors import UrbanLNError, require
+from urbanln.study.spec import Study
+from urbanln.study.stages import KINDS, Stage, Work, make_work
+
+CACHE = "cache"
+# Numerical libraries read these when they are loaded.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
+    """Do the stages of a study that are not done, score it, and write ``study.json``, CSV, Markdown and page.
+
+    Stages go city by city and seed by seed, so that a stopped study has whole sets. A stage that fails stops
+    what depends on it and nothing else; it is named in the result.
+
+    Args:
+        study: From :func:`urbanln.study.spec.load_study`.
+        out: Folder of results and of ``cache/``; run again, only what is missing is done.
+        jobs: Processes, by default one per core; with several, each counts on one thread, because two
+            trainings that share two cores with two threads each wait for one another.
+
+    Returns:
+        The page.
+
+    Raises:
+        UrbanLNError: No variant could be scored at all, or a process was killed.
+        MissingExtraError: torch is not installed and a variant needs it.
+    """
+    from urbanln.study.page import write_results
+    from urbanln.study.scores import collect
+
+    work = make_work(study)
+    _check_extras(work)
+    failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
+    return write_results(out, collect(study, work, out / CACHE, failed))
+
+
+def plan_lines(study: Study, out: Path) -> list[str]:
+    """What a study would do, in words; nothing is done."""
+    work = make_work(study)
+    cache = out / CACHE
+    lines = [
+        f"{study.name}: {len(study.variants)} variants, {len(study.cities)} cities, "
+        f"{len(study.seeds)} seeds; stages that variants share are counted once"
+    ]
+    for kind in KINDS:
+        own = [stage for stage in work.stages.values() if stage.kind == kind]
+        there = sum(stage.done(cache) for stage in own)
+        lines.append(f"  {kind:<10} {len(own):>4}: {len(own) - there} to do, {there} there")
+    for variant in study.variants:
+        scores = [score for score in work.scores if score.variant == variant.name]
+        names = {name for score in scores for name in work.needed_by(score)}
+        trainings = [work.stages[name] for name in names if work.stages[name].kind == "pretrain"]
+        left = sum(not stage.done(cache) for stage in trainings)
+        scored = sum(work.stages[score.stage].done(cache) for score in scores)
+        lines.append(
+            f"  {variant.name}: {len(trainings)} trainings ({left} to do), {scored} of {len(scores)} scored"
+        )
+    return lines
+
+
+def _check_extras(work: Work) -> None:
+    """Said now, not after the first city is drawn."""
+    if any(stage.kind == "embed" for stage in work.stages.values()):
+        require("torch")
+
+
+@dataclass
+class _Queue:
+    """What is left to do, in order.
+
+    Attributes:
+        work: All stages.
+        cache: Their folder.
+        left: Stages neither done, under way nor failed.
+        running: Stages under way.
+        failed: Stage id to the reason.
+    """
+
+    work: Work
+    cache: Path
+    left: dict[str, Stage] = field(default_factory=dict)
+    running: dict[Future[str | None], Stage] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for score in self.work.scores:
+            for name in self.work.needed_by(score):
+                if not self.work.stages[name].done(self.cache):
+                    self.left.setdefault(name, self.work.stages[name])
+
+    def next(self) -> Stage | None:
+        """The first stage whose needs are met; those that need a failed one fail with it."""
+        busy = {stage.id for stage in self.running.values()}
+        for name, stage in list(self.left.items()):
+            broken = [need for need in stage.needs if need in self.failed]
+            if broken:
+                self.failed[name] = self.failed[broken[0]]
+                del self.left[name]
+            elif not any(need in self.left or need in busy for need in stage.needs):
+                del self.left[name]
+                return stage
+        return None
+
+
+def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
+    """Do what is left; the reasons of stages that failed, by stage."""
+    queue = _Queue(work, cache)
+    clock = _Clock(list(queue.left.values()))
+    if not queue.left:
+        return {}
+    if jobs == 1:
+        while (stage := queue.next()) is not None:
+            _note(queue, stage, _attempt(stage, cache, _needs(work, stage, cache)), clock)
+        return queue.failed
+    try:
+        with (
+            _one_thread_each(),
+            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_die_with_parent) as pool,
+        ):
+            while True:
+                while len(queue.running) < jobs and (stage := queue.next()) is not None:
+                    queue.running[pool.submit(_attempt, stage, cache, _needs(work, stage, cache))] = stage
+                if not queue.running:
+                    return queue.failed
+                for future in wait(queue.running, return_when=FIRST_COMPLETED).done:
+                    _note(queue, queue.running.pop(future), future.result(), clock)
+    except BrokenProcessPool as error:
+        raise UrbanLNError(
+            "a process of the study was killed, perhaps for want of memory",
+            remedy="run the same command again, it goes on; with --jobs 1 if memory is short",
+        ) from error
+
+
+def _needs(work: Work, stage: Stage, cache: Path) -> list[Path]:
+    return [work.stages[need].folder(cache) for need in stage.needs]
+
+
+def _attempt(stage: Stage, cache: Path, needs: list[Path]) -> str | None:
+    """Do a stage; the reason where it fails, which must not stop the others."""
+    from urbanln.study.work import do_stage
+
+    try:
+        do_stage(stage, cache, needs)
+    except UrbanLNError as error:
+        return str(error).replace("\n", ";")
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _note(queue: _Queue, stage: Stage, reason: str | None, clock: _Clock) -> None:
+    if reason is not None:
+        queue.failed[stage.id] = f"{stage.kind}: {reason}"
+    clock.tell(stage, reason, list(queue.left.values()))
+
+
+class _Clock:
+    """Lines with the time left, from how long stages have taken so far by their rough cost."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self.start, self.total = time.monotonic(), len(stages)
+        self.done, self.cost = 0, 0.0
+
+    def tell(self, stage: Stage, reason: str | None, left: list[Stage]) -> None:
+        """Say that a stage is over, and how long the ones in ``left`` may take."""
+        self.done += 1
+        self.cost += _cost([stage])
+        gone = time.monotonic() - self.start
+        outcome = "done" if reason is None else f"failed: {reason}"
+        print(
+            f"[{self.done}/{self.total}] {stage.kind} ({stage.label}) {outcome}; {_minutes(gone)} gone, "
+            f"about {_minutes(gone * _cost(left) / self.cost)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _cost(stages: list[Stage]) -> float:
+    return float(sum(_WEIGHTS[stage.kind] for stage in stages))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+# Rough shares of time, for the time left only.
+_WEIGHTS = {
+    "city": 5, "candidates": 60, "vote": 30, "captions": 2,
+    "pretrain": 60, "embed": 5, "score": 5, "floors": 10,
+}  # fmt: skip
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started here count on one thread each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _die_with_parent() -> None:
+    """A study that is killed takes its processes along: nobody else writes into its cache then."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

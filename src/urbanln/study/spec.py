@@ -1,0 +1,291 @@
+"""The study file: which variants, cities and seeds, and what all have in common.
+
+    [study]
+    name = "ablations"
+    cities = ["synthetic:256:0", "mycity"]
+    seeds = [0, 1, 2]
+    reference = "UrbanLN"
+
+    [common.train]
+    epochs = 8
+
+    [variants.UrbanLN]
+    about = "as the paper describes it"
+
+    [variants."no distillation"]
+    train = { mu = 0.0 }
+
+Sections of settings are those of every other verb; a variant names only what it changes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from urbanln.captions.settings import CaptionSettings
+from urbanln.config import Settings, load_settings
+from urbanln.errors import InputError
+
+SINGLE = "single:"
+CAPTIONS = (
+    "vote",
+    "random",
+    "first-sentence",
+    "shuffled-sentences",
+    "shuffled-pairs",
+    "measured",
+    f"{SINGLE}NAME",
+)
+UNVOTED = ("random", "measured")  # and single captioners: these need no vote
+PRETRAIN = ("all", "train-blocks", "none")
+INDUCTIVE_SPLIT = "block"
+_STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners")
+_MODEL_SECTIONS = ("model", "train", "embed")
+_COMMON_KEYS = (*Settings.model_fields, *CaptionSettings.model_fields)
+_VARIANT_KEYS = ("about", "captions", "pretrain", *_MODEL_SECTIONS, *CaptionSettings.model_fields)
+TABLE = "table"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant with everything resolved.
+
+    Attributes:
+        name: As in the file.
+        about: One sentence for the table.
+        captions: How the text of a picture is chosen, one of ``CAPTIONS``.
+        pretrain: Regions pre-trained on: ``"all"``; ``"train-blocks"``, anew for each fold of the block split
+            on its known regions alone; ``"none"``, the base CLIP as it is.
+        settings: Of model, training and embedding (the probe's are common to all).
+        captioning: Settings of captions.
+    """
+
+    name: str
+    about: str
+    captions: str
+    pretrain: str
+    settings: Settings
+    captioning: CaptionSettings
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study file says.
+
+    Attributes:
+        name: Heading of the page.
+        about: A sentence under it.
+        seeds: Training seeds; the probe's folds of a seed are shared by all its variants.
+        cities: City folders, or ``"synthetic:REGIONS:SEED"``.
+        reference: Variant that the others are compared with.
+        captioners: Who is asked: as ``urbanln caption --captioner`` takes it, or ``"table"`` for the captions
+            that the city folders have already.
+        variants: In the order of the file.
+    """
+
+    name: str
+    about: str
+    seeds: tuple[int, ...]
+    cities: tuple[str, ...]
+    reference: str
+    captioners: str
+    variants: tuple[Variant, ...]
+
+    @property
+    def first(self) -> Variant:
+        """The reference variant; its probe settings are everybody's."""
+        return next(variant for variant in self.variants if variant.name == self.reference)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Views that some variant embeds: a region is scored when it has pictures of all of them."""
+        used = {variant.settings.embed.view for variant in self.variants}
+        both = "both" in used
+        return tuple(view for view in ("satellite", "street") if view in used or both)
+
+
+def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
+    """Read a study file.
+
+    Args:
+        path: TOML file, see the module.
+        overrides: Keys of the file changed, as ``"common.train.epochs=2"`` or ``"study.seeds=[0]"``.
+
+    Raises:
+        InputError: Not TOML; a key that does not exist (with the nearest one); a value out of range; no such
+            reference; a combination that has no meaning.
+    """
+    path = Path(path)
+    values = _read(path)
+    for text in overrides:
+        _override(values, text)
+    where = str(path)
+    _known(values, ("study", "common", "variants"), where)
+    head, common = _table_of(values, "study", where), _table_of(values, "common", where)
+    _known(head, _STUDY_KEYS, f"{where}, [study]")
+    _known(common, _COMMON_KEYS, f"{where}, [common]")
+    named = _table_of(values, "variants", where)
+    if not named:
+        raise InputError("a study needs variants", where=where, remedy="add [variants.NAME]")
+    variants = tuple(
+        _variant(name, _table_of(named, name, f"{where}, [variants]"), common, where) for name in named
+    )
+    study = Study(
+        name=_text(head, "name", path.stem, where),
+        about=_text(head, "about", "", where),
+        seeds=_seeds(head, where),
+        cities=_cities(head, where),
+        reference=_text(head, "reference", variants[0].name, where),
+        captioners=_text(head, "captioners", "simulated", where),
+        variants=variants,
+    )
+    _check(study, where)
+    return study
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such study file", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("the study file is not TOML", value=str(error), where=path) from error
+    except OSError as error:
+        raise InputError("the study file cannot be read", value=error.strerror, where=path) from error
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, raw = text.partition("=")
+    *sections, leaf = key.strip().split(".")
+    if not equals or not sections:
+        raise InputError(
+            "a key of a study is given as section.key=value", value=text, where="--set",
+            remedy="e.g. common.train.epochs=2 or study.seeds=[0]",
+        )  # fmt: skip
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise InputError("this key has no parts", value=key, where="--set")
+    try:
+        place[leaf] = tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        place[leaf] = raw.strip()
+
+
+def _known(values: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    names = list(keys)
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
+            raise InputError(f"unknown key '{key}'", where=where, remedy=f"did you mean '{near[0]}'?")
+
+
+def _table_of(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    found = values.get(key, {})
+    if not isinstance(found, dict):
+        raise InputError(f"'{key}' is a table of keys", value=found, where=where)
+    return found
+
+
+def _text(head: Mapping[str, Any], key: str, default: str, where: str) -> str:
+    found = head.get(key, default)
+    if not isinstance(found, str):
+        raise InputError(f"'{key}' is a text", value=found, where=where)
+    return found
+
+
+def _seeds(head: Mapping[str, Any], where: str) -> tuple[int, ...]:
+    found = head.get("seeds", [0])
+    good = isinstance(found, list) and found and all(type(seed) is int and seed >= 0 for seed in found)
+    if not good or len(set(found)) < len(found):
+        raise InputError("'seeds' is a list of different whole numbers from 0", value=found, where=where)
+    return tuple(found)
+
+
+def _cities(head: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    found = head.get("cities", [])
+    good = isinstance(found, list) and found and all(isinstance(city, str) and city for city in found)
+    if not good or len(set(found)) < len(found):
+        raise InputError(
+            "'cities' is a list of different city folders",
+            value=found,
+            where=where,
+            remedy='e.g. cities = ["mycity", "synthetic:256:0"]',
+        )
+    return tuple(found)
+
+
+def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file: str) -> Variant:
+    where = f"{file}, [variants.{name}]"
+    _known(own, _VARIANT_KEYS, where)
+    captions = _text(own, "captions", "vote", where)
+    pretrain = _text(own, "pretrain", "all", where)
+    single = captions.startswith(SINGLE) and len(captions) > len(SINGLE)
+    for key, value, known, fine in (
+        ("captions", captions, CAPTIONS, single),
+        ("pretrain", pretrain, PRETRAIN, False),
+    ):
+        if not fine and value not in known:
+            near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"unknown value of '{key}'", value=value, where=where,
+                remedy=f"did you mean '{near}'? There are: {', '.join(known)}",
+            )  # fmt: skip
+    sections = {key: _table_of(own, key, where) for key in own if key in _COMMON_KEYS}
+    merged = _merged({key: _table_of(common, key, file) for key in common}, sections)
+    if "seed" in merged.get("train", {}):
+        raise InputError("train.seed is set by study.seeds", value=merged["train"]["seed"], where=where)
+    try:
+        settings = load_settings(base={k: v for k, v in merged.items() if k in Settings.model_fields})
+        captioning = load_settings(
+            base={k: v for k, v in merged.items() if k in CaptionSettings.model_fields}, of=CaptionSettings
+        )
+    except InputError as error:
+        error.where = where
+        raise
+    return Variant(name, _text(own, "about", "", where), captions, pretrain, settings, captioning)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables: what ``above`` has wins, key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _check(study: Study, where: str) -> None:
+    names = [variant.name for variant in study.variants]
+    if study.reference not in names:
+        near = difflib.get_close_matches(study.reference, names, n=1, cutoff=0.0)[0]
+        raise InputError(
+            "the reference is no variant of this study", value=study.reference, where=where,
+            remedy=f"did you mean '{near}'?",
+        )  # fmt: skip
+    probe = study.first.settings.probe
+    if unfit := [split for split in probe.splits if split == "city"]:
+        raise InputError(
+            "a study scores each city by itself, so whole cities cannot be held out", value=unfit[0],
+            where=where, remedy="leave it out of common.probe.splits",
+        )  # fmt: skip
+    for variant in study.variants:
+        place = f"{where}, [variants.{variant.name}]"
+        if variant.pretrain == "train-blocks" and INDUCTIVE_SPLIT not in probe.splits:
+            raise InputError(
+                "pre-training on the train blocks needs the block split", value=list(probe.splits),
+                where=place, remedy='common.probe.splits = ["random", "block"]',
+            )  # fmt: skip
+        if study.captioners == TABLE and (
+            variant.captioning.refine.enabled or variant.captions == "measured"
+        ):
+            raise InputError(
+                "with captioners = 'table' nobody is asked, so nothing can be refined or measured",
+                value=variant.captions, where=place, remedy="name a captioner in [study]",
+            )  # fmt: skip

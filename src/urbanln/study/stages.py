@@ -1,0 +1,266 @@
+"""What a study has to do: stages, each known by the hash of all it depends on.
+
+    city → candidates → vote → captions → pretrain → embed → score
+      └─────────────────────────────────────────────────────► floors
+
+Captions by vote alone go from the vote to pre-training; those of a single or a random captioner need no vote.
+
+Two variants that agree in what a stage reads share it. A stage's folder under ``cache/`` counts as done when
+``stage.json`` stands in it, which is written last; so a kill loses the stage under way and no other, and
+changing one variant's setting reruns its own stages alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from urbanln.errors import InputError
+from urbanln.files import hash_bytes, hash_file, read_json
+from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
+
+KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")
+# Raised when the code of a stage changes what comes out: results of older code are then made anew.
+VERSIONS = dict.fromkeys(KINDS, 1)
+DONE = "stage.json"
+SYNTHETIC = "synthetic"
+# They change how training or the vote is carried out and not what comes out.
+_FREE = {
+    "train": ("workers", "checkpoint_minutes", "tensorboard"),
+    "vote": ("processes",),
+    "embed": ("batch_size",),
+}
+# Choices that draw anew for each training seed, so that the seeds' spread holds theirs.
+_DRAWN = ("random", "shuffled-sentences", "shuffled-pairs")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One piece of work.
+
+    Attributes:
+        kind: One of ``KINDS``.
+        key: SHA-256 over kind, version of its code, payload and the keys of what it needs.
+        payload: JSON value: the settings it reads.
+        needs: Identities of earlier stages, in the order in which the work takes them.
+        label: For people: city, seed and variant that first asked for it.
+    """
+
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    needs: tuple[str, ...]
+    label: str
+
+    @property
+    def id(self) -> str:
+        """Place under ``cache/``."""
+        return f"{self.kind}/{self.key[:16]}"
+
+    def folder(self, cache: Path) -> Path:
+        """The stage's folder."""
+        return cache / self.id
+
+    def done(self, cache: Path) -> bool:
+        """Whether its result is there."""
+        return (self.folder(cache) / DONE).exists()
+
+
+@dataclass(frozen=True)
+class Score:
+    """Where the predictions of one (city, seed, variant) will stand; ``variant`` None: the floors."""
+
+    city: str
+    seed: int
+    variant: str | None
+    stage: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """All stages in the order they are wanted, and the scores they lead to."""
+
+    stages: dict[str, Stage]
+    scores: tuple[Score, ...]
+
+    def needed_by(self, score: Score) -> list[str]:
+        """Stages that lead to a score, itself included, earliest first."""
+        found: dict[str, None] = {}
+
+        def visit(name: str) -> None:
+            for need in self.stages[name].needs:
+                visit(need)
+            found.setdefault(name)
+
+        visit(score.stage)
+        return list(found)
+
+
+def make_work(study: Study) -> Work:
+    """The stages of a study, city by city and seed by seed, so that a stopped one has whole sets.
+
+    Raises:
+        InputError: A city's spelling is wrong, or its folder is no city.
+    """
+    stages: dict[str, Stage] = {}
+    scores = []
+    for city in study.cities:
+        for seed in study.seeds:
+            make = _Maker(study, city, seed, stages)
+            scores.append(Score(city, seed, None, make.floors()))
+            scores += [Score(city, seed, one.name, make.score(one)) for one in study.variants]
+    return Work(stages, tuple(scores))
+
+
+class _Maker:
+    """Adds the stages of one city and seed; a stage that is there already is shared."""
+
+    def __init__(self, study: Study, city: str, seed: int, stages: dict[str, Stage]) -> None:
+        self.study, self.city, self.seed, self.stages = study, city, seed, stages
+        self.where = f"{Path(city).name}, seed {seed}"
+
+    def add(self, kind: str, payload: Mapping[str, Any], needs: Sequence[str], label: str = "") -> str:
+        keys = [self.stages[name].key for name in needs]
+        text = json.dumps([kind, VERSIONS[kind], payload, keys], sort_keys=True)
+        label = f"{self.where}, {label}" if label else self.where
+        stage = Stage(kind, hash_bytes(text.encode()), payload, tuple(needs), label)
+        self.stages.setdefault(stage.id, stage)
+        return stage.id
+
+    def source(self) -> str:
+        return self.add("city", city_payload(self.city, self.study.views), [])
+
+    def floors(self) -> str:
+        chosen = self.study.first.settings
+        payload = {
+            "probe": chosen.probe.model_dump(mode="json"),
+            "seed": self.seed,
+            "views": self.study.views,
+            "labels": _table_hash(self.city, "indicators"),
+            "pixels": chosen.embed.view,
+        }
+        return self.add("floors", payload, [self.source()], "floors")
+
+    def score(self, variant: Variant) -> str:
+        probe = self.study.first.settings.probe
+        folds = range(probe.folds) if variant.pretrain == "train-blocks" else [None]
+        tables = [self.embed(variant, fold) for fold in folds]
+        payload = {
+            "probe": probe.model_dump(mode="json"),
+            "seed": self.seed,
+            "views": self.study.views,
+            "labels": _table_hash(self.city, "indicators"),
+            "by_fold": variant.pretrain == "train-blocks",
+        }
+        return self.add("score", payload, [self.source(), *tables], variant.name)
+
+    def embed(self, variant: Variant, fold: int | None) -> str:
+        settings = variant.settings
+        payload = {"embed": _plain(settings.embed, "embed"), "fit": settings.train.fit}
+        if variant.pretrain == "none":
+            base = {"model": settings.model.name, "weights": _weights(settings.model.name)}
+            return self.add("embed", payload | base, [self.source()], variant.name)
+        return self.add("embed", payload, [self.source(), self.pretrain(variant, fold)], variant.name)
+
+    def pretrain(self, variant: Variant, fold: int | None) -> str:
+        settings = variant.settings
+        payload: dict[str, Any] = {
+            "model": _plain(settings.model, "model"),
+            "weights": _weights(settings.model.name),
+            "train": _plain(settings.train, "train") | {"seed": self.seed},
+        }
+        if fold is not None:
+            probe = self.study.first.settings.probe
+            payload["known"] = {
+                "probe": _fold_settings(probe.model_dump(mode="json")),
+                "seed": self.seed,
+                "views": self.study.views,
+                "fold": fold,
+            }
+        return self.add("pretrain", payload, [self.source(), self.captions(variant)], variant.name)
+
+    def captions(self, variant: Variant) -> str:
+        payload: dict[str, Any] = {"choice": variant.captions}
+        if variant.captions in _DRAWN:
+            payload["seed"] = self.seed
+        if variant.captions.startswith(SINGLE) or variant.captions in UNVOTED:
+            return self.add("captions", payload, [self.source(), self.candidates(variant)], variant.name)
+        vote = {"vote": _plain(variant.captioning.vote, "vote"), "max_tokens": self.max_tokens()}
+        voted = self.add("vote", vote, [self.source(), self.candidates(variant)], variant.name)
+        if variant.captions == "vote":
+            return voted
+        return self.add("captions", payload, [self.source(), voted], variant.name)
+
+    def candidates(self, variant: Variant) -> str:
+        chosen = variant.captioning
+        payload: dict[str, Any] = {
+            "captioners": "measured" if variant.captions == "measured" else self.study.captioners,
+            "max_tokens": self.max_tokens(),
+        }
+        if payload["captioners"] == TABLE:
+            payload["table"] = _table_hash(self.city, "captions")
+        sections = ("describe", "clean", "refine") + (("captioners",) if chosen.captioners else ())
+        settings = chosen.model_dump(mode="json")
+        payload |= {"settings": {name: settings[name] for name in sections}}
+        if chosen.refine.enabled:  # its parts are read by the parser of the vote
+            payload["settings"]["vote"] = {k: settings["vote"][k] for k in ("parser", "parser_model")}
+        return self.add("candidates", payload, [self.source()], variant.name)
+
+    def max_tokens(self) -> int:
+        """The reference's length for all: a shorter context reads the same texts, cut."""
+        return self.study.first.settings.model.context
+
+
+def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
+    """What a city depends on: the recipe of a synthetic one, the hashes of a folder's tables.
+
+    Raises:
+        InputError: The spelling is wrong, or the folder holds no city.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == SYNTHETIC and rest:
+        numbers = rest.split(":")
+        if len(numbers) != 2 or not all(part.isdecimal() for part in numbers):
+            raise InputError(
+                "a synthetic city is written synthetic:REGIONS:SEED", value=spec, remedy="synthetic:256:0"
+            )
+        return {"regions": int(numbers[0]), "seed": int(numbers[1]), "street": "street" in views}
+    folder = Path(spec).resolve()
+    if not (folder / "city.toml").exists():
+        raise InputError("not a city folder: there is no city.toml", where=spec)
+    return {"folder": str(folder), **{k: _table_hash(spec, k) for k in ("regions", "images")}}
+
+
+def _table_hash(spec: str, name: str) -> str:
+    """Hash of a table of a city folder; nothing for a synthetic city, whose recipe says it all."""
+    path = Path(spec) / f"{name}.parquet"
+    return "" if spec.startswith(f"{SYNTHETIC}:") or not path.exists() else hash_file(path)
+
+
+def stage_note(folder: Path) -> dict[str, Any]:
+    """What a finished stage says of itself."""
+    note: dict[str, Any] = read_json(folder / DONE)
+    return note
+
+
+def _plain(section: Any, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = section.model_dump(
+        mode="json", exclude=set(_FREE[name]) if name in _FREE else None
+    )
+    return found
+
+
+def _fold_settings(probe: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("folds", "blocks", "block_km", "buffer_km")
+    return {name: probe[name] for name in names} | {"split": INDUCTIVE_SPLIT}
+
+
+def _weights(name: str) -> list[str]:
+    """Hashes of a base model's weights; of one on the hub its name must do."""
+    tiny = Path(str(resources.files("urbanln") / "model" / "tiny"))
+    folder = tiny if name == "tiny" else Path(name)
+    return [hash_file(file) for file in sorted(folder.glob("*.safetensors"))] if folder.is_dir() else []

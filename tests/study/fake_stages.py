@@ -1,0 +1,96 @@
+"""Stages that cost nothing: the learning rate stands for a model, and decides how well it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from urbanln.errors import InputError
+from urbanln.files import write_table
+from urbanln.study import work
+
+REGIONS, BLOCKS, LABELS = 60, 12, ("calm", "wild")
+FAILS = 0.666
+
+
+def truth(indicator: str) -> np.ndarray:
+    return np.random.default_rng(LABELS.index(indicator)).normal(size=REGIONS)
+
+
+def prediction(indicator: str, seed: int, rate: float) -> np.ndarray:
+    noise = np.random.default_rng([seed, LABELS.index(indicator), round(1000 * rate)]).normal(size=REGIONS)
+    return truth(indicator) + rate * noise
+
+
+def _frame(split: str, seed: int, rate: float, **more: Any) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {
+                "split": split,
+                "indicator": name,
+                "region_id": [f"r{i}" for i in range(REGIONS)],
+                "fold": 0,
+                "truth": truth(name),
+                "prediction": prediction(name, seed, rate),
+                **more,
+            }
+        )
+        for name in LABELS
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+class FakeStages:
+    """Stands in for the work of all stages and counts it.
+
+    Attributes:
+        done: Kind and label of every stage done, in order.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def install(self, patch: Any) -> None:
+        kinds = {name: self._nothing(name) for name in ("city", "candidates", "vote", "captions")}
+        more = {"pretrain": self.pretrain, "embed": self.embed, "score": self.score, "floors": self.floors}
+        patch.setattr(work, "_WORK", {**kinds, **more})
+
+    def _nothing(self, kind: str) -> Any:
+        def do(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
+            self.done.append(kind)
+
+        return do
+
+    def pretrain(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
+        self.done.append("pretrain")
+        if payload["train"]["lr"] == FAILS:
+            raise InputError("this one cannot be trained")
+        (folder / "rate.txt").write_text(str(payload["train"]["lr"]))
+
+    def embed(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
+        self.done.append("embed")
+        (folder / "rate.txt").write_text("2.0" if "model" in payload else (needs[1] / "rate.txt").read_text())
+
+    def score(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
+        self.done.append("score")
+        rate = float((needs[1] / "rate.txt").read_text())
+        splits = ["block"] if payload["by_fold"] else payload["probe"]["splits"]
+        frames = [_frame(split, payload["seed"], rate, head="ridge") for split in splits]
+        write_table(folder / work.PREDICTIONS, pd.concat(frames), kind="study-predictions")
+
+    def floors(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
+        self.done.append("floors")
+        frames = [
+            _frame(split, payload["seed"], rate, head=head, name=name)
+            for split in payload["probe"]["splits"]
+            for name, head, rate in (("mean", "none", 1.0), ("pixels", "ridge", 0.7))
+        ]
+        write_table(folder / work.PREDICTIONS, pd.concat(frames), kind="study-predictions")
+        regions = pd.DataFrame(
+            {"region_id": [f"r{i}" for i in range(REGIONS)], "block": np.arange(REGIONS) % BLOCKS}
+        )
+        write_table(folder / work.REGIONS, regions, kind="study-regions")

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import html
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.study.fake_stages import FAILS, LABELS, FakeStages, prediction, truth
+
+from urbanln.cli import main
+from urbanln.errors import UrbanLNError
+from urbanln.files import read_json
+from urbanln.study.run import CACHE, plan_lines, run_study
+from urbanln.study.spec import Study, load_study
+from urbanln.study.stages import DONE, make_work
+
+SMOKE = Path(__file__).parents[2] / "studies" / "smoke.toml"
+TEXT = """
+[study]
+name = "x"
+cities = ["synthetic:16:0", "synthetic:16:1"]
+seeds = [0, 1, 2]
+reference = "good"
+
+[common.probe]
+heads = ["ridge"]
+bootstrap = 300
+
+[variants.good]
+train = { lr = 0.1 }
+
+[variants.bad]
+about = "with | <b>marks</b>"
+train = { lr = 0.5 }
+
+[variants.twin]
+train = { lr = 0.1 }
+
+[variants.teacher]
+train = { lr = 0.1 }
+embed = { encoder = "teacher" }
+
+[variants.base]
+pretrain = "none"
+"""
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
+    stages = FakeStages()
+    stages.install(monkeypatch)
+    return stages
+
+
+def read(folder: Path, *overrides: str, text: str = TEXT) -> Study:
+    file = folder / "study.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_study(file, overrides)
+
+
+def rows_of(out: Path, split: str = "block") -> dict[str, dict]:
+    return {row["name"]: row for row in read_json(out / "study.json")["rows"] if row["split"] == split}
+
+
+def test_shared_stages_are_done_once_and_only_what_changed_again(tmp_path: Path, fake: FakeStages) -> None:
+    out = tmp_path / "out"
+    run_study(read(tmp_path), out, jobs=1)
+    assert Counter(fake.done) == {
+        "city": 2, "candidates": 2, "vote": 2, "pretrain": 2 * 3 * 2, "embed": 2 * (3 * 3 + 1), "floors": 6,
+        "score": 2 * 3 * 4,
+    }  # fmt: skip
+    fake.done.clear()
+    run_study(read(tmp_path), out, jobs=1)
+    assert fake.done == []
+    changed = read(tmp_path, "variants.bad.train.lr=0.4")
+    said = "\n".join(plan_lines(changed, out))
+    assert "bad: 6 trainings (6 to do), 0 of 6 scored" in said
+    assert "good: 6 trainings (0 to do), 6 of 6 scored" in said
+    assert fake.done == [], "a plan does nothing"
+    run_study(changed, out, jobs=1)
+    assert Counter(fake.done) == {"pretrain": 6, "embed": 6, "score": 6}
+
+
+def test_whole_sets_come_first(tmp_path: Path) -> None:
+    work = make_work(read(tmp_path))
+    sets = [(score.city, score.seed) for score in work.scores]
+    assert sets == sorted(sets)
+    assert Counter(sets) == dict.fromkeys(sets, 6), "five variants and the floors"
+
+
+def test_scores_equal_the_oracle(tmp_path: Path, fake: FakeStages) -> None:
+    run_study(read(tmp_path), tmp_path / "out", jobs=1)
+    rows = rows_of(tmp_path / "out")
+
+    def r2(rate: float) -> float:
+        scores = []
+        for name in LABELS:
+            y = truth(name)
+            for seed in (0, 1, 2):
+                scores.append(
+                    1 - ((y - prediction(name, seed, rate)) ** 2).sum() / ((y - y.mean()) ** 2).sum()
+                )
+        return float(np.mean(scores))
+
+    for name, rate in (("good", 0.1), ("bad", 0.5), ("base", 2.0), ("mean", 1.0), ("pixels", 0.7)):
+        row = rows[name]
+        assert row["r2"] == pytest.approx(r2(rate))
+        assert row["r2_low"] < row["r2"] < row["r2_high"]
+        assert row["head"] == ("none" if name == "mean" else "ridge")
+    assert rows["good"]["diff"] is None
+    assert rows["bad"]["diff"] == pytest.approx(r2(0.5) - r2(0.1))
+    assert rows["bad"]["diff_low"] < rows["bad"]["diff"] < rows["bad"]["diff_high"] < 0
+    assert set(rows["bad"]["by_indicator"]) == set(LABELS)
+    assert set(rows["bad"]["by_city"]) == {"synthetic:16:0", "synthetic:16:1"}
+    twin = rows["twin"]
+    assert (twin["diff"], twin["diff_low"], twin["diff_high"]) == (0, 0, 0), "the draws are shared"
+
+
+def test_a_failing_variant_stops_no_other_and_is_named(tmp_path: Path, fake: FakeStages) -> None:
+    out = tmp_path / "out"
+    run_study(read(tmp_path, f"variants.bad.train.lr={FAILS}"), out, jobs=1)
+    result = read_json(out / "study.json")
+    assert "bad" not in rows_of(out)
+    assert {"good", "twin", "base", "pixels"} <= set(rows_of(out))
+    assert len(result["failed"]) == 6
+    assert all(
+        fault["variant"] == "bad" and "cannot be trained" in fault["reason"] for fault in result["failed"]
+    )
+    assert "cannot be trained" in (out / "study.md").read_text()
+    with pytest.raises(UrbanLNError, match="could be scored"):
+        everything = [f"variants.{name}.train.lr={FAILS}" for name in ("good", "bad", "twin", "teacher")]
+        text = TEXT.replace('pretrain = "none"', f"train = {{ lr = {FAILS} }}")
+        fake.floors = fake.pretrain  # type: ignore[method-assign]
+        study = read(tmp_path, *everything, text=text)
+        with pytest.MonkeyPatch.context() as patch:
+            fake.install(patch)
+            run_study(study, tmp_path / "other", jobs=1)
+
+
+def test_an_unfinished_study_compares_what_both_have(tmp_path: Path, fake: FakeStages) -> None:
+    out = tmp_path / "out"
+    study = read(tmp_path)
+    work = make_work(study)
+    run_study(study, out, jobs=1)
+    lost = [score.stage for score in work.scores if score.variant == "bad" and score.seed > 0]
+    for name in lost:
+        (out / CACHE / name / DONE).unlink()
+    from urbanln.study.scores import collect
+
+    rows = {
+        row["name"]: row for row in collect(study, work, out / CACHE, {})["rows"] if row["split"] == "block"
+    }
+    y, (ours, theirs) = truth("calm"), (prediction("calm", 0, rate) for rate in (0.5, 0.1))
+    wanted = (((y - theirs) ** 2).sum() - ((y - ours) ** 2).sum()) / ((y - y.mean()) ** 2).sum()
+    assert rows["bad"]["by_indicator"]["calm"]["diff"] == pytest.approx(wanted)
+    assert (rows["bad"]["seeds"], rows["good"]["seeds"]) == (1, 3)
+
+
+def test_pages_and_tables_hold_hostile_names(tmp_path: Path, fake: FakeStages) -> None:
+    text = TEXT.replace("[variants.twin]", '[variants."<script>x|y"]')
+    out = tmp_path / "out"
+    page = run_study(read(tmp_path, text=text), out, jobs=1).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;x|y" in page
+    assert "with | &lt;b&gt;marks" in page
+    assert "default-src 'none'" in html.unescape(page)
+    assert page.count('<svg class="chart"') == 2
+    markdown = (out / "study.md").read_text(encoding="utf-8")
+    assert "with \\| <b>marks" in markdown
+    lines = (out / "study.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 2 * 7
+    assert lines[0].startswith("name,kind,split,head,r2,")
+
+
+def test_inductive_scores_stand_under_the_block_split_alone(tmp_path: Path, fake: FakeStages) -> None:
+    text = TEXT + '[variants.inductive]\npretrain = "train-blocks"\ntrain = { lr = 0.2 }\n'
+    run_study(read(tmp_path, text=text), tmp_path / "out", jobs=1)
+    assert "inductive" in rows_of(tmp_path / "out", "block")
+    assert "inductive" not in rows_of(tmp_path / "out", "random")
+
+
+def test_the_smoke_study_survives_a_kill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "urbanln", "study", str(SMOKE), "--out", str(out), "--jobs", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        limit = time.monotonic() + 120
+        while not any(out.glob(f"{CACHE}/candidates/*/{DONE}")):
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    stood = {path: path.stat().st_mtime_ns for path in out.glob(f"{CACHE}/*/*/{DONE}")}
+    assert not (out / "study.json").exists()
+    main_exits(["study", str(SMOKE), "--out", str(out), "--jobs", "1"])
+    assert {path: path.stat().st_mtime_ns for path in stood} == stood, "what was done is not done again"
+    rows = rows_of(out)
+    assert {"voted", "base CLIP", "mean", "coordinates", "pixels"} == set(rows)
+    assert rows["voted"]["r2"] != rows["base CLIP"]["r2"]
+    capsys.readouterr()
+    main_exits(["study", str(SMOKE), "--out", str(out), "--plan"])
+    said = capsys.readouterr().out
+    assert all("0 to do" in line for line in said.splitlines() if line.startswith("  ") and "to do" in line)
+    run = next(out.glob(f"{CACHE}/pretrain/*"))
+    assert not (run / "run" / "checkpoint").exists(), "checkpoints go when nothing needs them any more"
+    assert json.loads((run / DONE).read_text())["train"]["epochs"] == 1
+
+
+def main_exits(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
