@@ -16,10 +16,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from urbanln import cli, pipeline
+from urbanln import cli
 from urbanln.city.store import City
+from urbanln.terminal import print_scores
 
 SMALL = ["--set", "probe.block_km=2", "--set", "probe.folds=3", "--set", "probe.seeds=2"]
+FLOORS = {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}
 QUICK = ["--set", "train.epochs=1", "--set", "train.batch_size=8", "--set", "train.warmup_steps=1"]
 
 
@@ -40,13 +42,14 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["caption", city, "--captioner", "simulated"],
         ["pretrain", city, "--out", folder / "run", *QUICK],
         ["embed", city, "--model", folder / "run", "--out", vectors],
+        ["embed", city, "--model", "pixels", "--out", folder / "pixels.parquet"],
         [
             "probe",
             city,
             "--vectors",
             f"ours={vectors}",
-            "--pixels",
-            "satellite",
+            "--vectors",
+            folder / "pixels.parquet",
             "--out",
             folder / "s",
             *SMALL,
@@ -63,7 +66,8 @@ def test_the_chain_leaves_tables_that_others_open(chain: Path) -> None:
     assert vectors.crs.to_epsg() == 4326
     assert np.isfinite(np.stack(vectors["vector"])).all()
     scores = json.loads((chain / "s" / "scores.json").read_text())
-    assert {row["features"] for row in scores["rows"]} == {"mean", "coordinates", "ours", "pixels"}
+    found = {row["features"] for row in scores["rows"]}
+    assert found >= {*FLOORS, "ours", "pixels", "map", "coordinates + ours"}
     assert {row["split"] for row in scores["rows"]} == {"random", "block"}
     page = (chain / "r.html").read_text()
     assert "synthetic" in page
@@ -74,7 +78,7 @@ def test_the_chain_leaves_tables_that_others_open(chain: Path) -> None:
 
 def test_the_closing_table_and_a_verdict_per_indicator_are_printed(chain: Path, capsys) -> None:
     scores = json.loads((chain / "s" / "scores.json").read_text())
-    cli.print_scores(scores)
+    print_scores(scores)
     printed = capsys.readouterr().out
     for indicator in City.open(chain / "city").indicators.columns.drop("region_id"):
         assert f"{indicator}: ours" in printed
@@ -94,7 +98,7 @@ def test_a_finished_run_and_a_second_caption_call_change_nothing(chain: Path) ->
 def test_floors_alone_need_no_vectors(chain: Path, tmp_path: Path) -> None:
     assert run("probe", chain / "city", "--out", tmp_path, *SMALL) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
-    assert {row["features"] for row in scores["rows"]} == {"mean", "coordinates"}
+    assert {row["features"] for row in scores["rows"]} == FLOORS
 
 
 def test_help_and_version_answer() -> None:
@@ -119,16 +123,6 @@ def test_a_file_that_cannot_be_used_is_no_traceback(monkeypatch, capsys) -> None
     monkeypatch.setattr("urbanln.demo.run_demo", failing)
     assert run("demo") == 1
     assert "Input/output error\n  where:   some.file" in capsys.readouterr().err
-
-
-def test_vectors_are_named_by_hand_or_by_their_file(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("urbanln.embed.table.read_embeddings", lambda path: str(path))
-    (tmp_path / "lr=1").write_text("")
-    assert pipeline.read_vectors(["a=b/c.parquet", "d/e.parquet", f"{tmp_path}/lr=1"]) == {
-        "a": "b/c.parquet",
-        "e": "d/e.parquet",
-        "lr=1": f"{tmp_path}/lr=1",
-    }
 
 
 def test_bad_input_is_one_clear_error_with_exit_code_2(chain: Path, tmp_path: Path, capsys) -> None:

@@ -107,7 +107,9 @@ def test_the_budget_of_a_ledger_is_kept_and_said(town: Path, settings: Path, tmp
 def test_an_audit_reads_the_ledger_and_files(captioned: Path, tmp_path: Path, capsys) -> None:
     assert run("audit", captioned, "--out", tmp_path / "a.json") == 0
     assert "36 captions of 12 pictures by 3 captioners" in capsys.readouterr().out
-    assert json.loads((tmp_path / "a.json").read_text())["captioners"].keys() == set(MODELS)
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["captions"]["captioners"].keys() == set(MODELS)
+    assert found["labels"].keys() >= {"population"}
     sentences = [("I'm sorry, but I cannot see it.", "1.jpg"), ("A road in Beijing.", "2.jpg")]
     urbanclip = [[{"caption": caption, "image": image} for caption, image in sentences]]
     (tmp_path / "u.json").write_text(json.dumps(urbanclip))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from urbanln import __version__
-from urbanln.errors import InputError, StorageError, UrbanLNError, explain_missing
+from urbanln.errors import InputError, StorageError, UrbanLNError, explain_missing, printable
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -72,18 +72,37 @@ def synthetic(
 
 @app.command()
 def ingest(
-    pictures: Annotated[Path, typer.Argument(help="folder of pictures")],
-    table: Annotated[Path, typer.Argument(help="CSV, Parquet, GeoJSON or GeoPackage, a row per picture")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[PICTURES] TABLE",
+            help="folder of pictures, where there are any; CSV, Parquet, GeoJSON or GeoPackage, a row each",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="folder of the new city")],
     name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
     regions: Annotated[
-        str, typer.Option(help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons")
+        str, typer.Option(help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids]")
     ] = "picture",
-    id_column: Annotated[str | None, typer.Option(help="column whose value names the picture file")] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="column whose value names the picture file, or the region")
+    ] = None,
     image_column: Annotated[str | None, typer.Option(help="column with the picture's file name")] = None,
     lon: Annotated[str, typer.Option(help="column of longitudes (or eastings, see --crs)")] = "lon",
     lat: Annotated[str, typer.Option(help="column of latitudes (or northings)")] = "lat",
+    lonlat_column: Annotated[
+        str | None, typer.Option(help='one column with both, longitude first: "(116.4, 39.9)"')
+    ] = None,
+    latlon_column: Annotated[
+        str | None, typer.Option(help='one column with both, latitude first: "(39.9, 116.4)"')
+    ] = None,
     crs: Annotated[str, typer.Option(help="reference system of the coordinates")] = "EPSG:4326",
+    datum: Annotated[
+        str, typer.Option(help="wgs84 | gcj02 | bd09: Chinese maps' coordinates are converted")
+    ] = "wgs84",
+    district: Annotated[
+        str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
+    ] = None,
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
     label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
     captured: Annotated[str | None, typer.Option(help="column with the date of the picture")] = None,
@@ -93,13 +112,17 @@ def ingest(
     copy: Annotated[bool, typer.Option(help="copy the pictures, or refer to them")] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first rows, for a try")] = None,
 ) -> None:
-    """Make a city from a folder of pictures and a table with coordinates and labels."""
+    """Make a city from a table with coordinates and labels, and a folder of pictures where there is one."""
     from urbanln.city.ingest import ingest as ingest_city
 
+    if len(paths) > 2:
+        raise InputError("ingest takes a folder of pictures and one table", value=[str(p) for p in paths])
+    *pictures, table = paths
     report = ingest_city(
-        pictures, table, out, name=name or out.resolve().name, regions=regions, id_column=id_column,
-        image_column=image_column, lon=lon, lat=lat, crs=crs, view=view, labels=label, captured=captured,
-        source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
+        pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
+        id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
+        latlon_column=latlon_column, crs=crs, datum=datum, district=district, view=view, labels=label,
+        captured=captured, source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
     )  # fmt: skip
     print("\n".join(report.lines()))
 
@@ -162,20 +185,47 @@ def caption(
 @app.command()
 def audit(
     city: Annotated[Path | None, typer.Argument(metavar="CITY", help="a city folder")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="a plain table of labels, without a city")
+    ] = None,
+    label: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
+    lon: Annotated[str, typer.Option(help="column of longitudes in --labels")] = "lon",
+    lat: Annotated[str, typer.Option(help="column of latitudes in --labels")] = "lat",
+    lonlat_column: Annotated[str | None, typer.Option(help="one column with both, longitude first")] = None,
+    latlon_column: Annotated[str | None, typer.Option(help="one column with both, latitude first")] = None,
+    crs: Annotated[str, typer.Option(help="reference system of these coordinates")] = "EPSG:4326",
+    datum: Annotated[str, typer.Option(help="their datum: wgs84 | gcj02 | bd09")] = "wgs84",
+    pictures: Annotated[bool, typer.Option(help="also look for pictures that show up again")] = True,
     captions: Annotated[
         list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
     ] = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "clip",
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well")] = None,
+    page: Annotated[Path | None, typer.Option(help="HTML page to write as well")] = None,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
-    """Look at captions before they are cleaned: lengths, faults, stock sentences, names of places."""
-    from urbanln import caption_verb
+    """Look at labels, pictures and captions before anything is trained; suggest blocks and a buffer."""
+    from urbanln import audit_verb
     from urbanln.captions.settings import CaptionSettings
+    from urbanln.city.coordinates import Positions
     from urbanln.config import load_settings
 
-    caption_verb.audit(city, captions, model, out, load_settings(settings, set_, of=CaptionSettings))
+    found = audit_verb.look(
+        city, labels, captions, chosen=label, model=model, pictures=pictures,
+        where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column),
+        clean=load_settings(settings, set_, of=CaptionSettings).clean,
+    )  # fmt: skip
+    print("\n".join(map(printable, found.lines())))
+    if out is not None:
+        from urbanln.files import write_json
+
+        write_json(out, found.as_json())
+        print(out, file=sys.stderr)
+    if page is not None:
+        from urbanln.report.page import write_audit_page
+
+        print(write_audit_page(page, found.name, found.as_json(), found.synthetic), file=sys.stderr)
 
 
 @app.command()
@@ -196,53 +246,72 @@ def pretrain(
 
 @app.command()
 def embed(
-    city: CityArgument,
-    model: Annotated[str, typer.Option(help="a run folder, a CLIP folder or name, or 'tiny'")],
-    out: Annotated[Path, typer.Option(help="GeoParquet file to write")],
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="a run folder, a CLIP folder or name, 'tiny'; or pixels (measured), text (TF-IDF of "
+            "captions), imagenet (a network that never saw a city)"
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option(help="GeoParquet file to write; for several cities like 'vectors/{city}.parquet'")
+    ],
+    captions: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="recorded captions for text; may be given again")
+    ] = [],  # noqa: B006
+    all_captions: Annotated[
+        bool, typer.Option("--all-captions", help="text: all candidates of a picture, not the selected one")
+    ] = False,
+    terms: Annotated[int, typer.Option(min=1, help="text: words and word pairs at most")] = 1000,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
-    """Turn the pictures of each region into one vector; writes GeoParquet."""
+    """Turn the pictures (or captions) of each region into one vector; writes GeoParquet."""
     from urbanln import pipeline
     from urbanln.city.store import City
     from urbanln.config import load_settings
 
-    print(pipeline.embed_city(City.open(city), model, out, load_settings(settings, set_)))
+    for path in pipeline.embed_cities(
+        [City.open(folder) for folder in cities], model, out, load_settings(settings, set_),
+        captions=captions, which="all" if all_captions else "selected", terms=terms,
+    ):  # fmt: skip
+        print(path)
 
 
 @app.command()
 def probe(
-    city: CityArgument,
-    out: Annotated[Path, typer.Option(help="folder for scores.json and predictions.parquet")],
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
+    out: Annotated[Path, typer.Option(help="folder for the scores and predictions")],
     vectors: Annotated[
-        list[str], typer.Option(metavar="[NAME=]FILE", help="table of region vectors; the first is judged")
+        list[str],
+        typer.Option(
+            metavar="[NAME=]FILE[#COL,…]",
+            help="table of region vectors, ours or anybody's (Parquet, CSV; by region_id or lon, lat; {city} "
+            "stands for the city folder's name); the first is judged",
+        ),
     ] = [],  # noqa: B006
     baseline: Annotated[str | None, typer.Option(help="name of the table to compare the first with")] = None,
-    pixels: Annotated[
-        str | None, typer.Option(metavar="VIEW", help="also score what is measured in these pictures")
-    ] = None,
     indicator: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
     transductive: Annotated[
-        bool | None, typer.Option(help="whether pre-training saw the pictures of the test regions")
+        bool | None,
+        typer.Option(help="whether pre-training saw the pictures of the test regions; else the table says"),
     ] = None,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
-    """Score vectors against labels under random and block splits, beside the floors."""
+    """Score vectors against labels under random and spatial splits, beside the floors."""
     from urbanln import pipeline
     from urbanln.city.store import City
     from urbanln.config import load_settings
     from urbanln.probe.run import save_result
+    from urbanln.terminal import print_scores
+    from urbanln.vector_tables import read_vectors
 
-    place = City.open(city)
-    tables: dict[str, Any] = dict(pipeline.read_vectors(vectors))
-    if pixels:
-        if "pixels" in tables:
-            raise InputError("two tables of vectors have one name", value="pixels", remedy="rename yours")
-        tables[pipeline.PIXELS] = pipeline.pixel_table(place, pixels)
+    places = [City.open(folder) for folder in cities]
     result = pipeline.run_probe(
-        place, tables, load_settings(settings, set_), baseline=baseline, indicators=indicator,
-        transductive=transductive,
+        places, read_vectors(vectors, places), load_settings(settings, set_), baseline=baseline,
+        indicators=indicator, transductive=transductive,
     )  # fmt: skip
     save_result(out, result)
     print_scores(result.scores)
@@ -250,29 +319,45 @@ def probe(
 
 @app.command()
 def report(
-    city: CityArgument,
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="the cities that were probed")],
     scores: Annotated[Path, typer.Option(help="folder that probe wrote")],
     out: Annotated[Path, typer.Option(help="HTML file to write")],
     run: Annotated[Path | None, typer.Option(help="run folder, for its curves and settings")] = None,
+    audit: Annotated[
+        bool, typer.Option(help="of a single city: audit its labels, pictures, captions")
+    ] = True,
 ) -> None:
-    """Write one self-contained HTML page: verdict, scores, maps, curves, examples."""
-    from urbanln import pipeline
+    """Write one self-contained HTML page: verdict, scores, audit, maps, curves, examples."""
+    from urbanln import audit_verb, pipeline
     from urbanln.city.store import City
 
-    command = f"urbanln report {city} --scores {scores} --out {out}" + (f" --run {run}" if run else "")
-    print(pipeline.report_run(City.open(city), scores, out, run=run, command=command))
+    places = [City.open(folder) for folder in cities]
+    command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
+    found = audit_verb.audit(places[0]).as_json() if audit and len(places) == 1 else None
+    print(
+        pipeline.report_run(
+            places, scores, out, run=run, audit=found, command=command + (f" --run {run}" if run else "")
+        )
+    )
 
 
-def print_scores(scores: dict[str, Any]) -> None:
-    """Print the closing table and the verdicts of a probe."""
-    from rich.console import Console
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a study file, see studies/")],
+    out: Annotated[Path, typer.Option(help="folder of results; run again, only what is missing is done")],
+    plan: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="processes; one per core when left out")] = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Run variants × seeds × cities from one file; writes a table with intervals and a plot."""
+    from urbanln.study.run import plan_lines, run_study
+    from urbanln.study.spec import load_study
 
-    from urbanln.probe.table import scores_rich
-
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(scores_rich(scores))
-    for verdict in scores["verdicts"]:
-        console.print(verdict["sentence"], markup=False, highlight=False, soft_wrap=True)
+    chosen = load_study(file, set_)
+    if plan:
+        print("\n".join(plan_lines(chosen, out)))
+    else:
+        print(run_study(chosen, out, jobs=jobs))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -133,10 +133,11 @@ def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> di
 def _score_and_report(
     city: City, settings: Settings, vectors: dict[str, list[Path]], runs: list[Path], out: Path
 ) -> Path:
-    from urbanln.cli import print_scores
+    from urbanln.audit_verb import audit
     from urbanln.embed.table import read_embeddings
     from urbanln.pipeline import PIXELS, pixel_table, report_run, run_probe
     from urbanln.probe.run import save_result
+    from urbanln.terminal import print_scores
 
     _say("5/6 probe: random and block splits, floors beside every score")
     tables: dict[str, Sequence[pd.DataFrame]] = {
@@ -147,7 +148,12 @@ def _score_and_report(
     save_result(out / "scores", result)
     _say("6/6 report")
     report = report_run(
-        city, out / "scores", out / "report.html", run=runs[0], command=f"urbanln demo --out {out}"
+        city,
+        out / "scores",
+        out / "report.html",
+        run=runs[0],
+        audit=audit(city).as_json(),
+        command=f"urbanln demo --out {out}",
     )
     print_scores(result.scores)
     return report

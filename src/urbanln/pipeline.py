@@ -7,34 +7,36 @@ here, as a table or a function.
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import threading
 import tomllib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 import tomli_w
 
 from urbanln import __version__
 from urbanln.city.store import City
-from urbanln.config import Settings
+from urbanln.config import Settings, View
 from urbanln.errors import ArtefactError, InputError, MissingExtraError, UrbanLNError, require
 from urbanln.files import hash_file, read_json, read_table
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import torch
     from PIL import Image
 
     from urbanln.captions.refine.grounding import Grounder
     from urbanln.probe.run import ProbeResult
-    from urbanln.report.page import Example
+    from urbanln.report.details import Example
 
 T = TypeVar("T")
-PIXELS = "pixels"  # the name of the table that was measured, not learned
+# Words for vectors that no model of ours made.
+PIXELS, TEXT, IMAGENET = "pixels", "text", "imagenet"
 
 
 def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
@@ -109,54 +111,99 @@ def _remembered(
     return found
 
 
-def read_vectors(specs: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Read ``name=path`` (or plain paths, named by their stem) as tables of region vectors, in order.
+def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
+    """What :mod:`urbanln.city.pixels` measures, as one more table of region vectors: the pixel floor.
 
-    Raises:
-        InputError: Two tables of one name, or a file that is no embedding table.
+    Args:
+        city: Its pictures are measured.
+        view: Pictures of this view, averaged by region; ``"both"``: ``[satellite | street | flag]`` as
+            :func:`urbanln.embed.encode.embed_regions` has it.
+
+    Returns:
+        ``region_id, geometry, n_images, vector``; regions without a readable picture are left out.
     """
-    from urbanln.embed.table import read_embeddings
+    import numpy as np
 
-    tables: dict[str, pd.DataFrame] = {}
-    for spec in specs:
-        name, equals, path = spec.partition("=")
-        if not equals or Path(spec).exists():  # a file may have "=" in its own name
-            name, path = Path(spec).stem, spec
-        if name in tables:
-            raise InputError(
-                "two tables of vectors have one name",
-                value=name,
-                remedy="give names: --vectors ours=a.parquet",
-            )
-        tables[name] = read_embeddings(path)
-    return tables
-
-
-def pixel_table(city: City, view: str) -> pd.DataFrame:
-    """What :mod:`urbanln.city.pixels` measures, as one more table of region vectors: the pixel floor."""
     from urbanln.city.pixels import PIXEL_FEATURES, measure_city
+    from urbanln.vector_tables import region_table
 
-    frame = measure_city(city, view)
-    vectors = pd.Series(list(frame[list(PIXEL_FEATURES)].to_numpy("float32")), dtype=object)
-    return pd.DataFrame({"region_id": frame["region_id"].to_numpy(), "vector": vectors})
+    views: list[View] = ["satellite", "street"] if view == "both" else [view]
+    names = list(PIXEL_FEATURES)
+    parts = [measure_city(city, part).set_index("region_id")[names] for part in views]
+    keep = city.regions["region_id"][city.regions["region_id"].isin(set().union(*(p.index for p in parts)))]
+    values = np.hstack([part.reindex(keep).fillna(0.0).to_numpy("float32") for part in parts])
+    if view == "both":
+        values = np.hstack([values, keep.isin(parts[1].index).to_numpy("float32")[:, None]])
+    images = city.images[city.images["view"].isin(views)]
+    return region_table(city, pd.Series(list(values), index=keep.to_numpy(), dtype=object), images)
 
 
 def embed_city(city: City, model: str, out: Path, settings: Settings) -> Path:
-    """Embed a city's regions with a run's encoder or a CLIP and write them as GeoParquet.
+    """One city's vectors as GeoParquet; see :func:`embed_cities`."""
+    return embed_cities([city], model, str(out), settings)[0]
+
+
+def embed_cities(
+    cities: Sequence[City],
+    model: str,
+    out: str,
+    settings: Settings,
+    *,
+    captions: Sequence[Path] = (),
+    which: Literal["selected", "all"] = "selected",
+    terms: int = 1000,
+) -> list[Path]:
+    """Make a vector of every region and write one GeoParquet file per city.
 
     Args:
-        city: The city folder.
-        model: A run folder (``settings.embed.encoder`` picks student or teacher), a CLIP folder or a name.
-        out: File to write.
-        settings: Its ``embed`` section is used; pictures are fitted as the run's training did, and for a
-            plain CLIP as ``settings.train.fit`` says.
-    """
-    from urbanln.embed.encode import embed_regions, model_hashes
-    from urbanln.embed.table import write_embeddings
+        cities: City folders.
+        model: A run folder (``settings.embed.encoder`` picks student or teacher), a CLIP folder or name; or
+            ``pixels`` (measured, without a network), ``text`` (TF-IDF of captions, without pictures; one
+            vocabulary for all cities) or ``imagenet`` (a network that never saw a city). Write ``./text``
+            for a folder of such a name.
+        out: File to write; with several cities ``{city}`` stands for the name of each city's folder.
+        settings: Its ``embed`` section is used; pictures are fitted as the run's training did, else as
+            ``settings.train.fit`` says.
+        captions: For ``text``: files of recorded captions instead of the cities' own.
+        which: For ``text``: each picture's selected caption, or all its candidates.
+        terms: For ``text``: words and word pairs at most.
 
+    Raises:
+        InputError: Two cities would have one file, captions given for another model than ``text``.
+    """
+    from urbanln.embed.table import write_embeddings
+    from urbanln.vector_tables import city_paths, text_tables
+
+    paths = city_paths(cities, out)
+    if captions and model != TEXT:
+        raise InputError("captions are read for the model 'text' only", value=model, where="--captions")
+    view = settings.embed.view
+    made: Iterable[_Made]
+    if model == TEXT:
+        frames, origin = text_tables(cities, view, captions, which, terms)
+        made = ((frame, {"transductive": False}, origin) for frame in frames)
+    else:
+        made = (_picture_table(city, model, settings) for city in cities)
+    kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
+    for city, path, (frame, facts, hashes) in zip(cities, paths, made, strict=True):
+        write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
+    return paths
+
+
+_Made = tuple["gpd.GeoDataFrame", dict[str, Any], dict[str, str]]  # the table, facts and hashes for its note
+
+
+def _picture_table(city: City, model: str, settings: Settings) -> _Made:
+    """Vectors made of pictures."""
     chosen = settings.embed
+    if model == PIXELS:
+        return pixel_table(city, chosen.view), {"transductive": False}, {}
+    require("torch")
+    from urbanln.embed.encode import embed_regions, model_hashes, saw_pictures
+    from urbanln.embed.imagenet import imagenet_hashes, load_imagenet
+
     frame = embed_regions(
-        model,
+        load_imagenet() if model == IMAGENET else model,
         city,
         view=chosen.view,
         encoder=chosen.encoder,
@@ -164,13 +211,14 @@ def embed_city(city: City, model: str, out: Path, settings: Settings) -> Path:
         batch_size=chosen.batch_size,
         fit=settings.train.fit,
     )
-    made_from = {**city.fingerprint(), **model_hashes(model, chosen.encoder)}
-    write_embeddings(out, frame, made_from, view=chosen.view, encoder=chosen.encoder)
-    return out
+    if model == IMAGENET:
+        return frame, {"transductive": False}, imagenet_hashes()
+    facts = {"encoder": chosen.encoder, "transductive": saw_pictures(model, city)}
+    return frame, facts, model_hashes(model, chosen.encoder)
 
 
 def run_probe(
-    city: City,
+    cities: City | Sequence[City],
     vectors: Mapping[str, pd.DataFrame | Sequence[pd.DataFrame]],
     settings: Settings,
     *,
@@ -178,49 +226,75 @@ def run_probe(
     indicators: Sequence[str] = (),
     transductive: bool | None = None,
 ) -> ProbeResult:
-    """Score tables of region vectors against the city's labels, beside the floors.
+    """Score tables of region vectors against the labels of one or several cities, beside the floors.
 
-    Regions that show the same picture never stand on two sides of a fold.
+    Regions that show the same picture never stand on two sides of a fold. Several cities are scored as one,
+    and then from one to another (``scores["transfer"]``).
 
     Args:
-        city: Gives labels, units and centroids.
-        vectors: Tables by name; the first is the one the verdict speaks of. None at all: floors only. A list
-            of tables is one encoder trained several times.
+        cities: Give labels, units and centroids. With several, regions are called ``CITYNAME/region_id``.
+        vectors: Tables by name, with ``region_id`` and ``vector``, or foreign ones as ``read_vectors`` takes
+            them; the first is the one the verdict speaks of. None at all: floors only. A list of tables is
+            one encoder trained several times.
         settings: Its ``probe`` section is used.
         baseline: Name of a table the first one is compared with besides the floors.
         indicators: Columns to score; all when empty.
-        transductive: Whether pre-training saw the pictures of the test regions; None: it did, unless the
-            first table was measured in pixels.
-    """
-    from urbanln.city.images import shared_pictures
-    from urbanln.probe.run import probe_tables
+        transductive: Whether pre-training saw the pictures of the test regions; None: what the first table
+            says (see :func:`urbanln.embed.table.read_embeddings`), which may be that it is not known.
 
-    table = city.indicators
-    if unknown := [name for name in indicators if name not in table.columns]:
-        known = ", ".join(c for c in table.columns if c != "region_id")
-        raise InputError(
-            "no such indicator", value=unknown[0], where=city.folder, remedy=f"there are: {known}"
-        )
-    if indicators:
-        table = table[["region_id", *dict.fromkeys(indicators)]]
-    lonlat = city.centroids()
-    where = pd.DataFrame({"region_id": city.regions["region_id"], "lon": lonlat[:, 0], "lat": lonlat[:, 1]})
-    return probe_tables(
-        vectors,
-        table,
-        where,
+    Raises:
+        InputError: No such indicator, or a table of vectors that does not fit the cities.
+    """
+    from urbanln.probe.run import probe_tables
+    from urbanln.probe.transfer import transfer
+    from urbanln.vector_tables import as_vectors, join_cities
+
+    cities = [cities] if isinstance(cities, City) else list(cities)
+    joint = join_cities(cities)
+    labels = _chosen_labels(joint.indicators, indicators, cities)
+    tables = {
+        name: [as_vectors(name, part, cities) for part in ([t] if isinstance(t, pd.DataFrame) else t)]
+        for name, t in vectors.items()
+    }
+    main = next(iter(tables), None)
+    result = probe_tables(
+        tables,
+        labels,
+        joint.where,
         settings.probe,
-        main=next(iter(vectors), None),
+        main=main,
         baseline=baseline,
-        units={name: note.unit for name, note in city.meta.indicators.items()},
-        transductive=next(iter(vectors), None) != PIXELS if transductive is None else transductive,
-        groups=shared_pictures(city.images) or None,
-        made_from=city.fingerprint(),
+        units=joint.units,
+        transductive=_transductive(tables) if transductive is None else transductive,
+        groups=joint.groups,
+        made_from=joint.made_from,
     )
+    if len(cities) > 1:
+        result.scores["transfer"] = transfer(
+            tables, labels, joint.where, settings.probe, main, groups=joint.groups
+        )
+    return result
+
+
+def _chosen_labels(table: pd.DataFrame, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:
+    if unknown := [name for name in chosen if name not in table.columns]:
+        raise InputError(
+            "no such indicator",
+            value=unknown[0],
+            where=", ".join(str(city.folder) for city in cities),
+            remedy=f"there are: {', '.join(c for c in table.columns if c != 'region_id')}",
+        )
+    return table[["region_id", *dict.fromkeys(chosen)]] if chosen else table
+
+
+def _transductive(tables: Mapping[str, Sequence[pd.DataFrame]]) -> bool | None:
+    """What the first table says of itself; None where it says nothing, and where there is no table."""
+    first = [table for copies in tables.values() for table in copies][:1]
+    return first[0].attrs.get("transductive") if first else None
 
 
 def report_run(
-    city: City,
+    cities: City | Sequence[City],
     scores: Path,
     out: Path,
     *,
@@ -228,73 +302,92 @@ def report_run(
     command: str = "",
     examples: int = 6,
     notes: Sequence[str] = (),
+    audit: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the report of one probe (``scores`` is its folder) and, if given, of the run behind it."""
-    from urbanln.report.page import write_report
+    """Write the report of one probe, and of the run behind it.
 
+    Args:
+        cities: The cities that were scored, in the same order.
+        scores: Folder that the probe wrote.
+        out: HTML file to write.
+        run: Run folder, for its curves and settings.
+        command: The command to print.
+        examples: Pictures to show.
+        notes: Sentences printed with the limits.
+        audit: What :mod:`urbanln.audit_verb` found, as JSON values.
+    """
+    from urbanln.report.page import write_report
+    from urbanln.report.training import read_metrics
+    from urbanln.vector_tables import join_cities, join_regions
+
+    cities = [cities] if isinstance(cities, City) else list(cities)
+    joint = join_cities(cities)
     found = read_json(scores / "scores.json")
-    metrics = read_metrics(run / "metrics.jsonl") if run else []
     note = _run_note(run) if run else {}
     trained = {key: value for key, value in note.items() if key != "run"}
     described = note.get("run", {})
-    versions = {"urbanln": __version__, "python": platform.python_version()} | described.get("versions", {})
-    hashes = {**city.fingerprint(), "scores": hash_file(scores / "scores.json")}
     facts: dict[str, Any] = {
-        "city": city.name,
+        "city": ", ".join(city.name for city in cities),
         "settings": tomli_w.dumps(trained) if trained else None,
         "settings_hash": described.get("settings_hash"),
-        "versions": versions,
-        "hashes": hashes,
+        "versions": {"urbanln": __version__, "python": platform.python_version()}
+        | described.get("versions", {}),
+        "hashes": {**joint.made_from, "scores": hash_file(scores / "scores.json")},
     }
-    if command:
-        facts["command"] = command
+    facts |= {"command": command} if command else {}
+    view = trained.get("train", {}).get("view", "both")
     return write_report(
         out,
-        title=city.name,
+        title=facts["city"],
         run=facts,
-        regions=city.regions,
+        regions=join_regions(cities),
         scores=found,
         predictions=read_table(scores / "predictions.parquet", kind="predictions"),
-        metrics=metrics,
-        examples=example_pictures(city, examples, trained.get("train", {}).get("view", "both")),
-        synthetic=city.meta.synthetic,
+        metrics=read_metrics(run / "metrics.jsonl") if run else [],
+        examples=_examples(cities, examples, view),
+        synthetic=_synthetic(cities),
         notes=list(notes),
-        units={name: note.unit for name, note in city.meta.indicators.items()},
+        units=joint.units,
+        audit=audit,
     )
+
+
+def _examples(cities: Sequence[City], count: int, view: str) -> list[Example]:
+    """Pictures of all cities, about as many of each, by the names regions have among them."""
+    from urbanln.vector_tables import renamer
+
+    rename, share = renamer(cities), -(-count // len(cities))
+    found = [(city, one) for city in cities for one in example_pictures(city, share, view)]
+    return [replace(one, region_id=rename(city)(one.region_id)) for city, one in found[:count]]
+
+
+def _synthetic(cities: Sequence[City]) -> bool | str:
+    """Whether the cities are synthetic; the names of those that are, where others are not."""
+    names = [city.name for city in cities if city.meta.synthetic]
+    return ", ".join(names) if 0 < len(names) < len(cities) else bool(names)
 
 
 def _run_note(run: Path) -> dict[str, Any]:
     try:
         return tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            "no run in this folder", where=run, remedy="give the folder of a pretrain"
-        ) from error
+        raise InputError("no run in this folder", where=run, remedy="give a pretrain's folder") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ArtefactError("not a TOML file", value=str(error), where=run / "run.toml") from error
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The events of a run; a last line cut off by a kill is left out."""
-    events = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return events
-
-
 def example_pictures(city: City, count: int, view: str = "both") -> list[Example]:
     """Some pictures of a view, spread over the city, with the caption selected for each."""
-    from urbanln.report.page import Example
+    from urbanln.report.details import Example
 
     captions = city.captions
     chosen = captions[captions["selected"]][["image_id", "caption", "captioner"]]
     table = city.images.merge(chosen, on="image_id", how="inner" if len(chosen) else "left")
     groups = [group for name, group in table.groupby("view", sort=True) if view in ("both", name)]
     share = -(-count // max(len(groups), 1))
-    picked = [row for group in groups for row in _spread(group, share).to_dict("records")]
+    # At equal distances, so that they are spread over the city.
+    spread = [group.iloc[:: max(1, len(group) // max(share, 1))].head(share) for group in groups]
+    picked = [row for group in spread for row in group.to_dict("records")]
     examples = []
     for row in picked[:count]:
         try:
@@ -304,8 +397,3 @@ def example_pictures(city: City, count: int, view: str = "both") -> list[Example
         text = {key: row[key] if isinstance(row[key], str) else "" for key in ("caption", "captioner")}
         examples.append(Example(data, text["caption"], row["view"], row["region_id"], text["captioner"]))
     return examples
-
-
-def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    """``count`` rows at equal distances."""
-    return table.iloc[:: max(1, len(table) // max(count, 1))].head(count)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -79,3 +80,9 @@ def test_another_table_is_not_taken_for_vectors(tmp_path: Path) -> None:
         read_embeddings(tmp_path / "regions.parquet")
     with pytest.raises(InputError, match="no such file"):
         read_embeddings(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("cells", [[1.0, 2.0], [[], []], [[[1.0]], [[2.0]]], [["a"], ["b"]], [{}, {}]])
+def test_what_is_no_list_of_numbers_is_no_vector(cells: list) -> None:
+    with pytest.raises(InputError, match="no list of numbers"):
+        matrix(pd.DataFrame({"vector": pd.Series(cells, dtype=object)}))

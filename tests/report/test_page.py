@@ -6,10 +6,8 @@ import base64
 import copy
 import hashlib
 import io
-import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,64 +16,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tests.report.page_reader import Page, map_data
 
 from urbanln.errors import InputError
 from urbanln.report import Example, write_report
 
 HOSTILE = "\x00\x1b\u202e</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&lt;{{ 7*7 }}"
-VOID = {"meta", "img", "br", "hr", "input", "link", "base"}
 Make = Callable[..., dict[str, Any]]
-
-
-class Page(HTMLParser):
-    """Elements in order, with their attributes and the text directly inside."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
-        self.open: list[int] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs), []))
-        if tag not in VOID:
-            self.open.append(len(self.elements) - 1)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs), []))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.elements[self.open.pop()][0] == tag, f"</{tag}> closes another element"
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.elements[self.open[-1]][2].append(data)
-
-    def all(self, *tags: str) -> list[tuple[str, dict[str, str | None], str]]:
-        """The elements of these names, with their own text."""
-        return [(tag, attrs, "".join(text)) for tag, attrs, text in self.elements if tag in tags]
-
-    def by_id(self, name: str) -> tuple[str, dict[str, str | None], str]:
-        """The one element of this id."""
-        return next((t, a, "".join(x)) for t, a, x in self.elements if a.get("id") == name)
-
-    @property
-    def words(self) -> str:
-        """All text outside scripts and styles, white space collapsed."""
-        text = " ".join("".join(x) for t, _, x in self.elements if t not in ("script", "style"))
-        return re.sub(r"\s+", " ", text)
 
 
 def write(tmp_path: Path, inputs: dict[str, Any]) -> tuple[str, Page]:
     path = write_report(tmp_path / "report.html", **inputs)
     text = path.read_text(encoding="utf-8")
     return text, Page(text)
-
-
-def map_data(page: Page) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(page.by_id("map-data")[2])
-    return data
 
 
 def test_page_asks_the_network_for_nothing(tmp_path: Path, make: Make) -> None:
@@ -189,7 +142,7 @@ def test_map_shows_the_mean_over_seeds_of_the_block_split(tmp_path: Path, make: 
     assert layer["prediction"][at] == pytest.approx(prediction, rel=1e-3)
     assert layer["error"][at] == pytest.approx(np.log1p(prediction) - np.log1p(truth), abs=1e-3)
     assert layer["unit"] == "people/km²"
-    west, south, east, north = data["bounds"]
+    west, south, east, north = data["places"][0]["bounds"]
     assert (west, south) == pytest.approx((114.2, 30.5))
     assert (east, north) == pytest.approx((114.22, 30.52))
 
@@ -249,7 +202,7 @@ def test_what_is_missing_is_said(tmp_path: Path, make: Make, what: str, said: st
 def test_one_region_and_points_are_drawn(tmp_path: Path, make: Make, inputs: dict[str, Any]) -> None:
     _, page = write(tmp_path, make(**inputs))
     data = map_data(page)
-    west, south, east, north = data["bounds"]
+    west, south, east, north = data["places"][0]["bounds"]
     assert west < east
     assert south < north
     assert {shape["type"] for shape in data["shapes"]} == {"Point" if inputs.get("points") else "Polygon"}
@@ -258,7 +211,7 @@ def test_one_region_and_points_are_drawn(tmp_path: Path, make: Make, inputs: dic
 def test_projected_regions_come_out_in_degrees(tmp_path: Path, make: Make) -> None:
     inputs = make(4)
     inputs["regions"] = inputs["regions"].to_crs("EPSG:32650")
-    west, south, _, _ = map_data(write(tmp_path, inputs)[1])["bounds"]
+    west, south, _, _ = map_data(write(tmp_path, inputs)[1])["places"][0]["bounds"]
     assert (west, south) == pytest.approx((114.2, 30.5), abs=1e-4)
 
 
@@ -320,7 +273,12 @@ def test_what_the_probe_finds_can_be_reported(tmp_path: Path, make: Make) -> Non
     )
     inputs |= {"scores": found.scores, "predictions": found.predictions, "units": None}
     _, page = write(tmp_path, inputs)
-    assert "mine beats the mean floor under 1 km blocks" in page.words
-    assert "mine beats base under 1 km blocks" in page.words
+    for text in ("mine (ridge) beats", "under 1 km blocks", "mine (ridge) beats base"):
+        assert text in page.words
+    assert "coordinates, Gaussian process" in page.words
+    assert page.by_id("leakage-title")
+    assert page.by_id("reliability-title")
+    assert "The intervals hold" in page.words
+    assert "Do the vectors add anything to the map?" in page.words
     assert map_data(page)["layers"][0]["unit"] == "people"
     assert all(value is not None for value in map_data(page)["layers"][0]["error"])

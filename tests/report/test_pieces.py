@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanln.report import charts, maps
+from urbanln.files import write_text
+from urbanln.report import charts, maps, plots
 from urbanln.report.text import clean, interval, quantity, score, words
-from urbanln.report.training import training_charts
+from urbanln.report.training import read_metrics, training_charts
 
 
 @pytest.mark.parametrize(
@@ -98,11 +100,9 @@ def test_log_ticks_lie_inside_and_are_few(low: float, factor: float) -> None:
 
 
 def test_forest_places_dots_by_their_score() -> None:
-    rows = tuple(
-        charts.Dot(name, r2, r2 - 0.1, r2 + 0.1) for name, r2 in (("a", 0.0), ("b", 0.5), ("c", 1.0))
-    )
-    picture = charts.forest(
-        "label", [charts.SplitDots("block", "Block", rows, {"mean": 0.0})], (0.0, 1.0), "R²"
+    rows = tuple(plots.Dot(name, r2, r2 - 0.1, r2 + 0.1) for name, r2 in (("a", 0.0), ("b", 0.5), ("c", 1.0)))
+    picture = plots.forest(
+        "label", [plots.SplitDots("block", "Block", rows, {"mean": 0.0})], (0.0, 1.0), "R²"
     )
     dots = [float(e.attrib["cx"]) for e in ET.fromstring(picture) if e.tag == "circle"]
     assert dots[1] == pytest.approx((dots[0] + dots[2]) / 2)
@@ -110,8 +110,8 @@ def test_forest_places_dots_by_their_score() -> None:
 
 
 def test_score_beyond_the_axis_is_an_arrow() -> None:
-    rows = (charts.Dot("far", -4.0, -5.0, -3.0),)
-    picture = charts.forest("label", [charts.SplitDots("block", "Block", rows, {})], (-0.5, 1.0), "R²")
+    rows = (plots.Dot("far", -4.0, -5.0, -3.0),)
+    picture = plots.forest("label", [plots.SplitDots("block", "Block", rows, {})], (-0.5, 1.0), "R²")
     assert "<circle" not in picture
     assert "beyond" in picture
     assert "−4.00 [−5.00, −3.00]" in picture
@@ -119,7 +119,7 @@ def test_score_beyond_the_axis_is_an_arrow() -> None:
 
 def test_scatter_leaves_out_what_is_unknown_and_escapes() -> None:
     truth = np.array([1.0, 10.0, np.nan, 100.0])
-    picture = charts.scatter("<b>", truth, np.array([2.0, 9.0, 5.0, np.inf]), log=True, unit='"<i>')
+    picture = plots.scatter("<b>", truth, np.array([2.0, 9.0, 5.0, np.inf]), log=True, unit='"<i>')
     assert picture.count("<circle") == 2
     assert "<b>" not in picture
     assert "<i>" not in picture
@@ -168,3 +168,10 @@ def test_chance_stands_beside_recall() -> None:
     made = training_charts(checks)
     assert len(made) == 1
     assert "R@10 by chance: .20" in made[0]["summary"]
+
+
+def test_a_log_ends_where_a_kill_cut_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "m.jsonl", '{"step": 1}\n5\n{"step": 2}\n')
+    assert read_metrics(tmp_path / "m.jsonl") == [{"step": 1}]
+    write_text(tmp_path / "m.jsonl", '{"step": 1}\n{"st')
+    assert read_metrics(tmp_path / "m.jsonl") == [{"step": 1}]

@@ -6,12 +6,13 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 
 from urbanln.city.reading import read_pictures
@@ -19,7 +20,7 @@ from urbanln.city.store import City
 from urbanln.config import View
 from urbanln.errors import ArtefactError, InputError
 from urbanln.model.checkpoint import weights_hash
-from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.clip import load_clip
 from urbanln.model.device import pick_device
 from urbanln.model.preprocess import Fit
 from urbanln.progress import progress
@@ -35,8 +36,30 @@ _VIEWS: Mapping[str, Sequence[str]] = {
 _SHOWN = 5
 
 
+class PictureEncoder(Protocol):
+    """What turns pictures into vectors: a CLIP, or :class:`urbanln.embed.imagenet.ImageNetEncoder`."""
+
+    training: bool
+
+    @property
+    def dim(self) -> int:
+        """Length D of a vector."""
+
+    def preprocess(self, image: Image.Image, fit: Fit = "crop") -> Tensor:
+        """A picture as uint8 (3, S, S)."""
+
+    def encode_image(self, pixels: Tensor, normalize: bool = True) -> Tensor:
+        """Pictures (B, 3, S, S) to vectors (B, D)."""
+
+    def train(self, mode: bool = True) -> object:
+        """Turn drop-out and the like on or off."""
+
+    def to(self, device: torch.device) -> PictureEncoder:
+        """The encoder on another device."""
+
+
 def embed_regions(
-    model: LongClip | str | Path,
+    model: PictureEncoder | str | Path,
     city: City,
     *,
     view: View = "satellite",
@@ -108,6 +131,25 @@ def model_hashes(model: str | Path, encoder: Encoder = "student") -> dict[str, s
     return {"model": found} if found else {}
 
 
+def saw_pictures(model: str | Path, city: City) -> bool:
+    """Whether a model's pre-training saw the pictures of a city, as far as a run folder tells.
+
+    It did when the run was of these pictures, or of a city of this name: they may have changed since.
+
+    Raises:
+        ArtefactError: The run's description is damaged.
+    """
+    file = Path(model) / "run.toml"
+    if not file.is_file():
+        return False  # a CLIP as it came
+    try:
+        cities = tomllib.loads(file.read_text(encoding="utf-8"))["run"]["cities"]
+        images = city.fingerprint()["images"]
+        return any(entry.get("name") == city.name or entry.get("images") == images for entry in cities)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
+
+
 def _folder(model: str | Path, encoder: Encoder) -> str | Path:
     """Of a run folder the encoder's part, else what was given."""
     run = Path(model)
@@ -123,8 +165,10 @@ def _folder(model: str | Path, encoder: Encoder) -> str | Path:
     return part
 
 
-def _load(model: LongClip | str | Path, encoder: Encoder, fit: Fit, device: str) -> tuple[LongClip, Fit]:
-    if isinstance(model, LongClip):
+def _load(
+    model: PictureEncoder | str | Path, encoder: Encoder, fit: Fit, device: str
+) -> tuple[PictureEncoder, Fit]:
+    if not isinstance(model, str | Path):
         return (model if device == "auto" else model.to(pick_device(device))), fit
     folder = _folder(model, encoder)
     if folder != model:
@@ -165,7 +209,7 @@ def _frame(
 
 @torch.no_grad()
 def _sum_vectors(
-    clip: LongClip,
+    clip: PictureEncoder,
     city: City,
     paths: Sequence[str],
     slot: npt.NDArray[np.int64],
@@ -183,7 +227,7 @@ def _sum_vectors(
     counts = np.zeros(slots, dtype=np.int64)
     bad: list[InputError] = []
     training = clip.training
-    clip.eval()
+    clip.train(False)
 
     def add(batch: list[tuple[int, Tensor]]) -> None:
         if batch:

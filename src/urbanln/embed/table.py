@@ -9,9 +9,10 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from urbanln.errors import ArtefactError, InputError
-from urbanln.files import read_table, write_table
+from urbanln.files import read_table, table_note, write_table
 
 KIND = "embeddings"
 COLUMNS = ("region_id", "geometry", "n_images", "vector")
@@ -27,7 +28,8 @@ def write_embeddings(
         frame: ``region_id``, ``geometry`` (with a CRS; written in EPSG:4326), ``n_images``, ``vector``
             (equally long, finite); the vector becomes a fixed-size list of float32.
         made_from: Names and SHA-256 of what the vectors were computed from.
-        facts: Further JSON values for the file's note (view, encoder, …).
+        facts: Further JSON values for the file's note (view, encoder, …); ``transductive`` says whether
+            pre-training saw the pictures of these regions.
 
     Raises:
         InputError: A column is missing, a region stands there twice, no CRS, or a vector is not usable.
@@ -55,6 +57,8 @@ def write_embeddings(
 def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     """Read region vectors back: ``region_id``, ``geometry``, ``n_images``, ``vector`` (float32 arrays).
 
+    ``.attrs["transductive"]`` says whether pre-training saw the pictures of these regions; None: not known.
+
     Raises:
         InputError: No such file.
         ArtefactError: Not a table of vectors, damaged, or from a newer version.
@@ -63,18 +67,28 @@ def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise ArtefactError("the table of vectors lacks a column", value=missing[0], where=path)
+    frame.attrs = {"transductive": table_note(path).get("transductive")}
     return frame
 
 
-def matrix(frame: gpd.GeoDataFrame) -> npt.NDArray[np.float32]:
+def matrix(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
     """The vectors as one array (N, D), float32, in the order of the rows.
 
     Raises:
-        InputError: No rows, or vectors of different length.
+        InputError: No rows, vectors of different length, or values that are no lists of numbers.
     """
-    rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
+    try:
+        rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
+    except (TypeError, ValueError) as error:
+        raise InputError("a vector is no list of numbers", value=str(error)) from error
     lengths = {row.shape for row in rows}
     if len(lengths) != 1:
         what = "the table of vectors has no rows" if not rows else "the vectors differ in length"
         raise InputError(what, value=sorted(lengths) or None)
+    if rows[0].ndim != 1 or rows[0].size == 0:
+        raise InputError(
+            "a vector is no list of numbers",
+            value=str(frame["vector"].iloc[0]),
+            remedy="each row of the column 'vector' holds one list; other columns need other names",
+        )
     return np.stack(rows)

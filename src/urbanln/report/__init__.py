@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from urbanln.report.page import Example, write_report
+from urbanln.report.details import Example
+from urbanln.report.page import write_audit_page, write_report
 
-__all__ = ["Example", "write_report"]
+__all__ = ["Example", "write_audit_page", "write_report"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import geopandas as gpd
@@ -79,8 +80,18 @@ def errors(truth: np.ndarray, prediction: np.ndarray, log: bool) -> np.ndarray:
     return np.where(np.isfinite(difference), difference, np.nan)
 
 
-def layer(name: str, unit: str, truth: np.ndarray, prediction: np.ndarray, log: bool) -> dict[str, Any]:
+def layer(
+    name: str,
+    unit: str,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    log: bool,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any]:
     """One indicator's values and colour scales, aligned with the regions drawn.
+
+    ``ends`` are the lower and upper ends of the predictions' intervals, NaN where there is none; ``outside``
+    then tells for which regions the truth lies outside.
 
     Truth and prediction share a scale from the 2nd to the 98th percentile of the truth (evenly in ln(1 + x)
     where ``log``); the scale of the error is symmetric and ends at the 98th percentile of its size.
@@ -96,7 +107,16 @@ def layer(name: str, unit: str, truth: np.ndarray, prediction: np.ndarray, log: 
     stops = unbend(np.linspace(bend(low), bend(high), len(VIRIDIS)))
     size = np.abs(error[np.isfinite(error)])
     end = float(np.percentile(size, 98)) if len(size) else 1.0
-    ends = np.linspace(-1, 1, len(DIVERGING)) * (end or 1.0)
+    error_stops = np.linspace(-1, 1, len(DIVERGING)) * (end or 1.0)
+    bounds = {}
+    if ends is not None and any(np.isfinite(part).any() for part in ends):
+        outside = (truth < ends[0]) | (truth > ends[1])
+        known_ends = np.isfinite(truth) & np.isfinite(ends[0]) & np.isfinite(ends[1])
+        bounds = {
+            "low": _figures(ends[0]),
+            "high": _figures(ends[1]),
+            "outside": [bool(o) if k else None for o, k in zip(outside, known_ends, strict=True)],
+        }
     return {
         "name": name,
         "unit": unit,
@@ -106,8 +126,9 @@ def layer(name: str, unit: str, truth: np.ndarray, prediction: np.ndarray, log: 
         "error": _figures(error),
         "stops": [float(v) for v in stops],
         "labels": [quantity(v) for v in stops[::2]],
-        "error_stops": [float(v) for v in ends],
-        "error_labels": [score(v, sign=True) if log else quantity(v) for v in ends[::2]],
+        "error_stops": [float(v) for v in error_stops],
+        "error_labels": [score(v, sign=True) if log else quantity(v) for v in error_stops[::2]],
+        **bounds,
     }
 
 
@@ -115,19 +136,36 @@ def _figures(values: np.ndarray) -> list[float | None]:
     return [float(f"{v:.4g}") if math.isfinite(v) else None for v in values]
 
 
-def map_data(ids: list[str], shapes: list[dict[str, Any]], layers: list[dict[str, Any]]) -> Markup:
-    """The whole data block of the maps, as JSON for :func:`embed_json`'s place in the page."""
+def map_data(
+    ids: list[str],
+    shapes: list[dict[str, Any]],
+    layers: list[dict[str, Any]],
+    cities: Mapping[str, Sequence[int]] | None = None,
+) -> Markup:
+    """The whole data block of the maps, as JSON for :func:`embed_json`'s place in the page.
+
+    ``cities`` are the rows of ``ids`` by city, where there are several: the maps then show one at a time.
+    """
     boxes = shapely.bounds(shapely.from_geojson([json.dumps(s) for s in shapes]))
-    west, south = boxes[:, :2].min(axis=0)
-    east, north = boxes[:, 2:].max(axis=0)
-    margin = 0.004 if max(east - west, north - south) < 1e-4 else 0.0
+    places = [
+        {"name": name, "bounds": _view(boxes[list(rows)])}
+        for name, rows in (cities or {"": range(len(ids))}).items()
+    ]
     return embed_json(
         {
             "ids": [clean(i, 120) for i in ids],
             "shapes": shapes,
             "layers": layers,
-            "bounds": [west - margin, max(south - margin, -85.0), east + margin, min(north + margin, 85.0)],
+            "places": places,
             "viridis": VIRIDIS,
             "diverging": DIVERGING,
         }
     )
+
+
+def _view(boxes: np.ndarray) -> list[float]:
+    """West, south, east, north around all boxes; a single point gets room around it."""
+    west, south = boxes[:, :2].min(axis=0)
+    east, north = boxes[:, 2:].max(axis=0)
+    margin = 0.004 if max(east - west, north - south) < 1e-4 else 0.0
+    return [west - margin, max(south - margin, -85.0), east + margin, min(north + margin, 85.0)]

@@ -4,49 +4,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import jinja2
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from PIL import Image
 
 from urbanln.errors import InputError
 from urbanln.files import write_text
-from urbanln.report import charts, maps, tables
-from urbanln.report.still import stills
-from urbanln.report.text import clean, finalize, score, words
+from urbanln.report import reading, tables
+from urbanln.report.audit import audit_context
+from urbanln.report.details import Example, example_pictures, run_facts
+from urbanln.report.drawn import draw_maps, draw_scatters, held_out
+from urbanln.report.efficiency import efficiency
+from urbanln.report.forests import forests
+from urbanln.report.leakage import fact_names, leakage_table
+from urbanln.report.reliability import coverage_lines, residual_lines
+from urbanln.report.text import clean, finalize, finite, words
 from urbanln.report.training import training_charts
+from urbanln.report.transfer import transfer_sections
 
-CAPTION_LIMIT = 2000
-_THUMBNAIL = 288
 _PREDICTION_COLUMNS = ("region_id", "indicator", "split", "features", "head", "seed", "truth", "prediction")
-
-
-@dataclass(frozen=True)
-class Example:
-    """A picture with one of its captions, as training read them.
-
-    Args:
-        image_bytes: The encoded picture (JPEG, PNG, …); shown as a thumbnail.
-        caption: Its text; cut to 2,000 characters on the page.
-        view: ``"satellite"`` or ``"street"``.
-        region_id: The region it belongs to.
-        captioner: Who wrote the caption.
-    """
-
-    image_bytes: bytes
-    caption: str
-    view: str
-    region_id: str
-    captioner: str
 
 
 def write_report(
@@ -59,9 +41,10 @@ def write_report(
     predictions: pd.DataFrame,
     metrics: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
-    synthetic: bool = False,
+    synthetic: bool | str = False,
     notes: Sequence[str] = (),
     units: Mapping[str, str] | None = None,
+    audit: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report page; the same input gives the same bytes.
 
@@ -69,15 +52,18 @@ def write_report(
         path: The HTML file to write.
         title: Heading of the page, usually the city's name.
         run: What ran, printed as given: ``command``, ``settings`` (TOML), ``hashes``, ``versions``, …
-        regions: region_id and geometry, polygons or points, in any CRS; EPSG:4326 when none is set.
-        scores: The content of ``scores.json``.
+        regions: region_id and geometry, polygons or points, in any CRS; EPSG:4326 when none is set. With a
+            column ``city`` that names several, maps show one city at a time.
+        scores: The content of ``scores.json``; what an older one lacks is left out of the page.
         predictions: The rows of ``predictions.parquet``: region_id, indicator, split, features, head, seed,
-            truth and prediction (in the indicator's unit).
+            truth and prediction, perhaps low and high (all in the indicator's unit).
         metrics: The events of ``metrics.jsonl``; empty when the vectors came from elsewhere.
         examples: Pictures with captions to show.
-        synthetic: Say on top that the city is synthetic and its labels simulated.
+        synthetic: Say on top that the city is synthetic and its labels simulated; the names of the cities
+            that are, where others are real.
         notes: Sentences printed with the limits (licences, weak points of the data).
         units: Unit per indicator; those of ``scores`` where not given.
+        audit: What ``urbanln audit`` found, as its JSON: see :func:`urbanln.report.audit.audit_context`.
 
     Returns:
         The path written.
@@ -88,26 +74,47 @@ def write_report(
     """
     _check(regions, scores, predictions)
     merged = {str(k): str(v) for k, v in ((scores.get("units") or {}) | dict(units or {})).items()}
-    shown = _held_out(scores, predictions)
-    maps_json, pictures_of_maps, map_notes = _maps(regions, scores, shown, merged)
-    pictures, example_notes = _examples(examples)
+    pictures, example_notes = example_pictures(examples)
     context: dict[str, Any] = {
         "title": clean(title, 200) or "Report",
         "synthetic": synthetic,
         "n_regions": len(regions),
         **_score_facts(scores, merged),
-        "map_json": maps_json,
-        "stills": pictures_of_maps,
-        "map_names": [(words(name), merged.get(name, "")) for name in shown],
-        "map_notes": map_notes,
-        "scatters": _scatters(scores, shown, merged),
+        **_drawn_facts(regions, scores, held_out(scores, predictions), merged),
         "training": training_charts(metrics),
         "examples": pictures,
         "example_notes": example_notes,
-        "run": _run_facts(run),
+        "audit": audit_context(audit),
+        "run": run_facts(run),
         "notes": list(map(str, notes)),
     }
-    write_text(path, render(context))
+    write_text(path, render("page.html.j2", context))
+    return Path(path)
+
+
+def write_audit_page(path: Path | str, title: str, audit: Mapping[str, Any], synthetic: bool = False) -> Path:
+    """Write the audit alone as a page.
+
+    Args:
+        path: The HTML file to write.
+        title: Heading of the page, usually the city's name.
+        audit: See :func:`urbanln.report.audit.audit_context`.
+        synthetic: Say on top that the city is synthetic and its labels simulated.
+
+    Raises:
+        InputError: There is nothing in the audit.
+        StorageError: The file could not be written.
+    """
+    found = audit_context(audit)
+    if found is None:
+        raise InputError("there is no audit to write", remedy="pass what audit(...).as_json() returns")
+    context = {
+        "title": clean(title, 200) or "Audit",
+        "synthetic": synthetic,
+        "audit": found,
+        "map_json": None,
+    }
+    write_text(path, render("audit_page.html.j2", context))
     return Path(path)
 
 
@@ -127,148 +134,50 @@ def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd
 
 def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Any]:
     """What the page prints from the scores alone."""
+    level = finite((scores.get("settings") or {}).get("level"))
+    apart = leakage_table(scores)
     return {
         "verdicts": tables.verdicts(scores),
-        "main": clean(tables.subject(scores), 120),
+        "main": clean(reading.subject(scores), 120),
         "vectors": bool(scores.get("main")),
         "weak_points": [str(note) for note in scores.get("notes") or []],
         "baseline": clean(scores["baseline"], 120) if scores.get("baseline") else None,
         "splits": tables.split_facts(scores),
-        "split": tables.shown_split(scores),
-        "head": tables.main_head(scores),
+        "split_names": reading.splits_of(scores),
+        "split": reading.shown_split(scores),
+        "head": reading.main_head(scores),
+        "floor_names": [tables.floor_label(name) for name in reading.floors_of(scores)],
+        "has_unit_r2": any(finite(row.get("r2_unit")) is not None for row in scores.get("rows") or []),
         "table": tables.score_table(scores, units),
-        "forests": tables.forests(scores),
+        "joint": tables.joint_lines(scores),
+        "forests": forests(scores),
+        "leakage": apart,
+        "leakage_facts": fact_names(apart),
+        "coverage": coverage_lines(scores, units),
+        "level": None if level is None else f"{100 * level:.0f} %",
+        "residuals": residual_lines(scores),
+        "efficiency": efficiency(scores),
+        "transfer": transfer_sections(scores),
     }
 
 
-def _held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Per indicator: region_id, truth and held-out prediction of the main vectors, the mean over seeds."""
-    split, head, main = tables.shown_split(scores), tables.main_head(scores), tables.subject(scores)
-    chosen = predictions[(predictions["split"] == split) & (predictions["features"] == main)]
-    if head is not None:
-        chosen = chosen[chosen["head"] == head]
-    chosen = chosen.assign(region_id=chosen["region_id"].astype(str))
-    for column in ("truth", "prediction"):
-        values = pd.to_numeric(chosen[column], errors="coerce").astype(float)
-        chosen = chosen.assign(**{column: values.where(np.isfinite(values))})
-    out = {}
-    for name in tables.unique([*tables.indicators(scores), *chosen["indicator"].astype(str)]):
-        rows = chosen[chosen["indicator"].astype(str) == name]
-        if len(rows):
-            mean = rows.groupby("region_id", sort=False)[["truth", "prediction"]].mean()
-            out[name] = mean.reset_index()
-    return out
-
-
-def _maps(
+def _drawn_facts(
     regions: gpd.GeoDataFrame,
     scores: Mapping[str, Any],
     shown: Mapping[str, pd.DataFrame],
     units: Mapping[str, str],
-) -> tuple[Markup | None, list[dict[str, Any]], list[str]]:
-    if not shown:
-        return None, [], ["There are no held-out predictions to draw."]
-    ids, shapes, notes = maps.region_shapes(regions)
-    if not ids:
-        return None, [], [*notes, "No region has a geometry, so there is no map."]
-    layers = []
-    for name, rows in shown.items():
-        placed = rows.set_index("region_id").reindex(ids)
-        truth, prediction = placed["truth"].to_numpy(float), placed["prediction"].to_numpy(float)
-        unit = clean(units.get(name, ""), 60)
-        layers.append(maps.layer(words(name), unit, truth, prediction, tables.is_log(scores, name)))
-    return maps.map_data(ids, shapes, layers), stills(shapes, layers), notes
-
-
-def _scatters(
-    scores: Mapping[str, Any], shown: Mapping[str, pd.DataFrame], units: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    out = []
-    for name, rows in shown.items():
-        found = tables.rows_of(
-            scores,
-            indicator=name,
-            features=tables.subject(scores),
-            split=tables.shown_split(scores),
-            head=tables.main_head(scores),
-        )
-        row = found[0] if found else {}
-        known = int(rows[["truth", "prediction"]].notna().all(axis=1).sum())
-        log = tables.is_log(scores, name)
-        summary = (
-            f"R² {score(row.get('r2'))}{' of ln(1 + label)' if log else ''}, "
-            f"rank correlation {score(row.get('spearman'))}, {known:,} regions"
-        )
-        picture = charts.scatter(
-            f"{words(name)}: truth against held-out prediction. {summary}",
-            rows["truth"].to_numpy(float),
-            rows["prediction"].to_numpy(float),
-            log=log,
-            unit=clean(units.get(name, ""), 40),
-        )
-        out.append({"indicator": words(name), "picture": picture, "summary": summary})
-    return out
-
-
-def _examples(examples: Sequence[Example]) -> tuple[list[dict[str, Any]], list[str]]:
-    pictures, unreadable = [], 0
-    for example in examples:
-        source = _thumbnail(example.image_bytes)
-        if source is None:
-            unreadable += 1
-            continue
-        pictures.append(
-            {
-                "source": source,
-                "caption": clean(example.caption, CAPTION_LIMIT).strip(),
-                "cut": len(str(example.caption)) > CAPTION_LIMIT,
-                "length": len(str(example.caption)),
-                "view": clean(example.view, 40),
-                "region_id": clean(example.region_id, 120),
-                "captioner": clean(example.captioner, 120),
-            }
-        )
-    return pictures, [f"{unreadable} example pictures could not be read."] if unreadable else []
-
-
-def _thumbnail(data: bytes) -> Markup | None:
-    """A JPEG data address of a picture, or ``None`` when it cannot be read."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
-            small = image.convert("RGB")
-        small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=82, optimize=True)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    return Markup("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())  # noqa: S704
-
-
-def _run_facts(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Sorted by how they are printed: the command, short facts, groups of facts, long texts to unfold."""
-    facts: dict[str, str] = {}
-    groups: dict[str, dict[str, str]] = {}
-    texts: dict[str, str] = {}
-    for key, value in run.items():
-        if key == "command":
-            continue
-        if isinstance(value, Mapping):
-            long = {str(k): str(v) for k, v in value.items() if "\n" in str(v)}
-            texts |= {f"{words(key)}: {k}": v for k, v in long.items()}
-            short = {str(k): str(v) for k, v in value.items() if str(k) not in long}
-            if short:
-                groups[words(key)] = short
-        elif isinstance(value, str) and ("\n" in value or len(value) > 160):
-            texts[words(key)] = value
-        elif isinstance(value, (list, tuple)):
-            facts[words(key)] = ", ".join(map(str, value))
-        elif value is not None:
-            facts[words(key)] = str(value)
-    command = run.get("command")
-    if isinstance(command, (list, tuple)):
-        command = "\n".join(map(str, command))
-    return {"command": command, "facts": facts, "groups": groups, "texts": texts}
+) -> dict[str, Any]:
+    """What the page draws of the held-out predictions."""
+    map_json, stills, places, notes = draw_maps(regions, scores, shown, units)
+    return {
+        "map_json": map_json,
+        "stills": stills,
+        "map_names": [(words(name), units.get(name, "")) for name in shown],
+        "map_places": places,
+        "map_notes": notes,
+        "has_intervals": any(rows["low"].notna().any() for rows in shown.values()),
+        "scatters": draw_scatters(scores, shown, units),
+    }
 
 
 def _asset(name: str) -> str:
@@ -285,8 +194,13 @@ def _script(*names: str) -> Markup:
     return Markup("\n".join(lines).replace("</script", "<\\/script"))  # noqa: S704 (files of the package)
 
 
-def render(context: Mapping[str, Any]) -> str:
-    """The page's text: every value is cleaned and escaped, scripts are allowed by their hash alone."""
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """A page's text: every value is cleaned and escaped, scripts are allowed by their hash alone.
+
+    Args:
+        template: File name in the folder of templates.
+        context: What it prints; with ``map_json`` the maps' scripts come along.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: _asset(f"templates/{name}")),
         autoescape=True,
@@ -296,9 +210,8 @@ def render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    script = (
-        _script("assets/maplibre/maplibre-gl.js", "templates/map.js") if context["map_json"] else Markup("")
-    )
+    mapped = context.get("map_json")
+    script = _script("assets/maplibre/maplibre-gl.js", "templates/map.js") if mapped else Markup("")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     styles = _asset("templates/page.css")
     if script:
@@ -308,7 +221,7 @@ def render(context: Mapping[str, Any]) -> str:
         f"default-src 'none'; script-src {allowed}; worker-src blob:; "
         "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template(template).render(
         **context,
         script=script,
         styles=Markup(styles),  # noqa: S704 (files of the package)

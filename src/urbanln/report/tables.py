@@ -1,70 +1,40 @@
-"""From ``scores.json`` to what the page prints: verdicts, the table against the floors, score plots."""
+"""From ``scores.json`` to verdicts, the table against the floors, and the comparison with the map."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
-from urbanln.report import charts
+from urbanln.report.reading import (
+    FLOOR_LABELS,
+    JOINT,
+    MAP,
+    Row,
+    indicators,
+    length,
+    main_head,
+    ordered,
+    role,
+    rows_of,
+    scale_of,
+    shown_split,
+    splits_of,
+    strongest_floor,
+)
 from urbanln.report.text import DASH, clean, finite, interval, quantity, score, words
 
-FLOORS = ("mean", "coordinates")
-SPLITS = {"block": "Block split", "random": "Random split"}
 _STATES = {
     "yes": ("✓", "Yes", "the interval of the difference lies above 0"),
     "no": ("✕", "No", "the interval of the difference lies below 0"),
     "undecided": ("?", "Undecided", "the interval of the difference holds 0, or there is none"),
     "unknown": (DASH, "Not scored", "no score to judge by"),
 }
-Row = Mapping[str, Any]
-
-
-def rows_of(scores: Mapping[str, Any], **wanted: object) -> list[Row]:
-    """The score rows whose fields equal ``wanted``."""
-    rows = scores.get("rows") or []
-    return [row for row in rows if all(row.get(key) == value for key, value in wanted.items())]
-
-
-def unique(values: Sequence[Any]) -> list[Any]:
-    """The values in order of first appearance."""
-    return list(dict.fromkeys(values))
-
-
-def indicators(scores: Mapping[str, Any]) -> list[str]:
-    """The indicators scored, in order."""
-    return unique([str(row["indicator"]) for row in scores.get("rows") or []])
-
-
-def subject(scores: Mapping[str, Any]) -> str:
-    """Whose predictions the page draws: the main vectors, or the coordinates floor when none were scored."""
-    return str(scores.get("main") or "coordinates")
-
-
-def main_head(scores: Mapping[str, Any]) -> str | None:
-    """The head of maps and verdicts: the first of the settings, as in the probe's verdicts."""
-    found = [row.get("head") for row in rows_of(scores, features=subject(scores))]
-    chosen = [head for head in (scores.get("settings") or {}).get("heads") or [] if head in found]
-    return (chosen or found or [None])[0]
-
-
-def is_log(scores: Mapping[str, Any], indicator: str) -> bool:
-    """Whether the heads were fitted on, and R² is of, ln(1 + label)."""
-    rows = rows_of(scores, indicator=indicator)
-    return bool(rows) and "log" in str(rows[0].get("transform") or "")
-
-
-def shown_split(scores: Mapping[str, Any]) -> str | None:
-    """``"block"`` where there is one, else whatever split was scored."""
-    names = unique([row.get("split") for row in scores.get("rows") or []])
-    return "block" if "block" in names else (str(names[0]) if names else None)
 
 
 def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One entry per indicator: the sentences of ``probe`` with a state that colour, sign and word all tell.
 
-    The state is that of the indicator's first verdict, which is about the stronger floor.
+    The state is that of the indicator's first verdict, which is about the strongest floor.
     """
     given: dict[str, list[Row]] = {name: [] for name in indicators(scores)}
     for verdict in scores.get("verdicts") or []:
@@ -88,38 +58,32 @@ def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _role(scores: Mapping[str, Any], features: str) -> str:
-    if features in FLOORS:
-        return "floor"
-    if features == scores.get("main"):
-        return "main"
-    return "baseline" if features == scores.get("baseline") else "other"
-
-
-def _ordered(scores: Mapping[str, Any], indicator: str) -> list[tuple[str, str]]:
-    """(features, head) pairs of an indicator: floors, others, the baseline, the main vectors."""
-    pairs = unique(
-        [(str(r["features"]), str(r.get("head") or "")) for r in rows_of(scores, indicator=indicator)]
-    )
-    rank = {"floor": 1, "other": 2, "baseline": 3, "main": 4}
-    return sorted(pairs, key=lambda pair: (rank[_role(scores, pair[0])], pair[0] != "mean"))
+def floor_label(features: str | None) -> str:
+    """A floor as a reader would call it."""
+    return clean(FLOOR_LABELS.get(features or "", features), 120)
 
 
 def score_table(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dict[str, Any]]:
     """The table's groups (one per indicator) with every cell already written out."""
-    return [
-        {
-            "indicator": words(name),
-            "unit": units.get(name, ""),
-            "log": is_log(scores, name),
-            "n": max((int(r.get("n") or 0) for r in rows_of(scores, indicator=name)), default=0),
-            "rows": [_table_row(scores, name, *pair) for pair in _ordered(scores, name)],
-        }
-        for name in indicators(scores)
-    ]
+    groups = []
+    for name in indicators(scores):
+        floor = strongest_floor(scores, name, shown_split(scores))
+        groups.append(
+            {
+                "indicator": words(name),
+                "unit": units.get(name, ""),
+                "scale": scale_of(scores, name),
+                "n": max((int(r.get("n") or 0) for r in rows_of(scores, indicator=name)), default=0),
+                "floor": floor_label(floor),
+                "rows": [_table_row(scores, name, floor, *pair) for pair in ordered(scores, name)],
+            }
+        )
+    return groups
 
 
-def _table_row(scores: Mapping[str, Any], indicator: str, features: str, head: str) -> dict[str, Any]:
+def _table_row(
+    scores: Mapping[str, Any], indicator: str, floor: str | None, features: str, head: str
+) -> dict[str, Any]:
     found = {
         str(row.get("split")): row
         for row in rows_of(scores, indicator=indicator, features=features)
@@ -127,26 +91,26 @@ def _table_row(scores: Mapping[str, Any], indicator: str, features: str, head: s
     }
     judged = found.get(shown_split(scores) or "", {})
     against = judged.get("vs") or {}
-    role = _role(scores, features)
+    kind = role(scores, features)
     return {
-        "label": clean(features, 120),
-        "head": head if role != "floor" else "",
-        "role": role,
-        "r2": {
-            split: (
-                score(found.get(split, {}).get("r2")),
-                interval(found.get(split, {}).get("r2_low"), found.get(split, {}).get("r2_high")),
-            )
-            for split in SPLITS
-        },
-        "coordinates": _difference(against.get("coordinates")),
-        "baseline": _difference(against.get(scores.get("baseline") or "")),
+        "label": floor_label(features),
+        "head": head if kind != "floor" else "",
+        "role": kind,
+        "strongest": features == floor,
+        "r2": [_with_range(found.get(split, {})) for split in splits_of(scores)],
+        "r2_unit": score(judged.get("r2_unit")),
+        "floor": difference(against.get(floor or "")),
+        "baseline": difference(against.get(scores.get("baseline") or "")),
         "rmse": quantity(judged.get("rmse")),
         "spearman": score(judged.get("spearman")),
     }
 
 
-def _difference(against: Mapping[str, Any] | None) -> tuple[str, str, str]:
+def _with_range(row: Row) -> tuple[str, str]:
+    return score(row.get("r2")), interval(row.get("r2_low"), row.get("r2_high"))
+
+
+def difference(against: Mapping[str, Any] | None) -> tuple[str, str, str]:
     """A difference, its interval, and whether that lies above, below or across zero."""
     if not against or finite(against.get("diff")) is None:
         return DASH, "", ""
@@ -155,67 +119,27 @@ def _difference(against: Mapping[str, Any] | None) -> tuple[str, str, str]:
     return score(against.get("diff"), sign=True), interval(low, high), clear
 
 
-def forests(scores: Mapping[str, Any]) -> list[tuple[str, Markup]]:
-    """A score plot per indicator, all on one R² axis."""
-    rows = scores.get("rows") or []
-    ends = [finite(r.get(key)) for r in rows for key in ("r2", "r2_low", "r2_high")]
-    known = [e for e in ends if e is not None]
-    if not known:
-        return []
-    low = min(0.0, max(-0.5, min(known)))
-    high = max(min(1.0, max(known)), 0.2)
-    # Round ends, so that the axis closes on a tick.
-    low, high = -0.1 * -(-abs(low) // 0.1), 0.1 * -(-high // 0.1)
-    return [
-        (
-            words(name),
-            charts.forest(
-                _forest_label(scores, name), _groups(scores, name), (low, high), _axis(scores, name)
-            ),
-        )
-        for name in indicators(scores)
-    ]
-
-
-def _axis(scores: Mapping[str, Any], indicator: str) -> str:
-    return "R² of ln(1 + label), held out" if is_log(scores, indicator) else "R², held out"
-
-
-def _groups(scores: Mapping[str, Any], indicator: str) -> list[charts.SplitDots]:
-    groups = []
-    for split, title in SPLITS.items():
-        rows = {
-            (str(r["features"]), str(r.get("head") or "")): r
-            for r in rows_of(scores, indicator=indicator, split=split)
-        }
-        if not rows:
+def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One line per indicator: what the main vectors add to the map, both under the same head and split."""
+    main, head, split = scores.get("main"), main_head(scores), shown_split(scores)
+    lines = []
+    for name in indicators(scores):
+        with_vectors = rows_of(scores, indicator=name, split=split, head=head, features=f"{JOINT}{main}")
+        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP)
+        if not (with_vectors and alone):
             continue
-        pairs = [p for p in _ordered(scores, indicator) if p in rows]
-        heads = unique([head for features, head in pairs if features not in FLOORS])
-        floors = {f: finite(rows[f, h].get("r2")) for f, h in pairs if f in FLOORS}
-        dots = tuple(
-            charts.Dot(
-                name=f"{f}, {h}" if len(heads) > 1 and f not in FLOORS else f,
-                r2=finite(rows[f, h].get("r2")),
-                low=finite(rows[f, h].get("r2_low")),
-                high=finite(rows[f, h].get("r2_high")),
-                main=f == scores.get("main"),
-            )
-            for f, h in pairs
-            if f != "mean"
+        gap = difference((with_vectors[0].get("vs") or {}).get(MAP))
+        adds = {"above": "adds to it", "below": "makes it worse"}.get(gap[2], "adds nothing that is clear")
+        lines.append(
+            {
+                "indicator": words(name),
+                "map": _with_range(alone[0]),
+                "both": _with_range(with_vectors[0]),
+                "gap": gap,
+                "word": adds,
+            }
         )
-        groups.append(
-            charts.SplitDots(split, title, dots, {f: v for f, v in floors.items() if v is not None})
-        )
-    return groups
-
-
-def _forest_label(scores: Mapping[str, Any], indicator: str) -> str:
-    parts = [
-        f"{r['features']} under the {r['split']} split {score(r.get('r2'))}"
-        for r in rows_of(scores, indicator=indicator)
-    ]
-    return clean(f"R² for {words(indicator)}: " + "; ".join(parts), 600)
+    return lines
 
 
 def split_facts(scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,21 +147,15 @@ def split_facts(scores: Mapping[str, Any]) -> dict[str, Any]:
     settings, splits = scores.get("settings") or {}, scores.get("splits") or {}
     block = splits.get("block") or {}
     seeds = settings.get("seeds")
+    scored = splits_of(scores)
     return {
-        "has": {name: bool(rows_of(scores, split=name)) for name in SPLITS},
+        "has": {name: name in scored for name in ("block", "random", "district", "city")},
         "folds": block.get("folds"),
-        "edge": _length(block.get("edge_km")),
-        "buffer": _length(block.get("buffer_km")),
+        "edge": length(block.get("edge_km")),
+        "buffer": length(block.get("buffer_km")),
         "seeds": len(seeds) if isinstance(seeds, list | tuple) else seeds,
         "nearest": {
-            name: _length((splits.get(name) or {}).get("nearest_km_median"), rounded=True) for name in SPLITS
+            name: length((splits.get(name) or {}).get("nearest_km_median"), rounded=True)
+            for name in ("block", "random")
         },
     }
-
-
-def _length(km: object, rounded: bool = False) -> str | None:
-    value = finite(km)
-    if value is None:
-        return None
-    value = float(f"{value:.2g}") if rounded else value
-    return f"{value:g} km" if value >= 1 else f"{value * 1000:g} m"

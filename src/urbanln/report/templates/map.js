@@ -7,6 +7,7 @@
   var data = JSON.parse(document.getElementById("map-data").textContent);
   var tool = document.getElementById("map-tool");
   var chooser = document.getElementById("map-indicator");
+  var placer = document.getElementById("map-place");
   var readout = document.getElementById("map-readout");
   var maps = [];
   var popups = [];
@@ -56,6 +57,7 @@
           PANELS.forEach(function (panel) {
             if (layer[panel][index] !== null) values[panel + k] = layer[panel][index];
           });
+          if (layer.outside && layer.outside[index]) values["outside" + k] = true;
         });
         return { type: "Feature", id: index, geometry: shape, properties: values };
       })
@@ -100,6 +102,19 @@
     return ["case", ["has", key], ramp, EMPTY];
   }
 
+  // On the map of errors a dark edge marks a truth outside its interval.
+  function edge(panel, k, usual, marked) {
+    return panel === "error" ? ["case", ["has", "outside" + k], marked, usual] : usual;
+  }
+
+  function edges(map, panel, k) {
+    var on = ["boolean", ["feature-state", "hover"], false], thin = map.thin;
+    map.setPaintProperty("outlines", "line-color", ["case", on, "#000000", edge(panel, k, "#ffffff", "#17212b")]);
+    map.setPaintProperty("outlines", "line-width", ["case", on, 2.5, edge(panel, k, 0.4, 1.6)]);
+    map.setPaintProperty("points", "circle-stroke-color", ["case", on, "#000000", edge(panel, k, "#66727e", "#17212b")]);
+    map.setPaintProperty("points", "circle-stroke-width", ["case", on, 2.5, edge(panel, k, thin, 1.6)]);
+  }
+
   function legend(panel, k) {
     var layer = data.layers[k], s = scale(panel, layer);
     var box = document.getElementById("map-" + panel + "-legend");
@@ -122,10 +137,15 @@
   function describe(index, separator) {
     var layer = data.layers[chooser.value], unit = layer.unit ? " " + layer.unit : "";
     var error = layer.error[index];
-    return ["Region " + data.ids[index],
+    var lines = ["Region " + data.ids[index],
       "truth " + quantity(layer.truth[index]) + unit,
       "prediction " + quantity(layer.prediction[index]) + unit,
-      "error " + difference(error, layer.log) + (layer.log || error === null ? "" : unit)].join(separator);
+      "error " + difference(error, layer.log) + (layer.log || error === null ? "" : unit)];
+    if (layer.low && layer.low[index] !== null) {
+      lines.push("interval " + quantity(layer.low[index]) + " to " + quantity(layer.high[index]) + unit);
+      if (layer.outside[index] !== null) lines.push("truth " + (layer.outside[index] ? "outside it" : "inside it"));
+    }
+    return lines.join(separator);
   }
 
   function hover(index) {
@@ -142,7 +162,7 @@
   }
 
   function dress(map, panel) {
-    var k = Number(chooser.value), on = ["boolean", ["feature-state", "hover"], false];
+    var k = Number(chooser.value);
     // As large as the first view has room for: a share of the distance between neighbours spread evenly.
     var zoom = map.getZoom(), box = map.getContainer();
     var radius = Math.sqrt(box.clientWidth * box.clientHeight / data.shapes.length) * 0.28;
@@ -153,12 +173,13 @@
     map.addLayer({ id: "areas", type: "fill", source: "regions", minzoom: fromZoom, filter: ["==", ["geometry-type"], "Polygon"],
       paint: { "fill-color": paint(panel, k), "fill-antialias": false } });
     map.addLayer({ id: "outlines", type: "line", source: "regions", minzoom: fromZoom, filter: ["==", ["geometry-type"], "Polygon"],
-      paint: { "line-color": ["case", on, "#000000", "#ffffff"], "line-width": ["case", on, 2.5, 0.4] } });
+      paint: {} });
     var until = small && data.shapes.every(outline) ? from : 24;
     map.addLayer({ id: "points", type: "circle", source: "dots", maxzoom: until,
       paint: { "circle-color": paint(panel, k),
-        "circle-radius": ["interpolate", ["linear"], ["zoom"], zoom, radius, zoom + 5, 3 * radius],
-        "circle-stroke-color": ["case", on, "#000000", "#66727e"], "circle-stroke-width": ["case", on, 2.5, radius > 3 ? 0.5 : 0] } });
+        "circle-radius": ["interpolate", ["linear"], ["zoom"], zoom, radius, zoom + 5, 3 * radius] } });
+    map.thin = radius > 3 ? 0.5 : 0;
+    edges(map, panel, k);
     var popup = new maplibregl.Popup({ closeButton: false, closeOnClick: false, maxWidth: "260px", offset: 10 });
     popups.push(popup);
     function show(event) {
@@ -186,15 +207,22 @@
     });
   }
 
+  // Of the city chosen: browsers keep the choice when a page is loaded again.
+  function bounds() {
+    return data.places[placer ? placer.value : 0].bounds;
+  }
+
   function fit() {
     touched = false;
-    maps[0].fitBounds(data.bounds, { padding: PADDING, animate: false });
+    maps[0].fitBounds(bounds(), { padding: PADDING, animate: false });
   }
 
   function errorNote() {
     document.getElementById("map-error-note").textContent = data.layers[chooser.value].log
       ? "Error is ln(1 + prediction) − ln(1 + truth): red too high, blue too low; +.69 is about double, −.69 about half."
       : "Error is prediction − truth: red too high, blue too low.";
+    document.getElementById("map-interval-note").textContent = data.layers[chooser.value].outside
+      ? "A dark edge on the map of errors: the truth lies outside the region’s interval." : "";
   }
 
   function choose() {
@@ -204,6 +232,7 @@
       if (!maps[i].getLayer("areas")) return;
       maps[i].setPaintProperty("areas", "fill-color", paint(panel, k));
       maps[i].setPaintProperty("points", "circle-color", paint(panel, k));
+      edges(maps[i], panel, k);
     });
     popups.forEach(function (popup) { popup.remove(); });
     errorNote();
@@ -216,7 +245,7 @@
     document.getElementById("map-still").hidden = true;
     maps = PANELS.map(function (panel) {
       return new maplibregl.Map({
-        container: "map-" + panel, bounds: data.bounds, fitBoundsOptions: { padding: PADDING },
+        container: "map-" + panel, bounds: bounds(), fitBoundsOptions: { padding: PADDING },
         style: { version: 8, sources: {}, layers: [
           { id: "ground", type: "background", paint: { "background-color": "#fbfcfd" } }] },
         attributionControl: false, renderWorldCopies: false, dragRotate: false, touchPitch: false,
@@ -233,6 +262,7 @@
       follow(map);
     });
     chooser.addEventListener("change", choose);
+    if (placer) placer.addEventListener("change", fit);
     document.getElementById("map-reset").addEventListener("click", fit);
     maps[0].on("resize", function () { if (!touched) fit(); });
     choose();

@@ -1,0 +1,146 @@
+"""Transfer between cities: matrices, a table and few-shot curves out of ``scores["transfer"]``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from urbanln.report.charts import axis_score
+from urbanln.report.curves import STYLES, Axis, Curve, curves
+from urbanln.report.matrix import matrix
+from urbanln.report.reading import FLOOR_LABELS, Row, unique
+from urbanln.report.tables import difference
+from urbanln.report.text import DASH, clean, finite, interval, quantity, score, words
+
+LOWEST = -1.0  # of the R² axis
+FLOORS = {
+    **FLOOR_LABELS,
+    "mean": "mean of the source",
+    "nearest-distribution": "mean of the source most alike",
+    "target-mean": "mean of the k labels",
+    "coordinates": "nearest of the k labels",
+}
+
+
+def transfer_sections(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Per indicator: the matrix of R², the table of pairs, the few-shot curve, what was left out."""
+    given = scores.get("transfer") or []
+    rows = given.get("rows") or [] if isinstance(given, Mapping) else given
+    scored = [row for row in rows if finite(row.get("r2")) is not None]
+    main = _subject(scores, scored)
+    sections = []
+    for name in unique([str(row.get("indicator")) for row in rows]):
+        own = [row for row in scored if str(row.get("indicator")) == name]
+        reasons = unique(
+            [
+                _pair(row) + str(row["reason"])
+                for row in rows
+                if str(row.get("indicator")) == name and row.get("reason")
+            ]
+        )
+        lowest = min((int(row["k"]) for row in own), default=0)
+        shown = [row for row in own if row["features"] == main and int(row["k"]) == lowest]
+        sections.append(
+            {
+                "indicator": words(name),
+                "features": clean(main, 120),
+                "k": lowest,
+                "picture": _matrix(name, main, shown) if shown else None,
+                "rows": [_line(row, own) for row in shown],
+                "curve": _curve(name, main, own),
+                "reasons": [clean(reason, 600) for reason in reasons],
+            }
+        )
+    return sections
+
+
+def _subject(scores: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    names = [str(row["features"]) for row in rows]
+    main = str(scores.get("main") or "")
+    tables = [name for name in names if name not in FLOORS]
+    return main if main in names else (tables or names or ["mean"])[0]
+
+
+def _pair(row: Row) -> str:
+    return f"{row['source']} to {row['target']}: " if row.get("source") else ""
+
+
+def _matrix(indicator: str, main: str, shown: Sequence[Row]) -> Any:
+    sources = unique([str(row["source"]) for row in shown])
+    targets = unique([str(row["target"]) for row in shown])
+    # Cities in the order of the targets, all others together at the end.
+    sources.sort(key=lambda name: targets.index(name) if name in targets else len(targets))
+    cells = {(str(row["source"]), str(row["target"])): finite(row["r2"]) for row in shown}
+    parts = [f"{a} to {b} {score(value)}" for (a, b), value in cells.items()]
+    label = f"R² of {words(indicator)} by {main}, rows fitted on, columns predicted: " + "; ".join(parts)
+    return matrix(label, sources, targets, cells)
+
+
+def _line(row: Row, own: Sequence[Row]) -> dict[str, Any]:
+    rivals = [
+        other
+        for other in own
+        if (other["source"], other["target"], other["k"]) == (row["source"], row["target"], row["k"])
+        and str(other["features"]) in FLOORS
+    ]
+    best = max(rivals, key=lambda other: float(other["r2"]), default=None)
+    versus = row.get("vs") or {}
+    return {
+        "source": clean(row["source"], 80),
+        "target": clean(row["target"], 80),
+        "n": f"{int(finite(row.get('n')) or 0):,}",
+        "r2": (score(row["r2"]), interval(row.get("r2_low"), row.get("r2_high"))),
+        "spearman": score(row.get("spearman")),
+        "floor": clean(FLOORS.get(str(best["features"]), best["features"]), 80) if best else DASH,
+        "gap": difference(versus.get(str(best["features"]))) if best else (DASH, "", ""),
+        "shift": _shift(row),
+    }
+
+
+def _shift(row: Row) -> str:
+    """How far the medians of the labels differ, as a factor where labels are on a logarithmic scale."""
+    shift = finite(row.get("level_shift"))
+    if shift is None:
+        return DASH
+    if str(row.get("transform") or "").startswith("log"):
+        return f"× {quantity(math.exp(min(shift, 50.0)))}"
+    return quantity(shift)
+
+
+def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | None:
+    """R² by the number of target labels, the mean over the pairs of single cities that have every number."""
+    shots = sorted({int(row["k"]) for row in own})
+    pairs = unique([(row["source"], row["target"]) for row in own if row["source"] != "all others"])
+    found = {
+        (row["source"], row["target"], str(row["features"]), int(row["k"])): float(row["r2"]) for row in own
+    }
+    complete = [pair for pair in pairs if all((*pair, main, k) in found for k in shots)]
+    if len(shots) < 2 or not complete:
+        return None
+    names = unique([str(row["features"]) for row in own if row["features"] not in FLOORS])
+    names = [*sorted(names, key=lambda name: name != main), "target-mean", "coordinates", "mean"]
+    styles = iter(STYLES)
+    lines = []
+    for name in names:
+        has = [k for k in shots if all((*pair, name, k) in found for pair in complete)]
+        if has:
+            levels = [float(np.mean([found[(*pair, name, k)] for pair in complete])) for k in has]
+            style = "chance" if name == "mean" else next(styles, STYLES[-1])
+            shown = {"target-mean": "mean of k", "coordinates": "nearest of k", "mean": "source mean"}
+            x = np.array(has, dtype=float)
+            lines.append(Curve(shown.get(name, name), x, np.array(levels), style))
+    ends = ", ".join(f"{line.name} {score(line.y[-1])}" for line in lines)
+    count = f"{len(complete)} pair{'' if len(complete) == 1 else 's'} of cities"
+    summary = f"Mean over {count}; with {shots[-1]:,} labels of the target: {ends}."
+    picture = curves(
+        f"R² of {words(indicator)} by the number of labelled regions of the target. {summary}",
+        lines,
+        y_zero=False,
+        y_label=axis_score,
+        axis=Axis("labelled regions of the target", [float(k) for k in shots], log=True),
+        y_floor=LOWEST,
+    )
+    return {"picture": picture, "summary": summary}
