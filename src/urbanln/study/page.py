@@ -160,7 +160,10 @@ def _facts(result: Mapping[str, Any]) -> str:
         for city in result["cities"]
     )
     seeds = ", ".join(map(str, result["seeds"]))
-    return f"Cities: {cities}. Training seeds: {seeds}. Reference: {result['reference']}."
+    said = f"Cities: {cities}. Training seeds: {seeds}. Reference: {result['reference']}."
+    if len(result["seeds"]) == 1:
+        said += " With one training seed the intervals do not hold the spread between trainings."
+    return said
 
 
 def _range(row: Mapping[str, Any], name: str, *, sign: bool = False) -> str:
