@@ -240,3 +240,12 @@ def test_progress_is_silent_when_short_and_plain_when_long(capsys, monkeypatch) 
     lines = capsys.readouterr().err.splitlines()
     assert lines
     assert all(line.startswith("slow: ") and line.endswith("note") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["shots=[-5]", "shots=[0, 0]", "curve=[2]", 'splits=["block", "block"]', 'heads=["ridge", "ridge"]'],
+)
+def test_probe_settings_that_cannot_be_meant_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="probe"):
+        load_settings(overrides=[f"probe.{text}"])

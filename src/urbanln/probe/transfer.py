@@ -100,10 +100,10 @@ def transfer(
         Rows as the module's head describes them.
 
     Raises:
-        InputError: No city is given, there is one only, or a table or ``shots`` is unusable.
+        InputError: No city is given, there is one only, or a table is unusable.
     """
     main = main if main is not None else next(iter(tables), None)
-    _check(tables, lonlat, settings, main)
+    _check(tables, lonlat, main)
     regions = common_regions(tables, indicators, lonlat, groups)
     pairs, rows = _pairs(regions, settings)
     fits = len(pairs) * len(regions.vectors) * settings.seeds * len(settings.shots)
@@ -133,9 +133,7 @@ def save_transfer(
     write_json(folder / "transfer.json", content | {"rows": list(rows)})
 
 
-def _check(
-    tables: Mapping[str, Any], lonlat: pd.DataFrame, settings: ProbeSettings, main: str | None
-) -> None:
+def _check(tables: Mapping[str, Any], lonlat: pd.DataFrame, main: str | None) -> None:
     if main is not None and main not in tables:
         raise InputError("the main table is not among the vectors", value=main)
     taken = [name for name in tables if name in FLOORS]
@@ -145,9 +143,6 @@ def _check(
         raise InputError("transfer needs the city of each region", remedy="give positions a column 'city'")
     if (lonlat["city"] == ALL_OTHERS).any():
         raise InputError("a city has the name of all others together", value=ALL_OTHERS, remedy="rename it")
-    shots = settings.shots
-    if any(k < 0 for k in shots) or len(set(shots)) < len(shots):
-        raise InputError("shots are different numbers of labelled regions, 0 or more", value=shots)
 
 
 def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[dict[str, Any]]]:
