@@ -21,11 +21,12 @@ from shapely.geometry import Point
 from urbanln import errors, files
 from urbanln.captions.settings import CaptionSettings
 from urbanln.config import Settings, load_settings, settings_hash, settings_toml
+from urbanln.errors import InputError
 from urbanln.progress import progress, track
 
 
 def test_error_names_value_place_and_remedy() -> None:
-    error = errors.InputError("bad longitude", value=200.0, where="regions.parquet, row 3", remedy="check it")
+    error = InputError("bad longitude", value=200.0, where="regions.parquet, row 3", remedy="check it")
     assert str(error).splitlines() == [
         "bad longitude",
         "  value:   200.0",
@@ -37,12 +38,12 @@ def test_error_names_value_place_and_remedy() -> None:
 
 
 def test_a_hostile_name_does_not_reach_the_terminal() -> None:
-    shown = str(errors.InputError("no such picture", value="a\x1b[2J\nb 漢.jpg"))
+    shown = str(InputError("no such picture", value="a\x1b[2J\nb 漢.jpg"))
     assert shown.splitlines()[1] == r"  value:   a\x1b[2J\nb 漢.jpg"
 
 
 def test_error_cuts_a_megabyte_of_value() -> None:
-    assert len(str(errors.InputError("x", value="a" * 1_000_000))) < 600
+    assert len(str(InputError("x", value="a" * 1_000_000))) < 600
 
 
 def test_missing_extra_is_named_and_a_broken_package_is_not_hidden(tmp_path: Path, monkeypatch) -> None:
