@@ -24,7 +24,7 @@ def make(joint: dict[str, Any] = GAP, split: str = "block", **floors: float) -> 
     rows = [row(name, "none", value, {}, split) for name, value in levels.items()]
     rows += [
         row("ours", "ridge", 0.4, dict.fromkeys(levels, GAP) | {"base": GAP}, split),
-        row("map", "ridge", 0.3, {}, split),
+        row("map", "ridge", 0.35, {}, split),
         row("coordinates + ours", "ridge", 0.4, dict.fromkeys(levels, GAP) | {"map": joint}, split),
     ]
     report = {"n": 500, "n_blocks": 40, "found": [], "by_indicator": {"gdp": {"found": []}}}
@@ -54,11 +54,16 @@ def test_the_rival_is_the_strongest_floor_by_name_and_the_mean_where_the_map_is_
 @pytest.mark.parametrize(
     ("gap", "beats", "words"),
     [
-        (GAP, "yes", "ours (ridge) adds .10 [.05, .15] R² to the map alone under 10 km blocks."),
+        (
+            GAP,
+            "yes",
+            "the map and ours together (ridge) beat the same head on the map alone under 10 km blocks "
+            "by .10 [.05, .15] R²: the vectors add to the map.",
+        ),
         (
             {"diff": -0.1, "low": -0.2, "high": -0.05},
             "no",
-            "adds nothing to the map alone under 10 km blocks: together they lose −.10",
+            "do not beat the same head on the map alone under 10 km blocks: −.10 [−.20, −.05] R².",
         ),
         (
             {"diff": 0.0, "low": -0.1, "high": 0.1},
@@ -74,11 +79,12 @@ def test_what_vectors_add_to_the_map_is_said(gap: dict[str, Any], beats: str, wo
     assert words in joint["sentence"]
 
 
-def test_adding_to_a_weak_map_is_not_called_a_win_over_the_floors() -> None:
-    scores = make()
+def test_a_head_that_is_weak_on_the_map_is_no_rival_where_a_floor_is_stronger() -> None:
+    scores = make(**{"coordinates-gp": 0.36})
     scores["rows"][-1]["vs"]["coordinates-gp"] = {"diff": -0.1, "low": -0.2, "high": -0.01}
-    sentence = make_verdicts(scores)[1]["sentence"]
-    assert sentence.endswith("Both together lie below the coordinates floor by Gaussian process.")
+    joint = make_verdicts(scores)[1]
+    assert (joint["against"], joint["beats"]) == ("coordinates-gp", "no")
+    assert "do not beat the coordinates floor by Gaussian process" in joint["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,13 @@ def test_the_map_comparison_is_one_line() -> None:
         assert line["word"] == word
         assert line["map"][0] == ".40"
         assert line["gap"][0] == "+.10"
+        assert line["best"] == "the head (ridge)"
+    floor = row("coordinates-gp", 0.45, head="none")
+    both = row(
+        "coordinates + mine", 0.5, vs={"map": gap, "coordinates-gp": {"diff": 0.05, "low": 0, "high": 0.1}}
+    )
+    (line,) = joint_lines(scores_of(floor, row("mine", 0.3), row("map", 0.4), both))
+    assert (line["best"], line["map"][0], line["gap"][0]) == ("coordinates, Gaussian process", ".45", "+.05")
     assert joint_lines(scores_of(row("mine", 0.3))) == []
 
 

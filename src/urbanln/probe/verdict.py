@@ -14,6 +14,7 @@ FLOOR_NAMES = {
     "coordinates": "the coordinates floor",
     "coordinates-boosting": "the coordinates floor by boosting",
     "coordinates-gp": "the coordinates floor by Gaussian process",
+    MAP: "the same head on the map alone",
 }
 
 
@@ -87,9 +88,9 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     The head is fixed before any score is seen, so that the better of two is not picked on the test rows.
     The first rival is the strongest floor, which is picked on them, in the floor's favour. The second
-    verdict holds the map and the vectors together against the map alone, under the same head; a third holds
-    the vectors against the baseline table. Without vectors, the coordinates floor itself is held against
-    the mean.
+    verdict holds the map and the vectors together against the best that the map gives alone: the strongest
+    floor, or the same head on the map's columns where that scores higher. A third holds the vectors against
+    the baseline table. Without vectors, the coordinates floor itself is held against the mean.
 
     Returns:
         ``indicator``, ``split``, ``features``, ``head``, ``against``, ``diff``, ``low``, ``high``,
@@ -105,7 +106,10 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
             wanted = [("coordinates", NO_HEAD, "mean")]
         else:
             head = scores["settings"]["heads"][0]
-            wanted = [(main, head, floor), (joint_name(main), head, MAP)]
+            wanted = [
+                (main, head, floor),
+                (joint_name(main), head, _best_map(scores, indicator, split, floor)),
+            ]
             wanted += [(main, head, baseline)] if baseline not in (None, main) else []
         for features, head, against in wanted:
             row = find_row(scores, indicator=indicator, split=split, features=features, head=head)
@@ -202,11 +206,8 @@ def _verdict(row: Mapping[str, Any], against: str, floor: str, scores: Mapping[s
     gap = {key: _number(value) for key, value in row["vs"][against].items()}
     low, high = gap["low"], gap["high"]
     beats = "undecided" if low is None or high is None or low <= 0 <= high else "yes" if low > 0 else "no"
-    if against == MAP:
-        sentence = _joint_sentence(row, beats, gap, scores)
-        below = _number(row["vs"][floor]["high"])
-        if below is not None and below < 0:
-            sentence += f" Both together lie below {FLOOR_NAMES.get(floor, floor)}."
+    if row["features"] == joint_name(str(scores["main"])):
+        sentence = _joint_sentence(row, against, beats, gap, scores)
     else:
         sentence = _sentence(row, against, beats, gap, scores)
         if scores["main"] is not None and against == "mean":
@@ -235,15 +236,26 @@ def _sentence(
 
 
 def _joint_sentence(
-    row: Mapping[str, Any], beats: str, gap: Mapping[str, Any], scores: Mapping[str, Any]
+    row: Mapping[str, Any], against: str, beats: str, gap: Mapping[str, Any], scores: Mapping[str, Any]
 ) -> str:
-    who, under = f"{scores['main']} ({row['head']})", split_words(scores, row["split"])
-    size = with_interval(gap["diff"], gap["low"], gap["high"])
+    both, under = f"the map and {scores['main']} together ({row['head']})", split_words(scores, row["split"])
+    rival, size = FLOOR_NAMES[against], with_interval(gap["diff"], gap["low"], gap["high"])
     if beats == "yes":
-        return f"{who} adds {size} R² to the map alone {under}."
+        return f"{both} beat {rival} {under} by {size} R²: the vectors add to the map."
     if beats == "no":
-        return f"{who} adds nothing to the map alone {under}: together they lose {size} R²."
-    return f"whether {who} adds to the map alone {under} is undecided: {size} R² ({_doubt(gap)})."
+        return f"{both} do not beat {rival} {under}: {size} R²."
+    return f"{both} against {rival} {under} is undecided: {size} R² ({_doubt(gap)})."
+
+
+def _best_map(scores: Mapping[str, Any], indicator: str, split: str, floor: str) -> str:
+    """What the map gives best by itself: the strongest floor, or a head on the map's columns."""
+    head = scores["settings"]["heads"][0]
+    alone = find_row(scores, indicator=indicator, split=split, features=MAP, head=head)
+    strongest = find_row(scores, indicator=indicator, split=split, features=floor, head=NO_HEAD)
+    reached = [None if row is None else _number(row["r2"]) for row in (alone, strongest)]
+    if reached[0] is None:
+        return floor
+    return MAP if reached[1] is None or reached[0] > reached[1] else floor
 
 
 def _doubt(gap: Mapping[str, Any]) -> str:

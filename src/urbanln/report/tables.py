@@ -120,20 +120,31 @@ def difference(against: Mapping[str, Any] | None) -> tuple[str, str, str]:
 
 
 def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line per indicator: what the main vectors add to the map, both under the same head and split."""
+    """One line per indicator: map and main vectors together against the best the map gives alone.
+
+    That is the strongest floor, or the same head on the map's columns where it scores higher.
+    """
     main, head, split = scores.get("main"), main_head(scores), shown_split(scores)
     lines = []
     for name in indicators(scores):
         with_vectors = rows_of(scores, indicator=name, split=split, head=head, features=f"{JOINT}{main}")
-        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP)
-        if not (with_vectors and alone):
+        floors = [
+            r for r in rows_of(scores, indicator=name, split=split) if role(scores, r["features"]) == "floor"
+        ]
+        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP) + floors
+        known = [r for r in alone if finite(r.get("r2")) is not None]
+        if not (with_vectors and known):
             continue
-        gap = difference((with_vectors[0].get("vs") or {}).get(MAP))
-        adds = {"above": "adds to it", "below": "makes it worse"}.get(gap[2], "adds nothing that is clear")
+        best = max(known, key=lambda r: finite(r["r2"]) or 0.0)
+        gap = difference((with_vectors[0].get("vs") or {}).get(best["features"]))
+        adds = {"above": "adds to it", "below": "does not reach it"}.get(gap[2], "adds nothing that is clear")
         lines.append(
             {
                 "indicator": words(name),
-                "map": _with_range(alone[0]),
+                "map": _with_range(best),
+                "best": f"the head ({head})"
+                if best["features"] == MAP
+                else FLOOR_LABELS.get(best["features"], best["features"]),
                 "both": _with_range(with_vectors[0]),
                 "gap": gap,
                 "word": adds,
