@@ -48,6 +48,8 @@ def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
     state = state if state in _STATES else "unknown"
     sign, word, meaning = _STATES[state]
     sentences = [clean(v.get("sentence"), 1000).removeprefix(f"{name}: ") for v in found]
+    # Alone on a line it begins with a capital; names of tables keep their own spelling.
+    sentences = ["T" + s[1:] if s.startswith("the ") else s for s in sentences]
     return {
         "indicator": words(name),
         "state": state,
