@@ -52,6 +52,7 @@ format: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.vote_speed --captions 2400
+	@$(BIN)/python -m benchmarks.probe_scale --regions 10000 --dim 128
 
 clean:
 	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
