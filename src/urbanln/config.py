@@ -205,7 +205,7 @@ def load_settings(
     foreign = {"run", *Settings.model_fields, *_CAPTION_SECTIONS} - set(of.model_fields)
     if path is not None:
         where = str(path)
-        for name, section in _read_toml(Path(path)).items():
+        for name, section in read_toml(Path(path)).items():
             if not isinstance(section, dict):
                 raise InputError("a setting stands outside any section", value=name, where=where)
             if name not in foreign:
@@ -222,15 +222,20 @@ def load_settings(
     return _validate(values, where, of)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
+    """A TOML file as nested values; ``what`` it is stands in the error.
+
+    Raises:
+        InputError: No such file, not TOML, or it cannot be read.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError("no such settings file", where=path) from error
+        raise InputError(f"no such {what}", where=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("the settings file is not TOML", value=str(error), where=path) from error
+        raise InputError(f"the {what} is not TOML", value=str(error), where=path) from error
     except OSError as error:
-        raise InputError("the settings file cannot be read", value=error.strerror, where=path) from error
+        raise InputError(f"the {what} cannot be read", value=error.strerror, where=path) from error
 
 
 def _parse_override(text: str) -> tuple[str, Any]:

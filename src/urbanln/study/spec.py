@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from urbanln.captions.settings import CaptionSettings
-from urbanln.config import Settings, load_settings
+from urbanln.config import Settings, load_settings, read_toml
 from urbanln.errors import InputError
 
 SINGLE = "single:"
@@ -121,7 +121,7 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
             reference; a combination that has no meaning.
     """
     path = Path(path)
-    values = _read(path)
+    values = read_toml(path, "study file")
     for text in overrides:
         _override(values, text)
     where = str(path)
@@ -146,17 +146,6 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     )
     _check(study, where)
     return study
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError("no such study file", where=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("the study file is not TOML", value=str(error), where=path) from error
-    except OSError as error:
-        raise InputError("the study file cannot be read", value=error.strerror, where=path) from error
 
 
 def _override(values: dict[str, Any], text: str) -> None:
