@@ -1,6 +1,7 @@
 """Ratios of two ways to do the same thing, measured side by side in one run.
 
     python -m benchmarks [--repeat 7] [--width 256] [--json FILE]
+    python -m benchmarks step | embed | grad_cache | restart | growth | gpu [--help]
 
 Each row alternates between the plain way and ours, so that whatever else the machine does falls on both;
 the median of the ratios and their range are printed. Equal results are checked before anything is timed.
@@ -12,10 +13,12 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +30,15 @@ from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
 from urbanln.probe.ridge import ALPHAS, ridge
 from urbanln.probe.splits import block_split
 
+NAMED = ("step", "embed", "grad_cache", "restart", "growth", "gpu")
 Case = tuple[str, Callable[[], object], Callable[[], object]]
 
 
 def main() -> None:
-    """Time every case and print a table."""
+    """Run the benchmark that is named, or time the cases of this file and print a table."""
+    if len(sys.argv) > 1 and sys.argv[1] in NAMED:
+        import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--width", type=int, default=256)

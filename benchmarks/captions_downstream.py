@@ -29,8 +29,9 @@ from urbanln.city.store import City
 from urbanln.config import Settings, load_settings
 from urbanln.demo import DEMO_SETTINGS
 from urbanln.embed.table import read_embeddings
+from urbanln.embed_verb import embed_city
 from urbanln.files import read_json, write_json
-from urbanln.pipeline import embed_city, run_probe, token_counter
+from urbanln.pipeline import run_probe, token_counter
 from urbanln.train.loop import pretrain
 
 RANDOM, BEST, MEDIAN = (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,18 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded pictures go to a folder of the tests, also those of the processes they start."""
+    before = os.environ.get("URBANLN_CACHE")
+    os.environ["URBANLN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["URBANLN_CACHE"]
+    else:
+        os.environ["URBANLN_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,7 @@ def test_settings_survive_toml_and_keep_their_hash(tmp_path: Path) -> None:
     path.write_text(settings_toml(settings))
     assert load_settings(path) == settings
     assert settings_hash(load_settings(path)) == settings_hash(settings) != settings_hash(Settings())
+    assert settings_hash(load_settings(overrides=["cache.pixels_gb=0"])) == settings_hash(Settings())
 
 
 def test_overrides_beat_the_file_and_the_file_beats_the_base(tmp_path: Path) -> None:

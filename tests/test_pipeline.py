@@ -16,9 +16,10 @@ from urbanln.city.store import City
 from urbanln.config import Settings, load_settings
 from urbanln.embed.encode import saw_pictures
 from urbanln.embed.table import matrix, read_embeddings
+from urbanln.embed_verb import embed_cities, embed_city
 from urbanln.errors import InputError
 from urbanln.files import read_json, read_table, table_note, write_text
-from urbanln.pipeline import embed_cities, embed_city, pixel_table, report_run, run_probe
+from urbanln.pipeline import pixel_table, report_run, run_probe
 from urbanln.probe.run import save_result
 from urbanln.vector_tables import read_vectors
 

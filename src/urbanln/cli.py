@@ -264,17 +264,20 @@ def embed(
         bool, typer.Option("--all-captions", help="text: all candidates of a picture, not the selected one")
     ] = False,
     terms: Annotated[int, typer.Option(min=1, help="text: words and word pairs at most")] = 1000,
+    part: Annotated[
+        str | None, typer.Option(metavar="I/N", help="share of the work, as 2/4; the last writes the table")
+    ] = None,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
     """Turn the pictures (or captions) of each region into one vector; writes GeoParquet."""
-    from urbanln import pipeline
     from urbanln.city.store import City
     from urbanln.config import load_settings
+    from urbanln.embed_verb import embed_cities
 
-    for path in pipeline.embed_cities(
+    for path in embed_cities(
         [City.open(folder) for folder in cities], model, out, load_settings(settings, set_),
-        captions=captions, which="all" if all_captions else "selected", terms=terms,
+        captions=captions, which="all" if all_captions else "selected", terms=terms, part=part,
     ):  # fmt: skip
         print(path)
 

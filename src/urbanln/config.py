@@ -49,10 +49,10 @@ class TrainSettings(_Section):
     view: View = Field("satellite", description="pictures trained on; the paper trains the views apart")
     epochs: int = Field(6, ge=1, description="passes over the pictures (Long-CLIP recommends 6)")
     batch_size: int = Field(64, ge=2, description="pairs per optimiser step and process")
-    accumulation: int = Field(
-        1,
-        ge=1,
-        description="micro-batches a batch is worked through in; one sees its own pairs and the queue",
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        description="pairs whose activations are held at once (GradCache: same gradient, slower); 0: all",
     )
     lr: float = Field(3e-6, gt=0, description="AdamW learning rate, peak (UrbanVLP 3e-6, Long-CLIP 1e-6)")
     weight_decay: float = Field(1e-2, ge=0, description="never on biases, norms and the logit scale")
@@ -68,6 +68,9 @@ class TrainSettings(_Section):
     captions_per_image: int = Field(1, ge=1, description="captions drawn per picture and epoch, by weight")
     fit: Literal["crop", "letterbox"] = Field(
         "crop", description="non-square pictures: centre crop (CLIP) or pad; letterbox keeps the edges"
+    )
+    patch_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of patches the student does not read in training (FLIP: .5)"
     )
     flip: bool = Field(
         False, description="mirror half the pictures whose caption names no left, right, east or west"
@@ -96,7 +99,11 @@ class EmbedSettings(_Section):
     view: View = Field("satellite", description="pictures embedded; both: the two means side by side")
     encoder: Literal["student", "teacher"] = Field("student", description="the paper does not say which")
     normalize: bool = Field(False, description="L2-normalise each picture's vector before the mean")
-    batch_size: int = Field(128, ge=1, description="pictures per forward pass")
+    batch_size: int = Field(128, ge=1, description="pictures per forward pass, 1024 at most")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; vectors are fp32"
+    )
+    workers: int = Field(0, ge=0, description="threads that decode pictures; 0: one per core, 16 at most")
 
 
 class ProbeSettings(_Section):
@@ -147,6 +154,17 @@ class ProbeSettings(_Section):
         return self
 
 
+class CacheSettings(_Section):
+    """What is kept between runs to save time; it changes how long a run takes, never what comes out."""
+
+    pixels_gb: float = Field(
+        20.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="GB on disk for decoded pictures (20: 130,000 of 224 px); 0: decoded batch by batch",
+    )
+
+
 class Settings(_Section):
     """Everything a run depends on besides its data."""
 
@@ -154,6 +172,7 @@ class Settings(_Section):
     train: TrainSettings = TrainSettings()
     embed: EmbedSettings = EmbedSettings()
     probe: ProbeSettings = ProbeSettings()
+    cache: CacheSettings = CacheSettings()
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
@@ -289,8 +308,8 @@ def _validate(values: Mapping[str, Any], where: str, of: type[BaseModel]) -> Bas
 
 
 def settings_hash(settings: BaseModel) -> str:
-    """First 12 hexadecimal digits of the SHA-256 of the resolved settings."""
-    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    """First 12 hexadecimal digits of the SHA-256 of the resolved settings, all that a result depends on."""
+    text = json.dumps(settings.model_dump(mode="json", exclude={"cache"}), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -121,7 +121,7 @@ def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
 
 
 def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:
-    from urbanln.pipeline import embed_city
+    from urbanln.embed_verb import embed_city
 
     _say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
     tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}

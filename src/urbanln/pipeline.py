@@ -11,10 +11,10 @@ import platform
 import threading
 import tomllib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import tomli_w
@@ -136,85 +136,6 @@ def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
         values = np.hstack([values, keep.isin(parts[1].index).to_numpy("float32")[:, None]])
     images = city.images[city.images["view"].isin(views)]
     return region_table(city, pd.Series(list(values), index=keep.to_numpy(), dtype=object), images)
-
-
-def embed_city(city: City, model: str, out: Path, settings: Settings) -> Path:
-    """One city's vectors as GeoParquet; see :func:`embed_cities`."""
-    return embed_cities([city], model, str(out), settings)[0]
-
-
-def embed_cities(
-    cities: Sequence[City],
-    model: str,
-    out: str,
-    settings: Settings,
-    *,
-    captions: Sequence[Path] = (),
-    which: Literal["selected", "all"] = "selected",
-    terms: int = 1000,
-) -> list[Path]:
-    """Make a vector of every region and write one GeoParquet file per city.
-
-    Args:
-        cities: City folders.
-        model: A run folder (``settings.embed.encoder`` picks student or teacher), a CLIP folder or name; or
-            ``pixels`` (measured, without a network), ``text`` (TF-IDF of captions, without pictures; one
-            vocabulary for all cities) or ``imagenet`` (a network that never saw a city). Write ``./text``
-            for a folder of such a name.
-        out: File to write; with several cities ``{city}`` stands for the name of each city's folder.
-        settings: Its ``embed`` section is used; pictures are fitted as the run's training did, else as
-            ``settings.train.fit`` says.
-        captions: For ``text``: files of recorded captions instead of the cities' own.
-        which: For ``text``: each picture's selected caption, or all its candidates.
-        terms: For ``text``: words and word pairs at most.
-
-    Raises:
-        InputError: Two cities would have one file, captions given for another model than ``text``.
-    """
-    from urbanln.embed.table import write_embeddings
-    from urbanln.vector_tables import city_paths, text_tables
-
-    paths = city_paths(cities, out)
-    if captions and model != TEXT:
-        raise InputError("captions are read for the model 'text' only", value=model, where="--captions")
-    view = settings.embed.view
-    made: Iterable[_Made]
-    if model == TEXT:
-        frames, origin = text_tables(cities, view, captions, which, terms)
-        made = ((frame, {"transductive": False}, origin) for frame in frames)
-    else:
-        made = (_picture_table(city, model, settings) for city in cities)
-    kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
-    for city, path, (frame, facts, hashes) in zip(cities, paths, made, strict=True):
-        write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
-    return paths
-
-
-_Made = tuple["gpd.GeoDataFrame", dict[str, Any], dict[str, str]]  # the table, facts and hashes for its note
-
-
-def _picture_table(city: City, model: str, settings: Settings) -> _Made:
-    """Vectors made of pictures."""
-    chosen = settings.embed
-    if model == PIXELS:
-        return pixel_table(city, chosen.view), {"transductive": False}, {}
-    require("torch")
-    from urbanln.embed.encode import embed_regions, model_hashes, saw_pictures
-    from urbanln.embed.imagenet import imagenet_hashes, load_imagenet
-
-    frame = embed_regions(
-        load_imagenet() if model == IMAGENET else model,
-        city,
-        view=chosen.view,
-        encoder=chosen.encoder,
-        normalize=chosen.normalize,
-        batch_size=chosen.batch_size,
-        fit=settings.train.fit,
-    )
-    if model == IMAGENET:
-        return frame, {"transductive": False}, imagenet_hashes()
-    facts = {"encoder": chosen.encoder, "transductive": saw_pictures(model, city)}
-    return frame, facts, model_hashes(model, chosen.encoder)
 
 
 def run_probe(

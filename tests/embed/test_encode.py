@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,11 @@ def clip(clip_folder: Path) -> LongClip:
     return load_clip(clip_folder, context=None)
 
 
+def regions_of(model: LongClip | Path, city: City, **options: Any) -> gpd.GeoDataFrame:
+    """In fp32, whatever this machine multiplies fast: what comes out is compared to the last digits."""
+    return embed_regions(model, city, **{"precision": "fp32", **options})
+
+
 def _vector(clip: LongClip, city: City, name: str) -> np.ndarray:
     pixels = clip.preprocess(Image.open(city.folder / "pictures" / name))
     with torch.no_grad():
@@ -33,26 +40,26 @@ def _vector(clip: LongClip, city: City, name: str) -> np.ndarray:
 
 
 def test_a_region_is_the_mean_of_its_views(city: City, clip: LongClip) -> None:
-    frame = embed_regions(clip, city, view="street").set_index("region_id")
+    frame = regions_of(clip, city, view="street").set_index("region_id")
     views = [_vector(clip, city, f"street-5-{k}.png") for k in (1, 2)]
     np.testing.assert_allclose(frame.loc["r005", "vector"], np.mean(views, axis=0), atol=1e-5)
     assert frame.loc["r005", "n_images"] == 2
-    scaled = embed_regions(clip, city, view="street", normalize=True).set_index("region_id")
+    scaled = regions_of(clip, city, view="street", normalize=True).set_index("region_id")
     unit = [v / np.linalg.norm(v) for v in views]
     np.testing.assert_allclose(scaled.loc["r005", "vector"], np.mean(unit, axis=0), atol=1e-5)
 
 
 def test_a_region_without_pictures_is_left_out_and_counted(city: City, clip: LongClip) -> None:
-    frame = embed_regions(clip, city, view="street")
+    frame = regions_of(clip, city, view="street")
     assert list(frame["region_id"]) == [f"r{i:03d}" for i in range(1, 24)]
     assert frame.attrs["regions_without_pictures"] == 1
     assert (frame.geometry.to_numpy() == city.regions.geometry.to_numpy()[1:]).all()
 
 
 def test_both_views_side_by_side_with_a_flag(city: City, clip: LongClip) -> None:
-    both = matrix(embed_regions(clip, city, view="both"))
-    satellite = matrix(embed_regions(clip, city, view="satellite"))
-    street = matrix(embed_regions(clip, city, view="street"))
+    both = matrix(regions_of(clip, city, view="both"))
+    satellite = matrix(regions_of(clip, city, view="satellite"))
+    street = matrix(regions_of(clip, city, view="street"))
     assert both.shape == (24, 33)
     np.testing.assert_allclose(both[:, :16], satellite, atol=1e-5)
     np.testing.assert_allclose(both[1:, 16:32], street, atol=1e-5)
@@ -62,11 +69,24 @@ def test_both_views_side_by_side_with_a_flag(city: City, clip: LongClip) -> None
 
 def test_the_size_of_a_batch_does_not_matter(city: City, clip: LongClip) -> None:
     first, *others = (
-        matrix(embed_regions(clip, city, view="both", batch_size=size, workers=workers))
-        for size, workers in ((128, 2), (1, 0), (7, 1))
+        matrix(regions_of(clip, city, view="both", batch_size=size, workers=workers))
+        for size, workers in ((64, 2), (1, 1), (7, 0))
     )
     for other in others:
         np.testing.assert_allclose(other, first, atol=1e-5)
+
+
+def test_bf16_turns_a_vector_by_less_than_a_degree_whatever_the_batch(city: City, clip: LongClip) -> None:
+    exact = matrix(regions_of(clip, city, view="street"))
+    narrow = [regions_of(clip, city, view="street", precision="bf16", batch_size=size) for size in (1, 7, 64)]
+    assert [frame.attrs["precision"] for frame in narrow] == ["bf16"] * 3
+    for vectors in map(matrix, narrow):
+        assert vectors.dtype == np.float32
+        cosine = (vectors * exact).sum(axis=1)
+        cosine /= np.linalg.norm(vectors, axis=1) * np.linalg.norm(exact, axis=1)
+        assert cosine.min() > np.cos(np.radians(1))
+        np.testing.assert_allclose(vectors, matrix(narrow[0]), atol=0.02)
+    assert np.abs(matrix(narrow[0]) - exact).max() > 1e-5  # it was computed in another precision indeed
 
 
 def test_corrupt_pictures_are_reported_and_left_out(
@@ -76,11 +96,11 @@ def test_corrupt_pictures_are_reported_and_left_out(
     (tmp_path / "city" / "pictures" / "street-5-1.png").write_text("no picture")
     (tmp_path / "city" / "pictures" / "satellite-6-0.png").write_bytes(b"")
     damaged = City.open(tmp_path / "city")
-    frame = embed_regions(clip, damaged, view="street").set_index("region_id")
+    frame = regions_of(clip, damaged, view="street").set_index("region_id")
     np.testing.assert_allclose(frame.loc["r005", "vector"], _vector(clip, city, "street-5-2.png"), atol=1e-5)
     assert frame.loc["r005", "n_images"] == 1
     assert "street-5-1.png" in capsys.readouterr().err
-    satellite = embed_regions(clip, damaged)
+    satellite = regions_of(clip, damaged)
     assert "r006" not in set(satellite["region_id"])
     assert (satellite.attrs["pictures_unreadable"], satellite.attrs["regions_without_pictures"]) == (1, 1)
 
@@ -88,26 +108,26 @@ def test_corrupt_pictures_are_reported_and_left_out(
 def test_a_run_gives_its_student_or_its_teacher(city: City, clip_folder: Path, tmp_path: Path) -> None:
     run = pretrain(city, tiny_settings(clip_folder, fit="letterbox", epochs=1), tmp_path / "run")
     for encoder, part in (("student", "model"), ("teacher", "teacher")):
-        found = embed_regions(run, city, encoder=encoder)  # type: ignore[arg-type]
-        direct = embed_regions(load_clip(run / part, context=None), city, fit="letterbox")
+        found = regions_of(run, city, encoder=encoder)
+        direct = regions_of(load_clip(run / part, context=None), city, fit="letterbox")
         assert (matrix(found) == matrix(direct)).all()
         assert model_hashes(run, encoder) == {"model": hash_file(run / part / "model.safetensors")}  # type: ignore[arg-type]
-    student, teacher = (matrix(embed_regions(run, city, encoder=e)) for e in ("student", "teacher"))
+    student, teacher = (matrix(regions_of(run, city, encoder=e)) for e in ("student", "teacher"))
     assert np.abs(student - teacher).max() > 1e-3
     shutil.rmtree(run / "teacher")
     with pytest.raises(ArtefactError, match="no model yet"):
-        embed_regions(run, city, encoder="teacher")
+        regions_of(run, city, encoder="teacher")
 
 
 def test_a_model_handed_over_is_left_as_it_was(city: City, clip: LongClip) -> None:
     clip.train()
-    embed_regions(clip, city)
+    regions_of(clip, city)
     assert clip.training
     clip.eval()
 
 
 def test_vectors_reach_the_disk_and_come_back(city: City, clip: LongClip, tmp_path: Path) -> None:
-    frame = embed_regions(clip, city, view="both")
+    frame = regions_of(clip, city, view="both")
     write_embeddings(tmp_path / "e.parquet", frame, city.fingerprint(), view="both")
     back = read_embeddings(tmp_path / "e.parquet")
     assert (matrix(back) == matrix(frame)).all()
@@ -117,8 +137,8 @@ def test_vectors_reach_the_disk_and_come_back(city: City, clip: LongClip, tmp_pa
 def test_no_picture_of_the_view_is_one_clear_error(clip: LongClip, tmp_path: Path) -> None:
     city = make_city(tmp_path / "city", regions=2)
     with pytest.raises(InputError, match="no picture of this view"):
-        embed_regions(clip, city, view="street")
+        regions_of(clip, city, view="street")
     for path in (city.folder / "pictures").iterdir():
         path.write_bytes(b"")
     with pytest.raises(InputError, match="none of the pictures"):
-        embed_regions(clip, city)
+        regions_of(clip, city)

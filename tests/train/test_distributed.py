@@ -24,7 +24,8 @@ TOLERANCE = 1e-5
 
 CASES: dict[str, dict[str, Any]] = {
     "queue": {"contrast_keys": "batch+queue", "view": "both"},
-    "batch-accumulated": {"contrast_keys": "batch", "accumulation": 2, "queue_size": 12, "epochs": 4},
+    # Two processes cut their 4 pairs into 3 and 1, one process its 8 into 3, 3 and 2.
+    "batch-cached": {"contrast_keys": "batch", "micro_batch": 3, "queue_size": 12, "epochs": 4},
 }
 
 

@@ -14,17 +14,21 @@ from PIL import Image
 from tests.train.fake_city import make_city, tiny_settings
 
 from urbanln.city.store import City
+from urbanln.config import CacheSettings, Settings
 from urbanln.errors import InputError, StorageError, UrbanLNError
 from urbanln.files import hash_file
-from urbanln.model.clip import load_clip
+from urbanln.model.clip import LongClip, load_clip
 from urbanln.train import batches, loop
 from urbanln.train.loop import pretrain
-from urbanln.train.schedule import make_schedule
 
 
 def _rows(run: Path, event: str) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [row for row in rows if row["event"] == event]
+
+
+def _uncached(settings: Settings) -> Settings:
+    return settings.model_copy(update={"cache": CacheSettings(pixels_gb=0)})
 
 
 def test_it_learns_what_it_has_not_seen(clip_folder: Path, tmp_path: Path) -> None:
@@ -86,11 +90,9 @@ def test_learning_rate_mu_and_scale_follow_their_rules(city: City, clip_folder: 
         assert 0 < row["scale"] <= 100.001
 
 
-def test_both_views_of_two_cities_accumulated(city: City, clip_folder: Path, tmp_path: Path) -> None:
+def test_both_views_of_two_cities_in_micro_batches(city: City, clip_folder: Path, tmp_path: Path) -> None:
     other = make_city(tmp_path / "other", street=1, seed=4)
-    settings = tiny_settings(
-        clip_folder, view="both", epochs=1, batch_size=8, accumulation=2, fit="letterbox"
-    )
+    settings = tiny_settings(clip_folder, view="both", epochs=1, batch_size=8, micro_batch=3, fit="letterbox")
     run = pretrain([city, other], settings, tmp_path / "run")
     start = _rows(run, "start")[0]
     assert start["cities"] == ["squares", "other"]
@@ -115,15 +117,41 @@ def test_a_corrupt_picture_is_skipped_and_named(
 
 
 def test_without_room_for_the_pixels_it_trains_the_same(
-    city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    city: City, clip_folder: Path, tmp_path: Path
 ) -> None:
     cached = pretrain(city, tiny_settings(clip_folder), tmp_path / "cached")
-    monkeypatch.setattr(batches, "CACHE_BYTES", 0)
-    decoded = pretrain(city, tiny_settings(clip_folder, workers=2), tmp_path / "decoded")
+    decoded = pretrain(city, _uncached(tiny_settings(clip_folder, workers=2)), tmp_path / "decoded")
     for part in ("model", "teacher"):
         assert hash_file(cached / part / "model.safetensors") == hash_file(
             decoded / part / "model.safetensors"
         )
+
+
+def test_a_run_goes_on_with_another_cache_and_decodes_nothing(
+    city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(city.folder, tmp_path / "city")
+    city = City.open(tmp_path / "city")
+    settings = tiny_settings(clip_folder, checkpoint_minutes=0)
+    straight = pretrain(city, settings, tmp_path / "straight")
+    run_step, steps = loop.train_step, []
+
+    def stop(*args: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return run_step(*args)
+
+    monkeypatch.setattr(loop, "train_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(city, _uncached(settings), tmp_path / "run")
+    monkeypatch.setattr(loop, "train_step", run_step)
+    monkeypatch.setattr(LongClip, "preprocess", None)
+    run = pretrain(city, settings, tmp_path / "run")
+    assert len(_rows(run, "step")) == 6
+    assert hash_file(run / "model" / "model.safetensors") == hash_file(
+        straight / "model" / "model.safetensors"
+    )
 
 
 def test_pixels_are_mirrored_where_told() -> None:
@@ -137,8 +165,6 @@ def test_too_few_pairs_say_which_setting_to_lower(clip_folder: Path, tmp_path: P
     city = make_city(tmp_path / "city", regions=5)
     with pytest.raises(InputError, match=r"lower train\.batch_size"):
         pretrain(city, tiny_settings(clip_folder), tmp_path / "run")
-    with pytest.raises(InputError, match="accumulation"):
-        make_schedule(100, 1, tiny_settings(clip_folder, accumulation=4).train)
 
 
 def test_warm_up_is_at_most_a_quarter_and_said(
@@ -226,7 +252,6 @@ def test_a_picture_lost_during_training_is_a_clear_error(
     city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(city.folder, tmp_path / "city")
-    monkeypatch.setattr(batches, "CACHE_BYTES", 0)
     validate = loop.retrieval
 
     def lose(*args: Any, **kwargs: Any) -> Any:
@@ -237,4 +262,4 @@ def test_a_picture_lost_during_training_is_a_clear_error(
 
     monkeypatch.setattr(loop, "retrieval", lose)
     with pytest.raises(StorageError, match="at the start"):
-        pretrain(City.open(tmp_path / "city"), tiny_settings(clip_folder), tmp_path / "run")
+        pretrain(City.open(tmp_path / "city"), _uncached(tiny_settings(clip_folder)), tmp_path / "run")

@@ -33,16 +33,34 @@ def read_picture(city: City, path: str) -> Image.Image:
         InputError: It is not there, is no picture, or is cut off.
         MissingExtraError: Its address needs a package that is not installed.
     """
+    return decode_picture(read_bytes(city, path), lambda image: image, city, path)
+
+
+def read_bytes(city: City, path: str) -> bytes:
+    """A picture as it is stored.
+
+    Raises:
+        InputError: It is not there, or cannot be read.
+        MissingExtraError: Its address needs a package that is not installed.
+    """
     try:
-        data = city.image_bytes(path)
+        return city.image_bytes(path)
     except StorageError as error:
         raise InputError(error.what, value=path, where=error.where) from error
+
+
+def decode_picture(data: bytes, convert: Callable[[Image.Image], T], city: City, path: str) -> T:
+    """Decode stored bytes whole and convert the picture; ``city`` and ``path`` say in errors which it was.
+
+    Raises:
+        InputError: It is no picture, or is cut off.
+    """
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
+        return convert(image)
     except DAMAGE as error:
         raise InputError(f"not a readable picture: {error}", value=path, where=city.folder) from error
-    return image
 
 
 def read_pictures(
@@ -62,15 +80,31 @@ def read_pictures(
         MissingExtraError: An address needs a package that is not installed: that concerns all of them.
     """
 
+    def one(city: City, path: str) -> T:
+        return decode_picture(read_bytes(city, path), convert, city, path)
+
+    return in_threads(one, items, workers)
+
+
+def in_threads(
+    read: Callable[[City, str], T], items: Iterable[tuple[City, str]], workers: int = 2
+) -> Iterator[T | InputError]:
+    """Call ``read`` on each picture's city and path in threads; results in order, a bounded number ahead.
+
+    Yields:
+        What ``read`` returned, or the InputError it raised.
+
+    Raises:
+        MissingExtraError: An address needs a package that is not installed: that concerns all of them.
+    """
+
     def one(city: City, path: str) -> T | InputError:
         try:
-            return convert(read_picture(city, path))
+            return read(city, path)
         except MissingExtraError:
             raise
         except InputError as error:
             return error
-        except DAMAGE as error:
-            return InputError(f"not a readable picture: {error}", value=path, where=city.folder)
 
     if workers == 0:
         for city, path in items:

@@ -40,6 +40,11 @@ class ImageNetEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.get_buffer("mean").device
+
     def preprocess(self, image: Image.Image, fit: Fit = "crop") -> Tensor:
         """A PIL picture as uint8 (3, S, S)."""
         return self.preprocessing(image, fit)
@@ -52,7 +57,8 @@ class ImageNetEncoder(nn.Module):
             normalize: Scale each vector to length 1.
 
         Returns:
-            float32, (B, D): the mean over the map, as the network's own classifier reads it.
+            float32, (B, D), also under autocast: the mean over the map, as the network's own classifier
+            reads it.
 
         Raises:
             InputError: Another shape or type.
@@ -65,8 +71,9 @@ class ImageNetEncoder(nn.Module):
                 remedy="make them with preprocess",
             )
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
-        scaled = (pixels.to(mean.device).float() / 255 - mean) / std
-        vectors: Tensor = self.network.extract_features(scaled).mean(dim=(2, 3)).float()  # type: ignore[operator]
+        scaled = (pixels.to(self.device, non_blocking=True).float() / 255 - mean) / std
+        maps: Tensor = self.network.extract_features(scaled)  # type: ignore[operator]
+        vectors = maps.float().mean(dim=(2, 3))
         return functional.normalize(vectors, dim=-1) if normalize else vectors
 
 

@@ -18,6 +18,7 @@ from urbanln.model.preprocess import Fit, Preprocessing
 from urbanln.model.stretch import Stretch, Tail, interpolate_positions, ratio_for, stretch_positions
 from urbanln.model.text_positions import TextPositions
 from urbanln.model.tokens import TextTokens, load_tokenizer
+from urbanln.model.towers import draw_patches, image_features, text_features
 
 __all__ = ["LongClip", "load_clip", "load_tokenizer"]
 
@@ -41,6 +42,7 @@ class LongClip(nn.Module):
         keep: First positions kept when stretching.
         image_size: Edge of a picture in pixels.
         dim: Length D of a vector.
+        patch_dropout: Share of each picture's patches that are not read in training mode; 0 reads all.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class LongClip(nn.Module):
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.record = record or Record()
+        self.patch_dropout = 0.0
         embeddings = clip.text_model.embeddings
         self.context = int(embeddings.position_embedding.weight.shape[0])
         frozen = self.record.keep if freeze_head else 0
@@ -133,14 +136,18 @@ class LongClip(nn.Module):
         pixels = pixels.to(self.device, non_blocking=True)
         if pixels.dtype == torch.uint8:
             pixels = (pixels.float() / 255 - self.pixel_mean) / self.pixel_std
-        vectors = self.clip.get_image_features(pixel_values=pixels).pooler_output.float()
+        kept = None
+        if self.training and self.patch_dropout:
+            patches = self.clip.vision_model.embeddings.num_patches
+            kept = draw_patches(len(pixels), patches, self.patch_dropout).to(self.device, non_blocking=True)
+        vectors = image_features(self.clip, pixels, kept).float()
         return functional.normalize(vectors, dim=-1) if normalize else vectors
 
     def encode_text(self, ids: Tensor, normalize: bool = True) -> Tensor:
-        """Vectors of tokenised texts, read up to the batch's last EOT only.
+        """Vectors of tokenised texts, each read up to its EOT only.
 
         Attention is causal and the vector is read at EOT, so what follows cannot change it. Hand ids over on
-        the CPU where possible: finding the last EOT on a GPU waits for it.
+        the CPU where possible: finding EOT on a GPU waits for it.
 
         Args:
             ids: int64, (B, T), from :meth:`tokenize`.
@@ -158,14 +165,14 @@ class LongClip(nn.Module):
                 value=tuple(ids.shape),
                 remedy="make them with model.tokenize",
             )
-        ids = ids[:, : self._longest(ids)].to(self.device, non_blocking=True)
-        vectors = self.clip.get_text_features(input_ids=ids).pooler_output.float()
+        vectors = text_features(self.clip, ids, self._lengths(ids)).float()
         return functional.normalize(vectors, dim=-1) if normalize else vectors
 
-    def _longest(self, ids: Tensor) -> int:
+    def _lengths(self, ids: Tensor) -> list[int]:
+        """Tokens of each text up to EOT and with it."""
         eot = self.clip.config.text_config.eos_token_id
         if eot == _LEGACY_EOS:
-            return int(ids.argmax(dim=1).max()) + 1
+            return (ids.argmax(dim=1) + 1).tolist()
         at = ids == eot  # (B, T)
         if not bool(at.any(dim=1).all()):
             raise InputError(
@@ -173,7 +180,7 @@ class LongClip(nn.Module):
                 value=f"row {int((~at.any(dim=1)).nonzero()[0])}",
                 remedy="make the ids with model.tokenize, which keeps it when it truncates",
             )
-        return int(at.int().argmax(dim=1).max()) + 1
+        return (at.int().argmax(dim=1) + 1).tolist()
 
     def forward(self, pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """L2-normalised vectors of pictures and texts, each float32 (B, D): one call, as DDP needs it."""

@@ -25,14 +25,14 @@ from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, V
 
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")
 # Raised when the code of a stage changes what comes out: results of older code are then made anew.
-VERSIONS = dict.fromkeys(KINDS, 1)
+VERSIONS = dict.fromkeys(KINDS, 1) | {"pretrain": 2, "embed": 2}
 DONE = "stage.json"
 SYNTHETIC = "synthetic"
 # They change how training or the vote is carried out and not what comes out.
 _FREE = {
     "train": ("workers", "checkpoint_minutes", "tensorboard"),
     "vote": ("processes",),
-    "embed": ("batch_size",),
+    "embed": ("batch_size", "workers"),
 }
 # Choices that draw anew for each training seed, so that the seeds' spread holds theirs.
 _DRAWN = ("random", "shuffled-sentences", "shuffled-pairs")

@@ -168,7 +168,7 @@ def _pretrain(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> N
 
 
 def _embed(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.pipeline import embed_city
+    from urbanln.embed_verb import embed_city
 
     model = payload["model"] if "model" in payload else str(needs[1] / _RUN)
     settings = Settings(embed=EmbedSettings(**payload["embed"]), train=TrainSettings(fit=payload["fit"]))

@@ -9,19 +9,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import PIL
 import torch
 from PIL import Image
 from torch import Tensor
 
-from urbanln.city.reading import read_picture, read_pictures
+from urbanln.city.pixel_cache import cached_pixels
+from urbanln.city.pixel_packs import MappedPixels
+from urbanln.city.reading import read_picture
 from urbanln.city.store import City
-from urbanln.config import TrainSettings
+from urbanln.config import CacheSettings, TrainSettings
 from urbanln.errors import InputError, StorageError
 from urbanln.model.clip import LongClip
-from urbanln.progress import progress
 
-# Up to here all pictures stay in memory as bytes (14 000 of 224 px); beyond, they are decoded per batch.
-CACHE_BYTES = 2 * 1024**3
+# Raised whenever urbanln.model.preprocess gives other bytes for the same picture: kept pixels are made anew.
+_RULES = 1
 _SHOWN = 5
 
 
@@ -33,7 +35,7 @@ class Pictures:
         rows: One row per readable picture: ``city`` (position) and ``path``.
         model: Whose preprocessing applies.
         settings: ``fit`` and ``workers`` are used.
-        cache: (N, 3, S, S) uint8 pixels, or None to decode when asked.
+        kept: The pixels, one per row; or None to decode when asked.
     """
 
     def __init__(
@@ -42,13 +44,13 @@ class Pictures:
         rows: pd.DataFrame,
         model: LongClip,
         settings: TrainSettings,
-        cache: Tensor | None,
+        kept: MappedPixels | None,
     ) -> None:
-        self._cities, self._model, self._fit, self._cache = cities, model, settings.fit, cache
+        self._cities, self._model, self._fit, self._kept = cities, model, settings.fit, kept
         self._city = rows["city"].to_numpy()
         self._path = rows["path"].to_numpy()
-        self._pool = None if cache is not None else ThreadPoolExecutor(max(settings.workers, 1))
-        self._ahead: tuple[tuple[int, ...], list[Future[Tensor]]] | None = None
+        self._pool = ThreadPoolExecutor(max(settings.workers, 1), thread_name_prefix="pixels")
+        self._ahead: tuple[tuple[int, ...], npt.NDArray[np.uint8], list[Future[None]]] | None = None
 
     def pixels(self, index: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Pixels of some pictures, uint8 (B, 3, S, S).
@@ -56,24 +58,28 @@ class Pictures:
         Raises:
             StorageError: A picture that could be read at the start can no longer be.
         """
-        if self._cache is not None:
-            return self._cache[torch.as_tensor(np.asarray(index))]
         self.prefetch(index)
         assert self._ahead is not None
-        futures = self._ahead[1]
+        _, batch, filling = self._ahead
         self._ahead = None
-        return torch.stack([future.result() for future in futures])
+        for part in filling:
+            part.result()
+        return torch.from_numpy(batch)
 
     def prefetch(self, index: Sequence[int] | npt.NDArray[np.int64]) -> None:
-        """Start decoding the next batch while this one is computed; nothing to do with a cache."""
+        """Start to decode the next batch, or to read it from the disk, while this one is computed."""
         key = tuple(int(i) for i in index)
-        if self._pool is not None and (self._ahead is None or self._ahead[0] != key):
-            self._ahead = key, [self._pool.submit(self._decode, i) for i in key]
+        if self._ahead is None or self._ahead[0] != key:
+            batch = np.empty((len(key), 3, self._model.image_size, self._model.image_size), dtype=np.uint8)
+            self._ahead = key, batch, [self._pool.submit(self._fill, batch[k], i) for k, i in enumerate(key)]
 
-    def _decode(self, i: int) -> Tensor:
+    def _fill(self, out: npt.NDArray[np.uint8], i: int) -> None:
+        out[:] = self._decode(i) if self._kept is None else self._kept[i]
+
+    def _decode(self, i: int) -> npt.NDArray[np.uint8]:
         city, path = self._cities[self._city[i]], str(self._path[i])
         try:
-            return self._model.preprocess(read_picture(city, path), self._fit)
+            return self._model.preprocess(read_picture(city, path), self._fit).numpy()
         except InputError as error:
             raise StorageError(
                 f"a picture that could be read at the start no longer can: {error.what}",
@@ -84,16 +90,23 @@ class Pictures:
 
 
 def read_all(
-    cities: Sequence[City], rows: pd.DataFrame, model: LongClip, settings: TrainSettings, *, say: bool = True
+    cities: Sequence[City],
+    rows: pd.DataFrame,
+    model: LongClip,
+    settings: TrainSettings,
+    cache: CacheSettings,
+    *,
+    say: bool = True,
 ) -> tuple[Pictures, pd.DataFrame, int]:
-    """Decode every picture once before training begins, keep the pixels if they fit, skip what is damaged.
+    """Read every picture once before training begins, keep its pixels on disk, skip what is damaged.
 
     Args:
         cities: Where the pictures lie.
         rows: Rows of :func:`urbanln.train.pairs.list_pictures`.
         model: Whose preprocessing applies.
         settings: ``fit`` and ``workers`` are used.
-        say: Report the skipped pictures on stderr.
+        cache: How much may be kept; see :func:`urbanln.city.pixel_cache.cached_pixels`.
+        say: Report the skipped pictures, and a cache that cannot be used, on stderr.
 
     Returns:
         The pictures, the rows that could be read in their order, and the number skipped.
@@ -101,38 +114,35 @@ def read_all(
     Raises:
         InputError: None can be read.
     """
-    shape = (3, model.image_size, model.image_size)
-    fits = len(rows) * int(np.prod(shape)) <= CACHE_BYTES
-    cache = torch.empty((len(rows), *shape), dtype=torch.uint8) if fits else None
 
-    def convert(image: Image.Image) -> Tensor | None:
-        pixels = model.preprocess(image, settings.fit)
-        return pixels if fits else None
+    def convert(image: Image.Image) -> npt.NDArray[np.uint8]:
+        return model.preprocess(image, settings.fit).numpy()
 
     items = [(cities[c], str(p)) for c, p in zip(rows["city"], rows["path"], strict=True)]
-    good: list[int] = []
-    bad: list[InputError] = []
-    with progress("reading pictures", len(rows)) as advance:
-        for i, pixels in enumerate(read_pictures(items, convert, settings.workers)):
-            if isinstance(pixels, InputError):
-                bad.append(pixels)
-            else:
-                if cache is not None and pixels is not None:
-                    cache[len(good)] = pixels
-                good.append(i)
-            advance(1)
+    kept, errors = cached_pixels(
+        items,
+        convert,
+        kind=_kind(model, settings),
+        shape=(3, model.image_size, model.image_size),
+        limit_bytes=cache.pixels_gb * 1e9,
+        workers=settings.workers,
+        say=say,
+    )
+    bad = list(errors.values())
     if bad and say:
         names = ", ".join(str(error.value) for error in bad[:_SHOWN])
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         print(f"skipped {len(bad)} pictures that cannot be read: {names}{more}", file=sys.stderr)
-    if not good:
+    if len(bad) == len(items):
         raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
-    kept = rows.iloc[good].reset_index(drop=True)
-    return (
-        Pictures(cities, kept, model, settings, None if cache is None else cache[: len(good)]),
-        kept,
-        len(bad),
-    )
+    readable = rows.iloc[[i for i in range(len(rows)) if i not in errors]].reset_index(drop=True)
+    return Pictures(cities, readable, model, settings, kept), readable, len(bad)
+
+
+def _kind(model: LongClip, settings: TrainSettings) -> str:
+    """All that pixels depend on besides the picture: Pillow decodes and scales, the mean colour pads."""
+    pad = model.preprocessing.mean if settings.fit == "letterbox" else ""
+    return f"rules {_RULES}, {model.image_size} px, {settings.fit} {pad}, Pillow {PIL.__version__}"
 
 
 class Texts:

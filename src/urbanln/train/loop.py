@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 
 from urbanln.city.store import City
-from urbanln.config import Settings, TrainSettings
+from urbanln.config import CacheSettings, Settings, TrainSettings
 from urbanln.errors import InputError, UrbanLNError
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.progress import Advance, progress
@@ -75,7 +75,7 @@ def pretrain(
         return run.out
     torch.manual_seed(train.seed)
     student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
-    data = _load_data(cities, student, train, engine.is_main_process)
+    data = _load_data(cities, student, train, settings.cache, say=engine.is_main_process)
     count = len(epoch_plan(data.pairs, train, 0))
     schedule = make_schedule(count, engine.num_processes, train)
     parts = assemble(engine, student, train)
@@ -97,9 +97,11 @@ def pretrain(
     return run.out
 
 
-def _load_data(cities: Sequence[City], model: LongClip, train: TrainSettings, say: bool) -> Data:
+def _load_data(
+    cities: Sequence[City], model: LongClip, train: TrainSettings, cache: CacheSettings, *, say: bool
+) -> Data:
     listed, without = list_pictures(cities, train.view)
-    pictures, rows, unreadable = read_all(cities, listed, model, train, say=say)
+    pictures, rows, unreadable = read_all(cities, listed, model, train, cache, say=say)
     pairs = build_pairs(cities, rows, train)
     facts = {
         "cities": [city.name for city in cities],

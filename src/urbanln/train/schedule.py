@@ -44,13 +44,8 @@ def make_schedule(pairs: int, processes: int, train: TrainSettings) -> Schedule:
         train: Batch size per process, epochs, warm-up, ramp and learning rate.
 
     Raises:
-        InputError: Fewer pairs than one batch, or micro-batches that do not divide it.
+        InputError: Fewer pairs than one batch.
     """
-    if train.batch_size % train.accumulation or train.batch_size // train.accumulation < 2:
-        raise InputError(
-            "train.accumulation must divide train.batch_size into micro-batches of 2 pairs or more",
-            value=f"batch_size={train.batch_size}, accumulation={train.accumulation}",
-        )
     batch = train.batch_size * processes
     per_epoch = pairs // batch
     if per_epoch == 0:

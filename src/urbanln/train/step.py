@@ -1,9 +1,10 @@
 """One optimiser step of momentum self-distillation, in one process or several.
 
-The teacher moves towards the student; both encode the micro-batch; the loss contrasts the student with the
+The teacher moves towards the student; both encode the batch; the loss contrasts the student with the
 teacher's live and queued features and distils the teacher's opinion; the teacher's features enter the queue;
-after the last micro-batch the gradient is clipped and AdamW steps (UrbanLN, MSD; ALBEF). So the teacher moves
-once per optimiser step and the queue once per micro-batch.
+the gradient is clipped and AdamW steps (UrbanLN, MSD; ALBEF). Where the activations of a batch do not fit
+into memory, ``train.micro_batch`` lets the towers work through it in parts, with the same gradient
+(:mod:`urbanln.train.grad_cache`).
 
 Several processes take slices of one batch, ``batch_size`` pairs each. Keys are gathered from all of them,
 so the gradient is that of one process on the whole batch, and all queues are equal.
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,14 @@ from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
 from urbanln.model.objective import (
     FeatureQueue,
+    LossParts,
     MomentumTeacher,
     clamp_logit_scale_,
     distilled_contrastive_loss,
     mu_at,
 )
 from urbanln.train.batches import Pictures, Texts, mirror
+from urbanln.train.grad_cache import backward_all, encode_all, feature_gradients, micro_batches
 from urbanln.train.pairs import Pairs, Plan
 from urbanln.train.schedule import Schedule
 
@@ -63,6 +66,23 @@ class Parts:
     optimizer: Any
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One process's pairs of a step. Pixels and token ids stay on the CPU until their micro-batch is due.
+
+    Attributes:
+        pixels: uint8, (B, 3, S, S).
+        token_ids: int64, (m, T) per micro-batch, T its longest text.
+        ids: int64, (B, C), what makes two pairs the same; on the device.
+        micro: The rows of each micro-batch, from :func:`urbanln.train.grad_cache.micro_batches`.
+    """
+
+    pixels: Tensor
+    token_ids: list[Tensor]
+    ids: Tensor
+    micro: list[slice]
+
+
 def start_engine(train: TrainSettings) -> Accelerator:
     """accelerate for this process, in the precision of the settings."""
     device = pick_device()
@@ -77,9 +97,7 @@ def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Pa
     """Student, teacher (a copy made after stretching), queue and AdamW, on the engine's device."""
     student.to(engine.device).train()
     teacher = MomentumTeacher(student, train.momentum)
-    if engine.device.type == "cpu" and engine.mixed_precision == "bf16":
-        # torch's fused attention is slow backwards there: unfused, a student's step takes 15 to 70 % less.
-        student.clip.set_attn_implementation("eager")
+    student.patch_dropout = train.patch_dropout  # after the copy: the teacher sees whole pictures
     marks = 2 if train.same_caption_is_same else 1  # as many as Pairs.ids gives
     queue = FeatureQueue(train.queue_size, student.dim, engine.device, marks)
     optimizer = torch.optim.AdamW(
@@ -87,7 +105,7 @@ def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Pa
         lr=train.lr,
         betas=_BETAS,
         eps=_EPS,
-        fused=engine.device.type == "cuda",
+        fused=engine.device.type in ("cpu", "cuda"),
     )
     towers, prepared = engine.prepare(student, optimizer)
     return Parts(engine, student, towers, teacher, queue, prepared)
@@ -120,20 +138,14 @@ def train_step(
         UrbanLNError: Loss or gradient is not finite; neither weights nor queue took it in.
     """
     engine, optimizer = parts.engine, parts.optimizer
-    _seed(train.seed, step, engine.process_index)
     lr, mu = schedule.lr(step), mu_at(step, train.mu, schedule.ramp)
     for group in optimizer.param_groups:
         group["lr"] = lr
     parts.teacher.update()
-    slices = _slices(plan, position, train, engine)
-    sums: dict[str, float] = {}
-    for i, rows in enumerate(slices):
-        last = i == len(slices) - 1
-        with nullcontext() if last else engine.no_sync(parts.towers):
-            facts, keys = _forward_backward(parts, data, plan, rows, mu, train)
-        _stop_unless_finite("loss", facts["loss"], step)
-        parts.queue.push(*keys)
-        sums = {name: sums.get(name, 0.0) + value / len(slices) for name, value in facts.items()}
+    batch = _read(engine, data, plan, position, train)
+    facts, keys = forward_backward(parts, batch, (train.seed, step, engine.process_index), mu, train)
+    _stop_unless_finite("loss", facts["loss"], step)
+    parts.queue.push(*keys)
     trained = [p for p in parts.student.parameters() if p.requires_grad]
     norm = float(engine.clip_grad_norm_(trained, train.clip_grad or math.inf))
     if engine.mixed_precision != "fp16":  # there the scaler skips such a step and lowers its scale
@@ -142,63 +154,110 @@ def train_step(
     optimizer.zero_grad()
     clamp_logit_scale_(parts.student.logit_scale)
     scale = float(parts.student.logit_scale.detach().exp())
-    return {**sums, "mu": mu, "lr": lr, "scale": scale, "grad_norm": norm}
+    return {**facts, "mu": mu, "lr": lr, "scale": scale, "grad_norm": norm}
 
 
-def _seed(seed: int, step: int, process: int) -> None:
-    """Dropout, where a model has any, depends on the step alone, so that no generator state is kept."""
-    torch.manual_seed(int(np.random.SeedSequence((seed, step, process)).generate_state(1, np.uint64)[0]))
-
-
-def _slices(plan: Plan, position: int, train: TrainSettings, engine: Accelerator) -> list[slice]:
-    """This process's rows of each micro-batch: together the processes cover it in order."""
-    micro = train.batch_size // train.accumulation
-    start = (position * train.batch_size) * engine.num_processes
-    firsts = [
-        start + (i * engine.num_processes + engine.process_index) * micro for i in range(train.accumulation)
-    ]
-    return [slice(first, first + micro) for first in firsts]
-
-
-def _forward_backward(
-    parts: Parts, data: Data, plan: Plan, rows: slice, mu: float, train: TrainSettings
-) -> tuple[dict[str, float], tuple[Tensor, Tensor, Tensor]]:
-    """Loss and gradient of one micro-batch; what to log, and the gathered features for the queue."""
-    engine = parts.engine
-    picture = plan.picture[rows]
-    pixels = mirror(data.pictures.pixels(picture), plan.flip[rows]).to(engine.device, non_blocking=True)
-    token_ids = data.texts.ids(plan.text[rows])
-    data.pictures.prefetch(plan.picture[_following(rows, train, engine)])
-    v, t = parts.towers(pixels, token_ids)  # (B, D) each
-    with torch.no_grad(), engine.autocast():
-        v_m, t_m = parts.teacher.model(pixels, token_ids)
-    marks = data.pairs.ids(picture, plan.text[rows], train.same_caption_is_same)
-    ids = torch.from_numpy(marks).to(engine.device)  # (B, C)
-    gathered_v, gathered_t, gathered_ids = (engine.gather(x) for x in (v_m, t_m, ids))  # (G, …)
-    alone = engine.num_processes == 1 or train.contrast_keys != "batch"
-    loss = distilled_contrastive_loss(
-        v,
-        t,
-        gathered_v,
-        gathered_t,
-        queue=parts.queue,
-        ids=ids,
-        log_scale=parts.student.logit_scale,
-        mu=mu,
-        contrast_keys=train.contrast_keys,
-        mask_same=train.id_mask,
-        ids_all=gathered_ids,
-        offset=engine.process_index * len(ids),
-        v_all=None if alone else _Gather.apply(v),
-        t_all=None if alone else _Gather.apply(t),
+def _read(engine: Accelerator, data: Data, plan: Plan, position: int, train: TrainSettings) -> Batch:
+    """This process's slice of a batch; its next one is decoded meanwhile."""
+    first = (position * engine.num_processes + engine.process_index) * train.batch_size
+    rows, ahead = (
+        slice(start, start + train.batch_size)
+        for start in (first, first + engine.num_processes * train.batch_size)
     )
+    picture, text = plan.picture[rows], plan.text[rows]
+    pixels = mirror(data.pictures.pixels(picture), plan.flip[rows])
+    data.pictures.prefetch(plan.picture[ahead])
+    micro = micro_batches(train.batch_size, train.micro_batch)
+    ids = torch.from_numpy(data.pairs.ids(picture, text, train.same_caption_is_same)).to(engine.device)
+    return Batch(pixels, [data.texts.ids(text[part]) for part in micro], ids, micro)
+
+
+def forward_backward(
+    parts: Parts, batch: Batch, seed: tuple[int, ...], mu: float, train: TrainSettings
+) -> tuple[dict[str, float], tuple[Tensor, ...]]:
+    """Loss and gradient of a batch: in one pass, or by GradCache where it is cut into micro-batches.
+
+    Args:
+        parts: Gradients are added to the student's; nothing else changes.
+        batch: This process's pairs.
+        seed: All random numbers depend on it and on the position of the micro-batch.
+        mu: Weight of distillation.
+        train: ``contrast_keys`` and ``id_mask`` are used.
+
+    Returns:
+        The loss and its parts, mean over all processes; without a gradient where the loss is not finite. And
+        what the queue takes in after that: the teacher's features and the ids of all processes.
+    """
+    engine, log_scale = parts.engine, parts.student.logit_scale
+    whole = len(batch.micro) == 1
+    encode = partial(_encode, parts, batch, seed)
+    v, t, v_m, t_m = encode(0) if whole else encode_all(encode, batch.micro)  # (B, D) each
+    keys = tuple(engine.gather(x) for x in (v_m, t_m, batch.ids))  # (G, …)
+    loss_of = partial(_loss, parts, batch.ids, keys, mu, train)
+    shared = engine.num_processes > 1 and train.contrast_keys == "batch"
+    gather = _Gather.apply if shared else None
+    if whole:
+        loss = loss_of(batch.micro[0], (v, t), (gather(v), gather(t)) if gather else None, log_scale)
+    else:
+        loss, gradients = feature_gradients(loss_of, (v, t), log_scale, gather, batch.micro)
     facts = loss.floats()
     if engine.num_processes > 1:
         values = engine.reduce(torch.tensor(list(facts.values()), device=engine.device), "mean")
         facts = dict(zip(facts, values.tolist(), strict=True))
     if math.isfinite(facts["loss"]):
-        engine.backward(loss.total / train.accumulation)
-    return facts, (gathered_v, gathered_t, gathered_ids)
+        if whole:
+            engine.backward(loss.total)
+        else:
+            again = partial(_encode, parts, batch, seed, teach=False)
+            backward_all(engine, parts.towers, again, gradients, log_scale, batch.micro)
+    return facts, keys
+
+
+def _encode(
+    parts: Parts, batch: Batch, seed: tuple[int, ...], i: int, *, teach: bool = True
+) -> tuple[Tensor, ...]:
+    """Features of a micro-batch: the student's v and t, and with ``teach`` the teacher's, (m, D) each."""
+    # Dropout, where a model has any, depends on the step and the micro-batch alone: it is the same in both
+    # passes over a micro-batch, and no generator state is kept.
+    torch.manual_seed(int(np.random.SeedSequence((*seed, i)).generate_state(1, np.uint64)[0]))
+    pixels = batch.pixels[batch.micro[i]].to(parts.engine.device, non_blocking=True)
+    student = parts.towers(pixels, batch.token_ids[i])
+    if not teach:
+        return student
+    with torch.no_grad(), parts.engine.autocast():
+        return (*student, *parts.teacher.model(pixels, batch.token_ids[i]))
+
+
+def _loss(
+    parts: Parts,
+    ids: Tensor,
+    keys: tuple[Tensor, ...],
+    mu: float,
+    train: TrainSettings,
+    rows: slice,
+    own: tuple[Tensor, Tensor],
+    gathered: tuple[Tensor, Tensor] | None,
+    log_scale: Tensor,
+) -> LossParts:
+    """The loss of some rows of the own pairs (B, …), which meet the ``keys`` of all processes (G, …)."""
+    v_m, t_m, ids_all = keys
+    v_all, t_all = gathered or (None, None)
+    return distilled_contrastive_loss(
+        own[0][rows],
+        own[1][rows],
+        v_m,
+        t_m,
+        queue=parts.queue,
+        ids=ids[rows],
+        log_scale=log_scale,
+        mu=mu,
+        contrast_keys=train.contrast_keys,
+        mask_same=train.id_mask,
+        ids_all=ids_all,
+        offset=parts.engine.process_index * len(ids) + rows.start,
+        v_all=v_all,
+        t_all=t_all,
+    )
 
 
 class _Gather(torch.autograd.Function):
@@ -217,11 +276,6 @@ class _Gather(torch.autograd.Function):
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(gradient)
         return gradient[ctx.first : ctx.first + ctx.count]
-
-
-def _following(rows: slice, train: TrainSettings, engine: Accelerator) -> slice:
-    ahead = (rows.stop - rows.start) * engine.num_processes
-    return slice(rows.start + ahead, rows.stop + ahead)
 
 
 def _stop_unless_finite(name: str, value: float, step: int) -> None:

@@ -1,0 +1,285 @@
+"""Pixels on disk in packs: written whole or not at all, found by content, mapped and not loaded.
+
+``ROOT/KIND/PACK/`` holds up to 256 pictures: ``pixels.npy`` (N, 3, S, S) and ``note.json``, which says what
+each row was made from. Only :mod:`urbanln.city.pixel_cache` uses this.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from urbanln.errors import ArtefactError, InputError, StorageError
+from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, write_json
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes may then decode the same, and either result serves both
+    fcntl = None  # type: ignore[assignment]
+
+Pixels = npt.NDArray[np.uint8]
+PIXELS, NOTE = "pixels.npy", "note.json"
+# A kill costs as many pictures; at 224 px they are 38 MB, which is also what waits in memory to be written.
+PACK = 256
+_POLL_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0
+# Nobody writes one pack for so long: what is older was left behind by a kill.
+_LEFTOVER_SECONDS = 3600.0
+
+
+class MappedPixels:
+    """Pictures by position, uint8 (3, S, S) each, read from the disk (or its page cache) when touched."""
+
+    def __init__(self, places: Sequence[tuple[Pixels, int]]) -> None:
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, i: int) -> Pixels:
+        pixels, row = self._places[i]
+        return pixels[row]
+
+
+def tell_failure(error: StorageError, say: bool) -> None:
+    """Say once on stderr that the cache is of no use, and what happens instead."""
+    if say:
+        where = f" ({error.where})" if error.where else ""
+        print(
+            f"note: decoded pictures cannot be kept, so they are decoded batch by batch: {error.what}{where}",
+            file=sys.stderr,
+        )
+
+
+class Packs:
+    """The packs of one kind, and the pictures decoded here that are not written yet.
+
+    One process at a time writes a kind; the others find what it wrote, or take their turn when it ends.
+
+    Args:
+        root: Folder of all kinds.
+        kind: All that the pixels depend on besides the picture.
+        shape: (3, S, S).
+        say: Tell on stderr what went wrong.
+
+    Raises:
+        StorageError: The folder is there and cannot be listed.
+    """
+
+    def __init__(self, root: Path, kind: str, shape: tuple[int, int, int], say: bool) -> None:
+        self._root, self._kind, self._shape, self._say = root, kind, shape, say
+        self._folder = root / hash_bytes(f"{SCHEMA_VERSION} {kind}".encode())[:16]
+        self._opened: dict[str, Pixels] = {}  # by name of the pack
+        self._found: dict[str, tuple[str, int | str]] = {}  # by content: pack, and row or damage
+        self._fresh: dict[str, Pixels | str] = {}
+        self._written: list[str] = []
+        self._failed = self._my_turn = False
+        self._lock: TextIO | None = None
+        self._open_new()
+
+    def __contains__(self, sha: str) -> bool:
+        return sha in self._found or sha in self._fresh
+
+    def add(self, sha: str, new: Pixels | str | None) -> str | None:
+        """Take in pixels or damage (None for what was met before); a disk that fails is told once.
+
+        Returns:
+            Why this picture cannot be read, None for a good one.
+        """
+        if new is not None and not self._failed:
+            try:
+                self._await_turn(sha)
+                if sha not in self:
+                    self._fresh[sha] = new
+                if len(self._fresh) == PACK:
+                    self._write()
+            except StorageError as error:
+                self._fail(error)
+        if new is None:
+            return self._damage(sha)
+        return new if isinstance(new, str) else None
+
+    def _damage(self, sha: str) -> str | None:
+        known = self._found[sha][1] if sha in self._found else self._fresh[sha]
+        return known if isinstance(known, str) else None
+
+    def finish(self, contents: Sequence[str], limit_bytes: float) -> MappedPixels | None:
+        """Write the rest, mark what was used and make room; None where not all could be kept."""
+        if self._failed:
+            return None
+        try:
+            self._write()
+        except StorageError as error:
+            self._fail(error)
+            return None
+        places = [self._found[sha] for sha in contents]
+        used = {self._folder / name for name, _ in places}
+        for path in used:
+            with suppress(OSError):  # read only, or removed by another process: the map stays good
+                os.utime(path)
+        _make_room(self._root, limit_bytes, used)
+        return MappedPixels([(self._opened[name], row) for name, row in places if isinstance(row, int)])
+
+    def release(self) -> None:
+        """Let other processes write."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def _fail(self, error: StorageError) -> None:
+        """Give up for this call, and give back the space: the run that goes on needs it for itself."""
+        self._failed = True
+        for name in self._written:
+            _remove(self._folder / name)
+        tell_failure(error, self._say)
+
+    def _await_turn(self, sha: str) -> None:
+        """Return when this process may write, or when the one that does has written this picture."""
+        start, told = time.monotonic(), not self._say
+        while not self._my_turn:
+            self._my_turn = self._take_lock()
+            self._open_new()
+            if self._my_turn or sha in self:
+                return
+            if not told and time.monotonic() - start > _PATIENCE_SECONDS:
+                told = True
+                print(f"waiting for another process that decodes into {self._folder}", file=sys.stderr)
+            time.sleep(_POLL_SECONDS)
+
+    def _take_lock(self) -> bool:
+        """Whether nobody else writes; the system releases a lock when its owner ends, also by a kill."""
+        if fcntl is None:
+            return True
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = (self._folder / ".lock").open("a")
+        except OSError as error:
+            raise StorageError(f"could not write: {error.strerror}", where=self._folder) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        except OSError:  # a file system without locks is as good as Windows
+            lock.close()
+            return True
+        self._lock = lock
+        return True
+
+    def _open_new(self) -> None:
+        try:
+            names = sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"could not read: {error.strerror}", where=self._folder) from error
+        for name in names:
+            if name not in self._opened:
+                self._open(name)
+
+    def _open(self, name: str) -> bool:
+        """Map a pack; one that was removed meanwhile is passed over, a damaged one removed and made again."""
+        folder = self._folder / name
+        try:
+            note = read_json(folder / NOTE)
+            pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
+            found = _contents(note, pixels, self._kind, self._shape)
+        except (FileNotFoundError, InputError):
+            return False
+        except (ArtefactError, OSError, ValueError, EOFError) as error:
+            if self._say:
+                print(
+                    f"warning: kept pixels are damaged, decoding again: {folder} ({error})", file=sys.stderr
+                )
+            _remove(folder)
+            return False
+        self._opened[name] = np.asarray(pixels)  # without the cost of a memmap per picture
+        for sha, row in found.items():
+            self._found.setdefault(sha, (name, row))
+        return True
+
+    def _write(self) -> None:
+        if not self._fresh:
+            return
+        good = {sha: new for sha, new in self._fresh.items() if not isinstance(new, str)}
+        note = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": self._kind,
+            "pictures": list(good),
+            "damaged": {sha: new for sha, new in self._fresh.items() if isinstance(new, str)},
+        }
+        name = hash_bytes("\n".join(self._fresh).encode())[:32]
+        try:
+            with atomic_folder(self._folder / name) as temporary:
+                _write_pixels(temporary / PIXELS, list(good.values()), self._shape)
+                write_json(temporary / NOTE, note)
+        except StorageError:
+            if not self._open(name):  # without locks, another process may have made it at the same time
+                raise
+        else:
+            if not self._open(name):
+                raise StorageError("what was just written is gone", where=self._folder / name)
+            self._written.append(name)
+        self._fresh = {}
+
+
+def _write_pixels(path: Path, pictures: Sequence[Pixels], shape: tuple[int, int, int]) -> None:
+    # Written and not mapped: on a full disk a map is a SIGBUS, and a write an error that can be told.
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(pictures), *shape)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for pixels in pictures:
+            file.write(np.ascontiguousarray(pixels).data)
+
+
+def _contents(note: Any, pixels: Pixels, kind: str, shape: tuple[int, int, int]) -> dict[str, int | str]:
+    """Row or damage by content.
+
+    Raises:
+        ArtefactError: Note and pixels do not fit each other.
+    """
+    try:
+        pictures, damaged = note["pictures"], note["damaged"]
+        fits = note["kind"] == kind and pixels.dtype == np.uint8 and pixels.shape == (len(pictures), *shape)
+        found = {str(sha): row for row, sha in enumerate(pictures)} | {
+            str(sha): str(what) for sha, what in damaged.items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError("its note is not ours") from error
+    if not fits:
+        raise ArtefactError("its note and its pixels do not fit each other")
+    return found
+
+
+def _make_room(root: Path, limit_bytes: float, used: set[Path]) -> None:
+    """Remove what a kill left behind, and packs by last use until the rest keeps within the limit."""
+    packs = []
+    for path in root.glob("*/*"):
+        with suppress(OSError):  # removed by another process meanwhile
+            touched = path.stat().st_mtime
+            if not path.name.startswith("."):
+                packs.append((touched, path, sum(file.stat().st_size for file in path.iterdir())))
+            elif ".tmp-" in path.name and time.time() - touched > _LEFTOVER_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+    total = sum(size for _, _, size in packs)
+    for _, path, size in sorted(packs):
+        if total <= limit_bytes:
+            return
+        if path not in used:
+            _remove(path)
+            total -= size
+
+
+def _remove(pack: Path) -> None:
+    """Take a pack away under another name first, so that nobody opens half of it."""
+    gone = pack.with_name(f".{pack.name}.tmp-gone-{os.getpid()}")
+    with suppress(OSError):
+        pack.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)

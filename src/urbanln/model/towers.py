@@ -1,0 +1,272 @@
+"""CLIP's two towers on the weights of transformers, without the work that cannot change a vector.
+
+Both compute what ``CLIPModel.get_image_features`` and ``get_text_features`` do, up to rounding, and leave out
+
+- text tokens after EOT: attention is causal and the vector is read at EOT. The texts of a batch are packed
+  into one long row, so that the padding of the shorter ones costs nothing outside attention;
+- in the last layer everything but the one token that is read: the others feed nothing from there on;
+- second and third casts of one activation under autocast, and half the passes of the activation function.
+
+Weights, names and configuration stay those of transformers; so does the folder that is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPModel
+from transformers.activations import QuickGELUActivation
+
+_Attend = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
+# Texts of similar length share an attention, which is quadratic in the longest of them.
+_GROUPS = 4
+_QUICK = 1.702
+
+
+def image_features(clip: CLIPModel, pixels: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Projected vectors of normalised pictures.
+
+    Args:
+        clip: Whose vision tower runs.
+        pixels: float, (B, 3, S, S).
+        keep: int64, (B, P), the patches that are read; None for all. See :func:`draw_patches`.
+
+    Returns:
+        (B, D), not normalised; in the type of the weights, also under autocast.
+    """
+    tower = clip.vision_model
+    x = tower.embeddings(pixels)  # (B, 1 + N, W): the class token, then the patches
+    if keep is not None:
+        patches = x[:, 1:].gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
+        x = torch.cat([x[:, :1], patches], dim=1)
+    x = tower.pre_layrnorm(x)
+    count, length, width = x.shape
+
+    def attend(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        shape = (count, -1, layer.num_heads, layer.head_dim)
+        q, k, v = (part.view(shape).transpose(1, 2) for part in (q, k, v))
+        return _attention(layer, q, k, v).transpose(1, 2).reshape(-1, width)
+
+    first = torch.arange(count, device=x.device) * length
+    x = _run(tower.encoder.layers, x.view(-1, width), attend, attend, first)
+    return _project(tower.post_layernorm, clip.visual_projection, x)
+
+
+def text_features(clip: CLIPModel, ids: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Projected vectors of tokenised texts, each read at its last token.
+
+    Args:
+        clip: Whose text tower runs.
+        ids: int64, (B, T), on the CPU or on the model's device.
+        lengths: (B,) tokens of each text up to EOT and with it.
+
+    Returns:
+        (B, D), not normalised; in the type of the weights, also under autocast.
+    """
+    tower = clip.text_model
+    device = tower.final_layer_norm.weight.device
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    pack = _pack([lengths[i] for i in order], device)
+    packed = torch.cat([ids[i, : lengths[i]] for i in order]).to(device, non_blocking=True)
+    x = tower.embeddings.token_embedding(packed) + tower.embeddings.position_embedding(pack.positions)
+
+    def attend(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        heads = (_side_by_side(part, pack, layer) for part in (q, k, v))
+        groups = zip(*heads, pack.ahead, strict=True)
+        found = [_attention(layer, *group).transpose(1, 2).flatten(2) for group in groups]
+        rows: Tensor = _Unpad.apply(torch.cat([out.flatten(0, 1) for out in found]), pack.back)
+        return rows
+
+    def attend_last(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        queries = q.view(-1, layer.num_heads, 1, layer.head_dim).split([count for count, _ in pack.shapes])
+        keys, values = (_side_by_side(part, pack, layer) for part in (k, v))
+        found = [
+            functional.scaled_dot_product_attention(query, key, value, attn_mask=real, scale=layer.scale)
+            for query, key, value, real in zip(queries, keys, values, pack.real, strict=True)
+        ]
+        return torch.cat(found).flatten(1)
+
+    x = _run(tower.encoder.layers, x, attend, attend_last, pack.last)  # (B, W) in the packed order
+    back = torch.tensor(order).argsort().to(device, non_blocking=True)
+    return _project(tower.final_layer_norm, clip.text_projection, x)[back]
+
+
+def draw_patches(count: int, patches: int, dropped: float) -> Tensor:
+    """Which patches of each picture are read when a share of them is dropped.
+
+    Args:
+        count: Pictures B.
+        patches: Patches N of a picture.
+        dropped: Share left out, 0..1; at least one patch stays.
+
+    Returns:
+        int64, (B, P), distinct in each row; drawn from the global generator of the CPU.
+
+    Source:
+        FLIP (arXiv 2212.00794).
+    """
+    kept = max(1, round(patches * (1 - dropped)))
+    return torch.rand(count, patches).argsort(dim=1)[:, :kept]
+
+
+def _project(norm: Any, projection: Any, x: Tensor) -> Tensor:
+    """The few tokens that are read, in full precision: it costs nothing, and the vectors keep it."""
+    with torch.autocast(x.device.type, enabled=False):
+        features: Tensor = projection(norm(x.to(projection.weight.dtype)))
+    return features
+
+
+def _run(layers: Any, x: Tensor, attend: _Attend, attend_last: _Attend, rows: Tensor) -> Tensor:
+    """The encoder's layers over packed tokens (R, W); of the last one the given rows alone, (B, W)."""
+    for layer in layers[:-1]:
+        x = _layer(layer, x, attend)
+    return _layer(layers[-1], x, attend_last, rows)
+
+
+def _layer(layer: Any, x: Tensor, attend: _Attend, rows: Tensor | None = None) -> Tensor:
+    """One pre-norm layer, as transformers' ``CLIPEncoderLayer``; with ``rows`` for these tokens alone."""
+    projections = layer.self_attn
+    h = _narrow(layer.layer_norm1(x))
+    k, v = projections.k_proj(h), projections.v_proj(h)
+    if rows is not None:
+        h, x = h[rows], x[rows]
+    x = x + projections.out_proj(attend(projections, projections.q_proj(h), k, v))
+    inner = _activate(layer.mlp.activation_fn, layer.mlp.fc1(_narrow(layer.layer_norm2(x))))
+    x = x + layer.mlp.fc2(inner)
+    return x
+
+
+def _activate(function: Any, x: Tensor) -> Tensor:
+    activated: Tensor = _QuickGELU.apply(x) if isinstance(function, QuickGELUActivation) else function(x)
+    return activated
+
+
+class _QuickGELU(torch.autograd.Function):
+    """x σ(1.702 x), which is silu(1.702 x) / 1.702: half the passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scaled = x * _QUICK
+        ctx.save_for_backward(scaled)
+        return functional.silu(scaled).mul_(1 / _QUICK)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return torch.ops.aten.silu_backward(gradient, ctx.saved_tensors[0])
+
+
+def _narrow(x: Tensor) -> Tensor:
+    """Into autocast's type, once for the layers that would each do it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+@dataclass(frozen=True)
+class _Pack:
+    """How texts lie behind one another in a packed row of R tokens, and side by side for attention.
+
+    Side by side, texts of similar length form a group of n rows, each as long as the group's longest. Nothing
+    masks what stands behind a text there: causal attention does not look ahead.
+
+    Args:
+        shapes: (n, T) of each group.
+        positions: (R,) position of each token in its text.
+        last: (B,) where each text ends.
+        there: (Σ n T,) packed place of each token side by side; behind a text its last token again.
+        back: (R,) place side by side of each packed token.
+        real: Of each group (n, 1, 1, T), whether a token side by side is one of the text.
+        ahead: Of each group (T, T), minus infinity where a token would look ahead, else 0.
+    """
+
+    shapes: list[tuple[int, int]]
+    positions: Tensor
+    last: Tensor
+    there: Tensor
+    back: Tensor
+    real: list[Tensor]
+    ahead: list[Tensor]
+
+
+def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
+    step = -(-len(sizes) // _GROUPS)
+    shapes, there, back, real, ahead = [], [], [], [], []
+    first = place = 0
+    for start in range(0, len(sizes), step):
+        group = torch.tensor(sizes[start : start + step])
+        count, longest = len(group), int(group.max())
+        at = torch.arange(longest)
+        inside = at < group[:, None]  # (n, T)
+        begin = first + group.cumsum(0) - group
+        there.append((begin[:, None] + at.minimum(group[:, None] - 1)).flatten())
+        back.append(place + inside.flatten().nonzero().squeeze(1))
+        real.append(inside[:, None, None].to(device, non_blocking=True))
+        ahead.append(torch.full((longest, longest), -torch.inf, device=device).triu(1))
+        shapes.append((count, longest))
+        first, place = first + int(group.sum()), place + count * longest
+    ends = torch.tensor(sizes).cumsum(0)
+    positions = torch.arange(first) - (ends - torch.tensor(sizes)).repeat_interleave(torch.tensor(sizes))
+    tables = (positions, ends - 1, torch.cat(there), torch.cat(back))
+    at_device = [table.to(device, non_blocking=True) for table in tables]
+    return _Pack(shapes, at_device[0], at_device[1], at_device[2], at_device[3], real, ahead)
+
+
+def _side_by_side(packed: Tensor, pack: _Pack, layer: Any) -> list[Tensor]:
+    """Packed tokens (R, W) as one (n, heads, T, W / heads) per group."""
+    padded = _Pad.apply(packed, pack.there, pack.back)
+    parts = padded.split([count * longest for count, longest in pack.shapes])
+    return [
+        part.view(*shape, layer.num_heads, layer.head_dim).transpose(1, 2)
+        for part, shape in zip(parts, pack.shapes, strict=True)
+    ]
+
+
+class _Pad(torch.autograd.Function):
+    """Rows to their places side by side. Every row has one place that counts, so back is a lookup too."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return packed.index_select(0, there)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """The way back; what stands behind a text gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        ctx.rows = len(padded)
+        return padded.index_select(0, back)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        found = gradient.new_zeros(ctx.rows, gradient.shape[1])
+        return found.index_copy_(0, ctx.saved_tensors[0], gradient), None
+
+
+def _attention(layer: Any, q: Tensor, k: Tensor, v: Tensor, ahead: Tensor | None = None) -> Tensor:
+    """softmax(q kᵀ / √d) v over (n, heads, T, d); causal where the mask of what lies ahead is given."""
+    dropout = layer.dropout if layer.training else 0.0
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        return _unfused(layer, q, k, v, ahead, dropout)
+    return functional.scaled_dot_product_attention(
+        q, k, v, dropout_p=dropout, is_causal=ahead is not None, scale=layer.scale
+    )
+
+
+def _unfused(layer: Any, q: Tensor, k: Tensor, v: Tensor, ahead: Tensor | None, dropout: float) -> Tensor:
+    """The same in single steps: torch's fused attention takes twice as long in bf16 on a CPU."""
+    scores = (q * layer.scale) @ k.transpose(-2, -1)
+    if ahead is not None:
+        scores += ahead
+    weights = functional.dropout(scores.softmax(dim=-1), dropout)  # softmax adds up in fp32 inside
+    return weights @ v
