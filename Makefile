@@ -51,6 +51,9 @@ format: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks step
+	@$(BIN)/python -m benchmarks embed --images 192 --repeat 3
+	@$(BIN)/python -m benchmarks restart
 	@$(BIN)/python -m benchmarks.vote_speed --captions 2400
 	@$(BIN)/python -m benchmarks.probe_scale --regions 10000 --dim 128
 
