@@ -36,7 +36,7 @@ from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
 from urbanln.config import Settings, load_settings
 from urbanln.model.clip import load_clip
-from urbanln.train.loop import _load_data
+from urbanln.train.loop import load_data
 from urbanln.train.pairs import epoch_plan
 from urbanln.train.schedule import make_schedule
 from urbanln.train.step import assemble, start_engine
@@ -113,7 +113,7 @@ def set_up(folder: Path, settings: Settings) -> tuple[dict[str, float], torch.Te
     with _clock(spent, "load model"):
         student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
     with _clock(spent, "read pictures and captions"):
-        data = _load_data([city], student, train, settings.cache, say=False)
+        data = load_data([city], student, train, settings.cache, say=False)
         plan = epoch_plan(data.pairs, train, 0)
         make_schedule(len(plan), 1, train)
     with _clock(spent, "teacher and optimiser"):

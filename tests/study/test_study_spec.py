@@ -75,6 +75,7 @@ def test_nested_tables_of_captioners_are_merged(tmp_path: Path) -> None:
             'folds = 3\nsplits = ["random"]\n[variants.c]\npretrain = "train-blocks"',
             "block split",
         ),
+        ("[variants.a]", "[common.cache]\npixels_gb = 1.0\n[variants.a]", "unknown key 'cache'"),
         ("[variants.a]", "[variants.a", "not TOML"),
     ],
 )

@@ -46,7 +46,8 @@ PRETRAIN = ("all", "train-blocks", "none")
 INDUCTIVE_SPLIT = "block"
 _STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners")
 _MODEL_SECTIONS = ("model", "train", "embed")
-_COMMON_KEYS = (*Settings.model_fields, *CaptionSettings.model_fields)
+# How much is kept on disk is the machine's business, not the study's.
+_COMMON_KEYS = (*(name for name in Settings.model_fields if name != "cache"), *CaptionSettings.model_fields)
 _VARIANT_KEYS = ("about", "captions", "pretrain", *_MODEL_SECTIONS, *CaptionSettings.model_fields)
 TABLE = "table"
 

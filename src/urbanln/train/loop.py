@@ -75,7 +75,7 @@ def pretrain(
         return run.out
     torch.manual_seed(train.seed)
     student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
-    data = _load_data(cities, student, train, settings.cache, say=engine.is_main_process)
+    data = load_data(cities, student, train, settings.cache, say=engine.is_main_process)
     count = len(epoch_plan(data.pairs, train, 0))
     schedule = make_schedule(count, engine.num_processes, train)
     parts = assemble(engine, student, train)
@@ -97,9 +97,21 @@ def pretrain(
     return run.out
 
 
-def _load_data(
+def load_data(
     cities: Sequence[City], model: LongClip, train: TrainSettings, cache: CacheSettings, *, say: bool
 ) -> Data:
+    """Read all that a run trains on: pictures (from the cache of pixels, or decoded into it), pairs, texts.
+
+    Args:
+        cities: Where pictures and captions come from.
+        model: Whose preprocessing and tokenizer apply.
+        train: ``view``, ``fit``, ``workers``, ``seed`` and ``val_fraction`` are used.
+        cache: How much may be kept of decoded pictures.
+        say: Report on stderr what was left out.
+
+    Raises:
+        InputError: No captioned picture of this view, or none that can be read.
+    """
     listed, without = list_pictures(cities, train.view)
     pictures, rows, unreadable = read_all(cities, listed, model, train, cache, say=say)
     pairs = build_pairs(cities, rows, train)
