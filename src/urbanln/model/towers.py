@@ -5,7 +5,8 @@ Both compute what ``CLIPModel.get_image_features`` and ``get_text_features`` do,
 - text tokens after EOT: attention is causal and the vector is read at EOT. The texts of a batch are packed
   into one long row, so that the padding of the shorter ones costs nothing outside attention;
 - in the last layer everything but the one token that is read: the others feed nothing from there on;
-- second and third casts of one activation under autocast, and half the passes of the activation function.
+- second and third casts of one activation under autocast, and half the passes of the activation function,
+  whose output is not kept.
 
 Weights, names and configuration stay those of transformers; so does the folder that is saved.
 """
@@ -136,31 +137,41 @@ def _layer(layer: Any, x: Tensor, attend: _Attend, rows: Tensor | None = None) -
     if rows is not None:
         h, x = h[rows], x[rows]
     x = x + projections.out_proj(attend(projections, projections.q_proj(h), k, v))
-    inner = _activate(layer.mlp.activation_fn, layer.mlp.fc1(_narrow(layer.layer_norm2(x))))
-    x = x + layer.mlp.fc2(inner)
-    return x
+    return x + _feed_forward(layer.mlp, _narrow(layer.layer_norm2(x)))
 
 
-def _activate(function: Any, x: Tensor) -> Tensor:
-    activated: Tensor = _QuickGELU.apply(x) if isinstance(function, QuickGELUActivation) else function(x)
-    return activated
+def _feed_forward(mlp: Any, x: Tensor) -> Tensor:
+    inner = mlp.fc1(x)
+    if isinstance(mlp.activation_fn, QuickGELUActivation):
+        out: Tensor = _QuickGELULinear.apply(inner, mlp.fc2.weight, mlp.fc2.bias)
+        return out
+    out = mlp.fc2(mlp.activation_fn(inner))
+    return out
 
 
-class _QuickGELU(torch.autograd.Function):
-    """x σ(1.702 x), which is silu(1.702 x) / 1.702: half the passes over memory.
+class _QuickGELULinear(torch.autograd.Function):
+    """fc2(x σ(1.702 x)), with the activation as silu(1.702 x) / 1.702: half the passes over memory.
 
-    It writes over x, the output of a linear layer, which nothing else reads; backwards neither.
+    Only its input is kept for the way back, which activates again: that is cheaper than memory for another
+    tensor four times as wide as the layer. It writes over its input, the output of a linear layer, which
+    nothing else reads; backwards neither.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        scaled = x.mul_(_QUICK)
-        ctx.save_for_backward(scaled)
-        return functional.silu(scaled, inplace=not ctx.needs_input_grad[0]).mul_(1 / _QUICK)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        scaled, weight = x.mul_(_QUICK), weight.to(x.dtype)
+        ctx.save_for_backward(scaled, weight)
+        active = functional.silu(scaled, inplace=not any(ctx.needs_input_grad)).mul_(1 / _QUICK)
+        return functional.linear(active, weight, bias.to(x.dtype))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return torch.ops.aten.silu_backward(gradient, ctx.saved_tensors[0])
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        scaled, weight = ctx.saved_tensors
+        active = functional.silu(scaled).mul_(1 / _QUICK)
+        of_weight, of_bias = gradient.t() @ active, gradient.sum(0)
+        of_active = torch.mm(gradient, weight, out=active)
+        of_input = torch.ops.aten.silu_backward.grad_input(of_active, scaled, grad_input=of_active)
+        return of_input, of_weight, of_bias
 
 
 def _narrow(x: Tensor) -> Tensor:
