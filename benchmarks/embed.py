@@ -1,4 +1,4 @@
-"""Embedding from JPEG files on disk, end to end, against the network alone on pixels that are in memory.
+"""Embedding from JPEG files on disk, end to end, against the network alone on pixels that are on its device.
 
     python -m benchmarks embed [--images 512] [--batch 64] [--precision bf16] [--device auto] [--workers 0]
         [--size b16] [--repeat 5] [--json FILE]
@@ -66,6 +66,7 @@ def measure(model: LongClip, city: City, args: argparse.Namespace, precision: st
     """Rates of both, in pictures per second, and the median and range of their ratio."""
     paths = list(city.images["path"])
     pixels = torch.stack([model.preprocess(Image.open(city.folder / path)) for path in paths])
+    pixels = pixels.to(model.device)
     job = Job(model, city, paths, "crop", False, args.batch, precision, args.workers)
     seconds, cosine, parts = [], 0.0, city.folder / "v.parts"
     for _ in range(args.repeat + 1):

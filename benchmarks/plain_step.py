@@ -29,6 +29,7 @@ class PlainStep:
         mu: Weight of distillation.
         weight_decay: Of the matrices.
         dtype: Of autocast; float32 for none.
+        attention: As transformers names it: torch's own, or ``"eager"``, step by step.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class PlainStep:
         mu: float = 0.5,
         weight_decay: float = 1e-2,
         dtype: torch.dtype = torch.bfloat16,
+        attention: str = "sdpa",
     ) -> None:
         self.mean, self.std = model.pixel_mean, model.pixel_std
         self.pad, self.length = model.tokenizer.eos_token_id, model.context
@@ -47,6 +49,8 @@ class PlainStep:
         self.teacher = deepcopy(model.clip).eval()
         for parameter in self.teacher.parameters():
             parameter.requires_grad_(False)
+        for clip in (self.model, self.teacher):
+            clip.set_attn_implementation(attention)
         self.image_queue, self.text_queue = (part.T.clone() for part in queue)  # (D, K)
         self.pointer = 0
         self.mu, self.dtype = mu, dtype

@@ -2,12 +2,12 @@
 
     python -m benchmarks restart [--images 4000] [--model b16] [--repeat 3] [--workers 2] [--json FILE]
 
-Everything that ``pretrain`` does before its first step (open the city, load the model, read and check every
-picture, tokenise the captions, make teacher and optimiser) and fetching the first batch, over JPEG tiles of
-256 px. ``first`` decodes and keeps the pixels, ``restart`` finds them kept, ``no cache`` keeps none: it still
-decodes every picture once, to check it, and again batch by batch in training. A checkpoint, which a restart
-reads besides, is not part of it. The three take turns; medians. The files are in the system's cache, so the
-disk's reading speed is not measured.
+What ``pretrain`` does before its first step (open the city, note what the run is made from, load the model,
+read and check every picture, tokenise the captions, make teacher and optimiser) and fetching the first batch,
+over JPEG tiles of 256 px. ``first`` decodes and keeps the pixels, ``restart`` finds them kept, ``no cache``
+keeps none: it still decodes every picture once, to check it, and again batch by batch in training. A
+checkpoint, which a restart reads besides, is not part of it. The three take turns; medians. The files are in
+the system's cache, so the disk's reading speed is not measured.
 """
 
 from __future__ import annotations
@@ -38,11 +38,15 @@ from urbanln.config import Settings, load_settings
 from urbanln.model.clip import load_clip
 from urbanln.train.loop import load_data
 from urbanln.train.pairs import epoch_plan
+from urbanln.train.run import describe_run
 from urbanln.train.schedule import make_schedule
 from urbanln.train.step import assemble, start_engine
 
 WAYS = {"first": 20.0, "restart": 20.0, "no cache": 0.0}  # GB that may be kept
-PARTS = ("open city", "load model", "read pictures and captions", "teacher and optimiser", "first batch")
+PARTS = (
+    "open city", "note what the run is made from", "load model", "read pictures and captions",
+    "teacher and optimiser", "first batch",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -110,6 +114,8 @@ def set_up(folder: Path, settings: Settings) -> tuple[dict[str, float], torch.Te
     engine = start_engine(train)
     with _clock(spent, "open city"):
         city = City.open(folder)
+    with _clock(spent, "note what the run is made from"):
+        describe_run(settings, [city], 1)
     with _clock(spent, "load model"):
         student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
     with _clock(spent, "read pictures and captions"):

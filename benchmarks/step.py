@@ -1,6 +1,7 @@
 """What a pre-training step costs, beside the way the field's published code takes it.
 
-    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--json FILE]
+    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--eager]
+        [--json FILE]
 
 Both start from the same weights and a full queue, and see the same batches in the same order: captions of
 120 ± 30 tokens, 248 positions, momentum teacher, queues of 4096. They alternate, step by step; medians, and
@@ -52,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--tokens", type=int, default=120, help="mean tokens of a caption; spread is a quarter"
     )
     parser.add_argument("--no-fp32", action="store_true", help="leave out the plain step in fp32")
+    parser.add_argument("--eager", action="store_true", help="also the plain step without fused attention")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    found = measure(
-        args.model, args.batch, args.steps, args.precision, tokens=args.tokens, fp32=not args.no_fp32
-    )
+    chosen = (args.model, args.batch, args.steps, args.precision)
+    found = measure(*chosen, tokens=args.tokens, fp32=not args.no_fp32, eager=args.eager)
     for name, value in found.items():
         print(f"{name:<28} {value:.4g}" if isinstance(value, float) else f"{name:<28} {value}")
     if args.json:
@@ -64,7 +65,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(
-    size: str, batch: int, steps: int, precision: str, *, tokens: int = 120, fp32: bool = True
+    size: str,
+    batch: int,
+    steps: int,
+    precision: str,
+    *,
+    tokens: int = 120,
+    fp32: bool = True,
+    eager: bool = False,
 ) -> dict[str, Any]:
     """All figures of one run, times in milliseconds per pair."""
     model = model_of(size)
@@ -73,6 +81,8 @@ def measure(
     takers = {"plain": plain_taker(model, data, queue, order, batch, precision)}
     if fp32:
         takers["plain fp32"] = plain_taker(model, data, queue, order, batch, "fp32")
+    if eager:
+        takers["plain eager"] = plain_taker(model, data, queue, order, batch, precision, attention="eager")
     ours = OurStep(model, data, queue, order, batch, precision)
     takers["ours"] = ours.take
     seconds: dict[str, list[float]] = {name: [] for name in takers}
@@ -199,12 +209,13 @@ def plain_taker(
     batch: int,
     precision: str,
     lr: float = LR,
+    attention: str = "sdpa",
 ) -> Callable[[int], float]:
     """Takes the plain step on batch i of the pairs in this order; its loss."""
     device = start_engine(TrainSettings(precision="fp32")).device
     model = model.to(device)
     image, text = (part.to(device) for part in queue)
-    plain = PlainStep(model, (image, text), lr=lr, mu=MU, dtype=DTYPES[precision])
+    plain = PlainStep(model, (image, text), lr=lr, mu=MU, dtype=DTYPES[precision], attention=attention)
 
     def take(i: int) -> float:
         index = order[i * batch : (i + 1) * batch]

@@ -39,7 +39,7 @@ def city(city: City, tmp_path: Path) -> City:
 
 @pytest.fixture
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixel_packs, "PACK", 10)
+    monkeypatch.setattr(pixel_packs, "PACK_BYTES", 10 * 768)
 
 
 def _items(city: City) -> list[tuple[City, str]]:
@@ -258,6 +258,40 @@ def test_a_disk_that_fills_up_on_the_way(
     _same_as_decoded(pixels, items[:5] + items[6:])
 
 
+def test_other_kinds_make_room_before_anything_is_written(city: City, read: Reader) -> None:
+    items = _items(city)
+    read(items, kind="old")
+    (old,) = read.packs()
+    there = []
+    convert = read._count
+    read._count = lambda image: (there.append(old.exists()), convert(image))[1]  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pixel_packs, "PACK_BYTES", 10 * 768)
+        read(items, limit_bytes=30 * 768, workers=0)
+    assert there == [True] * 10 + [False] * 14  # gone when the first of three packs was written
+
+
+@pytest.mark.usefixtures("small_packs")
+def test_too_few_file_descriptors_harm_no_pack_and_no_picture(
+    city: City, read: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = _items(city)
+    read(items)
+    before = read.packs()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, hard))
+    try:
+        pixels, errors = read(items, workers=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (pixels, errors, read.packs()) == (None, {}, before)
+    assert "Too many open files" in capsys.readouterr().err
+    pixels, _ = read(items)
+    _same_as_decoded(pixels, items)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_that_holds_all_serves(city: City, read: Reader) -> None:
     read(_items(city))
@@ -281,7 +315,7 @@ from tests.city.test_pixel_cache import Reader, _items, _same_as_decoded
 from urbanln.city import pixel_packs
 from urbanln.city.store import City
 
-pixel_packs.PACK, pixel_packs._POLL_SECONDS = 4, 0.02
+pixel_packs.PACK_BYTES, pixel_packs._POLL_SECONDS = 4 * 768, 0.02
 if sys.argv[4] == "no-locks":
     pixel_packs.fcntl = None
 class Slow(Reader):

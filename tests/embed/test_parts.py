@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from urbanln.city.store import City
 from urbanln.cli import main
@@ -182,8 +183,13 @@ def test_parts_of_another_model_setting_or_city_are_thrown_away(
         clip.clip.visual_projection.weight[0, 0] += 1
     moved = City.open(city.folder)
     moved.images = moved.images.iloc[::-1].reset_index(drop=True)
+    shutil.copytree(city.folder, tmp_path / "city")
+    redrawn = City.open(tmp_path / "city")
+    redrawn.images["sha256"] = None
+    Image.new("RGB", (9, 9)).save(redrawn.folder / str(redrawn.images["path"].iloc[0]))
     cases: list[tuple[str, City, dict[str, Any]]] = [
-        ("model", city, _HOW), ("images", moved, _HOW), ("normalize", moved, _HOW | {"normalize": True}),
+        ("model", city, _HOW), ("images", redrawn, _HOW), ("images", moved, _HOW),
+        ("normalize", moved, _HOW | {"normalize": True}),
         ("fit", moved, _HOW | {"normalize": True, "fit": "letterbox"}),
     ]  # fmt: skip
     for name, place, how in cases:
@@ -252,6 +258,41 @@ def test_a_picture_that_could_not_be_read_is_still_reported_after_a_resume(
     assert resumed.attrs["pictures_unreadable"] == 5
     assert len(encoded) == 9
     assert _same(resumed, whole)
+
+
+@pytest.mark.parametrize("mounted_again", [True, False])
+def test_a_picture_that_was_out_of_reach_is_looked_for_again(
+    city: City, clip: LongClip, encoded: list[int], tmp_path: Path, mounted_again: bool
+) -> None:
+    shutil.copytree(city.folder, tmp_path / "city")
+    place, folder = City.open(tmp_path / "city"), tmp_path / "v.parts"
+    place.images["sha256"] = "known"  # so that a size that is not there does not make another key
+    path = place.folder / str(place.images["path"].iloc[5])
+    path.rename(tmp_path / "away")
+    embed_share(clip, place, folder, (1, 1) if not mounted_again else (2, 2), **_HOW)
+    (tmp_path / "away").rename(path)
+    encoded.clear()
+    frame = embed_regions(clip, place, parts=folder, **_HOW)
+    if mounted_again:  # the share without the picture is done again, and the one that was missing
+        assert frame.attrs["pictures_unreadable"] == 0
+        assert len(encoded) == _TOTAL // 2 + 1
+        assert _same(frame, embed_regions(clip, place, **_HOW))
+    else:  # all shares are in: they are put together, and nothing is made
+        assert frame.attrs["pictures_unreadable"] == 1
+        assert not encoded
+
+
+def test_nothing_out_of_reach_is_kept_when_no_picture_could_be_read(
+    city: City, clip: LongClip, tmp_path: Path
+) -> None:
+    shutil.copytree(city.folder, tmp_path / "city")
+    place, folder = City.open(tmp_path / "city"), tmp_path / "v.parts"
+    place.images["sha256"] = "known"
+    (place.folder / "pictures").rename(tmp_path / "unmounted")
+    with pytest.raises(InputError, match="none of the pictures can be read"):
+        embed_regions(clip, place, parts=folder, **_HOW)
+    (tmp_path / "unmounted").rename(place.folder / "pictures")
+    assert _same(embed_regions(clip, place, parts=folder, **_HOW), embed_regions(clip, city, **_HOW))
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "x", "1", "1/0", "-1/4", "1/4/2", ""])

@@ -7,7 +7,8 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from urbanln.errors import InputError
-from urbanln.model.preprocess import CLIP_MEAN, Preprocessing
+from urbanln.files import hash_bytes
+from urbanln.model.preprocess import CLIP_MEAN, PIXEL_RULES, Fit, Preprocessing
 
 
 def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -29,6 +30,19 @@ def test_crop_is_what_transformers_does(size: tuple[int, int], mode: str) -> Non
     ours = Preprocessing(32)(image)
     assert ours.dtype == torch.uint8
     assert torch.equal(ours.float(), theirs.float())
+
+
+@pytest.mark.parametrize(
+    ("fit", "found"),
+    [("crop", "06369301d5c752cf"), ("letterbox", "2003f41d9ace9848")],
+)
+def test_other_bytes_for_the_same_picture_need_another_number_of_the_rules(fit: Fit, found: str) -> None:
+    rows, columns = np.mgrid[0:41, 0:50]
+    image = Image.fromarray(np.stack([rows * 6, columns * 5, rows * columns % 256], axis=2).astype(np.uint8))
+    pixels = Preprocessing(32)(image, fit).numpy()
+    # Where another Pillow gives other bytes, PIXEL_RULES names it, and the new bytes are noted here alone.
+    assert PIXEL_RULES.startswith("rules 1,")
+    assert hash_bytes(pixels.tobytes())[:16] == found
 
 
 def test_letterbox_keeps_the_edges_and_pads_with_the_mean() -> None:

@@ -197,8 +197,19 @@ def test_all_of_gpu_but_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     }  # fmt: skip
     for row in rows:
         assert row.get("peak_share", 0.5) > 0
+        if row["what"] == "training" and "failed" not in row:
+            assert row["loss_difference"] < 1e-2  # the plain step, ours, in micro-batches, compiled
         assert math.isclose(row.get("per_s", 1), row["batch"] / row.get("ms", row["batch"] * 1e3) * 1e3)
     assert [row["way"] for row in rows if row["what"] == "embedding"] == ["encoder alone"] * 2 + [
         "from JPEG files"
     ]
     assert len(taken) == 10
+    monkeypatch.setattr(gpu.Training, "take", lambda bench, case: take(bench, case) | _wrong_loss(case))
+    with pytest.raises(SystemExit) as stop:
+        gpu.main(["--cpu-trial"])
+    assert stop.value.code == 1
+
+
+def _wrong_loss(case: gpu.Case) -> dict[str, Any]:
+    """What a compiler that computes something else would give."""
+    return {"losses": (100.0, 100.0)} if case.compiled and not case.micro else {}

@@ -23,13 +23,14 @@ from torch.nn import functional
 from urbanln.city.store import City
 from urbanln.config import TrainSettings
 from urbanln.errors import UrbanLNError
+from urbanln.model import clip as clip_module
 from urbanln.model.clip import load_clip
 from urbanln.model.objective import FeatureQueue
 from urbanln.train.batches import Texts
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Plan
 from urbanln.train.schedule import Schedule
-from urbanln.train.step import Data, Parts, start_engine, train_step
+from urbanln.train.step import Data, Parts, assemble, start_engine, train_step
 
 # Softmax does not see what is added to all keys: the gradient is rounding alone, and AdamW steps along it.
 FLAT = "k_proj.bias"
@@ -217,6 +218,32 @@ def test_both_passes_see_the_same_dropout(clip_folder: Path) -> None:
         assert torch.equal(seen[first], seen[second])
     for one, other in ((0, 1), (1, 2), (0, 6)):
         assert not torch.isclose(seen[one], seen[other]).all(dim=1).any()
+
+
+def test_both_passes_drop_the_same_patches_and_the_teacher_none(
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Tensor | None] = []
+    encode = clip_module.image_features
+
+    def watched(clip: Any, pixels: Tensor, keep: Tensor | None = None) -> Tensor:
+        read.append(keep)
+        return encode(clip, pixels, keep)
+
+    monkeypatch.setattr(clip_module, "image_features", watched)
+    train = settings(batch_size=6, micro_batch=2, patch_dropout=0.5)
+    _, data, plan = scene(clip_folder, train)
+    parts = assemble(start_engine(train), load_clip(clip_folder, context=48, keep=8), train)
+    facts = train_step(parts, data, plan, 0, 0, Schedule(1, 1, 0, 0, train.lr), train)
+    assert facts["grad_norm"] > 0
+    student, teacher, again = read[0:6:2], read[1:6:2], read[6:]
+    assert teacher == [None] * 3
+    patches = parts.student.clip.vision_model.embeddings.num_patches
+    for first, second in zip(student, again, strict=True):
+        assert first is not None
+        assert first.shape == (2, patches // 2)
+        assert torch.equal(first, second)
+    assert not torch.equal(student[0], student[1])
 
 
 @pytest.mark.parametrize("micro", [0, 3])

@@ -193,9 +193,25 @@ def test_events_that_find_no_room_are_one_clear_error(stopped: Path) -> None:
     assert "metrics.jsonl" in str(caught.value)
 
 
-def test_how_often_to_save_may_change(stopped: Path, city: City, clip_folder: Path) -> None:
-    pretrain(city, tiny_settings(clip_folder, checkpoint_minutes=9.0, workers=0), stopped)
+def test_how_often_to_save_and_how_much_to_hold_may_change(
+    stopped: Path, city: City, clip_folder: Path
+) -> None:
+    pretrain(city, tiny_settings(clip_folder, checkpoint_minutes=9.0, workers=0, micro_batch=2), stopped)
     assert _curve(stopped)[-1]["event"] == "done"
+
+
+@pytest.mark.parametrize(("then", "goes_on"), [(1, True), (2, False)])
+def test_a_setting_that_is_gone_is_not_passed_over(
+    stopped: Path, city: City, clip_folder: Path, then: int, goes_on: bool
+) -> None:
+    file = stopped / "run.toml"
+    file.write_text(file.read_text().replace("[train]\n", f"[train]\naccumulation = {then}\n"))
+    if goes_on:
+        pretrain(city, tiny_settings(clip_folder), stopped)
+        return
+    with pytest.raises(InputError, match=r"train\.accumulation") as caught:
+        pretrain(city, tiny_settings(clip_folder), stopped)
+    assert "2 then, 1 now" in str(caught.value)
 
 
 def test_a_finished_run_returns_at_once_and_resume_false_begins_again(

@@ -61,7 +61,7 @@ def cached_pixels(
         kind: All that ``convert`` depends on: equal content and kind give equal pixels.
         shape: (3, S, S).
         limit_bytes: Room for all kinds together; what was used least recently goes first, and nothing of
-            what is used here. 0 keeps nothing.
+            what is used here. Other kinds make room before anything is written. 0 keeps nothing.
         workers: Threads; 0 reads in the caller's own.
         folder: Where packs are kept; default: :func:`cache_folder`.
         say: Tell on stderr what went wrong with the cache.
@@ -76,7 +76,7 @@ def cached_pixels(
     packs = _open_packs(len(items), kind, shape, limit_bytes, folder, say)
     try:
         contents, errors = _read(items, convert, packs, workers)
-        return (None if packs is None else packs.finish(contents, limit_bytes)), errors
+        return (None if packs is None else packs.finish(contents)), errors
     finally:
         if packs is not None:
             packs.release()
@@ -131,7 +131,7 @@ def _open_packs(
             )
         return None
     try:
-        return Packs((folder or cache_folder()) / "pixels", kind, shape, say)
+        return Packs((folder or cache_folder()) / "pixels", kind, shape, count, limit_bytes, say)
     except StorageError as error:
         tell_failure(error, say)
         return None

@@ -1,11 +1,12 @@
 """Pixels on disk in packs: written whole or not at all, found by content, mapped and not loaded.
 
-``ROOT/KIND/PACK/`` holds up to 256 pictures: ``pixels.npy`` (N, 3, S, S) and ``note.json``, which says what
-each row was made from. Only :mod:`urbanln.city.pixel_cache` uses this.
+``ROOT/KIND/PACK/`` holds some 64 MB of pictures: ``pixels.npy`` (N, 3, S, S) and ``note.json``, which says
+what each row was made from. Only :mod:`urbanln.city.pixel_cache` uses this.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -28,8 +29,9 @@ except ImportError:  # Windows: two processes may then decode the same, and eith
 
 Pixels = npt.NDArray[np.uint8]
 PIXELS, NOTE = "pixels.npy", "note.json"
-# A kill costs as many pictures; at 224 px they are 38 MB, which is also what waits in memory to be written.
-PACK = 256
+# A kill costs as much, and as much waits in memory to be written. Each pack that is mapped holds a file
+# descriptor, of which a process may have 1,024 (256 on macOS).
+PACK_BYTES = 64_000_000
 _POLL_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0
 # Nobody writes one pack for so long: what is older was left behind by a kill.
 _LEFTOVER_SECONDS = 3600.0
@@ -68,16 +70,21 @@ class Packs:
         root: Folder of all kinds.
         kind: All that the pixels depend on besides the picture.
         shape: (3, S, S).
+        count: Pictures that will be asked for.
+        limit_bytes: Room for all kinds together.
         say: Tell on stderr what went wrong.
 
     Raises:
-        StorageError: The folder is there and cannot be listed.
+        StorageError: The folder is there and cannot be read.
     """
 
-    def __init__(self, root: Path, kind: str, shape: tuple[int, int, int], say: bool) -> None:
+    def __init__(
+        self, root: Path, kind: str, shape: tuple[int, int, int], count: int, limit_bytes: float, say: bool
+    ) -> None:
         self._root, self._kind, self._shape, self._say = root, kind, shape, say
+        self._limit, self._to_come, self._size = limit_bytes, count, math.prod(shape)
         self._folder = root / hash_bytes(f"{SCHEMA_VERSION} {kind}".encode())[:16]
-        self._opened: dict[str, Pixels] = {}  # by name of the pack
+        self._known: set[str] = set()  # names of sound packs
         self._found: dict[str, tuple[str, int | str]] = {}  # by content: pack, and row or damage
         self._fresh: dict[str, Pixels | str] = {}
         self._written: list[str] = []
@@ -94,12 +101,13 @@ class Packs:
         Returns:
             Why this picture cannot be read, None for a good one.
         """
+        self._to_come -= 1
         if new is not None and not self._failed:
             try:
                 self._await_turn(sha)
                 if sha not in self:
                     self._fresh[sha] = new
-                if len(self._fresh) == PACK:
+                if len(self._fresh) * self._size >= PACK_BYTES:
                     self._write()
             except StorageError as error:
                 self._fail(error)
@@ -111,22 +119,29 @@ class Packs:
         known = self._found[sha][1] if sha in self._found else self._fresh[sha]
         return known if isinstance(known, str) else None
 
-    def finish(self, contents: Sequence[str], limit_bytes: float) -> MappedPixels | None:
+    def finish(self, contents: Sequence[str]) -> MappedPixels | None:
         """Write the rest, mark what was used and make room; None where not all could be kept."""
         if self._failed:
             return None
         try:
             self._write()
+            places = [self._found[sha] for sha in contents]
+            mapped = {name: self._map(name) for name, _ in dict.fromkeys(places)}
         except StorageError as error:
             self._fail(error)
             return None
-        places = [self._found[sha] for sha in contents]
-        used = {self._folder / name for name, _ in places}
-        for path in used:
+        for name in mapped:
             with suppress(OSError):  # read only, or removed by another process: the map stays good
-                os.utime(path)
-        _make_room(self._root, limit_bytes, used)
-        return MappedPixels([(self._opened[name], row) for name, row in places if isinstance(row, int)])
+                os.utime(self._folder / name)
+        _make_room(self._root, self._limit, {self._folder / name for name in mapped})
+        return MappedPixels([(mapped[name], row) for name, row in places if isinstance(row, int)])
+
+    def _map(self, name: str) -> Pixels:
+        try:
+            pixels = np.load(self._folder / name / PIXELS, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:  # above all: too many open files
+            raise StorageError(f"could not map: {error}", where=self._folder / name) from error
+        return np.asarray(pixels)  # without the cost of a memmap per picture
 
     def release(self) -> None:
         """Let other processes write."""
@@ -181,26 +196,30 @@ class Packs:
         except OSError as error:
             raise StorageError(f"could not read: {error.strerror}", where=self._folder) from error
         for name in names:
-            if name not in self._opened:
+            if name not in self._known:
                 self._open(name)
 
     def _open(self, name: str) -> bool:
-        """Map a pack; one that was removed meanwhile is passed over, a damaged one removed and made again."""
+        """Read what a pack holds; one removed meanwhile is passed over, a damaged one removed and made again.
+
+        Raises:
+            StorageError: It cannot be read, which says nothing about its content.
+        """
         folder = self._folder / name
         try:
-            note = read_json(folder / NOTE)
-            pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
-            found = _contents(note, pixels, self._kind, self._shape)
+            found = _contents(read_json(folder / NOTE), folder / PIXELS, self._kind, self._shape)
         except (FileNotFoundError, InputError):
             return False
-        except (ArtefactError, OSError, ValueError, EOFError) as error:
+        except OSError as error:
+            raise StorageError(f"could not read: {error.strerror}", where=folder) from error
+        except (ArtefactError, ValueError, EOFError) as error:
             if self._say:
                 print(
                     f"warning: kept pixels are damaged, decoding again: {folder} ({error})", file=sys.stderr
                 )
             _remove(folder)
             return False
-        self._opened[name] = np.asarray(pixels)  # without the cost of a memmap per picture
+        self._known.add(name)
         for sha, row in found.items():
             self._found.setdefault(sha, (name, row))
         return True
@@ -208,6 +227,9 @@ class Packs:
     def _write(self) -> None:
         if not self._fresh:
             return
+        if not self._written:  # room for all that may be written now; of this kind, all may yet be asked for
+            coming = (self._to_come + len(self._fresh)) * self._size
+            _make_room(self._root, self._limit - coming, {self._folder / name for name in self._known})
         good = {sha: new for sha, new in self._fresh.items() if not isinstance(new, str)}
         note = {
             "schema_version": SCHEMA_VERSION,
@@ -239,15 +261,21 @@ def _write_pixels(path: Path, pictures: Sequence[Pixels], shape: tuple[int, int,
             file.write(np.ascontiguousarray(pixels).data)
 
 
-def _contents(note: Any, pixels: Pixels, kind: str, shape: tuple[int, int, int]) -> dict[str, int | str]:
+def _contents(note: Any, file: Path, kind: str, shape: tuple[int, int, int]) -> dict[str, int | str]:
     """Row or damage by content.
 
     Raises:
         ArtefactError: Note and pixels do not fit each other.
+        ValueError: The pixels have no header.
     """
+    with file.open("rb") as pixels:
+        np.lib.format.read_magic(pixels)
+        header = np.lib.format.read_array_header_1_0(pixels)
+        held = file.stat().st_size - pixels.tell()
     try:
         pictures, damaged = note["pictures"], note["damaged"]
-        fits = note["kind"] == kind and pixels.dtype == np.uint8 and pixels.shape == (len(pictures), *shape)
+        wanted = ((len(pictures), *shape), False, np.dtype(np.uint8))
+        fits = note["kind"] == kind and header == wanted and held == len(pictures) * math.prod(shape)
         found = {str(sha): row for row, sha in enumerate(pictures)} | {
             str(sha): str(what) for sha, what in damaged.items()
         }

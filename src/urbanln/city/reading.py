@@ -22,6 +22,10 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, 
 _AHEAD_PER_WORKER = 16
 
 
+class UnreachableError(InputError):
+    """The bytes of a picture could not be had; another time they may."""
+
+
 def read_picture(city: City, path: str) -> Image.Image:
     """One picture of a city, decoded whole.
 
@@ -40,13 +44,15 @@ def read_bytes(city: City, path: str) -> bytes:
     """A picture as it is stored.
 
     Raises:
-        InputError: It is not there, or cannot be read.
+        UnreachableError: It is not there, or cannot be read.
         MissingExtraError: Its address needs a package that is not installed.
     """
     try:
         return city.image_bytes(path)
-    except StorageError as error:
-        raise InputError(error.what, value=path, where=error.where) from error
+    except MissingExtraError:
+        raise
+    except (InputError, StorageError) as error:
+        raise UnreachableError(error.what, value=path, where=error.where) from error
 
 
 def decode_picture(data: bytes, convert: Callable[[Image.Image], T], city: City, path: str) -> T:

@@ -26,7 +26,7 @@ from urbanln.files import hash_bytes
 from urbanln.model.checkpoint import weights_hash
 from urbanln.model.clip import load_clip
 from urbanln.model.device import pick_device, pick_precision
-from urbanln.model.preprocess import Fit
+from urbanln.model.preprocess import PIXEL_RULES, Fit
 from urbanln.progress import progress
 
 Encoder = Literal["student", "teacher"]
@@ -142,7 +142,7 @@ def embed_share(
         return ShareResult(folder.total, folder.total)
     folder.open(shared=True)
     index, count = share
-    wanted = [number for number in folder.missing() if number % count == index - 1]
+    wanted = [number for number in folder.to_make() if number % count == index - 1]
     pictures = sum(len(part_rows(len(images))[number]) for number in wanted)
     if wanted:
         with evaluating(job), progress("embedding pictures", pictures) as advance:
@@ -250,14 +250,39 @@ def _made_from(job: Job, images: pd.DataFrame) -> dict[str, object]:
     weights = sorted([*job.encoder.named_parameters(), *job.encoder.named_buffers()])
     with ThreadPoolExecutor() as pool:  # hashing frees the GIL; half a second of one core for a ViT-B/16
         digests = list(pool.map(_tensor_hash, (tensor for _, tensor in weights)))
-    columns = [name for name in ("region_id", "view", "path", "sha256") if name in images]
+    network = [_architecture(job.encoder), *zip((name for name, _ in weights), digests, strict=True)]
     return {
-        "model": hash_bytes(json.dumps([*zip((name for name, _ in weights), digests, strict=True)]).encode()),
-        "images": hash_bytes(images[columns].to_json(orient="values").encode()),
+        "model": hash_bytes(json.dumps(network).encode()),
+        "images": hash_bytes(_pictures(job.city, images).encode()),
+        "pixels": PIXEL_RULES,
         "fit": job.fit,
         "normalize": job.normalize,
         "precision": job.precision,
     }
+
+
+def _architecture(encoder: PictureEncoder) -> str:
+    """What equal weights may be put to different use by: a CLIP's activation, heads, epsilon."""
+    clip = getattr(encoder, "clip", None)
+    return "" if clip is None else str(clip.config.vision_config.to_json_string())
+
+
+def _pictures(city: City, images: pd.DataFrame) -> str:
+    """Which pictures: by content where the table knows it, else by the size of the file where it is one."""
+    known = images["sha256"] if "sha256" in images else pd.Series(None, images.index, dtype=object)
+    marks = [
+        _size_on_disk(city, str(path)) if pd.isna(sha) else sha
+        for path, sha in zip(images["path"], known, strict=True)
+    ]
+    rows = images[["region_id", "view", "path"]].assign(mark=pd.Series(marks, images.index, dtype=object))
+    return str(rows.to_json(orient="values"))
+
+
+def _size_on_disk(city: City, path: str) -> int | None:
+    try:
+        return (city.folder / path).stat().st_size
+    except OSError:  # an address; or it is not there, which reading it will say
+        return None
 
 
 def _tensor_hash(tensor: torch.Tensor) -> str:
@@ -302,9 +327,9 @@ def _all_parts(job: Job, folder: PartFolder | None, advance: Callable[[int], obj
     if folder is None:
         yield from embed_parts(job, numbers, advance)
         return
-    missing = folder.missing()
-    made = _kept(folder, missing, embed_parts(job, missing, advance))
-    absent = set(missing)
+    wanted = folder.to_make()
+    made = _kept(folder, wanted, embed_parts(job, wanted, advance))
+    absent = set(wanted)
     for number in numbers:
         if number in absent:
             yield next(made)

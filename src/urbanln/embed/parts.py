@@ -25,6 +25,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from urbanln.city.reading import UnreachableError
 from urbanln.errors import ArtefactError, InputError, StorageError
 from urbanln.files import SCHEMA_VERSION, atomic_path, hash_bytes, read_json, write_json
 
@@ -132,6 +133,19 @@ class PartFolder:
         """Numbers of the parts that are not there."""
         return [number for number in range(self.total) if not self.path(number).exists()]
 
+    def to_make(self) -> list[int]:
+        """Numbers of the parts that are not there, or that lack pictures which may be there by now.
+
+        The latter not once all parts of a shared embedding were there: they are put together as they are.
+        """
+        if (self.folder / _CLAIM).exists():
+            return self.missing()
+        return [n for n in range(self.total) if not self.path(n).exists() or self._lacks_pictures(n)]
+
+    def _lacks_pictures(self, number: int) -> bool:
+        part = self.read(number)
+        return part is not None and any(isinstance(error, UnreachableError) for error in part.unreadable)
+
     def path(self, number: int) -> Path:
         """File of a part."""
         return self.folder / f"part-{number:05d}.safetensors"
@@ -144,7 +158,9 @@ class PartFolder:
         """
         if not self.is_open():
             return
-        bad = json.dumps([[e.what, str(e.value), str(e.where)] for e in part.unreadable])
+        bad = json.dumps(
+            [[isinstance(e, UnreachableError), e.what, str(e.value), str(e.where)] for e in part.unreadable]
+        )
         note = {"key": self.key, "unreadable": bad, "sha256": _digest(part.rows, part.vectors, bad)}
         try:
             with atomic_path(self.path(number)) as temporary:
@@ -162,7 +178,10 @@ class PartFolder:
             sound = note["sha256"] == _digest(rows, vectors, note["unreadable"])
             if not sound or note["key"] != self.key:
                 return None
-            bad = [InputError(what, value=v, where=at) for what, v, at in json.loads(note["unreadable"])]
+            kinds = {True: UnreachableError, False: InputError}
+            bad = [
+                kinds[kind](what, value=v, where=at) for kind, what, v, at in json.loads(note["unreadable"])
+            ]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
         return Part(rows, vectors, tuple(bad))

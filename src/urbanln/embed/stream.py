@@ -172,20 +172,37 @@ def _buffers(job: Job, like: Tensor, part: int) -> list[Tensor]:
 
 
 def _encoded(job: Job, batches: Iterable[_Batch]) -> Iterator[tuple[_Batch, npt.NDArray[np.float32]]]:
-    """Batches with their vectors (b, D), each fetched only once the next one is under way.
+    """Batches with their vectors (b, D), each waited for only once the next one is under way.
 
     A GPU then has work while pictures are gathered; it is also what makes two buffers enough.
     """
-    behind: tuple[_Batch, Tensor] | None = None
+    behind: tuple[_Batch, Callable[[], npt.NDArray[np.float32]]] | None = None
     for batch in batches:
         vectors = torch.empty(0, job.encoder.dim)
         if batch.pixels is not None:
             vectors = job.encoder.encode_image(batch.pixels, normalize=job.normalize)
+        fetched = _fetch(vectors)
         if behind is not None:
-            yield behind[0], behind[1].float().cpu().numpy()
-        behind = batch, vectors
+            yield behind[0], behind[1]()
+        behind = batch, fetched
     if behind is not None:
-        yield behind[0], behind[1].float().cpu().numpy()
+        yield behind[0], behind[1]()
+
+
+def _fetch(vectors: Tensor) -> Callable[[], npt.NDArray[np.float32]]:
+    """Begin to bring vectors to the CPU; what is returned waits for them, and for nothing queued later."""
+    if vectors.device.type != "cuda":
+        return lambda: vectors.float().cpu().numpy()
+    there = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
+    there.copy_(vectors.float(), non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def wait() -> npt.NDArray[np.float32]:
+        arrived.synchronize()
+        return there.numpy()
+
+    return wait
 
 
 def _cores() -> int:

@@ -165,6 +165,8 @@ class LongClip(nn.Module):
                 value=tuple(ids.shape),
                 remedy="make them with model.tokenize",
             )
+        if not len(ids):
+            return torch.empty(0, self.dim, device=self.device)
         vectors = text_features(self.clip, ids, self._lengths(ids)).float()
         return functional.normalize(vectors, dim=-1) if normalize else vectors
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -16,6 +17,10 @@ Fit = Literal["crop", "letterbox"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# What the bytes depend on besides picture, size, fit and mean. Kept pixels and vectors carry it: raise the
+# number with every change of this file that gives other bytes, or old and new are mixed.
+PIXEL_RULES = f"rules 1, Pillow {PIL.__version__}"
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,9 @@ def text_features(clip: CLIPModel, ids: Tensor, lengths: Sequence[int]) -> Tenso
     def attend_last(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         queries = q.view(-1, layer.num_heads, 1, layer.head_dim).split([count for count, _ in pack.shapes])
         keys, values = (_side_by_side(part, pack, layer) for part in (k, v))
+        dropped = {"dropout_p": layer.dropout if layer.training else 0.0, "scale": layer.scale}
         found = [
-            functional.scaled_dot_product_attention(query, key, value, attn_mask=real, scale=layer.scale)
+            functional.scaled_dot_product_attention(query, key, value, attn_mask=real, **dropped)
             for query, key, value, real in zip(queries, keys, values, pack.real, strict=True)
         ]
         return torch.cat(found).flatten(1)
@@ -142,17 +143,19 @@ def _layer(layer: Any, x: Tensor, attend: _Attend, rows: Tensor | None = None) -
 
 def _feed_forward(mlp: Any, x: Tensor) -> Tensor:
     inner = mlp.fc1(x)
-    if isinstance(mlp.activation_fn, QuickGELUActivation):
-        out: Tensor = _QuickGELULinear.apply(inner, mlp.fc2.weight, mlp.fc2.bias)
-        return out
-    out = mlp.fc2(mlp.activation_fn(inner))
+    if not isinstance(mlp.activation_fn, QuickGELUActivation):
+        out: Tensor = mlp.fc2(mlp.activation_fn(inner))
+    elif torch.is_grad_enabled():
+        out = _QuickGELULinear.apply(inner, mlp.fc2.weight, mlp.fc2.bias)
+    else:
+        out = mlp.fc2(functional.silu(inner.mul_(_QUICK), inplace=True).mul_(1 / _QUICK))
     return out
 
 
 class _QuickGELULinear(torch.autograd.Function):
     """fc2(x σ(1.702 x)), with the activation as silu(1.702 x) / 1.702: half the passes over memory.
 
-    Only its input is kept for the way back, which activates again: that is cheaper than memory for another
+    Only its input is kept for the way back, which activates again: that costs less than memory for another
     tensor four times as wide as the layer. It writes over its input, the output of a linear layer, which
     nothing else reads; backwards neither.
     """
@@ -161,7 +164,7 @@ class _QuickGELULinear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         scaled, weight = x.mul_(_QUICK), weight.to(x.dtype)
         ctx.save_for_backward(scaled, weight)
-        active = functional.silu(scaled, inplace=not any(ctx.needs_input_grad)).mul_(1 / _QUICK)
+        active = functional.silu(scaled).mul_(1 / _QUICK)
         return functional.linear(active, weight, bias.to(x.dtype))
 
     @staticmethod

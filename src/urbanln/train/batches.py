@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import PIL
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,9 +20,8 @@ from urbanln.city.store import City
 from urbanln.config import CacheSettings, TrainSettings
 from urbanln.errors import InputError, StorageError
 from urbanln.model.clip import LongClip
+from urbanln.model.preprocess import PIXEL_RULES
 
-# Raised whenever urbanln.model.preprocess gives other bytes for the same picture: kept pixels are made anew.
-_RULES = 1
 _SHOWN = 5
 
 
@@ -140,9 +138,9 @@ def read_all(
 
 
 def _kind(model: LongClip, settings: TrainSettings) -> str:
-    """All that pixels depend on besides the picture: Pillow decodes and scales, the mean colour pads."""
+    """All that pixels depend on besides the picture; the mean colour pads."""
     pad = model.preprocessing.mean if settings.fit == "letterbox" else ""
-    return f"rules {_RULES}, {model.image_size} px, {settings.fit} {pad}, Pillow {PIL.__version__}"
+    return f"{PIXEL_RULES}, {model.image_size} px, {settings.fit} {pad}"
 
 
 class Texts:

@@ -28,7 +28,9 @@ RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
 _TENSORBOARD = "tensorboard"
 # They change how a run is carried out and not what comes out; labels are not read in pre-training.
-FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard")
+FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard", "micro_batch")
+# Settings there once were, with the value at which they changed nothing.
+_FORMER = {"accumulation": 1}
 _READ_TABLES = ("regions", "images", "captions")
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 
@@ -233,6 +235,7 @@ def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> N
     pairs = [(f"{part}.{key}", old.get(part, {}).get(key, defaults[part][key]), value)
              for part in ("model", "train") for key, value in plain[part].items()
              if key not in FREE_SETTINGS]  # fmt: skip
+    pairs += [(f"train.{key}", old.get("train", {}).get(key, was), was) for key, was in _FORMER.items()]
     pairs.append(("number of processes", old.get("run", {}).get("processes"), plain["run"]["processes"]))
     pairs.append(("base model", old.get("run", {}).get("base"), plain["run"]["base"]))
     before, after = old.get("run", {}).get("cities", []), plain["run"]["cities"]

@@ -145,11 +145,11 @@ def train_step(
     batch = _read(engine, data, plan, position, train)
     facts, keys = forward_backward(parts, batch, (train.seed, step, engine.process_index), mu, train)
     _stop_unless_finite("loss", facts["loss"], step)
-    parts.queue.push(*keys)
     trained = [p for p in parts.student.parameters() if p.requires_grad]
     norm = float(engine.clip_grad_norm_(trained, train.clip_grad or math.inf))
     if engine.mixed_precision != "fp16":  # there the scaler skips such a step and lowers its scale
         _stop_unless_finite("gradient", norm, step)
+    parts.queue.push(*keys)
     optimizer.step()
     optimizer.zero_grad()
     clamp_logit_scale_(parts.student.logit_scale)
