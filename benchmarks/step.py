@@ -1,6 +1,6 @@
 """What a pre-training step costs, beside the way the field's published code takes it.
 
-    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--eager]
+    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--variants]
         [--json FILE]
 
 Both start from the same weights and a full queue, and see the same batches in the same order: captions of
@@ -53,11 +53,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--tokens", type=int, default=120, help="mean tokens of a caption; spread is a quarter"
     )
     parser.add_argument("--no-fp32", action="store_true", help="leave out the plain step in fp32")
-    parser.add_argument("--eager", action="store_true", help="also the plain step without fused attention")
+    parser.add_argument(
+        "--variants",
+        action="store_true",
+        help="also the plain step's attention unfused, and half our patches",
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     chosen = (args.model, args.batch, args.steps, args.precision)
-    found = measure(*chosen, tokens=args.tokens, fp32=not args.no_fp32, eager=args.eager)
+    found = measure(*chosen, tokens=args.tokens, fp32=not args.no_fp32, variants=args.variants)
     for name, value in found.items():
         print(f"{name:<28} {value:.4g}" if isinstance(value, float) else f"{name:<28} {value}")
     if args.json:
@@ -72,7 +76,7 @@ def measure(
     *,
     tokens: int = 120,
     fp32: bool = True,
-    eager: bool = False,
+    variants: bool = False,
 ) -> dict[str, Any]:
     """All figures of one run, times in milliseconds per pair."""
     model = model_of(size)
@@ -81,8 +85,10 @@ def measure(
     takers = {"plain": plain_taker(model, data, queue, order, batch, precision)}
     if fp32:
         takers["plain fp32"] = plain_taker(model, data, queue, order, batch, "fp32")
-    if eager:
+    if variants:
         takers["plain eager"] = plain_taker(model, data, queue, order, batch, precision, attention="eager")
+        half = OurStep(model, data, queue, order, batch, precision, patch_dropout=0.5)
+        takers["half patches"] = half.take
     ours = OurStep(model, data, queue, order, batch, precision)
     takers["ours"] = ours.take
     seconds: dict[str, list[float]] = {name: [] for name in takers}

@@ -74,9 +74,8 @@ def embed_regions(
         fit: How non-square pictures become square; a run folder's own setting wins.
         device: ``"auto"``, or a name torch knows. With ``"auto"`` a model handed over stays where it is.
         precision: What matrices are multiplied in, ``"auto"``: bf16 where the hardware multiplies it fast,
-            else fp32. Vectors come out in fp32 and are summed in fp64. With the CLIP in the package a
-            region's vector in bf16 has a cosine of 0.99999 with that in fp32, and the probe's R² moves by
-            less than 0.001 (256 synthetic regions, ridge).
+            else fp32. Vectors come out in fp32 and are summed in fp64. Trained and embedded in bf16, the
+            probe's R² is what it is in fp32 (−.001 to .000; ``studies/speed.toml``).
         workers: Threads that decode pictures; 0: one per core, 16 at most.
         parts: Folder where finished parts of 1,024 pictures are kept, see :mod:`urbanln.embed.parts`. What
             is there already is not made again; the table is the same bit for bit. Remove it with
