@@ -55,7 +55,31 @@ def test_texts_as_transformers_reads_them(model: LongClip, lengths: list[int]) -
 def test_pictures_as_transformers_sees_them(model: LongClip) -> None:
     pixels = torch.randn(5, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     theirs = model.clip.get_image_features(pixel_values=pixels).pooler_output
+    ours = image_features(model.clip, pixels)
+    _assert_same(model, ours, theirs)
+    with torch.no_grad():
+        torch.testing.assert_close(image_features(model.clip, pixels), ours, rtol=1e-12, atol=1e-14)
+
+
+def test_another_activation_is_called_as_it_is(model: LongClip) -> None:
+    for layer in model.clip.vision_model.encoder.layers:
+        layer.mlp.activation_fn = torch.nn.GELU()
+    pixels = torch.randn(3, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    theirs = model.clip.get_image_features(pixel_values=pixels).pooler_output
     _assert_same(model, image_features(model.clip, pixels), theirs)
+
+
+def test_a_graph_that_is_kept_gives_the_same_gradient_again(model: LongClip) -> None:
+    pixels = torch.randn(2, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    features = image_features(model.clip, pixels)
+    weights = [p for p in model.clip.vision_model.parameters() if p.requires_grad]
+    first = torch.autograd.grad(features.sum(), weights, retain_graph=True)
+    again = torch.autograd.grad(features.sum(), weights)
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+
+
+def test_no_texts_have_no_vectors(long_clip: LongClip) -> None:
+    assert long_clip.encode_text(torch.empty(0, 5, dtype=torch.long)).shape == (0, long_clip.dim)
 
 
 @pytest.mark.parametrize("precise", [torch.float64, torch.bfloat16])
@@ -102,17 +126,29 @@ def test_under_autocast_it_stays_close(long_clip: LongClip) -> None:
 
 
 def test_packing_keeps_every_token_once() -> None:
-    sizes = [2, 3, 3, 7, 8, 8, 11, 30, 31]
+    sizes = [2, 3, 3, 7, 8, 8, 11, 30, 31, 90, 91, 99]
     pack = _pack(sizes, torch.device("cpu"))
+    assert (pack.tokens, len(pack.positions), len(pack.back)) == (sum(sizes), 384, 384)
     tokens = torch.arange(sum(sizes))
     side_by_side = tokens[pack.there]
-    assert torch.equal(side_by_side[pack.back], tokens)
-    assert pack.positions.tolist() == [i for size in sizes for i in range(size)]
+    assert torch.equal(side_by_side[pack.back[: pack.tokens]], tokens)
+    assert pack.positions[: pack.tokens].tolist() == [i for size in sizes for i in range(size)]
     assert tokens[pack.last].tolist() == torch.tensor(sizes).cumsum(0).sub(1).tolist()
     assert sum(count for count, _ in pack.shapes) == len(sizes)
     assert sum(int(real.sum()) for real in pack.real) == sum(sizes)
     padded = sum(count * longest for count, longest in pack.shapes)
     assert padded < 1.4 * sum(sizes) < len(sizes) * max(sizes)
+
+
+def test_few_sizes_come_up_and_little_is_added() -> None:
+    generator = torch.Generator().manual_seed(5)
+    packs = []
+    for _ in range(50):
+        sizes = (120 + 30 * torch.randn(64, generator=generator)).round().clamp(8, 248).int().tolist()
+        packs.append(_pack(sorted(sizes), torch.device("cpu")))
+    assert len({len(pack.positions) for pack in packs}) <= 10
+    assert len({shape for pack in packs for shape in pack.shapes}) <= 20
+    assert all(pack.tokens <= len(pack.positions) <= 33 / 32 * pack.tokens for pack in packs)
 
 
 def test_dropped_patches_are_not_read(model: LongClip) -> None:

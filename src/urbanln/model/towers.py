@@ -26,6 +26,9 @@ from transformers.activations import QuickGELUActivation
 _Attend = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 # Texts of similar length share an attention, which is quadratic in the longest of them.
 _GROUPS = 4
+# Sizes that differ from batch to batch are rounded up, lengths in attention to this and the packed row by a
+# 32nd at most: for each size it meets anew a library of matrix products builds code, and keeps it.
+_ROUNDED_LENGTH, _ROUNDED_ROWS = 16, 32
 _QUICK = 1.702
 
 
@@ -73,14 +76,16 @@ def text_features(clip: CLIPModel, ids: Tensor, lengths: Sequence[int]) -> Tenso
     device = tower.final_layer_norm.weight.device
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     pack = _pack([lengths[i] for i in order], device)
-    packed = torch.cat([ids[i, : lengths[i]] for i in order]).to(device, non_blocking=True)
+    tokens = [ids[i, : lengths[i]] for i in order]
+    nothing = ids.new_zeros(len(pack.positions) - pack.tokens)
+    packed = torch.cat([*tokens, nothing]).to(device, non_blocking=True)
     x = tower.embeddings.token_embedding(packed) + tower.embeddings.position_embedding(pack.positions)
 
     def attend(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         heads = (_side_by_side(part, pack, layer) for part in (q, k, v))
         groups = zip(*heads, pack.ahead, strict=True)
         found = [_attention(layer, *group).transpose(1, 2).flatten(2) for group in groups]
-        rows: Tensor = _Unpad.apply(torch.cat([out.flatten(0, 1) for out in found]), pack.back)
+        rows: Tensor = _Unpad.apply(torch.cat([out.flatten(0, 1) for out in found]), pack.back, pack.tokens)
         return rows
 
     def attend_last(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -188,18 +193,21 @@ class _Pack:
     """How texts lie behind one another in a packed row of R tokens, and side by side for attention.
 
     Side by side, texts of similar length form a group of n rows, each as long as the group's longest. Nothing
-    masks what stands behind a text there: causal attention does not look ahead.
+    masks what stands behind a text there: causal attention does not look ahead. What stands behind the last
+    text in the packed row is computed and read by nobody.
 
     Args:
+        tokens: Those of the row that belong to a text, at most R.
         shapes: (n, T) of each group.
         positions: (R,) position of each token in its text.
         last: (B,) where each text ends.
         there: (Σ n T,) packed place of each token side by side; behind a text its last token again.
-        back: (R,) place side by side of each packed token.
+        back: (R,) place side by side of each packed token; of what is read by nobody the first place.
         real: Of each group (n, 1, 1, T), whether a token side by side is one of the text.
         ahead: Of each group (T, T), minus infinity where a token would look ahead, else 0.
     """
 
+    tokens: int
     shapes: list[tuple[int, int]]
     positions: Tensor
     last: Tensor
@@ -215,7 +223,7 @@ def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
     first = place = 0
     for start in range(0, len(sizes), step):
         group = torch.tensor(sizes[start : start + step])
-        count, longest = len(group), int(group.max())
+        count, longest = len(group), _rounded(int(group.max()), _ROUNDED_LENGTH)
         at = torch.arange(longest)
         inside = at < group[:, None]  # (n, T)
         begin = first + group.cumsum(0) - group
@@ -227,14 +235,20 @@ def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
         first, place = first + int(group.sum()), place + count * longest
     ends = torch.tensor(sizes).cumsum(0)
     positions = torch.arange(first) - (ends - torch.tensor(sizes)).repeat_interleave(torch.tensor(sizes))
-    tables = (positions, ends - 1, torch.cat(there), torch.cat(back))
+    rows = _rounded(first, 1 << max(first // _ROUNDED_ROWS, 1).bit_length() - 1)
+    nothing = torch.zeros(rows - first, dtype=torch.long)
+    tables = (torch.cat([positions, nothing]), ends - 1, torch.cat(there), torch.cat([*back, nothing]))
     at_device = [table.to(device, non_blocking=True) for table in tables]
-    return _Pack(shapes, at_device[0], at_device[1], at_device[2], at_device[3], real, ahead)
+    return _Pack(first, shapes, at_device[0], at_device[1], at_device[2], at_device[3], real, ahead)
+
+
+def _rounded(size: int, step: int) -> int:
+    return -(-size // step) * step
 
 
 def _side_by_side(packed: Tensor, pack: _Pack, layer: Any) -> list[Tensor]:
     """Packed tokens (R, W) as one (n, heads, T, W / heads) per group."""
-    padded = _Pad.apply(packed, pack.there, pack.back)
+    padded = _Pad.apply(packed, pack.there, pack.back, pack.tokens)
     parts = padded.split([count * longest for count, longest in pack.shapes])
     return [
         part.view(*shape, layer.num_heads, layer.head_dim).transpose(1, 2)
@@ -246,28 +260,32 @@ class _Pad(torch.autograd.Function):
     """Rows to their places side by side. Every row has one place that counts, so back is a lookup too."""
 
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, there: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: Any, packed: Tensor, there: Tensor, back: Tensor, tokens: int) -> Tensor:
         ctx.save_for_backward(back)
+        ctx.tokens = tokens
         return packed.index_select(0, there)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        found = gradient.index_select(0, ctx.saved_tensors[0])
+        found[ctx.tokens :] = 0
+        return found, None, None, None
 
 
 class _Unpad(torch.autograd.Function):
     """The way back; what stands behind a text gets no gradient."""
 
     @staticmethod
-    def forward(ctx: Any, padded: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
+    def forward(ctx: Any, padded: Tensor, back: Tensor, tokens: int) -> Tensor:
+        ctx.save_for_backward(back[:tokens])
         ctx.rows = len(padded)
         return padded.index_select(0, back)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
         found = gradient.new_zeros(ctx.rows, gradient.shape[1])
-        return found.index_copy_(0, ctx.saved_tensors[0], gradient), None
+        return found.index_copy_(0, back, gradient[: len(back)]), None, None
 
 
 def _attention(layer: Any, q: Tensor, k: Tensor, v: Tensor, ahead: Tensor | None = None) -> Tensor:
