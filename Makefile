@@ -53,6 +53,7 @@ bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks step
 	@$(BIN)/python -m benchmarks embed --images 192 --repeat 3
+	@$(BIN)/python -m benchmarks grad_cache --batch 32 --repeat 3 --memory 32 64
 	@$(BIN)/python -m benchmarks restart
 	@$(BIN)/python -m benchmarks.vote_speed --captions 2400
 	@$(BIN)/python -m benchmarks.probe_scale --regions 10000 --dim 128

@@ -1,6 +1,7 @@
 """What GradCache costs in time and saves in memory.
 
-    python -m benchmarks grad_cache [--batch 128] [--micro 16] [--memory 64 1024] [--json FILE]
+    python -m benchmarks grad_cache [--model b16] [--batch 128] [--micro 16] [--precision bf16]
+        [--device auto] [--memory 64 1024] [--json FILE]
 
 Time: forward and backward of student and teacher by GradCache, against the same micro-batches one by one,
 each with its own loss: the same work but for the extra forward pass, and the negatives of the whole batch
@@ -26,6 +27,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.models import SIZES, model_of
+from benchmarks.step import training_on
 from urbanln.config import TrainSettings
 from urbanln.model.clip import LongClip
 from urbanln.train.grad_cache import micro_batches
@@ -41,6 +43,11 @@ def main(argv: list[str]) -> None:
         argv: Flags, see ``--help``.
     """
     args = _arguments(argv)
+    with training_on(args.device):
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     if args.peak_of:
         print(json.dumps(_peak(args.model, args.peak_of, args.micro, args.precision)))
         return
@@ -104,7 +111,7 @@ def time_ratio(size: str, batch: int, micro: int, precision: str, repeat: int) -
 def _peak_elsewhere(args: argparse.Namespace, batch: int) -> dict[str, float]:
     """In a process of its own: a peak never goes down again."""
     command = [sys.executable, "-m", "benchmarks.grad_cache", "--peak-of", str(batch)]
-    for name in ("model", "micro", "precision"):
+    for name in ("model", "micro", "precision", "device"):
         command += [f"--{name}", str(getattr(args, name))]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout)
@@ -192,6 +199,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128, help="pairs of the batch that is timed")
     parser.add_argument("--micro", type=int, default=16)
     parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
     parser.add_argument("--repeat", type=int, default=5, help="rounds timed; 0 for none")
     parser.add_argument("--memory", type=int, nargs="*", default=[64, 1024], metavar="B")
     parser.add_argument("--json", type=Path)

@@ -1,7 +1,7 @@
 """What a pre-training step costs, beside the way the field's published code takes it.
 
-    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--variants]
-        [--json FILE]
+    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--device auto]
+        [--variants] [--json FILE]
 
 Both start from the same weights and a full queue, and see the same batches in the same order: captions of
 120 ± 30 tokens, 248 positions, momentum teacher, queues of 4096. They alternate, step by step; medians, and
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,6 +33,7 @@ from benchmarks.models import SIZES, model_of
 from benchmarks.plain_step import PlainStep
 from urbanln.config import TrainSettings
 from urbanln.model.clip import LongClip
+from urbanln.model.device import pick_device
 from urbanln.train import step as step_module
 from urbanln.train.pairs import Plan
 from urbanln.train.schedule import make_schedule
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind, after one to warm up")
     parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
     parser.add_argument(
         "--tokens", type=int, default=120, help="mean tokens of a caption; spread is a quarter"
     )
@@ -61,11 +64,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     chosen = (args.model, args.batch, args.steps, args.precision)
-    found = measure(*chosen, tokens=args.tokens, fp32=not args.no_fp32, variants=args.variants)
+    with training_on(args.device):
+        found = measure(*chosen, tokens=args.tokens, fp32=not args.no_fp32, variants=args.variants)
     for name, value in found.items():
         print(f"{name:<28} {value:.4g}" if isinstance(value, float) else f"{name:<28} {value}")
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+@contextmanager
+def training_on(device: str) -> Iterator[None]:
+    """Training takes the best device it finds; here, where told, the CPU beside a GPU."""
+    with mock.patch.object(step_module, "pick_device", partial(pick_device, device)):
+        yield
 
 
 def measure(

@@ -183,12 +183,8 @@ def test_parts_of_another_model_setting_or_city_are_thrown_away(
         clip.clip.visual_projection.weight[0, 0] += 1
     moved = City.open(city.folder)
     moved.images = moved.images.iloc[::-1].reset_index(drop=True)
-    shutil.copytree(city.folder, tmp_path / "city")
-    redrawn = City.open(tmp_path / "city")
-    redrawn.images["sha256"] = None
-    Image.new("RGB", (9, 9)).save(redrawn.folder / str(redrawn.images["path"].iloc[0]))
     cases: list[tuple[str, City, dict[str, Any]]] = [
-        ("model", city, _HOW), ("images", redrawn, _HOW), ("images", moved, _HOW),
+        ("model", city, _HOW), ("images", moved, _HOW),
         ("normalize", moved, _HOW | {"normalize": True}),
         ("fit", moved, _HOW | {"normalize": True, "fit": "letterbox"}),
     ]  # fmt: skip
@@ -213,6 +209,28 @@ def test_shares_with_other_settings_are_refused_and_destroy_nothing(
         embed_share(clip, city, folder, (2, 4), **{**_HOW, "precision": "bf16"})
     assert "precision: there fp32, here bf16" in str(caught.value)
     assert sorted(folder.iterdir()) == before
+
+
+def test_pictures_of_unknown_content_are_known_by_their_size(
+    city: City, clip: LongClip, tmp_path: Path
+) -> None:
+    shutil.copytree(city.folder, tmp_path / "city")
+    place, folder = City.open(tmp_path / "city"), tmp_path / "v.parts"
+    place.images["sha256"] = None
+    embed_share(clip, place, folder, (1, 4), **_HOW)
+    Image.new("RGB", (9, 9)).save(place.folder / str(place.images["path"].iloc[0]))
+    with pytest.raises(InputError, match="images: there"):
+        embed_share(clip, place, folder, (2, 4), **_HOW)
+
+
+def test_equal_weights_with_another_activation_make_another_table(
+    city: City, clip: LongClip, tmp_path: Path
+) -> None:
+    folder = tmp_path / "v.parts"
+    embed_share(clip, city, folder, (1, 4), **_HOW)
+    clip.clip.config.vision_config.hidden_act = "gelu"
+    with pytest.raises(InputError, match="model: there"):
+        embed_share(clip, city, folder, (2, 4), **_HOW)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])

@@ -204,12 +204,20 @@ def test_all_of_gpu_but_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         "from JPEG files"
     ]
     assert len(taken) == 10
-    monkeypatch.setattr(gpu.Training, "take", lambda bench, case: take(bench, case) | _wrong_loss(case))
+
+
+@pytest.mark.parametrize("wrong", [100.0, math.nan])
+def test_gpu_fails_where_a_compiler_computes_something_else(
+    wrong: float, monkeypatch: pytest.MonkeyPatch, clip_folder: Path
+) -> None:
+    monkeypatch.setattr(gpu, "matrix_product_rate", lambda *where: 1e12)
+    monkeypatch.setattr(gpu, "model_of", lambda size: load_clip(clip_folder, context=48, keep=8))
+    take = gpu.Training.take
+
+    def take_wrongly(bench: gpu.Training, case: gpu.Case) -> dict[str, Any]:
+        return take(bench, case) | ({"losses": (wrong, wrong)} if case.compiled and not case.micro else {})
+
+    monkeypatch.setattr(gpu.Training, "take", take_wrongly)
     with pytest.raises(SystemExit) as stop:
         gpu.main(["--cpu-trial"])
     assert stop.value.code == 1
-
-
-def _wrong_loss(case: gpu.Case) -> dict[str, Any]:
-    """What a compiler that computes something else would give."""
-    return {"losses": (100.0, 100.0)} if case.compiled and not case.micro else {}
