@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -125,9 +126,13 @@ def _after_sharing(
     share = parse_share(part)
     ready = []
     for city, path in pairs:
-        finished = table_note(path).get("inputs") if path.exists() else None
         found = embed_share(
-            _network(model), city, parts_folder(path), share, finished=finished, **_how(settings)
+            _network(model),
+            city,
+            parts_folder(path),
+            share,
+            finished=partial(_inputs, path),
+            **_how(settings),
         )
         print(f"{path}: {found.there} of {found.total} parts are there", file=sys.stderr)
         if found.missing:
@@ -142,6 +147,11 @@ def _after_sharing(
                 file=sys.stderr,
             )
     return ready
+
+
+def _inputs(table: Path) -> object:
+    """The hash of what a table was made from; None where there is no table."""
+    return table_note(table).get("inputs") if table.exists() else None
 
 
 def _network(model: str) -> str | ImageNetEncoder:

@@ -12,8 +12,9 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,24 @@ def _storage_error(error: OSError, path: Path) -> StorageError:
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
     """A temporary sibling of ``path``, renamed onto it when the block ends well.
 
     A reader sees the old file or the new one, never half of one, also after a kill or a power cut.
 
+    Args:
+        path: The file.
+        parents: Make the folder where there is none. False where another process may have removed it on
+            purpose: what is written late must not bring it back.
+
     Raises:
-        StorageError: The disk is full, the folder is read-only or may not be written.
+        StorageError: The disk is full, the folder is read-only, may not be written or is not there.
     """
     path = Path(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -105,6 +112,17 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away, whole at once: nobody opens half of it, and who still writes finds none.
+
+    Not there, or in use by a system that does not allow it: nothing happens.
+    """
+    gone = folder.with_name(f".{folder.name}.tmp-gone-{os.getpid()}-{threading.get_ident()}")
+    with suppress(OSError):
+        folder.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _umask() -> int:

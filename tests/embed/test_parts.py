@@ -122,7 +122,9 @@ def test_two_shares_and_a_merge_equal_one_run(
     assert _same(merged, whole)
     discard(folder)
     key = merged.attrs["inputs"]
-    assert embed_share(clip, city, folder, (1, 2), finished=key, **_HOW) == ShareResult(_TOTAL, _TOTAL)
+    assert embed_share(clip, city, folder, (1, 2), finished=lambda: key, **_HOW) == ShareResult(
+        _TOTAL, _TOTAL
+    )
     assert not folder.exists()
 
 
@@ -147,6 +149,39 @@ def test_a_table_made_by_another_process_stops_the_shares_that_still_work(
     frame = embed_regions(clip, city, parts=folder, **_HOW)
     assert len(done) == _TOTAL
     assert _same(frame, embed_regions(clip, city, **_HOW))
+
+
+@pytest.mark.parametrize("when", ["before the file is made", "while it is written"])
+def test_a_part_written_late_does_not_bring_a_closed_folder_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
+) -> None:
+    folder = PartFolder(tmp_path / "v.parts", 8, {"model": "m"})
+    folder.open(shared=True)
+    where, name = (PartFolder, "is_open") if when == "before the file is made" else (parts, "save")
+    original = getattr(where, name)
+
+    def closed_meanwhile(*given: Any) -> Any:
+        found = original(*given)
+        discard(folder.folder)
+        return found
+
+    monkeypatch.setattr(where, name, closed_meanwhile)
+    folder.write(1, Part(np.arange(4), np.ones((4, 3), np.float32)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_finished_while_the_model_was_loaded_is_not_begun_again(
+    city: City, clip: LongClip, encoded: list[int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "v.parts"
+    key = embed_regions(clip, city, parts=folder, **_HOW).attrs["inputs"]
+    discard(folder)
+    encoded.clear()
+    told = iter([None, key])  # the other process writes its table between the two
+    found = embed_share(clip, city, folder, (1, 2), finished=lambda: next(told), **_HOW)
+    assert found == ShareResult(_TOTAL, _TOTAL)
+    assert not encoded
+    assert not folder.exists()
 
 
 def test_processes_that_write_the_same_parts_do_not_disturb_each_other(tmp_path: Path) -> None:

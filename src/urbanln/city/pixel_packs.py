@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.errors import ArtefactError, InputError, StorageError
-from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, write_json
+from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, remove_folder, write_json
 
 try:
     import fcntl
@@ -152,7 +152,7 @@ class Packs:
         """Give up for this call, and give back the space: the run that goes on needs it for itself."""
         self._failed = True
         for name in self._written:
-            _remove(self._folder / name)
+            remove_folder(self._folder / name)
         tell_failure(error, self._say)
 
     def _await_turn(self, sha: str) -> None:
@@ -217,7 +217,7 @@ class Packs:
                 print(
                     f"warning: kept pixels are damaged, decoding again: {folder} ({error})", file=sys.stderr
                 )
-            _remove(folder)
+            remove_folder(folder)
             return False
         self._known.add(name)
         for sha, row in found.items():
@@ -301,13 +301,5 @@ def _make_room(root: Path, limit_bytes: float, used: set[Path]) -> None:
         if total <= limit_bytes:
             return
         if path not in used:
-            _remove(path)
+            remove_folder(path)
             total -= size
-
-
-def _remove(pack: Path) -> None:
-    """Take a pack away under another name first, so that nobody opens half of it."""
-    gone = pack.with_name(f".{pack.name}.tmp-gone-{os.getpid()}")
-    with suppress(OSError):
-        pack.replace(gone)
-        shutil.rmtree(gone, ignore_errors=True)

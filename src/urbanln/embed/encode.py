@@ -19,7 +19,7 @@ import torch
 
 from urbanln.city.store import City
 from urbanln.config import View
-from urbanln.embed.parts import Part, PartFolder, ShareResult, part_rows
+from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
 from urbanln.errors import ArtefactError, InputError
 from urbanln.files import hash_bytes
@@ -107,7 +107,7 @@ def embed_share(
     parts: Path,
     share: tuple[int, int],
     *,
-    finished: str | None = None,
+    finished: Callable[[], object] = lambda: None,
     view: View = "satellite",
     encoder: Encoder = "student",
     normalize: bool = False,
@@ -127,7 +127,9 @@ def embed_share(
         city: Whose pictures.
         parts: Folder of the parts.
         share: (i, n) makes every n-th part from the i-th on, counted from 1.
-        finished: The hash ``inputs`` of a table that is there; when it is this one, nothing is done.
+        finished: Tells the hash ``inputs`` of the table that is there; when it is this one, nothing is done.
+            Asked again once the folder is open: the table may have been written, and the folder closed for
+            good, while the model was loaded.
 
     Raises:
         InputError: As in :func:`embed_regions`; or the parts that are there are made from something else.
@@ -137,9 +139,13 @@ def embed_share(
     images = _chosen(city, view)
     job = _job(model, city, images, encoder, normalize, batch_size, fit, device, precision, workers)
     folder = PartFolder(parts, len(images), _made_from(job, images))
-    if finished == folder.key:
-        return ShareResult(folder.total, folder.total)
+    done = ShareResult(folder.total, folder.total)
+    if finished() == folder.key:
+        return done
     folder.open(shared=True)
+    if finished() == folder.key:
+        discard(parts)
+        return done
     index, count = share
     wanted = [number for number in folder.to_make() if number % count == index - 1]
     pictures = sum(len(part_rows(len(images))[number]) for number in wanted)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from safetensors.numpy import save
 
 from urbanln.city.reading import UnreachableError
 from urbanln.errors import ArtefactError, InputError, StorageError
-from urbanln.files import SCHEMA_VERSION, atomic_path, hash_bytes, read_json, write_json
+from urbanln.files import SCHEMA_VERSION, atomic_path, hash_bytes, read_json, remove_folder, write_json
 
 # Pictures in a part: half a minute of a small machine's work. No setting, and not tied to the size of a
 # batch: parts of several processes must fit together.
@@ -163,7 +162,7 @@ class PartFolder:
         )
         note = {"key": self.key, "unreadable": bad, "sha256": _digest(part.rows, part.vectors, bad)}
         try:
-            with atomic_path(self.path(number)) as temporary:
+            with atomic_path(self.path(number), parents=False) as temporary:
                 temporary.write_bytes(save({"rows": part.rows, "vectors": part.vectors}, note))
         except StorageError:
             if self.is_open():
@@ -216,8 +215,7 @@ def part_rows(pictures: int) -> list[range]:
 
 def discard(folder: Path) -> None:
     """Close a folder of parts and remove it; other processes that write into it meanwhile go on unharmed."""
-    (folder / _NOTE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
 
 
 def parse_share(text: str) -> tuple[int, int]:
