@@ -24,14 +24,15 @@ from benchmarks.caption_measures import (
     median_first,
 )
 from benchmarks.captions_help import BY_DETECTOR, DESCRIBED, UNCHECKED, read_texts, scenes_of
+from urbanln.base.config import Settings, load_settings
+from urbanln.base.files import read_json, write_json
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
-from urbanln.config import Settings, load_settings
 from urbanln.demo import DEMO_SETTINGS
-from urbanln.embed.table import read_embeddings
-from urbanln.embed_verb import embed_city
-from urbanln.files import read_json, write_json
-from urbanln.pipeline import run_probe, token_counter
+from urbanln.stages.bridges import token_counter
+from urbanln.stages.embed import embed_city
+from urbanln.stages.probe import run_probe
+from urbanln.tables.vectors import read_embeddings
 from urbanln.train.loop import pretrain
 
 RANDOM, BEST, MEDIAN = (

@@ -34,6 +34,7 @@ from benchmarks.caption_measures import (
     interval,
     markdown,
 )
+from urbanln.base.files import read_json, read_table, write_json, write_table
 from urbanln.captions.captioners.openai_server import ServerCaptioner
 from urbanln.captions.refine.grounding import Grounder
 from urbanln.captions.run import caption_city
@@ -44,8 +45,7 @@ from urbanln.captions.simulation.server import serve
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city, read_scene
-from urbanln.files import read_json, read_table, write_json, write_table
-from urbanln.pipeline import clip_grounder, token_counter
+from urbanln.stages.bridges import clip_grounder, token_counter
 
 FIRST_SEED = 500
 FAULTS = 0.07  # together: one in a hundred of each of seven kinds

@@ -31,14 +31,15 @@ from benchmarks.caption_measures import (
     interval,
     markdown,
 )
+from urbanln.base.files import read_json, write_json
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import MemoryFacts
-from urbanln.captions.scene_graph import Parser, load_parser
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.scene_graph import Parser
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.synthetic.fields import make_cells
 from urbanln.city.synthetic.satellite import draw_tile
-from urbanln.files import read_json, write_json
 
 FIRST_SEED = 500
 SHARES = (0.0, 0.25, 0.5, 0.75)

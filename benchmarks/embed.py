@@ -32,9 +32,9 @@ from urbanln.city.store import City, Meta
 from urbanln.embed.encode import embed_regions
 from urbanln.embed.parts import discard
 from urbanln.embed.stream import Job, evaluating
-from urbanln.embed.table import matrix
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
+from urbanln.tables.vectors import matrix
 
 _EDGE = 256  # pixels of a tile on disk
 

@@ -41,9 +41,9 @@ from benchmarks import embed
 from benchmarks.models import model_of
 from benchmarks.plain_step import PlainStep
 from benchmarks.step import LR, MU, OurStep, forward_flops, made_up_data, matrix_product_rate, random_queue
-from urbanln.config import TrainSettings
+from urbanln.base.config import TrainSettings
+from urbanln.base.errors import UrbanLNError
 from urbanln.embed.stream import Job
-from urbanln.errors import UrbanLNError
 from urbanln.model import clip as clip_module
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device

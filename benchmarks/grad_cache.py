@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from benchmarks.models import SIZES, model_of
 from benchmarks.step import training_on
-from urbanln.config import TrainSettings
+from urbanln.base.config import TrainSettings
 from urbanln.model.clip import LongClip
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.step import Batch, Parts, assemble, forward_backward, start_engine

@@ -24,7 +24,7 @@ from urbanln.captions.settings import RefineSettings
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
 from urbanln.city.synthetic.scene import VOCABULARY, read_scene
-from urbanln.pipeline import clip_grounder
+from urbanln.stages.bridges import clip_grounder
 
 
 def scores_of(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from urbanln.report.charts import Canvas, log_ticks
+from urbanln.pages.charts import Canvas, log_ticks
 
 # Okabe and Ito's colours, told apart with any kind of colour vision; labels stand at the lines besides.
 _COLOURS = {

@@ -23,11 +23,11 @@ from PIL import Image
 
 from benchmarks.probe_scale import make_city as vectors_and_label
 from benchmarks.vote_speed import grammar_groups
+from urbanln.base.config import CacheSettings, load_settings
+from urbanln.base.files import read_table, write_table
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City, Meta
-from urbanln.config import CacheSettings, load_settings
-from urbanln.embed.table import read_embeddings, write_embeddings
-from urbanln.files import read_table, write_table
+from urbanln.tables.vectors import read_embeddings, write_embeddings
 
 CANDIDATES, DIM = 3, 128
 _EDGE = 64  # pixels of a tile on disk
@@ -120,7 +120,7 @@ def vote(root: Path) -> Stage:
     from urbanln.captions.asking.ledger import Ledger
     from urbanln.captions.run import choose, ledger_path, load_language
     from urbanln.captions.settings import CaptionSettings
-    from urbanln.pipeline import token_counter
+    from urbanln.stages.bridges import token_counter
 
     settings, count = CaptionSettings(), token_counter("tiny")
     language = load_language(settings, several=True)
@@ -138,8 +138,8 @@ def vote(root: Path) -> Stage:
 
 def probe(root: Path) -> Stage:
     """Score a table of vectors on one label: block split, one seed, ridge beside the nearest neighbours."""
-    from urbanln.pipeline import run_probe
     from urbanln.probe.run import save_result
+    from urbanln.stages.probe import run_probe
 
     chosen = {"heads": ["ridge"], "splits": ["block"], "floors": ["coordinates"], "seeds": 1, "curve": []}
     settings = load_settings(base={"probe": chosen | {"joint": False}})

@@ -27,8 +27,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from urbanln.captions.networks.factual import read_linear_graph, singular_phrase
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import parse_all
 from urbanln.captions.parsing.scene_words import LOOSE_QUANTITIES
-from urbanln.captions.scene_graph import SceneGraph, load_parser, parse_all
+from urbanln.captions.scene_graph import SceneGraph
 
 FLOOR = {"objects": 0.870, "attribute words": 0.666, "exact triples": 0.562}  # simple rules, same data
 FILES = {"dev": "data/factual_sg/random/dev.csv", "test": "data/factual_sg/random/test.csv"}

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from urbanln.base.space import to_metres
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.held_out import held_out
 from urbanln.probe.metrics import r2
 from urbanln.probe.splits import block_split
-from urbanln.space import to_metres
 
 KM2_PER_REGION = 1.0
 FACTORS = 64

@@ -32,9 +32,9 @@ import torch
 from benchmarks.embed import tiles
 from benchmarks.models import SIZES, model_of
 from benchmarks.vote_speed import grammar_groups
+from urbanln.base.config import Settings, load_settings
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
-from urbanln.config import Settings, load_settings
 from urbanln.model.clip import load_clip
 from urbanln.train.loop import load_data
 from urbanln.train.pairs import epoch_plan
@@ -79,7 +79,7 @@ def measure(city: Path, cache: Path, base: dict[str, dict[str, object]], repeat:
     Args:
         city: A city folder with pictures and captions.
         cache: Folder for kept pixels; emptied.
-        base: Settings of the run, for :func:`urbanln.config.load_settings`.
+        base: Settings of the run, for :func:`urbanln.base.config.load_settings`.
         repeat: Rounds.
     """
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from benchmarks.models import SIZES, model_of
 from benchmarks.plain_step import PlainStep
-from urbanln.config import TrainSettings
+from urbanln.base.config import TrainSettings
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device
 from urbanln.train import step as step_module

@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import urbanln
@@ -84,8 +86,8 @@ def test_import_is_light() -> None:
 
 def test_scoring_and_reporting_load_no_torch() -> None:
     loaded = _run_python(
-        "import sys, urbanln.city.store, urbanln.city.ingest, urbanln.embed.table, urbanln.probe.run, "
-        "urbanln.report.page, urbanln.captions.run, urbanln.cli; print('torch' in sys.modules)"
+        "import sys, urbanln.city.store, urbanln.city.ingest, urbanln.tables.vectors, urbanln.probe.run, "
+        "urbanln.report.page, urbanln.captions.run, urbanln.cli.app; print('torch' in sys.modules)"
     )
     assert loaded.strip() == "False"
 
@@ -109,6 +111,16 @@ def test_import_table_holds() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_no_file_imports_another_in_a_circle() -> None:
+    # A package's own name stands for its __init__, which may gather names of its modules for others.
+    graph = grimp.build_graph("urbanln", "benchmarks", cache_dir=None)
+    files = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    try:
+        list(TopologicalSorter(files).static_order())
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
 
 
 def test_no_host_of_a_registry_and_no_machine_path_in_any_file() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.demo import run_demo
-from urbanln.errors import InputError
 
 REGIONS = "144"
 # What shows on disk that a stage has begun or ended; the demo is killed at the first sight of each.

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from urbanln.base.config import Settings, load_settings
+from urbanln.base.files import atomic_folder, hash_file
 from urbanln.captions.simulation.simulated import SIMULATED, read_scene, short_caption
 from urbanln.city.pixels import measure_pixels
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
-from urbanln.config import Settings, load_settings
-from urbanln.files import atomic_folder, hash_file
 from urbanln.model.clip import load_clip
 from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
 from urbanln.train.loop import pretrain

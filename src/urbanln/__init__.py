@@ -4,35 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from urbanln.errors import require
-
-__version__ = "0.1.0"
+from urbanln.base.errors import require
+from urbanln.base.version import __version__
 
 # Public names and where they live; imported on first use so that `import urbanln` stays light.
 _LAZY = {
     "City": "urbanln.city.store",
-    "audit": "urbanln.audit_verb",
+    "audit": "urbanln.stages.audit",
     "caption_city": "urbanln.captions.run",
-    "vote": "urbanln.captions.consensus",
-    "pretrain": "urbanln.train.loop",
     "embed_regions": "urbanln.embed.encode",
+    "ingest": "urbanln.city.ingest",
     "load_clip": "urbanln.model.clip",
+    "load_settings": "urbanln.base.config",
+    "pretrain": "urbanln.train.loop",
+    "read_vectors": "urbanln.tables.cities",
     "stretch_positions": "urbanln.model.stretch",
+    "to_metres": "urbanln.base.space",
+    "vote": "urbanln.captions.consensus",
 }
 
 __all__ = [
-    "City", "__version__", "audit", "caption_city", "embed_regions", "load_clip", "pretrain",
-    "stretch_positions", "vote",
+    "City", "__version__", "audit", "caption_city", "embed_regions", "ingest", "load_clip", "load_settings",
+    "pretrain", "read_vectors", "stretch_positions", "to_metres", "vote",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from urbanln.audit_verb import audit
+    from urbanln.base.config import load_settings
+    from urbanln.base.space import to_metres
     from urbanln.captions.consensus import vote
     from urbanln.captions.run import caption_city
+    from urbanln.city.ingest import ingest
     from urbanln.city.store import City
     from urbanln.embed.encode import embed_regions
     from urbanln.model.clip import load_clip
     from urbanln.model.stretch import stretch_positions
+    from urbanln.stages.audit import audit
+    from urbanln.tables.cities import read_vectors
     from urbanln.train.loop import pretrain
 
 

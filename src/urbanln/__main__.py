@@ -1,6 +1,6 @@
 """``python -m urbanln`` and ``torchrun -m urbanln`` are the command ``urbanln``."""
 
-from urbanln.cli import main
+from urbanln.cli.app import main
 
 if __name__ == "__main__":
     main()

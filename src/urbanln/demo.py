@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from urbanln.base.config import Settings, load_settings, settings_hash
+from urbanln.base.errors import InputError, require
+from urbanln.base.files import read_json, write_json
 from urbanln.city.store import City
-from urbanln.config import Settings, load_settings, settings_hash
-from urbanln.errors import InputError, require
-from urbanln.files import read_json, write_json
 
 CITY_SEED = 0
 BASE, OURS = "base CLIP", "UrbanLN"
@@ -40,7 +40,14 @@ CAPTIONER = {"tag_requests": True, "concurrency": 8, "timeout_s": 2.0}
 CAPTION_SETTINGS = {"describe": {"view": "satellite"}}
 
 
-def run_demo(out: Path, *, regions: int = 400, seeds: int = 2, overrides: Sequence[str] = ()) -> Path:
+def run_demo(
+    out: Path,
+    *,
+    regions: int = 400,
+    seeds: int = 2,
+    overrides: Sequence[str] = (),
+    show: Callable[[Mapping[str, Any]], None] | None = None,
+) -> Path:
     """Run the demo and return its report.
 
     Args:
@@ -49,6 +56,7 @@ def run_demo(out: Path, *, regions: int = 400, seeds: int = 2, overrides: Sequen
         seeds: Number of pre-trainings; the probe's seeds take them in turn, so that the interval of the
             score holds their spread too.
         overrides: Settings changed, as ``"train.epochs=2"``.
+        show: Is handed the scores, to print them.
 
     Raises:
         InputError: The folder holds a demo made with other options.
@@ -62,7 +70,10 @@ def run_demo(out: Path, *, regions: int = 400, seeds: int = 2, overrides: Sequen
     _caption(city)
     runs = [_pretrain(city, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
     vectors = _embed(city, settings, runs, out / "vectors")
-    report = _score_and_report(city, settings, vectors, runs, out)
+    scores = _score(city, settings, vectors, out / "scores")
+    report = _report(city, runs, out)
+    if show:
+        show(scores)
     _say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")
     return report
 
@@ -97,7 +108,7 @@ def _caption(city: City) -> None:
     from urbanln.captions.settings import CaptionSettings
     from urbanln.captions.simulation.faults import Faults
     from urbanln.captions.simulation.server import serve
-    from urbanln.pipeline import token_counter
+    from urbanln.stages.bridges import token_counter
 
     _say("2/6 captions: five simulated models behind a faulty local server; cleaned, then voted on")
     if not city.captions.empty:
@@ -121,7 +132,7 @@ def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
 
 
 def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:
-    from urbanln.embed_verb import embed_city
+    from urbanln.stages.embed import embed_city
 
     _say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
     tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}
@@ -130,14 +141,11 @@ def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> di
     return tables
 
 
-def _score_and_report(
-    city: City, settings: Settings, vectors: dict[str, list[Path]], runs: list[Path], out: Path
-) -> Path:
-    from urbanln.audit_verb import audit
-    from urbanln.embed.table import read_embeddings
-    from urbanln.pipeline import PIXELS, pixel_table, report_run, run_probe
+def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folder: Path) -> Mapping[str, Any]:
     from urbanln.probe.run import save_result
-    from urbanln.terminal import print_scores
+    from urbanln.stages.embed import PIXELS, pixel_table
+    from urbanln.stages.probe import run_probe
+    from urbanln.tables.vectors import read_embeddings
 
     _say("5/6 probe: random and block splits, floors beside every score")
     tables: dict[str, Sequence[pd.DataFrame]] = {
@@ -145,9 +153,16 @@ def _score_and_report(
     }
     tables[PIXELS] = [pixel_table(city, settings.embed.view)]
     result = run_probe(city, tables, settings, baseline=BASE)
-    save_result(out / "scores", result)
+    save_result(folder, result)
+    return result.scores
+
+
+def _report(city: City, runs: list[Path], out: Path) -> Path:
+    from urbanln.stages.audit import audit
+    from urbanln.stages.report import report_run
+
     _say("6/6 report")
-    report = report_run(
+    return report_run(
         city,
         out / "scores",
         out / "report.html",
@@ -155,5 +170,3 @@ def _score_and_report(
         audit=audit(city).as_json(),
         command=f"urbanln demo --out {out}",
     )
-    print_scores(result.scores)
-    return report

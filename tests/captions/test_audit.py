@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.audit import audit_captions
 from urbanln.captions.captioners.recorded import read_rows
 from urbanln.captions.settings import CleanSettings
-from urbanln.errors import InputError
 
 TEXTS = {
     "i0": "The city is bustling. A road runs through it.",

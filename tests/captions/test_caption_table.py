@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.table import candidates_table, merge_candidates, tidy_text
 from urbanln.city.checks import CAPTION_COLUMNS, check_captions
-from urbanln.errors import InputError
 
 
 def _frame(*rows: tuple[str, str, str | None]) -> pd.DataFrame:

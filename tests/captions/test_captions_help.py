@@ -10,13 +10,13 @@ import pytest
 from benchmarks import captions_downstream as downstream
 from benchmarks import captions_help as benchmark
 
+from urbanln.base.files import write_json, write_table
 from urbanln.captions.simulation.naming import object_errors
 from urbanln.captions.simulation.scene_captioner import SimulatedGrounder
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
-from urbanln.files import write_json, write_table
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import capture as oracle
 
+from urbanln.base.errors import InputError
 from urbanln.captions.capture import Scorer, capture_score, load_vectors, score_graphs
-from urbanln.captions.scene_graph import SceneGraph, load_parser
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.scene_graph import SceneGraph
 from urbanln.captions.wordnet import load_wordnet
-from urbanln.errors import InputError
 
 _NOUNS = (
     "building", "edifice", "construction", "car", "automobile", "parking lot", "lot", "park", "tree",

@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles.capture import HashedVectors
 
+from urbanln.base.errors import InputError
 from urbanln.captions import consensus
 from urbanln.captions.capture import load_vectors
 from urbanln.captions.consensus import Vote, vote, vote_many, vote_table
 from urbanln.captions.facts import MemoryFacts
-from urbanln.captions.scene_graph import SceneGraph, load_parser
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.scene_graph import SceneGraph
 from urbanln.captions.table import tidy_text
 from urbanln.city.checks import CAPTION_COLUMNS, check_captions
-from urbanln.errors import InputError
 
 
 class ClauseParser:

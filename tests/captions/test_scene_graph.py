@@ -10,18 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanln.captions import scene_graph
+from urbanln.base.errors import InputError
 from urbanln.captions.facts import MemoryFacts
+from urbanln.captions.parsing import parse
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import parse_all
 from urbanln.captions.parsing.parse_workers import _Worker, parse_in_processes
-from urbanln.captions.scene_graph import (
-    SceneGraph,
-    graph_from_json,
-    graph_to_json,
-    load_parser,
-    parse_all,
-    phrases,
-)
-from urbanln.errors import InputError
+from urbanln.captions.scene_graph import SceneGraph, graph_from_json, graph_to_json, phrases
 
 names = st.text(min_size=1, max_size=8)
 graphs = st.builds(
@@ -72,7 +67,7 @@ def test_each_distinct_text_is_parsed_once_and_kept() -> None:
 
 
 def test_batches_are_handed_over_and_kept_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scene_graph, "BATCH", 4)
+    monkeypatch.setattr(parse, "BATCH", 4)
 
     class Failing(Counting):
         def parse(self, texts: Sequence[str]) -> list[SceneGraph]:
@@ -96,8 +91,8 @@ def test_no_texts_and_no_processes() -> None:
 
 
 def test_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scene_graph, "BATCH", 8)
-    monkeypatch.setattr(scene_graph, "_SMALL", 0)
+    monkeypatch.setattr(parse, "BATCH", 8)
+    monkeypatch.setattr(parse, "_SMALL", 0)
     parser = load_parser("spacy")
     texts = [f"A wide road with {n} cars \ud800 runs past a tall “building”.\n" for n in range(30)]
     assert parse_all(texts, parser, processes=2) == parse_all(texts, parser, processes=1)

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.ledger import Ledger, ask_key
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Picture, Prompt
@@ -19,8 +21,6 @@ from urbanln.captions.refine.parts import Segment
 from urbanln.captions.scene_graph import SceneGraph
 from urbanln.captions.settings import RefineSettings
 from urbanln.captions.show import show_picture
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="steal()"> \x1b[2J \u202e gnp.exe & "quotes"'
 

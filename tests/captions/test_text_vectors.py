@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import shapely
 
+from urbanln.base.errors import InputError
 from urbanln.captions.text_vectors import captions_of, match_recorded, text_vectors
 from urbanln.city.store import City, Meta
-from urbanln.errors import InputError
 
 TEXTS = {
     "A": [("r1", "a red roof, a Red wall"), ("r2", "the red roof"), ("r1", "green trees")],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.city.datum import from_wgs84, in_china, to_wgs84
-from urbanln.errors import InputError
 
 # (lon, lat) in WGS 84 and in the datum, as the tests and documents of public converters print them:
 # eviltransform (Shanghai, Shenzhen, Beijing), coordtransform, gcoord. eviltransform's BD-09 points are not

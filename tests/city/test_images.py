@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from urbanln.base.files import hash_file
 from urbanln.city.images import inspect_pictures, shared_pictures
-from urbanln.files import hash_file
 
 
 def _bytes(kind: str, seed: int = 0, size: tuple[int, int] = (40, 30)) -> bytes:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from urbanln.city.indicators import id_text, mean_per_region, parse_labels, read_frame
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.frames import id_text, read_frame
+from urbanln.city.indicators import mean_per_region, parse_labels
 
 FRAME = pd.DataFrame({"id": ["007", "8"], "price": [1.5, np.nan], "name": ["Łódź", "武汉"]})
 

@@ -19,11 +19,11 @@ import pytest
 import shapely
 from PIL import Image
 
+from urbanln.base.errors import InputError, StorageError
 from urbanln.city.datum import from_wgs84
 from urbanln.city.images import inspect_pictures
 from urbanln.city.ingest import IngestReport, ingest
 from urbanln.city.store import City
-from urbanln.errors import InputError, StorageError
 
 
 def _picture(path: Path, seed: int, kind: str = "JPEG") -> None:

@@ -12,9 +12,9 @@ import pytest
 import shapely
 from PIL import Image, ImageEnhance
 
+from urbanln.base.files import hash_bytes
 from urbanln.city.near_duplicates import audit_pictures, near_pairs, thumbnail
 from urbanln.city.store import City, Meta
-from urbanln.files import hash_bytes
 
 
 def _scene(seed: int, size: int = 96) -> Image.Image:

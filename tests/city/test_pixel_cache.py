@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import read_json, write_json
 from urbanln.city import pixel_packs
 from urbanln.city.pixel_cache import cache_folder, cached_pixels
 from urbanln.city.pixel_packs import Pixels
 from urbanln.city.store import City
-from urbanln.errors import InputError
-from urbanln.files import read_json, write_json
 from urbanln.model.preprocess import Preprocessing
 
 ROOT = Path(__file__).parents[2]

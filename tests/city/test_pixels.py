@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
+from urbanln.base.errors import InputError
 from urbanln.city.pixels import PIXEL_FEATURES, SURFACES, measure_city, measure_pixels
-from urbanln.errors import InputError
 
 GREEN, GREY, BLUE, SOIL = (70, 120, 50), (140, 140, 138), (40, 80, 140), (180, 140, 95)
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import shapely
 
+from urbanln.base.errors import InputError
 from urbanln.city.regions import h3_regions, make_regions, one_per_picture, polygon_regions, tile_regions
-from urbanln.errors import InputError
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from urbanln.base.errors import ArtefactError
 from urbanln.city.synthetic.fields import make_cells
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import part_of_scene
 from urbanln.city.synthetic.street import draw_view
-from urbanln.errors import ArtefactError
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ import pytest
 import shapely
 import tomli_w
 
+from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
+from urbanln.base.files import hash_file
 from urbanln.city.store import City, IndicatorNote, Meta, Source
-from urbanln.errors import ArtefactError, InputError, StorageError, UrbanLNError
-from urbanln.files import hash_file
 
 Tables = dict[str, Any]
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_file
 from urbanln.city.store import City, Meta
-from urbanln.errors import InputError
-from urbanln.files import hash_file
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import read_table
 from urbanln.city.store import City
 from urbanln.city.synthetic import VOCABULARY, make, make_synthetic_city, read_scene
 from urbanln.city.synthetic.fields import gaussian_field, grid_km, make_cells
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import Notes
-from urbanln.errors import InputError
-from urbanln.files import read_table
 
 REGIONS = 121
 LABELS = ("population", "gdp", "carbon", "night_light", "poi_count", "crime")

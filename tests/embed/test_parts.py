@@ -19,15 +19,15 @@ import pytest
 import torch
 from PIL import Image
 
+from urbanln.base.errors import InputError, StorageError
+from urbanln.base.files import table_note
 from urbanln.city.store import City
-from urbanln.cli import main
+from urbanln.cli.app import main
 from urbanln.embed import parts
 from urbanln.embed.encode import embed_regions, embed_share
 from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, parse_share
-from urbanln.embed.table import matrix, read_embeddings
-from urbanln.errors import InputError, StorageError
-from urbanln.files import table_note
 from urbanln.model.clip import LongClip, load_clip
+from urbanln.tables.vectors import matrix, read_embeddings
 
 _HOW: dict[str, Any] = {"view": "both", "precision": "fp32"}
 _TOTAL = 18  # 24 satellite and 46 street pictures, four to a part

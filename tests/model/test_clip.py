@@ -10,7 +10,7 @@ import torch
 import transformers
 from PIL import Image
 
-from urbanln.errors import ArtefactError, InputError, StorageError, UrbanLNError
+from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
 from urbanln.model.clip import LongClip, load_clip, load_tokenizer
 from urbanln.model.preprocess import Preprocessing
 from urbanln.model.stretch import interpolate_positions, stretch_positions

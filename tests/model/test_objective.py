@@ -10,7 +10,7 @@ import torch
 from tests.oracles.objective import Ring, distilled
 from torch.nn import functional
 
-from urbanln.errors import ArtefactError, InputError
+from urbanln.base.errors import ArtefactError, InputError
 from urbanln.model.objective import (
     MAX_LOG_SCALE,
     FeatureQueue,

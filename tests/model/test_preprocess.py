@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.model.preprocess import CLIP_MEAN, PIXEL_RULES, Fit, Preprocessing
 
 

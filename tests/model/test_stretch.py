@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.oracles.stretch import stretch
 from torch.nn import functional
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.stretch import interpolate_positions, ratio_for, stretch_positions
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.clip import LongClip
 from urbanln.model.objective import MomentumTeacher
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.clip import load_clip, load_tokenizer
 from urbanln.model.vocabulary import clip_tokenizer
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.conformal import conformal_intervals, coverage
 from urbanln.probe.held_out import floor_held_out
 from urbanln.probe.labels import prepare_labels

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from urbanln.config import ProbeSettings
+from urbanln.base.config import ProbeSettings
 from urbanln.probe.curve import curve_sizes
 from urbanln.probe.held_out import held_out
 from urbanln.probe.labels import prepare_labels

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tests.oracles import probe as oracle
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import CITY_GAP_M, to_metres
 from urbanln.probe import gp
 from urbanln.probe.floors import (
     FLOORS,
@@ -19,7 +20,6 @@ from urbanln.probe.floors import (
 )
 from urbanln.probe.metrics import r2
 from urbanln.probe.splits import Fold, block_split, random_split
-from urbanln.space import CITY_GAP_M, to_metres
 
 NEXT_CITY = np.array([CITY_GAP_M, 0.0])
 

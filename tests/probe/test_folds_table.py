@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from urbanln.files import read_table, write_table
+from urbanln.base.files import read_table, write_table
 from urbanln.probe.folds_table import SplitFolds, folds_table
 from urbanln.probe.splits import block_split, random_split
 

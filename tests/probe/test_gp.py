@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from tests.oracles import gaussian_process as oracle
 
+from urbanln.base.space import CITY_GAP_M
 from urbanln.probe import gp
-from urbanln.space import CITY_GAP_M
 
 
 def drawn(n: int, range_m: float, smooth: bool, noise: float, seed: int = 0, extent_m: float = 20_000):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.boosting import boosting
 from urbanln.probe.heads import HEADS, find_head
 from urbanln.probe.metrics import r2

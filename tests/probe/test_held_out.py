@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.held_out import floor_held_out, held_out, map_held_out
 from urbanln.probe.labels import prepare_labels
 from urbanln.probe.metrics import r2

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from tests.oracles.autocorrelation import gaussian_field, grid
 
-from urbanln.errors import InputError
-from urbanln.probe.audit import LabelAudit, audit_labels
+from urbanln.base.errors import InputError
+from urbanln.probe.audit import audit_labels
+from urbanln.probe.label_audit import LabelAudit
 
 SIDE = 30
 

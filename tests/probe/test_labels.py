@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.labels import prepare_labels
 from urbanln.probe.units import group_numbers, labelled
 

@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import to_metres
 from urbanln.probe.leakage import label_leakage, leakage_report
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
-from urbanln.space import to_metres
 
 RNG = np.random.default_rng(5)
 LONLAT = RNG.random((300, 2)) * 0.3 + [116.0, 40.0]

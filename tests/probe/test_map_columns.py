@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from urbanln.base.space import CITY_GAP_M, to_metres
 from urbanln.probe.floors import coordinate_knn
 from urbanln.probe.map_columns import map_columns
 from urbanln.probe.metrics import r2
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold, block_split, random_split
-from urbanln.space import CITY_GAP_M, to_metres
 
 NEXT_CITY = np.array([CITY_GAP_M, 0.0])
 

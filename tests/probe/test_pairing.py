@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from tests.oracles import probe as oracle
 
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.space import square_blocks, to_metres
 from urbanln.probe import run as run_module
 from urbanln.probe.metrics import draw_resamples
 from urbanln.probe.run import probe_tables
-from urbanln.space import square_blocks, to_metres
 
 N = 150
 IDS = [f"r{i:03d}" for i in range(N)]

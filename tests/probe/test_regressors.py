@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.held_out import held_out
 from urbanln.probe.regressors import load_regressor, regressor_head
 from urbanln.probe.splits import random_split

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
-from urbanln.files import read_json, read_table
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.files import read_json, read_table
 from urbanln.probe.run import probe_tables, save_result
 from urbanln.probe.table import scores_markdown, scores_rich, scores_table
 from urbanln.probe.verdict import make_verdicts, short, with_interval

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 from tests.oracles import probe as oracle
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.held_out import held_out
 from urbanln.probe.labels import prepare_labels
 from urbanln.probe.metrics import bootstrap_r2, draw_resamples, interval, mae, r2, rmse, spearman

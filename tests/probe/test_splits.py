@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles.probe import geodesic_km
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import square_blocks, to_metres
 from urbanln.probe.leakage import leakage_report
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, few_shot, random_split
 from urbanln.probe.units import h3_resolution
-from urbanln.space import square_blocks, to_metres
 
 
 def points(n: int, seed: int = 0, span: float = 0.3, at: tuple[float, float] = (116.0, 40.0)) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from urbanln.config import ProbeSettings
+from urbanln.base.config import ProbeSettings
 from urbanln.probe.run import probe_tables
 from urbanln.probe.table import scores_csv, scores_latex, scores_markdown
 

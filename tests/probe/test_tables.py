@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import CITY_GAP_M, to_metres
 from urbanln.probe.tables import common_regions
 from urbanln.probe.units import group_numbers
-from urbanln.space import CITY_GAP_M, to_metres
 
 N = 12
 RNG = np.random.default_rng(0)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
-from urbanln.files import read_table
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.files import read_table
 from urbanln.probe.tables import common_regions
 from urbanln.probe.transfer import ALL_OTHERS, _pairs, _predict, save_transfer, transfer
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.probe.units import (
     crossed,
     deal,

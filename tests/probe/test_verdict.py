@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from urbanln.config import ProbeSettings
+from urbanln.base.config import ProbeSettings
 from urbanln.probe.verdict import hardest_split, judged_split, make_notes, make_verdicts, strongest_floor
 
 GAP = {"diff": 0.1, "low": 0.05, "high": 0.15}

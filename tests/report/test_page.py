@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from tests.report.page_reader import Page, map_data
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.report import Example, write_report
 
 HOSTILE = "\x00\x1b\u202e</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&lt;{{ 7*7 }}"
@@ -252,7 +252,7 @@ def test_missing_column_and_wrong_kind_are_named(tmp_path: Path, make: Make) -> 
 
 def test_what_the_probe_finds_can_be_reported(tmp_path: Path, make: Make) -> None:
     run = pytest.importorskip("urbanln.probe.run")
-    from urbanln.config import ProbeSettings
+    from urbanln.base.config import ProbeSettings
 
     inputs = make(8, ("population",))
     ids = inputs["regions"]["region_id"]

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanln.files import write_text
-from urbanln.report import charts, maps, plots
-from urbanln.report.text import clean, interval, quantity, score, words
+from urbanln.base.files import write_text
+from urbanln.pages import charts, maps
+from urbanln.pages.text import clean, interval, quantity, score, words
+from urbanln.report import plots
 from urbanln.report.training import read_metrics, training_charts
 
 

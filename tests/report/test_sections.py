@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.report.page_reader import Page
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.report import write_audit_page, write_report
 from urbanln.report.audit import audit_context, facts
 from urbanln.report.curves import Axis, Curve, curves

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from urbanln.errors import InputError
-from urbanln.files import write_table
+from urbanln.base.errors import InputError
+from urbanln.base.files import write_table
 from urbanln.study import work
 
 REGIONS, BLOCKS, LABELS = 60, 12, ("calm", "wild")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.sentences import split_sentences
-from urbanln.errors import InputError
 from urbanln.study.captions import choose_texts, swap_captions
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.study.spec import Study, load_study
 from urbanln.study.stages import Work, make_work
 

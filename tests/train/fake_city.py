@@ -10,8 +10,8 @@ import pandas as pd
 import shapely
 from PIL import Image
 
+from urbanln.base.config import Settings, load_settings
 from urbanln.city.store import City, Meta
-from urbanln.config import Settings, load_settings
 from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "yellow": (230, 220, 30)}

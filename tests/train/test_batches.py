@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from tests.train.fake_city import tiny_settings
 
+from urbanln.base.config import CacheSettings
 from urbanln.city.store import City
-from urbanln.config import CacheSettings
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.train.batches import read_all
 from urbanln.train.pairs import list_pictures

@@ -16,10 +16,10 @@ import torch
 from benchmarks import __main__ as command
 from benchmarks import gpu, growth, growth_plot, growth_stages, restart
 
-from urbanln.config import Settings, load_settings
-from urbanln.embed.table import matrix, read_embeddings
-from urbanln.files import read_json, read_table
+from urbanln.base.config import Settings, load_settings
+from urbanln.base.files import read_json, read_table
 from urbanln.model.clip import load_clip
+from urbanln.tables.vectors import matrix, read_embeddings
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, file: Path, *words: str) -> dict[str, Any]:

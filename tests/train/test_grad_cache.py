@@ -20,9 +20,9 @@ from tests.train.worker import train_and_look
 from torch import Tensor, nn
 from torch.nn import functional
 
+from urbanln.base.config import TrainSettings
+from urbanln.base.errors import UrbanLNError
 from urbanln.city.store import City
-from urbanln.config import TrainSettings
-from urbanln.errors import UrbanLNError
 from urbanln.model import clip as clip_module
 from urbanln.model.clip import load_clip
 from urbanln.model.objective import FeatureQueue

@@ -13,10 +13,10 @@ import transformers
 from PIL import Image
 from tests.train.fake_city import make_city, tiny_settings
 
+from urbanln.base.config import CacheSettings, Settings
+from urbanln.base.errors import InputError, StorageError, UrbanLNError
+from urbanln.base.files import hash_file
 from urbanln.city.store import City
-from urbanln.config import CacheSettings, Settings
-from urbanln.errors import InputError, StorageError, UrbanLNError
-from urbanln.files import hash_file
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.train import batches, loop
 from urbanln.train.loop import pretrain

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.train.fake_city import make_city
 
+from urbanln.base.config import TrainSettings
+from urbanln.base.errors import InputError
 from urbanln.city.store import City
-from urbanln.config import TrainSettings
-from urbanln.errors import InputError
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures, names_direction
 
 

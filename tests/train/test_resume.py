@@ -14,9 +14,9 @@ import pytest
 import torch
 from tests.train.fake_city import tiny_settings
 
+from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.files import hash_file
 from urbanln.city.store import City
-from urbanln.errors import ArtefactError, InputError, StorageError
-from urbanln.files import hash_file
 from urbanln.train.checkpoint import Checkpoint, list_checkpoints, load_newest, save_checkpoint
 from urbanln.train.loop import pretrain
 from urbanln.train.run import RunFolder

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentences
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.sentences import normalise
 from urbanln.captions.settings import CleanSettings
 from urbanln.captions.table import TokenCounter, tidy_text
-from urbanln.errors import InputError
 
 CLIP_LENGTHS = (77, 248)
 """Text positions of CLIP, and of CLIP stretched."""

@@ -9,9 +9,10 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
-from urbanln.captions.scene_graph import Parser, SceneGraph, load_parser
+from urbanln.base.errors import InputError, require
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.scene_graph import Parser, SceneGraph
 from urbanln.captions.wordnet import Pos, Synonyms, load_wordnet
-from urbanln.errors import InputError, require
 
 Mode = Literal["strict", "legacy"]
 Item = tuple[str, ...]

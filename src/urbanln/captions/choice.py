@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from urbanln.base.errors import InputError, require
 from urbanln.captions.captioners.base import Captioner
 from urbanln.captions.captioners.measured import MeasuredCaptioner
 from urbanln.captions.captioners.openai_server import ServerCaptioner, parse_server_spec
@@ -12,7 +13,6 @@ from urbanln.captions.captioners.recorded import read_recorded
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings
 from urbanln.captions.simulation.scene_captioner import SceneCaptioner
 from urbanln.captions.simulation.simulated import SIMULATED
-from urbanln.errors import InputError, require
 
 
 def choose_captioners(spec: str, settings: CaptionSettings | None = None) -> list[Captioner]:

@@ -12,14 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from urbanln.base.errors import InputError
+from urbanln.base.progress import progress
 from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
 from urbanln.captions.facts import Facts
-from urbanln.captions.scene_graph import Parser, load_parser, parse_all
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import parse_all
+from urbanln.captions.scene_graph import Parser
 from urbanln.captions.table import TokenCounter, candidates_table, tidy_candidate
 from urbanln.captions.wordnet import Synonyms
 from urbanln.city.checks import CAPTION_COLUMNS
-from urbanln.errors import InputError
-from urbanln.progress import progress
 
 # Texts whose parses, and pictures whose phrase vectors, are in memory at once.
 _PARSED = 8_000

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from urbanln.base.errors import InputError, MissingExtraError, require
 from urbanln.captions.account import CaptionReport
 from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
@@ -21,13 +22,13 @@ from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.cleaning.clean import Cleaned, clean_captions
 from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import Facts
+from urbanln.captions.parsing.load import load_parser
 from urbanln.captions.refine.flow import Tools, parts_kind
 from urbanln.captions.refine.grounding import Grounder, NoGrounder
 from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter
-from urbanln.captions.scene_graph import Parser, load_parser
+from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
 from urbanln.captions.table import TokenCounter, candidates_table, merge_candidates
-from urbanln.errors import InputError, MissingExtraError, require
 
 if TYPE_CHECKING:
     from urbanln.city.store import City
@@ -224,7 +225,7 @@ def make_tools(
     """
     refine = settings.refine
     if grounder is None and refine.grounder == "clip":
-        raise InputError("the CLIP grounder is made by urbanln.pipeline.clip_grounder and handed in")
+        raise InputError("the CLIP grounder is made by urbanln.stages.bridges.clip_grounder and handed in")
     if grounder is None and refine.grounder == "owlv2":
         grounder = require("urbanln.captions.networks.owlv2").Owlv2Grounder(refine.grounder_model)
     parser = language.parser or load_parser("spacy")

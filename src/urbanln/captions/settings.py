@@ -1,6 +1,6 @@
 """Settings of captioning: who is asked and how hard, what is cleaned, refined and voted on.
 
-They stand in a TOML file of their own or beside those of :mod:`urbanln.config`; each verb reads its sections.
+They stand in a TOML file of their own or beside those of :mod:`urbanln.base.config`; a verb reads its own.
 """
 
 from __future__ import annotations

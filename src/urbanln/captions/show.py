@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import pandas as pd
 from PIL import Image
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes, write_text
 from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture
 from urbanln.captions.cleaning.text_faults import find_cut_off, find_refusal, find_repeated, is_wordless
 from urbanln.captions.facts import Facts
 from urbanln.captions.refine.account import accounts_of
 from urbanln.city.pixels import READ_ERRORS, unreadable
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes, write_text
 
 _PICTURE_EDGE, _CROP_EDGE = 768, 240
 _LONGEST = 20_000

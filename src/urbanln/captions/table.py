@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from urbanln.base.errors import InputError
 from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
-from urbanln.errors import InputError
 
 TokenCounter = Callable[[list[str]], Sequence[int]]
 _CONTROL = re.compile(

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from urbanln.base.config import View
+from urbanln.base.errors import InputError
 from urbanln.city.store import City
-from urbanln.config import View
-from urbanln.errors import InputError
 
 MAX_TERMS = 1000
 MIN_REGIONS = 2

@@ -15,7 +15,7 @@ import pandas as pd
 import pyproj
 import shapely
 
-from urbanln.city.columns import (
+from urbanln.base.columns import (
     at_row,
     first,
     known_ids,
@@ -24,7 +24,7 @@ from urbanln.city.columns import (
     number_column,
     text_column,
 )
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 
 VIEWS = ("satellite", "street")
 WGS84 = "EPSG:4326"

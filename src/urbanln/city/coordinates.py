@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pyproj
 
+from urbanln.base.columns import at_row, first, need_columns, number_column
+from urbanln.base.errors import InputError
+from urbanln.base.frames import id_text
 from urbanln.city.checks import WGS84
-from urbanln.city.columns import at_row, first, need_columns, number_column
 from urbanln.city.datum import DATUMS, in_china, to_wgs84
-from urbanln.city.indicators import id_text
-from urbanln.errors import InputError
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _PAIR = rf"^\s*[(\[]?\s*{_NUMBER}\s*[,;\s]\s*{_NUMBER}\s*[)\]]?\s*$"

@@ -15,8 +15,8 @@ from PIL import Image, UnidentifiedImageError
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from urbanln.files import hash_bytes
-from urbanln.progress import track
+from urbanln.base.files import hash_bytes
+from urbanln.base.progress import track
 
 # Formats that Pillow decodes by itself; others (EPS, for one) would start foreign programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000")

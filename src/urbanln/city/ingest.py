@@ -15,16 +15,17 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from urbanln.base.columns import at_row, first, need_columns
+from urbanln.base.errors import InputError, printable
+from urbanln.base.files import write_json
+from urbanln.base.frames import id_text, read_frame
 from urbanln.city.checks import IMAGE_COLUMNS, VIEWS
-from urbanln.city.columns import at_row, first, need_columns
 from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.images import MISSING, inspect_pictures
-from urbanln.city.indicators import id_text, mean_per_region, parse_labels, read_frame
+from urbanln.city.indicators import mean_per_region, parse_labels
 from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
 from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
-from urbanln.errors import InputError, printable
-from urbanln.files import write_json
 
 REPORT_FILE = "ingest.json"
 _SHOWN = 5

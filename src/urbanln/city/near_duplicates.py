@@ -17,11 +17,11 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
+from urbanln.base.progress import track
 from urbanln.city.reading import read_pictures
 from urbanln.city.store import City
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
-from urbanln.progress import track
 
 NEAR_BITS = 3
 """Bits of 64 in which the hashes of near-duplicates may differ."""

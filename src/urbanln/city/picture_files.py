@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from urbanln.city.indicators import id_text
-from urbanln.errors import InputError, StorageError
-from urbanln.progress import track
+from urbanln.base.errors import InputError, StorageError
+from urbanln.base.frames import id_text
+from urbanln.base.progress import track
 
 # Endings tried, in this order, when a picture is named by its id alone.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from urbanln.base.errors import InputError, StorageError
+from urbanln.base.files import hash_bytes
+from urbanln.base.progress import progress
 from urbanln.city.pixel_packs import MappedPixels, Packs, Pixels, tell_failure
 from urbanln.city.reading import decode_picture, in_threads, read_bytes
 from urbanln.city.store import City
-from urbanln.errors import InputError, StorageError
-from urbanln.files import hash_bytes
-from urbanln.progress import progress
 
 
 def cache_folder() -> Path:

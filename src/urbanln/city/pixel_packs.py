@@ -19,8 +19,8 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.errors import ArtefactError, InputError, StorageError
-from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, remove_folder, write_json
+from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, remove_folder, write_json
 
 try:
     import fcntl

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from urbanln.base.errors import InputError, UrbanLNError, printable
+from urbanln.base.progress import progress
 from urbanln.city.reading import DAMAGE
-from urbanln.errors import InputError, UrbanLNError, printable
-from urbanln.progress import progress
 
 if TYPE_CHECKING:
     from urbanln.city.store import City

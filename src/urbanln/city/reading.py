@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from PIL import Image
 
+from urbanln.base.errors import InputError, MissingExtraError, StorageError
 from urbanln.city.store import City
-from urbanln.errors import InputError, MissingExtraError, StorageError
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ import pandas as pd
 import shapely
 import shapely.affinity
 
+from urbanln.base.columns import need_columns
+from urbanln.base.errors import InputError
+from urbanln.base.frames import id_text, read_frame
 from urbanln.city.checks import WGS84, check_regions
-from urbanln.city.columns import need_columns
-from urbanln.city.indicators import id_text, read_frame
-from urbanln.errors import InputError
 
 # Web-Mercator ends here: the latitude at which the world is a square.
 MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))

@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from urbanln.base.errors import ArtefactError, InputError, MissingExtraError, StorageError
+from urbanln.base.files import atomic_path, hash_file, read_table, table_note, write_table
 from urbanln.city import checks
-from urbanln.errors import ArtefactError, InputError, MissingExtraError, StorageError
-from urbanln.files import atomic_path, hash_file, read_table, table_note, write_table
 
 SCHEMA_VERSION = 1
 CITY_FILE = "city.toml"

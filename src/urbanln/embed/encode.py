@@ -17,17 +17,17 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from urbanln.base.config import View
+from urbanln.base.errors import ArtefactError, InputError
+from urbanln.base.files import hash_bytes
+from urbanln.base.progress import progress
 from urbanln.city.store import City
-from urbanln.config import View
 from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
-from urbanln.errors import ArtefactError, InputError
-from urbanln.files import hash_bytes
 from urbanln.model.checkpoint import weights_hash
 from urbanln.model.clip import load_clip
 from urbanln.model.device import pick_device, pick_precision
 from urbanln.model.preprocess import PIXEL_RULES, Fit
-from urbanln.progress import progress
 
 Encoder = Literal["student", "teacher"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]

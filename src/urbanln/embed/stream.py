@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from urbanln.base.errors import InputError
 from urbanln.city.reading import read_pictures
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, part_rows
-from urbanln.errors import InputError
 from urbanln.model.preprocess import Fit
 
 # More threads than this only wait for one another: a part of the work on each picture holds Python's lock.
@@ -29,7 +29,7 @@ _MOST_WORKERS = 16
 
 
 class PictureEncoder(Protocol):
-    """What turns pictures into vectors: a CLIP, or :class:`urbanln.embed.imagenet.ImageNetEncoder`."""
+    """What turns pictures into vectors: a CLIP, or :class:`urbanln.model.imagenet.ImageNetEncoder`."""
 
     training: bool
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 from transformers.utils import logging as hf_logging
 
-from urbanln.errors import ArtefactError, InputError, UrbanLNError
-from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
+from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
 from urbanln.model.preprocess import Preprocessing
 from urbanln.model.vocabulary import clip_tokenizer
 

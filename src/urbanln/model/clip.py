@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPModel
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
 from urbanln.model.stretch import Stretch, Tail, interpolate_positions, ratio_for, stretch_positions

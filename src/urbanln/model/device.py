@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 

@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.queue import FeatureQueue
 from urbanln.model.teacher import MomentumTeacher
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 
 Fit = Literal["crop", "letterbox"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from urbanln.errors import ArtefactError, InputError
+from urbanln.base.errors import ArtefactError, InputError
 
 
 class FeatureQueue:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 
 Tail = Literal["extrapolate", "clamp"]
 Stretch = Literal["keep", "interpolate"]

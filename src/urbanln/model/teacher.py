@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 
 # The student's temperature is used for both (ALBEF), so the teacher holds a copy of it, not a mean.
 _COPIED = "logit_scale"

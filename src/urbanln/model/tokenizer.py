@@ -11,7 +11,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.clip import LongClip
 from urbanln.model.preprocess import Preprocessing
 

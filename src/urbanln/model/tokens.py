@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
 from urbanln.model.checkpoint import read_tokenizer
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from urbanln.autocorrelation import Moran, Variogram, morans_i, spacing_km, variogram
-from urbanln.errors import InputError
-from urbanln.probe import audit_words
-from urbanln.space import CITY_GAP_M, Floats, square_blocks, to_metres
+from urbanln.base.autocorrelation import Variogram, morans_i, variogram
+from urbanln.base.errors import InputError
+from urbanln.base.space import CITY_GAP_M, Floats, spacing_km, square_blocks, to_metres
+from urbanln.probe.label_audit import Advice, IndicatorAudit, LabelAudit, Saturated, few_values
 
 SATURATED = 0.02
 """A value that more than this share of the regions hold is no measurement of each of them."""
-FEW_VALUES = 20
-"""No more different values than this, each held by two regions or more: a class or a small count."""
 _HEAVY = 10.0  # the largest value in units of the 95th percentile
 _OUTSTANDING, _BESIDE = 5.0, 5  # times the count of the values beside it in size, five on either side
 _NEAR = 1.5  # times the spacing: the ring around a cell of a grid
@@ -27,172 +23,6 @@ _LEAST_REGIONS = 30  # below, neither a variogram nor a test says much
 _LEAST_BLOCKS = 10  # five folds of two blocks
 _TRY_KM = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500)
 _LEVEL_M = 1e10  # wider than all cities together
-
-
-@dataclass(frozen=True)
-class Saturated:
-    """A value that many regions hold.
-
-    Attributes:
-        value: The value; never 0, which is counted apart.
-        regions: Regions that hold it.
-        share: Of the regions with a value.
-        is_median: Whether it is the label's median.
-    """
-
-    value: float
-    regions: int
-    share: float
-    is_median: bool
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Blocks and buffer for spatial splits.
-
-    Attributes:
-        block_km: Edge of a block.
-        buffer_km: Distance between test and training regions.
-        limited_by: ``range`` (the block covers the label's range), ``map`` (a larger block would leave fewer
-            than ten), or ``noise`` (no range was found, so blocks of a few regions will do).
-        reason: The same in a sentence.
-    """
-
-    block_km: float
-    buffer_km: float
-    limited_by: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class IndicatorAudit:
-    """What was found in one label.
-
-    Attributes:
-        n: Regions with a value.
-        missing: Regions without one.
-        zeros, negatives: Regions with such a value.
-        minimum, median, maximum: Of the values; NaN where there is none.
-        distinct: Number of different values.
-        saturated: Values other than 0 that more than 2 % of the regions hold, five times as many as hold the
-            values beside it in size (whole numbers repeat by nature); most frequent first. None are looked
-            for where there are ``few_values``.
-        twins: Share of the regions whose exact value, if not 0, another region has.
-        twin_km: Median distance from such a region to the nearest one with its value, in km; NaN without.
-        near_twins: Share of the regions that have such another region beside them, within 1.5 spacings.
-        near_by_chance: What that share would be if the same values were dealt out at random.
-        max_to_p95: Largest value over the 95th percentile; NaN where that is not positive.
-        skew, skew_log: Skewness as it is, and after ``log1p`` (NaN where a value is negative).
-        heavy_tail: The largest value is more than ten times the 95th percentile.
-        transform: ``log1p`` where that is possible and brings the skewness nearer to 0, else ``none``.
-        moran: Moran's I after the transform.
-        variogram: After the transform.
-        advice: Blocks and buffer; None where there are too few regions to say.
-        unit: For reading.
-    """
-
-    n: int
-    missing: int
-    zeros: int
-    negatives: int
-    minimum: float
-    median: float
-    maximum: float
-    distinct: int
-    saturated: Sequence[Saturated]
-    twins: float
-    twin_km: float
-    near_twins: float
-    near_by_chance: float
-    max_to_p95: float
-    skew: float
-    skew_log: float
-    heavy_tail: bool
-    transform: str
-    moran: Moran
-    variogram: Variogram
-    advice: Advice | None
-    unit: str = ""
-
-    @property
-    def few_values(self) -> bool:
-        """Whether this is rather a class or a small count, whose values repeat by nature."""
-        return _few_values(self.distinct, self.n)
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values; what is not defined is null."""
-        values = asdict(self)
-        gram = values.pop("variogram")
-        gram |= {key: list(map(float, gram[key])) for key in ("distance_km", "gamma")}
-        gram["pairs"] = [int(count) for count in gram["pairs"]]
-        return dict(_without_nan({**values, "variogram": gram}))
-
-
-def _few_values(distinct: int, n: int) -> bool:
-    return distinct <= FEW_VALUES and 2 * distinct <= n
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@dataclass(frozen=True)
-class LabelAudit:
-    """The audit of a table of labels.
-
-    Attributes:
-        regions: Regions with a position.
-        spacing_km: Median distance to the nearest other region.
-        labels: Indicator → what was found.
-        unplaced: Regions with labels and no position, which are in no other count.
-    """
-
-    regions: int
-    spacing_km: float
-    labels: Mapping[str, IndicatorAudit] = field(default_factory=dict)
-    unplaced: int = 0
-
-    def found(self) -> list[tuple[int, str]]:
-        """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
-        said = [pair for name, audit in self.labels.items() for pair in audit_words.sentences(name, audit)]
-        return said + audit_words.of_the_map(self)
-
-    def suggested(self) -> dict[str, Any] | None:
-        """Blocks and buffer that serve all labels: the largest of each; None where none could be given."""
-        given = {name: audit.advice for name, audit in self.labels.items() if audit.advice}
-        if not given:
-            return None
-        block = max(advice.block_km for advice in given.values())
-        buffer = max(advice.buffer_km for advice in given.values())
-        widest = next(name for name, advice in given.items() if advice.block_km == block)
-        return {
-            "block_km": block,
-            "buffer_km": buffer,
-            "limited_by": given[widest].limited_by,
-            "because": widest,
-            "options": f"--set probe.block_km={block:g} --set probe.buffer_km={buffer:g}",
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values, by indicator."""
-        return {name: audit.as_json() for name, audit in self.labels.items()}
-
-    def table(self) -> pd.DataFrame:
-        """One row per indicator."""
-        return pd.DataFrame([audit_words.row(name, audit) for name, audit in self.labels.items()])
-
-    def lines(self) -> list[str]:
-        """The audit as lines to print."""
-        lines = [f"{self.regions} regions, {self.spacing_km:.2g} km apart (median)"]
-        for name, audit in self.labels.items():
-            lines += [f"{name}{f' ({audit.unit})' if audit.unit else ''}", *audit_words.lines(audit)]
-        if suggested := self.suggested():
-            lines.append(f"for spatial splits: {suggested['options']}")
-        return lines
 
 
 def audit_labels(
@@ -323,7 +153,7 @@ def _skewness(values: Floats) -> float:
 
 
 def _saturated(values: Floats, different: Floats, count: np.ndarray) -> list[Saturated]:
-    if _few_values(len(different), len(values)):
+    if few_values(len(different), len(values)):
         return []
     beside = pd.Series(count).rolling(2 * _BESIDE + 1, center=True, min_periods=1).median().to_numpy()
     often = (count > SATURATED * len(values)) & (count >= _OUTSTANDING * beside) & (different != 0)

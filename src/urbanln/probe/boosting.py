@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from urbanln.base.space import Floats
 from urbanln.probe.columns import check_validation, column_scale, leading_axes
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats
 
 # Trees of 15 leaves hold interactions of three or four columns; a few hundred regions carry no more.
 LEAVES, LEARNING_RATE = 15, 0.1

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import joblib  # type: ignore[import-untyped]
 import numpy as np
 
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.progress import progress
+from urbanln.base.space import Floats
 from urbanln.probe.curve import curve_sizes
 from urbanln.probe.held_out import MAP, NO_HEAD, floor_held_out, held_out, joint_name, map_held_out
 from urbanln.probe.labels import Labels, prepare_labels
@@ -19,8 +21,6 @@ from urbanln.probe.score import label_resamples, make_folds
 from urbanln.probe.splits import Fold, few_shot
 from urbanln.probe.tables import Regions
 from urbanln.probe.verdict import hardest_split
-from urbanln.progress import progress
-from urbanln.space import Floats
 
 OPTIONAL_SPLITS = ("district", "city")  # these need a column that not every city has
 PARALLEL_SECONDS = 10.0  # below this much work a second process costs more than it saves

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats, Ints
 
 CHUNK_VALUES = 2**20  # 8 MB in float64
 LARGEST = 1e6  # in spreads of the known rows; a row beyond that would overflow float32

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints
 from urbanln.probe.metrics import draw_resamples, interval
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats, Ints
 
 
 def conformal_intervals(

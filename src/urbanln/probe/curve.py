@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from urbanln.base.space import Floats
 from urbanln.probe.labels import Labels
 from urbanln.probe.metrics import Resamples, bootstrap_r2, interval, r2
 from urbanln.probe.splits import MIN_TRAIN, Fold
-from urbanln.space import Floats
 
 
 def curve_sizes(folds_by_seed: Sequence[Sequence[Fold]], sizes: Sequence[int]) -> list[int]:

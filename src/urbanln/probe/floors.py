@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, to_metres
 from urbanln.probe import gp
 from urbanln.probe.boosting import boost
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats, to_metres
 
 NEIGHBOURS = 5
 Floor = Callable[[Floats, Floats, Sequence[Fold], int], Floats]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from urbanln.space import CITY_GAP_M, Floats, Ints
+from urbanln.base.space import CITY_GAP_M, Floats, Ints
 
 FIT_ROWS = 320  # one decomposition: 8 ms; 1,000 rows: 200 ms
 PATCHES, PATCH_ROWS = 3, 80

@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats
 from urbanln.probe.boosting import boosting
 from urbanln.probe.network import mlp
 from urbanln.probe.regressors import load_regressor, regressor_head
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats
 
 
 class Head(Protocol):

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import Head, find_head
 from urbanln.probe.labels import Labels
 from urbanln.probe.map_columns import map_columns
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats, Ints
 
 NO_HEAD = "none"  # the head of a floor
 MAP = "map"  # the features of a head that sees the map alone

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints, check_lonlat, to_metres
 from urbanln.probe.units import city_numbers
-from urbanln.space import Floats, Ints, check_lonlat, to_metres
 
 Transform = Literal["log1p", "log", "none"]
 

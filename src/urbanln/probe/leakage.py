@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import CITY_GAP_M, Floats, nearest_metres
 from urbanln.probe.splits import Fold
 from urbanln.probe.units import group_numbers
-from urbanln.space import CITY_GAP_M, Floats, nearest_metres
 
 SAME_PLACE_M = 1.0
 TWINS_TOLD = 0.05  # share of held-out labels that stand among those learned from, beyond which it is said

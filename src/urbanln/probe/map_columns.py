@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.space import CITY_GAP_M, Floats, Ints
 from urbanln.probe.splits import Fold
-from urbanln.space import CITY_GAP_M, Floats, Ints
 
 ROWS_PER_BUMP, DEEPEST = 10, 6
 WIDTH = 2.0  # in the root mean square distance of a cell's rows from its middle

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from urbanln.space import Floats, Ints
+from urbanln.base.space import Floats, Ints
 
 
 def r2(truth: Floats, prediction: Floats) -> float:

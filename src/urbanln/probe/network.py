@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neural_network import MLPRegressor
 
+from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats, Ints
 
 HIDDEN, LEARNING_RATE, PENALTY = 256, 1e-3, 0.1
 EPOCHS, PATIENCE = 60, 8

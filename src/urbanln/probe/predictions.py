@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.space import Ints
 from urbanln.probe.cells import Cell, Predictor
 from urbanln.probe.score import Scores
-from urbanln.space import Ints
 
 
 def predictions_table(

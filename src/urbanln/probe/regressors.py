@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone, is_regressor
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats
 from urbanln.probe.columns import check_validation, column_scale
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats
 
 
 class RegressorHead:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
 from urbanln.probe.splits import Fold
-from urbanln.space import Floats, Ints
 
 # Penalty per training row: standardised columns make one grid fit any table.
 ALPHAS: Floats = np.logspace(-4, 3, 22)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
-from urbanln.files import SCHEMA_VERSION, write_json, write_table, write_text
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.files import SCHEMA_VERSION, write_json, write_table, write_text
 from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
 from urbanln.probe.curve import curve_point
 from urbanln.probe.floors import floor_note

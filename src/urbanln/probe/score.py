@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.autocorrelation import morans_i
-from urbanln.errors import InputError
+from urbanln.base.autocorrelation import morans_i
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints, check_lonlat, square_blocks
 from urbanln.probe.conformal import conformal_intervals, coverage
 from urbanln.probe.held_out import (
     AnyHead,
@@ -33,7 +34,6 @@ from urbanln.probe.held_out import (
 from urbanln.probe.labels import Labels, Transform, prepare_labels
 from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval, mae, r2, rmse, spearman
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
-from urbanln.space import Floats, Ints, check_lonlat, square_blocks
 
 Split = Literal["random", "block", "district", "city"] | Callable[[int], list[Fold]]
 MAP_FLOORS = ("coordinates", "coordinates-boosting", "coordinates-gp")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints, check_lonlat, nearest_metres, to_metres
 from urbanln.probe.units import (
     BlockShape,
     block_units,
@@ -26,7 +27,6 @@ from urbanln.probe.units import (
     labelled,
     validation,
 )
-from urbanln.space import Floats, Ints, check_lonlat, nearest_metres, to_metres
 
 # Positions on a plane are right to 0.1 %: a grid of 1 km tiles counts as within a buffer of 1 km.
 BUFFER_TOLERANCE = 1.001

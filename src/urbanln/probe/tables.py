@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from urbanln.errors import InputError
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, check_lonlat, to_metres
 from urbanln.probe.held_out import check_name, check_vectors
 from urbanln.probe.units import city_numbers
-from urbanln.space import Floats, check_lonlat, to_metres
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,9 +35,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
-from urbanln.files import SCHEMA_VERSION, write_json, write_table
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.files import SCHEMA_VERSION, write_json, write_table
+from urbanln.base.progress import progress
+from urbanln.base.space import Floats, Ints, nearest_metres
 from urbanln.probe.columns import column_scale
 from urbanln.probe.floors import nearest_neighbours
 from urbanln.probe.held_out import held_out
@@ -54,8 +56,6 @@ from urbanln.probe.units import (
     inner_folds,
     validation,
 )
-from urbanln.progress import progress
-from urbanln.space import Floats, Ints, nearest_metres
 
 ALL_OTHERS = "all others"
 NO_HEAD = "none"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from urbanln.base.space import Floats, Ints
 from urbanln.probe.labels import Labels
 from urbanln.probe.metrics import Resamples, bootstrap_r2, interval, r2, rmse, spearman
-from urbanln.space import Floats, Ints
 
 MIN_ROWS = 10  # of a source to fit on, of a target to score on; fewer give no R² worth printing
 CONSTANT_FLOORS = ("mean", "nearest-distribution", "target-mean")

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from urbanln.errors import InputError
-from urbanln.space import Floats, Ints, check_lonlat, square_blocks, to_metres
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, Ints, check_lonlat, square_blocks, to_metres
 
 BlockShape = Literal["square", "h3"]
 INNER_FOLDS = 5

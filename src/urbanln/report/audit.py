@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from urbanln.report.charts import axis_score
+from urbanln.pages.charts import axis_score
+from urbanln.pages.text import DASH, clean, finite, quantity, score, words
 from urbanln.report.curves import Axis, Curve, curves
-from urbanln.report.text import DASH, clean, finite, quantity, score, words
 
 _MOST_FACTS, _MOST_ITEMS = 40, 12
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from urbanln.report.charts import WIDTH, Canvas, round_ticks
-from urbanln.report.text import quantity
+from urbanln.pages.charts import WIDTH, Canvas, round_ticks
+from urbanln.pages.text import quantity
 
 STYLES = ("a", "b", "c", "d", "e")
 _BOTTOM = 206.0

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from urbanln.report.text import clean, words
+from urbanln.pages.text import clean, words
 
 CAPTION_LIMIT = 2000
 _THUMBNAIL = 288

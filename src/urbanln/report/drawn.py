@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from urbanln.report import maps, plots
+from urbanln.pages import maps
+from urbanln.pages.still import stills
+from urbanln.pages.text import clean, score, words
+from urbanln.report import plots
 from urbanln.report.reading import (
     indicators,
     is_log,
@@ -21,8 +24,6 @@ from urbanln.report.reading import (
     subject,
     unique,
 )
-from urbanln.report.still import stills
-from urbanln.report.text import clean, score, words
 
 VALUES = ("truth", "prediction", "low", "high")
 

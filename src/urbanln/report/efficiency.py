@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from urbanln.report.charts import axis_score
+from urbanln.pages.charts import axis_score
+from urbanln.pages.text import clean, finite, score, words
 from urbanln.report.curves import STYLES, Axis, Curve, curves
 from urbanln.report.reading import Row, floors_of, unique
-from urbanln.report.text import clean, finite, score, words
 
 NO_HEAD = "none"
 LOWEST = -0.5  # of the R² axis: few labels can give scores far below 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from urbanln.pages.text import clean, finite, score, words
 from urbanln.report.plots import Dot, SplitDots, forest
 from urbanln.report.reading import (
     floors_of,
@@ -19,7 +20,6 @@ from urbanln.report.reading import (
     strongest_floor,
     unique,
 )
-from urbanln.report.text import clean, finite, score, words
 
 # What there is room for beside a plot.
 _SHORT = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from urbanln.pages.text import DASH, clean, finite, quantity, words
 from urbanln.report.reading import SPLITS, length, splits_of, unique
-from urbanln.report.text import DASH, clean, finite, quantity, words
 
 
 def leakage_table(scores: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from urbanln.report.charts import WIDTH, Canvas
-from urbanln.report.text import score
+from urbanln.pages.charts import WIDTH, Canvas
+from urbanln.pages.text import score
 
 # Orange below 0, blue above; light enough at both ends for dark numbers (contrast above 7).
 _BELOW, _ZERO, _ABOVE = (0xF4, 0xA5, 0x82), (0xF7, 0xF7, 0xF7), (0x86, 0xBC, 0xDD)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
-from urbanln.errors import InputError
-from urbanln.files import write_text
+from urbanln.base.errors import InputError
+from urbanln.base.files import write_text
+from urbanln.pages.render import render
+from urbanln.pages.text import clean, finite, words
 from urbanln.report import reading, tables
 from urbanln.report.audit import audit_context
 from urbanln.report.details import Example, example_pictures, run_facts
@@ -24,7 +21,6 @@ from urbanln.report.efficiency import efficiency
 from urbanln.report.forests import forests
 from urbanln.report.leakage import fact_names, leakage_table
 from urbanln.report.reliability import coverage_lines, residual_lines
-from urbanln.report.text import clean, finalize, finite, words
 from urbanln.report.training import training_charts
 from urbanln.report.transfer import transfer_sections
 
@@ -88,7 +84,7 @@ def write_report(
         "run": run_facts(run),
         "notes": list(map(str, notes)),
     }
-    write_text(path, render("page.html.j2", context))
+    write_text(path, render("urbanln.report", "page.html.j2", context))
     return Path(path)
 
 
@@ -114,7 +110,7 @@ def write_audit_page(path: Path | str, title: str, audit: Mapping[str, Any], syn
         "audit": found,
         "map_json": None,
     }
-    write_text(path, render("audit_page.html.j2", context))
+    write_text(path, render("urbanln.report", "audit_page.html.j2", context))
     return Path(path)
 
 
@@ -178,53 +174,3 @@ def _drawn_facts(
         "has_intervals": any(rows["low"].notna().any() for rows in shown.values()),
         "scatters": draw_scatters(scores, shown, units),
     }
-
-
-def _asset(name: str) -> str:
-    return resources.files("urbanln.report").joinpath(*name.split("/")).read_text(encoding="utf-8")
-
-
-def _script(*names: str) -> Markup:
-    """Scripts of ours and MapLibre's, joined, as they stand between the script tags."""
-    parts = [_asset(name) for name in names]
-    # Without its map address: a browser's developer tools would ask for it.
-    lines = [
-        line for part in parts for line in part.split("\n") if not line.startswith("//# sourceMappingURL")
-    ]
-    return Markup("\n".join(lines).replace("</script", "<\\/script"))  # noqa: S704 (files of the package)
-
-
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """A page's text: every value is cleaned and escaped, scripts are allowed by their hash alone.
-
-    Args:
-        template: File name in the folder of templates.
-        context: What it prints; with ``map_json`` the maps' scripts come along.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _asset(f"templates/{name}")),
-        autoescape=True,
-        finalize=finalize,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    mapped = context.get("map_json")
-    script = _script("assets/maplibre/maplibre-gl.js", "templates/map.js") if mapped else Markup("")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    styles = _asset("templates/page.css")
-    if script:
-        styles = _asset("assets/maplibre/maplibre-gl.css") + styles
-    allowed = f"'sha256-{digest}'" if script else "'none'"
-    policy = (
-        f"default-src 'none'; script-src {allowed}; worker-src blob:; "
-        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-    return environment.get_template(template).render(
-        **context,
-        script=script,
-        styles=Markup(styles),  # noqa: S704 (files of the package)
-        policy=policy,
-        map_licence=_asset("assets/maplibre/LICENSE.txt") if script else "",
-    )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from urbanln.report.charts import WIDTH, Canvas, axis_score, log_ticks, round_ticks
-from urbanln.report.text import interval, quantity, score
+from urbanln.pages.charts import WIDTH, Canvas, axis_score, log_ticks, round_ticks
+from urbanln.pages.text import interval, quantity, score
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from urbanln.report.text import finite
+from urbanln.pages.text import finite
 
 # From the hardest to the one that flatters.
 SPLITS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from urbanln.pages.text import DASH, finite, quantity, score, words
 from urbanln.report.reading import indicators, main_row
-from urbanln.report.text import DASH, finite, quantity, score, words
 
 
 def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
 from urbanln.report.reading import (
     FLOOR_LABELS,
     JOINT,
@@ -21,7 +22,6 @@ from urbanln.report.reading import (
     splits_of,
     strongest_floor,
 )
-from urbanln.report.text import DASH, clean, finite, interval, quantity, score, words
 
 _STATES = {
     "yes": ("✓", "Yes", "the interval of the difference lies above 0"),

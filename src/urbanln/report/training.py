@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from urbanln.report.charts import axis_score
+from urbanln.pages.charts import axis_score
+from urbanln.pages.text import finite, score
 from urbanln.report.curves import Curve, curves
-from urbanln.report.text import finite, score
 
 _LOSSES = (("loss", "loss", "a"), ("L_C", "contrast", "b"), ("L_D", "distil", "c"))
 _RETRIEVAL = (("i2t", "Picture to caption"), ("t2i", "Caption to picture"))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from urbanln.report.charts import axis_score
+from urbanln.pages.charts import axis_score
+from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
 from urbanln.report.curves import STYLES, Axis, Curve, curves
 from urbanln.report.matrix import matrix
 from urbanln.report.reading import FLOOR_LABELS, Row, unique
 from urbanln.report.tables import difference
-from urbanln.report.text import DASH, clean, finite, interval, quantity, score, words
 
 LOWEST = -1.0  # of the R² axis
 FLOORS = {

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.sentences import join_sentences, split_sentences
 from urbanln.captions.run import choose, load_language
 from urbanln.captions.settings import CaptionSettings
 from urbanln.captions.table import TokenCounter, candidates_table
-from urbanln.errors import InputError
 from urbanln.study.spec import SINGLE
 
 _COLUMNS = ["image_id", "captioner", "caption"]

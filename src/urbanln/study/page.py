@@ -5,22 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
-from urbanln.files import write_json, write_text
-from urbanln.report.charts import Canvas, round_ticks
-from urbanln.report.text import clean, finalize, finite, score, words
+from urbanln.base.files import write_json, write_text
+from urbanln.pages.charts import Canvas, round_ticks
+from urbanln.pages.render import render
+from urbanln.pages.text import clean, finite, score, words
 
 _WIDTH, _LABEL, _VALUE, _ROW = 860.0, 250.0, 190.0, 24.0
 _COLUMNS = (
     "name", "kind", "split", "head", "r2", "r2_low", "r2_high", "diff", "diff_low", "diff_high", "about",
 )  # fmt: skip
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def write_results(folder: Path, result: Mapping[str, Any]) -> Path:
@@ -80,19 +78,13 @@ def results_markdown(result: Mapping[str, Any]) -> str:
 
 def results_html(result: Mapping[str, Any]) -> str:
     """The page: escaped, no scripts, nothing from the network."""
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, finalize=finalize,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.globals.update(score=score, interval=_range, words=words)
     tables = [
         {"split": split, "head": head, "rows": rows, "plot": forest(rows, result["reference"], split)}
         for split, head, rows in _tables(result)
     ]
-    return environment.get_template("study.html.j2").render(
-        result=result, tables=tables, facts=_facts(result), policy=_POLICY,
-        styles=Markup(_template("page.css")),  # noqa: S704 (a file of ours)
-    )  # fmt: skip
+    context = {"result": result, "tables": tables, "facts": _facts(result)}
+    helpers = {"score": score, "interval": _range, "words": words}
+    return render("urbanln.study", "study.html.j2", context | helpers)
 
 
 def forest(rows: Sequence[Mapping[str, Any]], reference: str, split: str) -> Markup:
@@ -188,7 +180,3 @@ def _cell(text: str) -> str:
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _template(name: str) -> str:
-    return resources.files("urbanln").joinpath("report", "templates", name).read_text(encoding="utf-8")

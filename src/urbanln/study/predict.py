@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.config import ProbeSettings
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, square_blocks, to_metres
 from urbanln.city.images import shared_pictures
 from urbanln.city.store import City
-from urbanln.config import ProbeSettings
-from urbanln.errors import InputError
-from urbanln.pipeline import PIXELS
 from urbanln.probe.held_out import NO_HEAD, floor_held_out, held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.splits import MIN_TRAIN, Fold, block_split, district_split, random_split
-from urbanln.space import Floats, square_blocks, to_metres
+from urbanln.stages.embed import PIXELS
 from urbanln.study.spec import INDUCTIVE_SPLIT
 
 Predict = Callable[[Labels, Sequence[Fold]], Floats]

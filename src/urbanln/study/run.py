@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from urbanln.errors import UrbanLNError, require
+from urbanln.base.errors import UrbanLNError, require
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
 

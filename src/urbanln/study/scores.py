@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from urbanln.errors import UrbanLNError
-from urbanln.files import SCHEMA_VERSION, read_table
+from urbanln.base.errors import UrbanLNError
+from urbanln.base.files import SCHEMA_VERSION, read_table
+from urbanln.base.space import Floats
 from urbanln.probe.held_out import NO_HEAD
 from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval, r2
-from urbanln.space import Floats
 from urbanln.study.spec import Study
 from urbanln.study.stages import SYNTHETIC, Work
 from urbanln.study.work import PREDICTIONS, REGIONS

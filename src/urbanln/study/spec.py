@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from urbanln.base.config import Settings, load_settings, read_toml
+from urbanln.base.errors import InputError
 from urbanln.captions.settings import CaptionSettings
-from urbanln.config import Settings, load_settings, read_toml
-from urbanln.errors import InputError
 
 SINGLE = "single:"
 CAPTIONS = (

@@ -19,8 +19,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes, hash_file, read_json
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes, hash_file, read_json
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")

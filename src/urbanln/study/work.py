@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from urbanln.base.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
+from urbanln.base.files import read_table, write_json, write_table
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import is_url
 from urbanln.city.store import City
-from urbanln.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
-from urbanln.files import read_table, write_json, write_table
 from urbanln.study.captions import choose_texts, vote_texts
 from urbanln.study.spec import TABLE
 from urbanln.study.stages import DONE, Stage, stage_note
@@ -104,7 +104,7 @@ def _city(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
 def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
     from urbanln.captions.choice import choose_captioners
     from urbanln.captions.run import caption_city
-    from urbanln.pipeline import clip_grounder, token_counter
+    from urbanln.stages.bridges import clip_grounder, token_counter
 
     city = stage_city(needs[0])
     if payload["captioners"] == TABLE:
@@ -130,7 +130,7 @@ def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) ->
 
 
 def _vote(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.pipeline import token_counter
+    from urbanln.stages.bridges import token_counter
 
     texts = read_table(needs[1] / _TEXTS, kind="study-texts")
     settings = CaptionSettings.model_validate({"vote": {**payload["vote"], "processes": 1}})
@@ -139,7 +139,7 @@ def _vote(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
 
 
 def _captions(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.pipeline import token_counter
+    from urbanln.stages.bridges import token_counter
 
     if (needs[1] / _CAPTIONS).exists():
         voted = read_table(needs[1] / _CAPTIONS, kind="captions")
@@ -168,7 +168,7 @@ def _pretrain(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> N
 
 
 def _embed(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.embed_verb import embed_city
+    from urbanln.stages.embed import embed_city
 
     model = payload["model"] if "model" in payload else str(needs[1] / _RUN)
     settings = Settings(embed=EmbedSettings(**payload["embed"]), train=TrainSettings(fit=payload["fit"]))
@@ -176,8 +176,8 @@ def _embed(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None
 
 
 def _score(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.embed.table import read_embeddings
     from urbanln.study.predict import predict_vectors
+    from urbanln.tables.vectors import read_embeddings
 
     found = predict_vectors(
         stage_city(needs[0]), [read_embeddings(need / _VECTORS) for need in needs[1:]],
@@ -188,7 +188,7 @@ def _score(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None
 
 
 def _floors(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.pipeline import pixel_table
+    from urbanln.stages.embed import pixel_table
     from urbanln.study.predict import predict_floors, region_blocks, scored_regions
 
     city, probe = stage_city(needs[0]), ProbeSettings.model_validate(payload["probe"])

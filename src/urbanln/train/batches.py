@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from urbanln.base.config import CacheSettings, TrainSettings
+from urbanln.base.errors import InputError, StorageError
 from urbanln.city.pixel_cache import cached_pixels
 from urbanln.city.pixel_packs import MappedPixels
 from urbanln.city.reading import read_picture
 from urbanln.city.store import City
-from urbanln.config import CacheSettings, TrainSettings
-from urbanln.errors import InputError, StorageError
 from urbanln.model.clip import LongClip
 from urbanln.model.preprocess import PIXEL_RULES
 

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from urbanln.errors import ArtefactError, InputError
-from urbanln.files import SCHEMA_VERSION, atomic_folder, hash_file, read_json, write_json
+from urbanln.base.errors import ArtefactError, InputError
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_file, read_json, write_json
 from urbanln.model.checkpoint import plain_os_errors
 
 KEEP = 2

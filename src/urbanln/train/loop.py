@@ -18,11 +18,11 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 
+from urbanln.base.config import CacheSettings, Settings, TrainSettings
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.progress import Advance, progress
 from urbanln.city.store import City
-from urbanln.config import CacheSettings, Settings, TrainSettings
-from urbanln.errors import InputError, UrbanLNError
 from urbanln.model.clip import LongClip, load_clip
-from urbanln.progress import Advance, progress
 from urbanln.train.batches import Texts, read_all
 from urbanln.train.checkpoint import (
     Checkpoint,

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.config import TrainSettings
+from urbanln.base.errors import InputError
 from urbanln.city.store import City
-from urbanln.config import TrainSettings
-from urbanln.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

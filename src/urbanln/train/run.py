@@ -16,11 +16,11 @@ from typing import Any
 
 import tomli_w
 
-from urbanln import __version__
+from urbanln.base.config import Settings, settings_hash
+from urbanln.base.errors import ArtefactError, InputError, StorageError, require
+from urbanln.base.files import SCHEMA_VERSION, atomic_path, write_text
+from urbanln.base.version import __version__
 from urbanln.city.store import City
-from urbanln.config import Settings, settings_hash
-from urbanln.errors import ArtefactError, InputError, StorageError, require
-from urbanln.files import SCHEMA_VERSION, atomic_path, write_text
 from urbanln.model.checkpoint import weights_hash
 from urbanln.train.checkpoint import list_checkpoints
 

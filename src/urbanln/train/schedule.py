@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from urbanln.config import TrainSettings
-from urbanln.errors import InputError
+from urbanln.base.config import TrainSettings
+from urbanln.base.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, distributed
 
-from urbanln.config import TrainSettings
-from urbanln.errors import UrbanLNError
+from urbanln.base.config import TrainSettings
+from urbanln.base.errors import UrbanLNError
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
 from urbanln.model.objective import (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.asking.budget import most_tokens, most_usd
 from urbanln.captions.asking.desk import Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger, ask_key
@@ -24,7 +25,6 @@ from urbanln.captions.captioners.base import (
     Picture,
     Prompt,
 )
-from urbanln.errors import InputError
 
 
 class Told:

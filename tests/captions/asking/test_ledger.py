@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
 from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Picture, Prompt
-from urbanln.errors import ArtefactError, InputError, StorageError
 
 IDENTITY = Identity("a", "r1", {"temperature": 0.2, "model": "m"})
 ANSWER = Answer("A road.", "stop", 900, 120, 0.002, 1.5)

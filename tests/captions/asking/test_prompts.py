@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.asking.prompts import VIEWS, Prompts, prompt_files
 from urbanln.captions.cleaning.place_names import PlaceNames
-from urbanln.errors import InputError
 
 FIELDS = {"description": "D1", "notes": "N1", "rejected": "R1"}
 # What is predicted later must not be put into a captioner's mouth.

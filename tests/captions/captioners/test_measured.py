@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from urbanln.base.files import hash_file
 from urbanln.captions.captioners.base import Ask, Captioner, Picture
 from urbanln.captions.captioners.measured import MeasuredCaptioner, describe_measures
 from urbanln.captions.captioners.phrases import Phrases, amount, corner_list
 from urbanln.city.pixels import PIXEL_FEATURES, measure_pixels
-from urbanln.files import hash_file
 
 GREEN, GREY, BLUE, SKY = (70, 120, 50), (140, 140, 138), (40, 80, 140), (215, 220, 228)
 # What no pixel statistics can know, and what must never leak into a caption.

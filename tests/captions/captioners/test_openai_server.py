@@ -20,6 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tests.captions.asking.fault_server import FaultServer, completion, serving
 
+from urbanln.base.errors import InputError
 from urbanln.captions.asking.desk import Desk
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import (
@@ -36,7 +37,6 @@ from urbanln.captions.captioners.openai_server import ServerCaptioner, parse_ser
 from urbanln.captions.captioners.sending import data_url, is_near
 from urbanln.captions.captioners.server_faults import fault_of_status, quoted, retry_after_s
 from urbanln.captions.settings import CaptionerSettings
-from urbanln.errors import InputError
 
 KEY = "sk-test-0123456789abcdefSECRET"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_file
 from urbanln.captions.captioners.base import Ask, Captioner, Picture
 from urbanln.captions.captioners.recorded import RecordedCaptioner, read_recorded, read_rows
-from urbanln.errors import InputError
-from urbanln.files import hash_file
 
 
 def _pictures(*paths: str) -> list[Picture]:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.clean import FLAGS, Cleaned, clean_captions, stock_sentences
 from urbanln.captions.settings import CleanSettings
-from urbanln.errors import InputError
 
 
 def _count(texts: Sequence[str]) -> list[int]:

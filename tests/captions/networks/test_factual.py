@@ -9,9 +9,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+from urbanln.base.errors import InputError
 from urbanln.captions.networks.factual import FactualParser, read_linear_graph
-from urbanln.captions.scene_graph import SceneGraph, load_parser, parse_all
-from urbanln.errors import InputError
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import parse_all
+from urbanln.captions.scene_graph import SceneGraph
 
 WORDS = "generate scene graph: the red roof of a house , is on in road ( ) ; and with cars trees 2"
 

@@ -27,10 +27,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Answer, Ask, LastingFault, Picture, Prompt
 from urbanln.captions.networks.local_model import LocalCaptioner
 from urbanln.captions.settings import CaptionerSettings
-from urbanln.errors import InputError
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
 WORDS = ["describe", "user", ":", "what", "a", "red", "roof", "tree", "road", "near", "the", ".", "house"]

@@ -17,9 +17,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Picture
 from urbanln.captions.networks.owlv2 import Owlv2Grounder
-from urbanln.errors import InputError
 
 WORDS = ["!", "<s>", "</s>", "<unk>", "tree", "red", "bus", "house", "a", "of"]
 

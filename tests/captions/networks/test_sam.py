@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from transformers import SamConfig, SamImageProcessorPil, SamModel
 
+from urbanln.base.errors import InputError
 from urbanln.captions.networks.sam import SamSegmenter, _frames
 from urbanln.captions.refine.parts import find_parts
 from urbanln.captions.settings import RefineSettings
-from urbanln.errors import InputError
 
 LOOSE = {"least_iou": -10.0, "least_stability": -1.0}
 

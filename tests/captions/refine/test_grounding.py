@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Box, Picture
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.refine.grounding import (
@@ -18,7 +19,6 @@ from urbanln.captions.refine.grounding import (
     Scored,
     ground_phrases,
 )
-from urbanln.errors import InputError
 
 
 def picture(colour: str = "red", sha256: str = "p") -> Picture:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
+from urbanln.base.errors import MissingExtraError
 from urbanln.captions.refine.legacy_parts import (
     cluster_parts,
     empty_rectangles,
@@ -17,7 +18,6 @@ from urbanln.captions.refine.legacy_parts import (
 )
 from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segment, find_parts, overlap, suppress
 from urbanln.captions.settings import RefineSettings
-from urbanln.errors import MissingExtraError
 
 
 class Fixed:

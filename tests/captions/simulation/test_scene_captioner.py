@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Ask, Captioner, LastingFault, Picture, Prompt, pictures_of
 from urbanln.captions.simulation.naming import named_objects
 from urbanln.captions.simulation.scene_captioner import SceneCaptioner, SimulatedGrounder
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.synthetic import VOCABULARY, make_synthetic_city, read_scene
-from urbanln.errors import InputError
 
 
 @pytest.fixture(scope="module")

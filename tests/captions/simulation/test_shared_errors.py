@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.simulation.naming import named_objects
 from urbanln.captions.simulation.simulated import SIMULATED, Described, SimulatedCaptioner
-from urbanln.errors import InputError
 
 _PLACES = [[0.2, 0.3], [0.4, 0.8], [0.7, 0.6]]
 # Not drawn: the hashes are to depend on the captioners alone.

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from urbanln.base.errors import InputError
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.simulation.naming import named_objects
 from urbanln.captions.simulation.simulated import SIMULATED, UNCLEAR, SimulatedCaptioner, short_caption
@@ -16,7 +17,6 @@ from urbanln.city.synthetic.fields import make_cells
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import VOCABULARY, part_of_scene
 from urbanln.city.synthetic.street import draw_view
-from urbanln.errors import InputError
 
 PROMPTS = Prompts()
 

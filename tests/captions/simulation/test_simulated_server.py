@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Box, PassingFault, Picture, Stage, pictures_of
 from urbanln.captions.captioners.openai_server import ServerCaptioner
@@ -31,7 +32,6 @@ from urbanln.captions.simulation.server import SimulatedServer, serve
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
-from urbanln.errors import InputError, UrbanLNError
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from urbanln.base.errors import UrbanLNError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.budget import most_usd
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, LastingFault, PassingFault
-from urbanln.errors import UrbanLNError
-from urbanln.files import hash_bytes
 
 DOWN_AFTER = 3
 """So many questions in a row given up, and a captioner counts as down."""

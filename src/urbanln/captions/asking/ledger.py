@@ -19,12 +19,12 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.ledger_parquet import insert_export, read_export, write_export
 from urbanln.captions.asking.ledger_schema import ROW_COLUMNS, TEXT_COLUMNS, add_spent, guard, open_database
 from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 LEDGER_NAME = "captions.sqlite"
 _CHUNK = 500

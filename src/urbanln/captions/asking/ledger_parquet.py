@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from urbanln.base.errors import ArtefactError
+from urbanln.base.files import read_table, write_table
 from urbanln.captions.asking.ledger_schema import ASKED_COLUMNS, ERROR_COLUMNS, TEXT_COLUMNS, add_spent
-from urbanln.errors import ArtefactError
-from urbanln.files import read_table, write_table
 
 KIND = "caption-ledger"
 _COLUMNS = ("part", *TEXT_COLUMNS, "attempts")

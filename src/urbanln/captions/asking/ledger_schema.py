@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from urbanln.errors import ArtefactError, StorageError, UrbanLNError
+from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
 
 SCHEMA_VERSION = 1
 ASKED_COLUMNS = (
@@ -79,8 +79,8 @@ def guard(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours.
 
     Raises:
-        LedgerUnusable: A :class:`~urbanln.errors.StorageError`.
-        LedgerDamaged: An :class:`~urbanln.errors.ArtefactError`.
+        LedgerUnusable: A :class:`~urbanln.base.errors.StorageError`.
+        LedgerDamaged: An :class:`~urbanln.base.errors.ArtefactError`.
     """
     try:
         yield

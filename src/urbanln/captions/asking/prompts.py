@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import Prompt, Stage
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 VIEWS = ("satellite", "street")
 _FIELDS: Mapping[str, tuple[str, ...]] = {

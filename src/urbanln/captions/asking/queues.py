@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from urbanln.base.progress import Advance, progress
 from urbanln.captions.asking.desk import Counts, Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_schema import LedgerFault
@@ -20,7 +21,6 @@ from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
 from urbanln.captions.refine.flow import Tools, parts_kind, refine_picture
 from urbanln.captions.refine.grounding import Calibration
 from urbanln.city.pixels import READ_ERRORS, unreadable
-from urbanln.progress import Advance, progress
 
 T = TypeVar("T")
 COLUMNS = ("image_id", "captioner", "caption", "finish")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from PIL import Image
 
+from urbanln.base.errors import UrbanLNError
 from urbanln.city.checks import is_url
 from urbanln.city.synthetic.scene import scene_path
-from urbanln.errors import UrbanLNError
 
 if TYPE_CHECKING:
     from urbanln.city.store import City
@@ -174,7 +174,7 @@ class PassingFault(CaptionerFault):
     Args:
         what: What happened.
         retry_after: Seconds the server asked to wait, if it did.
-        details: ``value``, ``where`` and ``remedy`` of :class:`urbanln.errors.UrbanLNError`.
+        details: ``value``, ``where`` and ``remedy`` of :class:`urbanln.base.errors.UrbanLNError`.
     """
 
     def __init__(self, what: str, *, retry_after: float | None = None, **details: Any) -> None:
@@ -188,7 +188,7 @@ class LastingFault(CaptionerFault):
     Args:
         what: What happened.
         whole: True when every other question would be refused too (a wrong key, no such model).
-        details: ``value``, ``where`` and ``remedy`` of :class:`urbanln.errors.UrbanLNError`.
+        details: ``value``, ``where`` and ``remedy`` of :class:`urbanln.base.errors.UrbanLNError`.
     """
 
     def __init__(self, what: str, *, whole: bool = False, **details: Any) -> None:

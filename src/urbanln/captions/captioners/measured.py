@@ -12,10 +12,10 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
+from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Limits, Picture
 from urbanln.captions.captioners.phrases import Phrases, amount, corner_list, graded, join
 from urbanln.city.pixels import COLOURS, QUADRANTS, measure_pixels
-from urbanln.files import hash_bytes
 
 _CORNERS = dict(zip(QUADRANTS, ("upper left", "upper right", "lower left", "lower right"), strict=True))
 _SURFACES = {

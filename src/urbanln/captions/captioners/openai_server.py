@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from urbanln.base.errors import InputError, require
 from urbanln.captions.captioners.base import (
     Answer,
     Ask,
@@ -22,7 +23,6 @@ from urbanln.captions.captioners.base import (
 from urbanln.captions.captioners.sending import data_url, is_near, server_url
 from urbanln.captions.captioners.server_faults import fault_of_status, quoted
 from urbanln.captions.settings import CaptionerSettings
-from urbanln.errors import InputError, require
 
 if TYPE_CHECKING:
     import openai

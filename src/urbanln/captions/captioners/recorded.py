@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes, hash_file
+from urbanln.base.frames import read_csv
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
-from urbanln.city.indicators import read_csv
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes, hash_file
 
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
 TEXT_COLUMNS = ("caption", "text", "description")

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from PIL import Image
 
+from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Ask
-from urbanln.errors import InputError
 
 _QUALITY = 90
 # Segments of a JPEG that tell how to show it: JFIF, the colour profile, Adobe's colour transform. Others may

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from urbanln.base.errors import printable
 from urbanln.captions.captioners.base import CaptionerFault, LastingFault, PassingFault
-from urbanln.errors import printable
 
 _LONGEST = 300
 _PASSING = (408, 409, 425, 429)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.sentences import join_sentences, normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import (
@@ -22,7 +23,6 @@ from urbanln.captions.cleaning.text_faults import (
 )
 from urbanln.captions.settings import Action, CleanSettings
 from urbanln.captions.table import TokenCounter, tidy_text
-from urbanln.errors import InputError
 
 Flag = Literal["refusal", "empty", "cut_off", "repeated", "boilerplate", "place_names", "too_long"]
 FLAGS: tuple[Flag, ...] = (

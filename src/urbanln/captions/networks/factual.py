@@ -1,7 +1,7 @@
 """Scene graphs by the FACTUAL parser, the T5 that the published CAPTURE score reads captions with.
 
 Prompt, decoding and linear form of the graphs follow the public repository zhuang-li/FactualSceneGraph; that
-nothing of a long sentence is cut is ours. Loaded only by :func:`urbanln.captions.scene_graph.load_parser`.
+nothing of a long sentence is cut is ours. Loaded only by :func:`urbanln.captions.parsing.load.load_parser`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.cleaning.sentences import split_sentences
 from urbanln.captions.parsing.scene_words import NO_OBJECTS, NUMBERS, PLACES_WITHIN, singular
 from urbanln.captions.parsing.spacy_parser import tidy
 from urbanln.captions.scene_graph import SceneGraph
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 MODEL = "lizhuang144/flan-t5-base-VG-factual-sg"
 PROMPT = "Generate Scene Graph: "

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from PIL import Image
 
+from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
 from urbanln.captions.networks.pretrained import load_pretrained, revision_of, usual_device
 from urbanln.captions.settings import CaptionerSettings
-from urbanln.errors import InputError
 
 _DECODING = (
     "model", "temperature", "top_p", "seed", "max_tokens", "max_tokens_local", "max_edge", "extra_body",

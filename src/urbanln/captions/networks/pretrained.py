@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 
 _SAMPLE = 1 << 16
 _LONGEST_REASON = 400

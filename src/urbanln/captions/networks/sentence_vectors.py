@@ -15,8 +15,8 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
-from urbanln.errors import ArtefactError, InputError, UrbanLNError, require
-from urbanln.files import hash_bytes, hash_file
+from urbanln.base.errors import ArtefactError, InputError, UrbanLNError, require
+from urbanln.base.files import hash_bytes, hash_file
 
 __all__ = ["SentenceVectors"]
 

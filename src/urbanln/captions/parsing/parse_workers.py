@@ -19,8 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from urbanln.captions.scene_graph import graph_to_json, load_parser
-from urbanln.errors import InputError, UrbanLNError
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.scene_graph import graph_to_json
 
 
 def parse_in_processes(
@@ -30,7 +31,7 @@ def parse_in_processes(
 
     Args:
         batches: Texts; each batch is parsed by one process.
-        recipe: The parser, as :func:`urbanln.captions.scene_graph.load_parser` takes it.
+        recipe: The parser, as :func:`urbanln.captions.parsing.load.load_parser` takes it.
         processes: How many.
 
     Yields:

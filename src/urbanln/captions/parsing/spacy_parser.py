@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from urbanln.base.errors import InputError, MissingExtraError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.parsing import scene_rules, scene_tree, scene_words
 from urbanln.captions.parsing.scene_rules import read_graph
 from urbanln.captions.scene_graph import SceneGraph
-from urbanln.errors import InputError, MissingExtraError
-from urbanln.files import hash_bytes
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from urbanln.base.files import hash_bytes
 from urbanln.captions.facts import Facts
-from urbanln.files import hash_bytes
 
 KIND = "refine"
 _MOST = 64

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from threading import Lock
 
+from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Box, LastingFault, Picture, Stage
 from urbanln.captions.cleaning.sentences import normalise, split_sentences
@@ -24,7 +25,6 @@ from urbanln.captions.refine.parts import Part, Segmenter, find_parts, parts_ver
 from urbanln.captions.scene_graph import Parser, SceneGraph, graph_from_json, graph_to_json
 from urbanln.captions.settings import RefineSettings
 from urbanln.captions.table import tidy_text
-from urbanln.files import hash_bytes
 
 Asking = Callable[[Ask], Awaitable[Answer | None]]
 LONGEST_DESCRIPTION, LONGEST_NOTE, MOST_REJECTED = 4000, 300, 40

@@ -16,10 +16,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import STAGES, Box, Picture
 from urbanln.captions.facts import Facts
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 Similarity = Callable[[list[Image.Image], list[str]], np.ndarray]
 """Cosines of pictures and phrases, float (pictures, phrases): of a CLIP, handed in by the caller."""

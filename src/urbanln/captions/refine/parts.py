@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from urbanln.base.errors import require
 from urbanln.captions.captioners.base import Box
 from urbanln.captions.settings import RefineSettings
-from urbanln.errors import require
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.001, 0.9
 SAME_IOU = 0.7

@@ -14,13 +14,13 @@ from typing import Any
 
 from PIL import Image
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture, Prompt, Stage, pictures_of
 from urbanln.captions.simulation.scene_captioner import answer_of
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.store import City
 from urbanln.city.synthetic.scene import read_scene
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 _TOKENS_PER_WORD = 1.3
 # Large models of today read a square of 28 pixels as one token.

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from urbanln.base.errors import InputError
 from urbanln.captions.simulation.wording import generator
-from urbanln.errors import InputError
 
 REFUSAL = "I'm sorry, but I can't help with describing this picture."
 KINDS = ("too_many", "server_error", "hang", "drop", "cut", "refusal", "broken_json")

@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Answer, Ask, Box, Identity, Limits, Picture
 from urbanln.captions.simulation.naming import meant_objects
 from urbanln.captions.simulation.wording import generator
 from urbanln.city.synthetic.scene import read_scene
-from urbanln.errors import InputError
 
 _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 

@@ -27,10 +27,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from urbanln.base.errors import UrbanLNError
 from urbanln.captions.simulation.answers import BadRequest, Library, Question, ReadRequest
 from urbanln.captions.simulation.faults import REFUSAL, Faults, RequestLog
 from urbanln.city.store import City
-from urbanln.errors import UrbanLNError
 
 TAG_HEADER = "X-Urbanln-Tag"
 _LARGEST = 64 * 2**20

@@ -27,6 +27,8 @@ from typing import Any, NamedTuple
 
 from numpy.random import Generator
 
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import Box
 from urbanln.captions.captioners.phrases import join
 from urbanln.captions.simulation.naming import meant_objects, mentions_any, named_objects, read_prompt
@@ -41,8 +43,6 @@ from urbanln.captions.simulation.wording import (
     sentence,
 )
 from urbanln.city.synthetic.scene import VOCABULARY, part_of_scene, read_scene, scene_path
-from urbanln.errors import InputError
-from urbanln.files import hash_bytes
 
 __all__ = [
     "SIMULATED",

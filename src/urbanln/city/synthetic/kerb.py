@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from urbanln.city.synthetic.fields import Cell
+from urbanln.city.synthetic.perspective import Front, Street
 from urbanln.city.synthetic.sheet import Colour, shade, vary
-
-if TYPE_CHECKING:  # only for hints: street draws with this module
-    from urbanln.city.synthetic.street import Front, Street
 
 _CARS: tuple[tuple[str, Colour], ...] = (
     ("white", (226, 226, 230)),

@@ -21,15 +21,15 @@ from pyproj import CRS, Transformer
 from scipy.spatial import cKDTree
 from shapely.geometry import Polygon
 
+from urbanln.base.errors import InputError, StorageError
+from urbanln.base.files import hash_bytes, write_table
+from urbanln.base.progress import progress
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
 from urbanln.city.synthetic.fields import Cell, Floats, make_cells
 from urbanln.city.synthetic.labels import UNITS, make_labels
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import scene_path
 from urbanln.city.synthetic.street import draw_view
-from urbanln.errors import InputError, StorageError
-from urbanln.files import hash_bytes, write_table
-from urbanln.progress import progress
 
 _QUALITY = 88
 # Below this many cells, starting processes takes longer than drawing.

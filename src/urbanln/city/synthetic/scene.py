@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from urbanln.errors import ArtefactError
-from urbanln.files import SCHEMA_VERSION, read_json
+from urbanln.base.errors import ArtefactError
+from urbanln.base.files import SCHEMA_VERSION, read_json
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,149 @@
+"""Checks of single columns, shared by the city store and by ingest; each error names row and value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from urbanln.base.errors import InputError
+
+
+def at_row(table: str, row: int) -> str:
+    """Where a fault stands, for an error."""
+    return f"{table}, row {row} (the first is 0)"
+
+
+def first(mask: object) -> int | None:
+    """Position of the first true value of a mask, None when there is none."""
+    flags = np.asarray(mask, dtype=bool)
+    return int(flags.argmax()) if flags.any() else None
+
+
+def need_columns(columns: Iterable[object], needed: Sequence[str], table: str) -> None:
+    """Refuse a table that lacks a column, with the nearest name that is there.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    there = [str(column) for column in columns]
+    for name in needed:
+        if name not in there:
+            near = [c for c in there if c.lower() == name.lower()]
+            near = near or difflib.get_close_matches(name, there, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise InputError(
+                f"column '{name}' is missing",
+                value=name,
+                where=table,
+                remedy=f"{hint}there are: {', '.join(there) or 'no columns'}",
+            )
+
+
+def text_column(frame: pd.DataFrame, column: str, table: str, *, required: bool) -> pd.Series:
+    """One column as text; missing values stay missing.
+
+    Args:
+        frame: The table.
+        column: Name of the column.
+        table: Name of the table, for errors.
+        required: Refuse missing and empty values.
+
+    Raises:
+        InputError: A value is not text, or is missing though required.
+    """
+    series = frame[column]
+    missing = series.isna().to_numpy()
+    if not isinstance(series.dtype, pd.StringDtype):
+        is_text = np.fromiter((isinstance(v, str) for v in series), dtype=bool, count=len(series))
+        if (row := first(~is_text & ~missing)) is not None:
+            raise InputError(
+                f"'{column}' must be text",
+                value=series.iloc[row],
+                where=at_row(table, row),
+                remedy=f"turn the column into text: frame['{column}'].astype(str)",
+            )
+    series = series.astype("str")
+    if required and (row := first(missing | (series == "").to_numpy())) is not None:
+        raise InputError(f"'{column}' is empty", value=series.iloc[row], where=at_row(table, row))
+    return series
+
+
+def number_column(frame: pd.DataFrame, column: str, table: str, *, text_numbers: bool = False) -> pd.Series:
+    """One column as float64; missing values become NaN.
+
+    Args:
+        frame: The table.
+        column: Name of the column.
+        table: Name of the table, for errors.
+        text_numbers: Take numbers written as text (``"12.5"``), as foreign tables hold them.
+
+    Raises:
+        InputError: A value is no number (``"12,5"``, a date) or is infinite.
+    """
+    series = frame[column]
+    if series.dtype.kind in "mM":  # pandas would count nanoseconds since 1970
+        raise InputError(
+            f"'{column}' holds dates or times, not numbers",
+            value=str(series.dtype),
+            where=table,
+            remedy="give a number instead, for example the year",
+        )
+    if not pd.api.types.is_numeric_dtype(series):
+        blank = series.isna().to_numpy() | (series.astype("str").str.strip() == "").to_numpy(dtype=bool)
+        numbers = pd.to_numeric(series.mask(blank), errors="coerce").astype("float64")
+        row = first(numbers.isna().to_numpy() & ~blank)
+        if row is None and not text_numbers:
+            row = first([isinstance(value, str) for value in series])
+        if row is not None:
+            raise InputError(
+                f"'{column}' must be a numeric column",
+                value=series.iloc[row],
+                where=at_row(table, row),
+                remedy="write plain numbers such as 12.5 (a point, no unit); leave what is missing empty",
+            )
+        series = numbers
+    values = pd.Series(series.to_numpy(dtype="float64", na_value=np.nan), index=series.index)
+    if (row := first(np.isinf(values))) is not None:
+        raise InputError(
+            f"'{column}' is infinite",
+            value=float(values.iloc[row]),
+            where=at_row(table, row),
+            remedy="leave missing values empty",
+        )
+    return values
+
+
+def no_duplicates(series: pd.Series, what: str, table: str, remedy: str) -> None:
+    """Refuse a value that occurs twice.
+
+    Raises:
+        InputError: Names the value, its second row and its first.
+    """
+    if (row := first(series.duplicated())) is not None:
+        earlier = first(series == series.iloc[row])
+        raise InputError(
+            f"{what} occurs twice (first in row {earlier})",
+            value=series.iloc[row],
+            where=at_row(table, row),
+            remedy=remedy,
+        )
+
+
+def known_ids(series: pd.Series, known: pd.Series, table: str, what: str, home: str) -> None:
+    """Refuse an id that another table does not have, with the nearest one that it has.
+
+    Raises:
+        InputError: Names the id and its row.
+    """
+    if (row := first(~series.isin(known))) is not None:
+        near = difflib.get_close_matches(series.iloc[row], known.iloc[:10_000].tolist(), n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise InputError(
+            f"unknown {what}",
+            value=series.iloc[row],
+            where=at_row(table, row),
+            remedy=f"{hint}every {what} must stand in {home}",
+        )

@@ -1,0 +1,318 @@
+"""Settings of a run: defaults with their reason, TOML in and out, ``--set train.lr=1e-5``, a hash.
+
+Where the paper is silent the default comes from the nearest source, named beside it
+(``docs/method.md`` lists them all).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, overload
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from urbanln.base.errors import InputError
+
+View = Literal["satellite", "street", "both"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(_Section):
+    """The network and how its text positions are stretched (UrbanLN, IPSI; Long-CLIP)."""
+
+    name: str = Field("tiny", description="hub name, folder, or 'tiny' for the base CLIP in the package")
+    context: int = Field(248, ge=8, description="text positions after stretching (paper: 248)")
+    stretch: Literal["keep", "interpolate"] = Field(
+        "keep",
+        description="keep the first positions (paper); or interpolate over all rows, the baseline without it",
+    )
+    keep: int = Field(20, ge=0, description="first positions kept bit for bit (paper: 20)")
+    tail: Literal["extrapolate", "clamp"] = Field(
+        "extrapolate", description="rows past the last source row: extrapolated as in Long-CLIP, or repeated"
+    )
+    freeze_head: bool = Field(True, description="the kept positions are not trained (Long-CLIP)")
+
+
+class TrainSettings(_Section):
+    """Momentum self-distillation (UrbanLN, MSD; ALBEF) and the loop around it."""
+
+    view: View = Field("satellite", description="pictures trained on; the paper trains the views apart")
+    epochs: int = Field(6, ge=1, description="passes over the pictures (Long-CLIP recommends 6)")
+    batch_size: int = Field(64, ge=2, description="pairs per optimiser step and process")
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        description="pairs whose activations are held at once (GradCache: same gradient, slower); 0: all",
+    )
+    lr: float = Field(3e-6, gt=0, description="AdamW learning rate, peak (UrbanVLP 3e-6, Long-CLIP 1e-6)")
+    weight_decay: float = Field(1e-2, ge=0, description="never on biases, norms and the logit scale")
+    warmup_steps: int = Field(200, ge=0, description="linear, then cosine to 0 (Long-CLIP 200)")
+    clip_grad: float = Field(1.0, ge=0, description="largest gradient norm; 0 turns clipping off")
+    mu: float = Field(0.5, ge=0, le=1, description="weight of distillation in (1-mu) L_C + mu L_D (paper .5)")
+    mu_ramp_epochs: float = Field(1.0, ge=0, description="mu grows linearly from 0 over this (ALBEF 1)")
+    momentum: float = Field(0.995, ge=0, le=1, description="of the teacher, per optimiser step (paper .995)")
+    queue_size: int = Field(4096, ge=0, description="teacher features kept per modality (paper 4096)")
+    contrast_keys: Literal["batch", "batch+queue"] = Field(
+        "batch+queue", description="keys of L_C: teacher's batch and queue (ALBEF), or the student's batch"
+    )
+    captions_per_image: int = Field(1, ge=1, description="captions drawn per picture and epoch, by weight")
+    fit: Literal["crop", "letterbox"] = Field(
+        "crop", description="non-square pictures: centre crop (CLIP) or pad; letterbox keeps the edges"
+    )
+    patch_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of patches the student does not read in training (FLIP: .5)"
+    )
+    flip: bool = Field(
+        False, description="mirror half the pictures whose caption names no left, right, east or west"
+    )
+    id_mask: bool = Field(
+        True, description="a key with the id of its query is nobody's negative; off, everything else is one"
+    )
+    same_caption_is_same: bool = Field(
+        True, description="pictures with equal captions are not each other's negatives"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; the loss is fp32"
+    )
+    seed: int = Field(0, ge=0, description="of initialisation, order, caption choice and flips")
+    val_fraction: float = Field(
+        0.05, ge=0, lt=0.9, description="share of regions held out for retrieval R@1/5/10"
+    )
+    checkpoint_minutes: float = Field(5.0, ge=0, description="a checkpoint at least this often; 0: each step")
+    workers: int = Field(2, ge=0, description="threads that decode pictures")
+    tensorboard: bool = Field(False, description="curves for TensorBoard beside metrics.jsonl")
+
+
+class EmbedSettings(_Section):
+    """From pictures to one vector per region."""
+
+    view: View = Field("satellite", description="pictures embedded; both: the two means side by side")
+    encoder: Literal["student", "teacher"] = Field("student", description="the paper does not say which")
+    normalize: bool = Field(False, description="L2-normalise each picture's vector before the mean")
+    batch_size: int = Field(128, ge=1, description="pictures per forward pass, 1024 at most")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; vectors are fp32"
+    )
+    workers: int = Field(0, ge=0, description="threads that decode pictures; 0: one per core, 16 at most")
+
+
+class ProbeSettings(_Section):
+    """How frozen vectors are scored against labels."""
+
+    heads: tuple[str, ...] = Field(
+        ("ridge", "mlp"),
+        min_length=1,
+        description="ridge, mlp (the paper's d-256-1), boosting, or module:Class of scikit-learn's kind; "
+        "the first one speaks in the verdict",
+    )
+    splits: tuple[Literal["random", "block", "district", "city"], ...] = Field(
+        ("random", "block"),
+        min_length=1,
+        description="random as in the literature; blocks with a buffer; whole districts or cities held out",
+    )
+    floors: tuple[Literal["coordinates", "coordinates-boosting", "coordinates-gp"], ...] = Field(
+        ("coordinates", "coordinates-boosting", "coordinates-gp"),
+        description="what the map alone gives besides the mean: neighbours, boosting, Gaussian process",
+    )
+    joint: bool = Field(True, description="also score map and vectors together against the map alone")
+    seeds: int = Field(5, ge=1, description="repetitions, each with folds of its own")
+    folds: int = Field(5, ge=2, description="held-out folds per repetition")
+    blocks: Literal["square", "h3"] = Field("square", description="shape of a block; h3: parents of its size")
+    block_km: float = Field(5.0, gt=0, description="edge of a spatial block in km")
+    buffer_km: float = Field(1.0, ge=0, description="regions this near to a test region leave the training")
+    bootstrap: int = Field(1000, ge=100, description="resamples of blocks for the intervals")
+    transform: Literal["auto", "log1p", "log", "none"] = Field(
+        "auto", description="auto: log1p unless a label is negative; log drops zeros, as the literature does"
+    )
+    level: float = Field(0.9, gt=0, lt=1, description="share of truths the interval of a region shall hold")
+    curve: tuple[Annotated[int, Field(ge=4)], ...] = Field(
+        (20, 50, 100, 200, 500), description="labelled regions of the label-efficiency curve; none: no curve"
+    )
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 10, 50, 200), description="labels of the target city in transfer between cities"
+    )
+    district_folds: int = Field(
+        0, ge=0, description="districts and cities are dealt to this many folds; 0: each is a fold of its own"
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ProbeSettings:
+        for name in ("heads", "splits", "floors", "curve", "shots"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"probe.{name} names one thing twice")
+        return self
+
+
+class CacheSettings(_Section):
+    """What is kept between runs to save time; it changes how long a run takes, never what comes out."""
+
+    pixels_gb: float = Field(
+        20.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="GB on disk for decoded pictures (20: 130,000 of 224 px); 0: decoded batch by batch",
+    )
+
+
+class Settings(_Section):
+    """Everything a run depends on besides its data."""
+
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    embed: EmbedSettings = EmbedSettings()
+    probe: ProbeSettings = ProbeSettings()
+    cache: CacheSettings = CacheSettings()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.model.keep >= self.model.context:
+            raise ValueError(f"model.keep ({self.model.keep}) must be below model.context")
+        return self
+
+
+S = TypeVar("S", bound=BaseModel)
+# What stands under such a name may be a key, and is not repeated.
+_SECRET = re.compile(r"key|token$|secret|password", re.IGNORECASE)
+# One file may hold the settings of all verbs; each reads its own sections and leaves the others alone.
+_CAPTION_SECTIONS = ("describe", "captioners", "clean", "refine", "vote")
+
+
+@overload
+def load_settings(
+    path: Path | str | None = None, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> Settings: ...
+@overload
+def load_settings(
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+    *,
+    of: type[S],
+) -> S: ...
+def load_settings(
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+    *,
+    of: type[BaseModel] = Settings,
+) -> BaseModel:
+    """Resolve settings: defaults, then ``base``, then a TOML file, then ``section.key=value`` overrides.
+
+    Args:
+        path: TOML file with any of the sections of ``of``; sections of other verbs are left alone, and so
+            are the facts (section ``run``) in the ``run.toml`` of an earlier run, which will do as a file.
+        overrides: Strings like ``"train.lr=1e-5"``; the value is read as TOML, else as text.
+        base: Nested values that stand between the defaults and the file.
+        of: What is read: :class:`Settings`, or :class:`urbanln.captions.settings.CaptionSettings`.
+
+    Raises:
+        InputError: Unknown key (with the nearest known one), wrong type or range, not TOML.
+    """
+    values: dict[str, Any] = {name: dict(section) for name, section in (base or {}).items()}
+    where = "settings"
+    foreign = {"run", *Settings.model_fields, *_CAPTION_SECTIONS} - set(of.model_fields)
+    if path is not None:
+        where = str(path)
+        for name, section in read_toml(Path(path)).items():
+            if not isinstance(section, dict):
+                raise InputError("a setting stands outside any section", value=name, where=where)
+            if name not in foreign:
+                values.setdefault(name, {}).update(section)
+    for text in overrides:
+        key, value = _parse_override(text)
+        *sections, leaf = key.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise InputError("this setting has no parts", value=key, where="--set")
+        place[leaf] = value
+    return _validate(values, where, of)
+
+
+def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
+    """A TOML file as nested values; ``what`` it is stands in the error.
+
+    Raises:
+        InputError: No such file, not TOML, or it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"no such {what}", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"the {what} is not TOML", value=str(error), where=path) from error
+    except OSError as error:
+        raise InputError(f"the {what} cannot be read", value=error.strerror, where=path) from error
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, equals, raw = text.partition("=")
+    key = key.strip()
+    if not equals or "." not in key:
+        raise InputError(
+            "a setting is given as section.key=value", value=text, where="--set", remedy="e.g. train.lr=1e-5"
+        )
+    try:
+        return key, tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key, raw.strip()
+
+
+def _known_keys(of: type[BaseModel], sections: Mapping[str, Any]) -> list[str]:
+    """All settings; those of ``captioners.NAME`` under the names that are given."""
+    keys = []
+    for section, field in of.model_fields.items():
+        kind, inner = field.annotation, get_args(field.annotation)
+        names = [section]
+        if inner:
+            given = sections.get(section)
+            kind, names = (
+                inner[-1],
+                [f"{section}.{name}" for name in given] if isinstance(given, dict) else [],
+            )
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += [f"{name}.{key}" for name in names for key in kind.model_fields]
+    return keys
+
+
+def _validate(values: Mapping[str, Any], where: str, of: type[BaseModel]) -> BaseModel:
+    try:
+        return of.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        remedy = None
+        value = None if _SECRET.search(key.rpartition(".")[2]) else first.get("input")
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, _known_keys(of, values), n=1, cutoff=0.0)
+            section = key.split(".", 1)[0]
+            if section not in of.model_fields:
+                near = difflib.get_close_matches(section, list(of.model_fields), n=1, cutoff=0.0)
+            what = f"unknown setting '{key}'"
+            remedy = f"did you mean '{near[0]}'?" if near else None
+        else:
+            what = f"setting '{key}': {first['msg']}" if key else first["msg"]
+        raise InputError(what, value=value, where=where, remedy=remedy) from error
+
+
+def settings_hash(settings: BaseModel) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the resolved settings, all that a result depends on."""
+    text = json.dumps(settings.model_dump(mode="json", exclude={"cache"}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def settings_toml(settings: BaseModel) -> str:
+    """The resolved settings as TOML, readable again by :func:`load_settings`."""
+    return tomli_w.dumps(settings.model_dump(mode="json"))

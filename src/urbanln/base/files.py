@@ -1,0 +1,257 @@
+"""Files on disk: written whole or not at all, read with a check of what they are.
+
+Every artefact carries ``schema_version``, its kind, and the hashes of what it was made from.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from urbanln.base.errors import ArtefactError, InputError, StorageError
+
+SCHEMA_VERSION = 1
+_METADATA_KEY = b"urbanln"
+_REMEDIES = {
+    errno.ENOSPC: "free some space on this disk and run the same command again; what was finished is kept",
+    errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "this file system is read-only; choose another output folder",
+    errno.EACCES: "you may not write there; choose another output folder or change its permissions",
+    errno.EPERM: "you may not write there; choose another output folder or change its permissions",
+    errno.ENOTDIR: "a file stands where a folder is needed; choose another output folder",
+}
+
+
+def _storage_error(error: OSError, path: Path) -> StorageError:
+    remedy = _REMEDIES.get(error.errno or 0, "check that the folder exists and can be written")
+    return StorageError(f"could not write: {error.strerror or error}", where=path, remedy=remedy)
+
+
+@contextmanager
+def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
+    """A temporary sibling of ``path``, renamed onto it when the block ends well.
+
+    A reader sees the old file or the new one, never half of one, also after a kill or a power cut.
+
+    Args:
+        path: The file.
+        parents: Make the folder where there is none. False where another process may have removed it on
+            purpose: what is written late must not bring it back.
+
+    Raises:
+        StorageError: The disk is full, the folder is read-only, may not be written or is not there.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise _storage_error(error, path) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """A temporary sibling folder that takes the place of ``path`` when the block ends well.
+
+    Raises:
+        StorageError: The disk is full, the folder is read-only or may not be written.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+        if path.exists():
+            stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
+            path.replace(stale / "old")
+            try:
+                temporary.replace(path)
+            except OSError:
+                (stale / "old").replace(path)
+                stale.rmdir()
+                raise
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            temporary.replace(path)
+    except OSError as error:
+        raise _storage_error(error, path) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away, whole at once: nobody opens half of it, and who still writes finds none.
+
+    Not there, or in use by a system that does not allow it: nothing happens.
+    """
+    gone = folder.with_name(f".{folder.name}.tmp-gone-{os.getpid()}-{threading.get_ident()}")
+    with suppress(OSError):
+        folder.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON (NaN is refused: a missing number is ``null``) whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: It is not JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=path) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError("not a JSON file", value=str(error), where=path) from error
+
+
+def hash_bytes(data: bytes) -> str:
+    """SHA-256 of some bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hash_file(path: Path | str) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits, read in pieces."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_table(
+    path: Path | str,
+    frame: pd.DataFrame | gpd.GeoDataFrame,
+    *,
+    kind: str,
+    made_from: Mapping[str, str] | None = None,
+    vector: str | None = None,
+    **facts: Any,
+) -> None:
+    """Write a table as Parquet (GeoParquet when it has a geometry), whole or not at all.
+
+    Args:
+        path: Target file.
+        frame: The rows; the index is not kept.
+        kind: What the table is (``"regions"``, ``"embeddings"``, …), checked again on reading.
+        made_from: Names and SHA-256 of the inputs it was computed from.
+        vector: Column of equally long float arrays, stored as fixed-size list of float32.
+        facts: Further JSON values to keep in the metadata.
+    """
+    table = _to_arrow(frame, vector)
+    note = {"schema_version": SCHEMA_VERSION, "kind": kind, "made_from": dict(made_from or {}), **facts}
+    metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(note, allow_nan=False).encode()}
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def _to_arrow(frame: pd.DataFrame | gpd.GeoDataFrame, vector: str | None) -> pa.Table:
+    plain = frame.drop(columns=[vector]) if vector else frame
+    if isinstance(plain, gpd.GeoDataFrame):
+        # geopandas writes the GeoParquet header; the note of ours is added to it afterwards.
+        buffer = io.BytesIO()
+        plain.to_parquet(buffer, index=False)
+        table = pq.read_table(buffer)
+    else:
+        table = pa.Table.from_pandas(plain, preserve_index=False)
+    if vector:
+        stacked = np.stack([np.asarray(v, dtype=np.float32) for v in frame[vector]])
+        flat = pa.array(stacked.reshape(-1), type=pa.float32())
+        table = table.append_column(vector, pa.FixedSizeListArray.from_arrays(flat, stacked.shape[1]))
+    return table
+
+
+def table_note(path: Path | str) -> dict[str, Any]:
+    """The note :func:`write_table` left in a file's metadata; empty for a foreign Parquet file.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: It is not a readable Parquet file.
+    """
+    path = Path(path)
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=path) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ArtefactError(
+            "not a readable Parquet file (cut off or of another format)",
+            value=str(error).splitlines()[0],
+            where=path,
+            remedy="make it again with the command that wrote it",
+        ) from error
+    note: dict[str, Any] = json.loads(metadata.get(_METADATA_KEY, b"{}"))
+    return note
+
+
+def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFrame:
+    """Read a table that :func:`write_table` wrote, checking its kind and schema version.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: Damaged, of another kind, or of a newer schema than this version knows.
+    """
+    note = table_note(path)
+    if note.get("kind") != kind:
+        raise ArtefactError(
+            f"expected a table of kind '{kind}'", value=note.get("kind", "no urbanln table"), where=path
+        )
+    if note.get("schema_version", 0) > SCHEMA_VERSION:
+        raise ArtefactError(
+            f"written by a newer urbanln (schema {note['schema_version']}, this one knows {SCHEMA_VERSION})",
+            where=path,
+            remedy="upgrade urbanln",
+        )
+    if b"geo" in (pq.read_schema(path).metadata or {}):
+        return gpd.read_parquet(path)
+    return pd.read_parquet(path)

@@ -1,0 +1,181 @@
+"""The verbs that make a city, describe it and look at it; each parses, calls one function, prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from urbanln.base.errors import InputError, printable
+from urbanln.cli.options import SetOption, SettingsOption
+
+
+def synthetic(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of the new city")],
+    regions: Annotated[int, typer.Option(min=1, help="number of regions")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another city")] = 0,
+    cell_km: Annotated[float, typer.Option(min=0.05, help="edge of a region in km")] = 1.0,
+    street_views: Annotated[int, typer.Option(min=0, help="street views per region, about")] = 2,
+) -> None:
+    """Draw a synthetic city: pictures, true scenes and simulated labels with known causes."""
+    from urbanln.city.synthetic import make_synthetic_city
+
+    city = make_synthetic_city(out, regions=regions, seed=seed, cell_km=cell_km, street_views=street_views)
+    print(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
+
+
+def ingest(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[PICTURES] TABLE",
+            help="folder of pictures, where there are any; CSV, Parquet, GeoJSON or GeoPackage, a row each",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the new city")],
+    name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
+    regions: Annotated[
+        str, typer.Option(help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids]")
+    ] = "picture",
+    id_column: Annotated[
+        str | None, typer.Option(help="column whose value names the picture file, or the region")
+    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="column with the picture's file name")] = None,
+    lon: Annotated[str, typer.Option(help="column of longitudes (or eastings, see --crs)")] = "lon",
+    lat: Annotated[str, typer.Option(help="column of latitudes (or northings)")] = "lat",
+    lonlat_column: Annotated[
+        str | None, typer.Option(help='one column with both, longitude first: "(116.4, 39.9)"')
+    ] = None,
+    latlon_column: Annotated[
+        str | None, typer.Option(help='one column with both, latitude first: "(39.9, 116.4)"')
+    ] = None,
+    crs: Annotated[str, typer.Option(help="reference system of the coordinates")] = "EPSG:4326",
+    datum: Annotated[
+        str, typer.Option(help="wgs84 | gcj02 | bd09: Chinese maps' coordinates are converted")
+    ] = "wgs84",
+    district: Annotated[
+        str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
+    ] = None,
+    view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
+    label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
+    captured: Annotated[str | None, typer.Option(help="column with the date of the picture")] = None,
+    source: Annotated[str, typer.Option(help="where the pictures come from")] = "",
+    licence: Annotated[str, typer.Option(help="licence of the pictures")] = "",
+    attribution: Annotated[str, typer.Option(help="whom to name")] = "",
+    copy: Annotated[bool, typer.Option(help="copy the pictures, or refer to them")] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows, for a try")] = None,
+) -> None:
+    """Make a city from a table with coordinates and labels, and a folder of pictures where there is one."""
+    from urbanln.city.ingest import ingest as ingest_city
+
+    if len(paths) > 2:
+        raise InputError("ingest takes a folder of pictures and one table", value=[str(p) for p in paths])
+    *pictures, table = paths
+    report = ingest_city(
+        pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
+        id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
+        latlon_column=latlon_column, crs=crs, datum=datum, district=district, view=view, labels=label,
+        captured=captured, source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
+    )  # fmt: skip
+    print("\n".join(report.lines()))
+
+
+def caption(
+    city: Annotated[Path | None, typer.Argument(metavar="CITY", help="a city folder")] = None,
+    captioner: Annotated[
+        list[str],
+        typer.Option(
+            help="openai:MODEL@URL | transformers:MODEL | measured | recorded:TABLE | simulated | a name in "
+            "the settings; may be given again; left out: all in the settings"
+        ),
+    ] = [],  # noqa: B006
+    plan: Annotated[bool, typer.Option("--plan", help="say what it would take, and send nothing")] = False,
+    show: Annotated[
+        str | None, typer.Option(metavar="IMAGE_ID", help="one picture's texts and parts as a page")
+    ] = None,
+    vote: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="vote on a table of captions, without a city")
+    ] = None,
+    export_ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the ledger as Parquet")
+    ] = None,
+    import_ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="take in another host's export")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file that --show or --vote writes")] = None,
+    model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "tiny",
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first pictures, for a try")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0, help="what all answers in the ledger may cost")
+    ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="pictures may leave this network")
+    ] = False,
+    replace: Annotated[bool, typer.Option(help="leave out the captions that are in the table")] = False,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Describe every picture of a city; refine, clean and vote; writes captions.parquet."""
+    from urbanln.base.config import load_settings
+    from urbanln.captions.settings import CaptionSettings
+    from urbanln.stages import caption as stage
+
+    more = ["describe.allow_remote=true"] if allow_remote else []
+    chosen = load_settings(settings, [*set_, *more], of=CaptionSettings)
+    if vote is not None:
+        return stage.vote_file(vote, out, chosen, model)
+    if city is None:
+        raise InputError("no city was given", remedy="urbanln caption CITY …, or --vote TABLE without a city")
+    if show is not None:
+        return stage.show(city, show, out)
+    if export_ledger is not None or import_ledger is not None:
+        return stage.move_ledger(city, export_ledger, import_ledger)
+    asked = stage.Request(city, tuple(captioner), chosen, model, limit, budget_usd, replace)
+    return stage.print_plan(asked) if plan else stage.caption(asked)
+
+
+def audit(
+    city: Annotated[Path | None, typer.Argument(metavar="CITY", help="a city folder")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="a plain table of labels, without a city")
+    ] = None,
+    label: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
+    lon: Annotated[str, typer.Option(help="column of longitudes in --labels")] = "lon",
+    lat: Annotated[str, typer.Option(help="column of latitudes in --labels")] = "lat",
+    lonlat_column: Annotated[str | None, typer.Option(help="one column with both, longitude first")] = None,
+    latlon_column: Annotated[str | None, typer.Option(help="one column with both, latitude first")] = None,
+    crs: Annotated[str, typer.Option(help="reference system of these coordinates")] = "EPSG:4326",
+    datum: Annotated[str, typer.Option(help="their datum: wgs84 | gcj02 | bd09")] = "wgs84",
+    pictures: Annotated[bool, typer.Option(help="also look for pictures that show up again")] = True,
+    captions: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
+    ] = [],  # noqa: B006
+    model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "clip",
+    out: Annotated[Path | None, typer.Option(help="JSON file to write as well")] = None,
+    page: Annotated[Path | None, typer.Option(help="HTML page to write as well")] = None,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Look at labels, pictures and captions before anything is trained; suggest blocks and a buffer."""
+    from urbanln.base.config import load_settings
+    from urbanln.captions.settings import CaptionSettings
+    from urbanln.city.coordinates import Positions
+    from urbanln.stages.audit import look
+
+    found = look(
+        city, labels, captions, chosen=label, model=model, pictures=pictures,
+        where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column),
+        clean=load_settings(settings, set_, of=CaptionSettings).clean,
+    )  # fmt: skip
+    print("\n".join(map(printable, found.lines())))
+    if out is not None:
+        from urbanln.base.files import write_json
+
+        write_json(out, found.as_json())
+        print(out, file=sys.stderr)
+    if page is not None:
+        from urbanln.report.page import write_audit_page
+
+        print(write_audit_page(page, found.name, found.as_json(), found.synthetic), file=sys.stderr)

@@ -1,0 +1,154 @@
+"""The verbs that make vectors, score them and tell; each parses, calls one function, prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from urbanln.cli.options import SetOption, SettingsOption
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="folder to write to; run again, it goes on")] = Path("demo-out"),
+    regions: Annotated[int, typer.Option(min=144, help="regions of the synthetic city")] = 400,
+    seeds: Annotated[int, typer.Option(min=1, help="pre-trainings, each with a seed of its own")] = 2,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """The whole story on a synthetic city, offline: captions, pre-training, vectors, scores, report."""
+    from urbanln.cli.scores import print_scores
+    from urbanln.demo import run_demo
+
+    run_demo(out, regions=regions, seeds=seeds, overrides=set_, show=print_scores)
+
+
+def pretrain(
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
+    out: Annotated[Path, typer.Option(help="folder of the run; run again, it resumes")],
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Stretch a CLIP and train it on pictures and captions with momentum self-distillation."""
+    from urbanln.base.config import load_settings
+    from urbanln.city.store import City
+    from urbanln.train.loop import pretrain as pretrain_cities
+
+    run = pretrain_cities([City.open(folder) for folder in cities], load_settings(settings, set_), out)
+    print(run)
+
+
+def embed(
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="a run folder, a CLIP folder or name, 'tiny'; or pixels (measured), text (TF-IDF of "
+            "captions), imagenet (a network that never saw a city)"
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option(help="GeoParquet file to write; for several cities like 'vectors/{city}.parquet'")
+    ],
+    captions: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="recorded captions for text; may be given again")
+    ] = [],  # noqa: B006
+    all_captions: Annotated[
+        bool, typer.Option("--all-captions", help="text: all candidates of a picture, not the selected one")
+    ] = False,
+    terms: Annotated[int, typer.Option(min=1, help="text: words and word pairs at most")] = 1000,
+    part: Annotated[
+        str | None, typer.Option(metavar="I/N", help="share of the work, as 2/4; the last writes the table")
+    ] = None,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Turn the pictures (or captions) of each region into one vector; writes GeoParquet."""
+    from urbanln.base.config import load_settings
+    from urbanln.city.store import City
+    from urbanln.stages.embed import embed_cities
+
+    for path in embed_cities(
+        [City.open(folder) for folder in cities], model, out, load_settings(settings, set_),
+        captions=captions, which="all" if all_captions else "selected", terms=terms, part=part,
+    ):  # fmt: skip
+        print(path)
+
+
+def probe(
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
+    out: Annotated[Path, typer.Option(help="folder for the scores and predictions")],
+    vectors: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]FILE[#COL,…]",
+            help="table of region vectors, ours or anybody's (Parquet, CSV; by region_id or lon, lat; {city} "
+            "stands for the city folder's name); the first is judged",
+        ),
+    ] = [],  # noqa: B006
+    baseline: Annotated[str | None, typer.Option(help="name of the table to compare the first with")] = None,
+    indicator: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
+    transductive: Annotated[
+        bool | None,
+        typer.Option(help="whether pre-training saw the pictures of the test regions; else the table says"),
+    ] = None,
+    settings: SettingsOption = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Score vectors against labels under random and spatial splits, beside the floors."""
+    from urbanln.base.config import load_settings
+    from urbanln.city.store import City
+    from urbanln.cli.scores import print_scores
+    from urbanln.probe.run import save_result
+    from urbanln.stages.probe import run_probe
+    from urbanln.tables.cities import read_vectors
+
+    places = [City.open(folder) for folder in cities]
+    result = run_probe(
+        places, read_vectors(vectors, places), load_settings(settings, set_), baseline=baseline,
+        indicators=indicator, transductive=transductive,
+    )  # fmt: skip
+    save_result(out, result)
+    print_scores(result.scores)
+
+
+def report(
+    cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="the cities that were probed")],
+    scores: Annotated[Path, typer.Option(help="folder that probe wrote")],
+    out: Annotated[Path, typer.Option(help="HTML file to write")],
+    run: Annotated[Path | None, typer.Option(help="run folder, for its curves and settings")] = None,
+    audit: Annotated[
+        bool, typer.Option(help="of a single city: audit its labels, pictures, captions")
+    ] = True,
+) -> None:
+    """Write one self-contained HTML page: verdict, scores, audit, maps, curves, examples."""
+    from urbanln.city.store import City
+    from urbanln.stages.audit import audit as audit_city
+    from urbanln.stages.report import report_run
+
+    places = [City.open(folder) for folder in cities]
+    command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
+    found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
+    print(
+        report_run(
+            places, scores, out, run=run, audit=found, command=command + (f" --run {run}" if run else "")
+        )
+    )
+
+
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a study file, see studies/")],
+    out: Annotated[Path, typer.Option(help="folder of results; run again, only what is missing is done")],
+    plan: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="processes; one per core when left out")] = None,
+    set_: SetOption = [],  # noqa: B006
+) -> None:
+    """Run variants × seeds × cities from one file; writes a table with intervals and a plot."""
+    from urbanln.study.run import plan_lines, run_study
+    from urbanln.study.spec import load_study
+
+    chosen = load_study(file, set_)
+    if plan:
+        print("\n".join(plan_lines(chosen, out)))
+    else:
+        print(run_study(chosen, out, jobs=jobs))

@@ -1,0 +1,327 @@
+"""What an audit of labels found, and how it is said: sentences, lines for a terminal, rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from urbanln.base.autocorrelation import Moran, Variogram
+
+_ALIKE = 0.3  # Moran's I from which neighbours tell much of each other
+_MANY_TWINS = 0.04  # of the regions, more than chance would have
+_MISSING_CODES = (-1, -9, -99, -999, -9999)
+FEW_VALUES = 20
+"""No more different values than this, each held by two regions or more: a class or a small count."""
+
+
+def few_values(distinct: int, n: int) -> bool:
+    """Whether a label is rather a class or a small count: no more than 20 values, each held twice or more."""
+    return distinct <= FEW_VALUES and 2 * distinct <= n
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True)
+class Saturated:
+    """A value that many regions hold.
+
+    Attributes:
+        value: The value; never 0, which is counted apart.
+        regions: Regions that hold it.
+        share: Of the regions with a value.
+        is_median: Whether it is the label's median.
+    """
+
+    value: float
+    regions: int
+    share: float
+    is_median: bool
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Blocks and buffer for spatial splits.
+
+    Attributes:
+        block_km: Edge of a block.
+        buffer_km: Distance between test and training regions.
+        limited_by: ``range`` (the block covers the label's range), ``map`` (a larger block would leave fewer
+            than ten), or ``noise`` (no range was found, so blocks of a few regions will do).
+        reason: The same in a sentence.
+    """
+
+    block_km: float
+    buffer_km: float
+    limited_by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IndicatorAudit:
+    """What was found in one label.
+
+    Attributes:
+        n: Regions with a value.
+        missing: Regions without one.
+        zeros, negatives: Regions with such a value.
+        minimum, median, maximum: Of the values; NaN where there is none.
+        distinct: Number of different values.
+        saturated: Values other than 0 that more than 2 % of the regions hold, five times as many as hold the
+            values beside it in size (whole numbers repeat by nature); most frequent first. None are looked
+            for where there are ``few_values``.
+        twins: Share of the regions whose exact value, if not 0, another region has.
+        twin_km: Median distance from such a region to the nearest one with its value, in km; NaN without.
+        near_twins: Share of the regions that have such another region beside them, within 1.5 spacings.
+        near_by_chance: What that share would be if the same values were dealt out at random.
+        max_to_p95: Largest value over the 95th percentile; NaN where that is not positive.
+        skew, skew_log: Skewness as it is, and after ``log1p`` (NaN where a value is negative).
+        heavy_tail: The largest value is more than ten times the 95th percentile.
+        transform: ``log1p`` where that is possible and brings the skewness nearer to 0, else ``none``.
+        moran: Moran's I after the transform.
+        variogram: After the transform.
+        advice: Blocks and buffer; None where there are too few regions to say.
+        unit: For reading.
+    """
+
+    n: int
+    missing: int
+    zeros: int
+    negatives: int
+    minimum: float
+    median: float
+    maximum: float
+    distinct: int
+    saturated: Sequence[Saturated]
+    twins: float
+    twin_km: float
+    near_twins: float
+    near_by_chance: float
+    max_to_p95: float
+    skew: float
+    skew_log: float
+    heavy_tail: bool
+    transform: str
+    moran: Moran
+    variogram: Variogram
+    advice: Advice | None
+    unit: str = ""
+
+    @property
+    def few_values(self) -> bool:
+        """Whether this is rather a class or a small count, whose values repeat by nature."""
+        return few_values(self.distinct, self.n)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; what is not defined is null."""
+        values = asdict(self)
+        gram = values.pop("variogram")
+        gram |= {key: list(map(float, gram[key])) for key in ("distance_km", "gamma")}
+        gram["pairs"] = [int(count) for count in gram["pairs"]]
+        return dict(_without_nan({**values, "variogram": gram}))
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """The audit of a table of labels.
+
+    Attributes:
+        regions: Regions with a position.
+        spacing_km: Median distance to the nearest other region.
+        labels: Indicator → what was found.
+        unplaced: Regions with labels and no position, which are in no other count.
+    """
+
+    regions: int
+    spacing_km: float
+    labels: Mapping[str, IndicatorAudit] = field(default_factory=dict)
+    unplaced: int = 0
+
+    def found(self) -> list[tuple[int, str]]:
+        """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+        said = [pair for name, audit in self.labels.items() for pair in _sentences(name, audit)]
+        return said + _of_the_map(self)
+
+    def suggested(self) -> dict[str, Any] | None:
+        """Blocks and buffer that serve all labels: the largest of each; None where none could be given."""
+        given = {name: audit.advice for name, audit in self.labels.items() if audit.advice}
+        if not given:
+            return None
+        block = max(advice.block_km for advice in given.values())
+        buffer = max(advice.buffer_km for advice in given.values())
+        widest = next(name for name, advice in given.items() if advice.block_km == block)
+        return {
+            "block_km": block,
+            "buffer_km": buffer,
+            "limited_by": given[widest].limited_by,
+            "because": widest,
+            "options": f"--set probe.block_km={block:g} --set probe.buffer_km={buffer:g}",
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, by indicator."""
+        return {name: audit.as_json() for name, audit in self.labels.items()}
+
+    def table(self) -> pd.DataFrame:
+        """One row per indicator."""
+        return pd.DataFrame([_row(name, audit) for name, audit in self.labels.items()])
+
+    def lines(self) -> list[str]:
+        """The audit as lines to print."""
+        lines = [f"{self.regions} regions, {self.spacing_km:.2g} km apart (median)"]
+        for name, audit in self.labels.items():
+            lines += [f"{name}{f' ({audit.unit})' if audit.unit else ''}", *_lines(audit)]
+        if suggested := self.suggested():
+            lines.append(f"for spatial splits: {suggested['options']}")
+        return lines
+
+
+def _sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
+    """What to know of one label, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+    if audit.n == 0:
+        return [(3, f"{name}: no region has a value.")]
+    if audit.distinct == 1:
+        return [
+            (3, f"{name}: every region has the value {_number(audit.minimum)}: there is nothing to predict.")
+        ]
+    said: list[tuple[int, str]] = []
+    for one in audit.saturated:
+        what = "the label's median, so it looks filled in" if one.is_median else "a cap, a code or a filling"
+        if not one.is_median and one.value not in (audit.minimum, audit.maximum):
+            what = "a code, a filling, or one figure for a whole district or raster cell"
+        said.append(
+            (3, f"{name}: {one.regions:,} regions ({one.share:.1%}) hold exactly {one.value!r}: {what}.")
+        )
+    if audit.negatives and audit.minimum in _MISSING_CODES:
+        said.append((3, f"{name}: {_number(audit.minimum)} looks like a code for a missing value."))
+    few = audit.few_values
+    if few:
+        said.append((1, f"{name}: only {audit.distinct} different values; R² and RMSE may not suit it."))
+    else:
+        said += _of_twins(name, audit)
+    if audit.heavy_tail:
+        said.append(
+            (2, f"{name}: heavy tail, the largest value is {audit.max_to_p95:.0f} × the 95th percentile.")
+        )
+    if math.isfinite(audit.moran.i) and audit.moran.i > _ALIKE and audit.moran.p <= 0.05:
+        said.append((2, f"{name}: {_reach(audit)}; a random split tests interpolation."))
+    for count, what in ((audit.missing, "have no value"), (0 if few else audit.zeros, "are 0")):
+        if count:
+            share = count / (audit.n + audit.missing)
+            said.append((1, f"{name}: {count:,} regions ({share:.1%}) {what}."))
+    if audit.advice is None:
+        said.append((2, f"{name}: {audit.n} regions are too few, or too near together, to suggest blocks."))
+    return said
+
+
+def _of_twins(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
+    by_chance = f"{audit.near_by_chance:.1%} if dealt out at random"
+    if audit.near_twins - audit.near_by_chance > _MANY_TWINS:
+        what = f"{audit.near_twins:.0%} of the regions hold the exact value of one beside them ({by_chance})"
+        why = "a raster coarser than the regions, a filling, or rounding"
+        return [(2, f"{name}: {what}: {why}; a random split puts the answer on both sides.")]
+    if audit.twins > _MANY_TWINS and not audit.saturated:  # else they are those already named
+        what = f"{audit.twins:.0%} of the regions share their exact value with another"
+        beside = f"one beside them ({audit.near_twins:.1%}; {by_chance})"
+        return [(1, f"{name}: {what}, but seldom with {beside}: rounded numbers coincide.")]
+    return []
+
+
+def _of_the_map(audit: LabelAudit) -> list[tuple[int, str]]:
+    """What to know of all labels together, as (badness, sentence)."""
+    said = []
+    short = [name for name, one in audit.labels.items() if one.advice and one.advice.limited_by == "map"]
+    suggested = audit.suggested()
+    if short and suggested:
+        said.append(
+            (
+                2,
+                f"blocks of {suggested['block_km']:g} km are shorter than the reach of {', '.join(short)}: "
+                "also in a block split, test regions resemble the training regions nearest to them.",
+            )
+        )
+    if audit.unplaced:
+        said.append((1, f"{audit.unplaced:,} regions with labels have no position; they are left out."))
+    return said
+
+
+def _reach(audit: IndicatorAudit) -> str:
+    range_km = audit.variogram.range_km
+    far = f", over {'more than ' if audit.variogram.limited else ''}{range_km:.3g} km" if range_km > 0 else ""
+    return f"neighbours are alike (Moran's I {audit.moran.i:.2f}{far})"
+
+
+def _lines(audit: IndicatorAudit) -> list[str]:
+    """The audit of one label as lines to print."""
+    if audit.n == 0:
+        return ["  no value at all"]
+    lines = [
+        f"  {audit.n} values, {audit.missing} missing, {audit.zeros} zero, {audit.negatives} negative; "
+        f"{_number(audit.minimum)} to {_number(audit.maximum)}, median {_number(audit.median)}",
+        f"  {audit.distinct} different values; {audit.twins:.1%} of the regions have a twin"
+        + (f", {audit.twin_km:.2g} km away (median)" if math.isfinite(audit.twin_km) else "")
+        + (f"; {audit.near_twins:.1%} have one beside them" if audit.twins else ""),
+    ]
+    lines += [f"  saturated: {one.value!r} in {one.regions} ({one.share:.1%})" for one in audit.saturated]
+    tail = f"max / p95 {audit.max_to_p95:.3g}, " if math.isfinite(audit.max_to_p95) else ""
+    log = f", in log {audit.skew_log:.2f}" if math.isfinite(audit.skew_log) else ""
+    if math.isfinite(audit.skew):
+        lines.append(f"  {tail}skewness {audit.skew:.2f}{log}: transform {audit.transform}")
+    if math.isfinite(audit.moran.i):
+        lines.append(f"  Moran's I {audit.moran.i:.3f} (p {audit.moran.p:.3g}), {_range(audit.variogram)}")
+    if audit.advice:
+        one = audit.advice
+        lines.append(f"  blocks of {one.block_km:g} km, buffer {one.buffer_km:g} km: {one.reason}")
+    return lines
+
+
+def _range(gram: Variogram) -> str:
+    if not math.isfinite(gram.range_km):
+        return "no variogram"
+    if gram.range_km == 0:
+        return "no range found"
+    return f"range {'over ' if gram.limited else ''}{gram.range_km:.3g} km"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.6g}"
+
+
+def _row(name: str, audit: IndicatorAudit) -> dict[str, Any]:
+    """The audit of one label as a row of a table."""
+    worst = audit.saturated[0] if audit.saturated else None
+    return {
+        "indicator": name,
+        "n": audit.n,
+        "missing": audit.missing,
+        "zeros": audit.zeros,
+        "negatives": audit.negatives,
+        "minimum": audit.minimum,
+        "median": audit.median,
+        "maximum": audit.maximum,
+        "saturated_value": worst.value if worst else np.nan,
+        "saturated_share": worst.share if worst else 0.0,
+        "twins": audit.twins,
+        "twin_km": audit.twin_km,
+        "near_twins": audit.near_twins,
+        "near_by_chance": audit.near_by_chance,
+        "max_to_p95": audit.max_to_p95,
+        "heavy_tail": audit.heavy_tail,
+        "transform": audit.transform,
+        "morans_i": audit.moran.i,
+        "morans_p": audit.moran.p,
+        "range_km": audit.variogram.range_km,
+        "range_limited": audit.variogram.limited,
+        "block_km": audit.advice.block_km if audit.advice else np.nan,
+        "buffer_km": audit.advice.buffer_km if audit.advice else np.nan,
+    }

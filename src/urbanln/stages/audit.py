@@ -1,0 +1,279 @@
+"""What the verb ``audit`` does: labels, pictures and captions looked at before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from urbanln.base.errors import InputError
+from urbanln.city.store import City
+from urbanln.probe.audit import audit_labels
+from urbanln.probe.label_audit import LabelAudit
+
+if TYPE_CHECKING:
+    from urbanln.captions.audit import CaptionAudit
+    from urbanln.captions.settings import CleanSettings
+    from urbanln.city.coordinates import Positions
+    from urbanln.city.near_duplicates import PictureAudit
+
+MAX_TOKENS = 248  # text positions after stretching
+_POSITION = ("region_id", "lon", "lat", "city", "district")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found; nothing is changed by it.
+
+    Attributes:
+        name: Of the city or table.
+        labels: Of the labels; None where there are none.
+        pictures: View → of its pictures.
+        captions: Of the captions; None where there are none.
+        synthetic: Whether the city's labels are simulated.
+    """
+
+    name: str
+    labels: LabelAudit | None = None
+    pictures: Mapping[str, PictureAudit] = field(default_factory=dict)
+    captions: CaptionAudit | None = None
+    synthetic: bool = False
+
+    def found(self) -> list[str]:
+        """What a user should know, worst first."""
+        said = self.labels.found() if self.labels else []
+        said += [pair for view, audit in self.pictures.items() for pair in audit.found(view)]
+        said += _of_captions(self.captions) if self.captions else []
+        return [sentence for _, sentence in sorted(said, key=lambda pair: -pair[0])]
+
+    def lines(self) -> list[str]:
+        """The audit as lines to print."""
+        lines = []
+        if self.labels:
+            lines += self.labels.lines()
+        for view, audit in self.pictures.items():
+            lines += audit.lines(view)
+        if self.captions:
+            lines += self.captions.lines()
+        found = self.found()
+        return [*lines, *(["found, worst first:"] if found else []), *(f"  {sentence}" for sentence in found)]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values: ``labels`` by indicator, ``pictures`` by view, ``captions``, ``found`` in words."""
+        labels = self.labels
+        return {
+            "schema_version": 1,
+            "name": self.name,
+            "synthetic": self.synthetic,
+            "regions": labels.regions if labels else None,
+            "unplaced": labels.unplaced if labels else 0,
+            "spacing_km": labels.spacing_km if labels and labels.spacing_km < float("inf") else None,
+            "labels": labels.as_json() if labels else {},
+            "suggested": labels.suggested() if labels else None,
+            "pictures": {view: audit.as_json() for view, audit in self.pictures.items()},
+            "captions": self.captions.as_json() if self.captions else {},
+            "found": self.found(),
+        }
+
+    def table(self) -> pd.DataFrame:
+        """The labels' audit, one row per indicator."""
+        return self.labels.table() if self.labels else pd.DataFrame()
+
+
+def audit(
+    source: City | Path | str | pd.DataFrame,
+    *,
+    labels: Sequence[str] = (),
+    pictures: bool = True,
+    captions: pd.DataFrame | None = None,
+    clean: CleanSettings | None = None,
+    model: str = "clip",
+) -> Audit:
+    """Look at a city, or at a table of labels with coordinates.
+
+    Args:
+        source: A city or its folder; or a frame with ``lon``, ``lat`` in degrees (EPSG:4326), one row per
+            region, perhaps ``region_id`` and ``city``; rows without coordinates are counted and left out.
+        labels: Columns to look at; all when empty (of a frame, all that are numeric).
+        pictures: Also read the pictures, which takes a few milliseconds each.
+        captions: ``image_id``, ``captioner``, ``caption``; a city's own (of its ledger, else its table) when
+            left out.
+        clean: When a sentence of a caption is boilerplate, and further names of places.
+        model: Whose tokenizer counts tokens; ``"clip"`` is CLIP's own.
+
+    Raises:
+        InputError: A column is missing, a label is no number, a position out of range, or nothing is there.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"lon": [0.0, 0.1, 0.2], "lat": 0.0, "x": [1.0, 1.0, 1.0]})
+        >>> audit(table).found()[0]
+        'x: every region has the value 1: there is nothing to predict.'
+    """
+    if isinstance(source, pd.DataFrame):
+        return Audit(
+            "table", _labels_of_frame(source, labels), captions=_captions(captions, (), clean, model)
+        )
+    city = source if isinstance(source, City) else City.open(source, check_files=False)
+    texts = captions_of(city) if captions is None else captions
+    seen: Mapping[str, PictureAudit] = {}
+    if pictures and len(city.images):
+        from urbanln.city.near_duplicates import audit_pictures
+
+        seen = audit_pictures(city)
+    said = _captions(texts, (city.name,), clean, model)
+    return Audit(city.name, _labels_of_city(city, labels), seen, said, city.meta.synthetic)
+
+
+def look(
+    city: Path | None,
+    table: Path | None,
+    captions: Sequence[Path],
+    *,
+    chosen: Sequence[str],
+    where: Positions,
+    pictures: bool,
+    clean: CleanSettings,
+    model: str,
+) -> Audit:
+    """The audit of what the command line names: a city, a plain table of labels, files of captions.
+
+    Args:
+        city: A city folder.
+        table: A table of labels instead.
+        captions: Recorded captions, with either or alone.
+        chosen: Labels to look at.
+        where: Where the table's coordinates stand.
+        pictures, clean, model: As for :func:`audit`.
+
+    Raises:
+        InputError: Nothing is named, or both a city and a table; and as :func:`audit` does.
+    """
+    from urbanln.captions.captioners.recorded import read_rows
+
+    if city is not None and table is not None:
+        raise InputError(
+            "either a city or a table of labels is audited", value=str(table), remedy="call audit twice"
+        )
+    texts = pd.concat([read_rows(path) for path in captions], ignore_index=True) if captions else None
+    if city is not None:
+        return audit(city, labels=chosen, pictures=pictures, captions=texts, clean=clean, model=model)
+    if table is not None:
+        found = audit(read_labels(table, chosen, where), captions=texts, clean=clean, model=model)
+        return replace(found, name=table.stem)
+    if texts is None:
+        raise InputError(
+            "nothing to audit", remedy="urbanln audit CITY, or --labels TABLE, or --captions FILE"
+        )
+    if texts.empty:
+        raise InputError("there are no captions to audit", where=captions[0])
+    return Audit("captions", captions=_captions(texts, (), clean, model))
+
+
+def read_labels(table: Path, labels: Sequence[str], where: Positions) -> pd.DataFrame:
+    """A plain table of labels as a frame for :func:`audit`.
+
+    Args:
+        table: CSV, Parquet, GeoJSON or GeoPackage.
+        labels: Columns to take.
+        where: Where the coordinates stand.
+
+    Raises:
+        InputError: A column or coordinate is wrong, or no label is named.
+    """
+    from urbanln.base.frames import read_frame
+    from urbanln.city.coordinates import point_coordinates
+    from urbanln.city.indicators import parse_labels
+
+    frame = read_frame(table, text=[c for c in (where.lonlat, where.latlon) if c])
+    if not labels:
+        known = ", ".join(map(str, frame.columns))
+        raise InputError("which columns are labels?", where=table, remedy=f"name --label; there are: {known}")
+    values = parse_labels(frame, labels, table=str(table))
+    lon, lat = point_coordinates(frame, where, str(table))
+    if taken := sorted({"lon", "lat"} & set(labels)):
+        raise InputError("a coordinate is no label", value=taken[0], where=table)
+    values.insert(0, "lat", lat)
+    values.insert(0, "lon", lon)
+    return values
+
+
+def captions_of(city: City) -> pd.DataFrame:
+    """The last word of each captioner on each picture, as it came; the table's where there is no ledger."""
+    from urbanln.captions.asking.ledger import Ledger
+    from urbanln.captions.run import ledger_path
+
+    if not ledger_path(city).exists():
+        return city.captions
+    with Ledger(ledger_path(city)) as ledger:
+        rows = ledger.texts()
+    rows = rows[rows["stage"] != "local"].drop_duplicates(["picture", "captioner"], keep="last")
+    return rows.rename(columns={"text": "caption"})[["image_id", "captioner", "caption", "finish"]]
+
+
+def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:
+    table = city.indicators
+    chosen = list(labels) or [column for column in table.columns if column != "region_id"]
+    if not chosen:
+        return None
+    if unknown := [name for name in chosen if name not in table.columns]:
+        known = ", ".join(c for c in table.columns if c != "region_id")
+        raise InputError(
+            "no such indicator", value=unknown[0], where=city.folder, remedy=f"there are: {known}"
+        )
+    lonlat = city.centroids()
+    where = pd.DataFrame({"region_id": city.regions["region_id"], "lon": lonlat[:, 0], "lat": lonlat[:, 1]})
+    units = {name: note.unit for name, note in city.meta.indicators.items()}
+    return audit_labels(table[["region_id", *chosen]], where, units)
+
+
+def _labels_of_frame(frame: pd.DataFrame, labels: Sequence[str]) -> LabelAudit:
+    from urbanln.base.columns import need_columns
+
+    frame = frame.rename(columns=str)
+    need_columns(frame.columns, ["lon", "lat", *labels], "table")
+    if taken := [name for name in labels if name in _POSITION]:
+        raise InputError("this column says where a region is, and is no label", value=taken[0])
+    numeric = [c for c in frame.columns if c not in _POSITION and pd.api.types.is_numeric_dtype(frame[c])]
+    if not (chosen := list(labels) or numeric):
+        raise InputError(
+            "the table has no numeric label",
+            value=", ".join(map(str, frame.columns)),
+            remedy="turn what is text into numbers",
+        )
+    ids = frame["region_id"] if "region_id" in frame.columns else range(len(frame))
+    table = frame.assign(region_id=ids)
+    kept = ["region_id", "lon", "lat", *(["city"] if "city" in frame.columns else [])]
+    placed = table[["lon", "lat"]].notna().all(axis=1)
+    if len(table) and not placed.any():
+        raise InputError("no row has coordinates", remedy="check the columns lon and lat")
+    return audit_labels(table[["region_id", *chosen]], table.loc[placed, kept])
+
+
+def _captions(
+    frame: pd.DataFrame | None, places: Sequence[str], clean: CleanSettings | None, model: str
+) -> CaptionAudit | None:
+    if frame is None or frame.empty:
+        return None
+    from urbanln.captions.audit import audit_captions
+    from urbanln.stages.bridges import token_counter
+
+    count = token_counter(model)
+    return audit_captions(frame, clean, places=places, count_tokens=count, max_tokens=MAX_TOKENS)
+
+
+def _of_captions(found: CaptionAudit) -> list[tuple[int, str]]:
+    """What a user should know of the captions, as (badness, sentence)."""
+    total = found.n_captions
+    flagged = {flag: sum(by.values()) for flag, by in found.flags.items()}
+    said = [
+        (2 if flag == "place_names" else 1, f"captions: {count} ({count / total:.1%}) flagged {flag}.")
+        for flag, count in flagged.items()
+        if count and not (flag == "too_long" and found.tokens is None)
+    ]
+    if found.equal:
+        said.append((1, f"captions: {found.equal} ({found.equal / total:.1%}) equal another picture's."))
+    return said

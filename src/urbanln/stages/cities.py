@@ -1,0 +1,87 @@
+"""Several cities joined for the probe and the report: a region is then called ``CITYNAME/region_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import geopandas as gpd
+import pandas as pd
+
+from urbanln.base.errors import InputError
+from urbanln.city.images import shared_pictures
+from urbanln.city.store import City
+from urbanln.tables.cities import region_ids, renamer
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """Several cities as one: what the probe is handed besides the vectors.
+
+    Args:
+        indicators: ``region_id`` and every label; NaN where a city lacks one.
+        where: ``region_id``, ``lon``, ``lat`` in degrees, ``city``, and ``district`` where regions have it.
+        units: Unit of each label.
+        groups: Region to the number of the group that shows the same picture; None where none do.
+        made_from: Names and SHA-256 of the tables.
+    """
+
+    indicators: pd.DataFrame
+    where: pd.DataFrame
+    units: dict[str, str]
+    groups: dict[str, int] | None
+    made_from: dict[str, str]
+
+
+def join_cities(cities: Sequence[City]) -> Joint:
+    """Labels, positions and shared pictures of one or several cities.
+
+    Raises:
+        InputError: Two cities have one name, or give one label in two units.
+    """
+    ids, rename = region_ids(cities), renamer(cities)
+    several = len(cities) > 1
+    labels, places, images = [], [], []
+    units: dict[str, str] = {}
+    made_from: dict[str, str] = {}
+    for city, names in zip(cities, ids, strict=True):
+        labels.append(city.indicators.assign(region_id=city.indicators["region_id"].map(rename(city))))
+        places.append(_positions(city, names, several))
+        images.append(city.images[["region_id", "sha256"]].assign(
+            region_id=city.images["region_id"].map(rename(city))
+        ))  # fmt: skip
+        made_from |= {f"{city.name}/{k}" if several else k: v for k, v in city.fingerprint().items()}
+        for name, note in city.meta.indicators.items():
+            if units.setdefault(name, note.unit) != note.unit:
+                raise InputError(
+                    "two cities give one label in two units",
+                    value=f"{units[name]!r} and {note.unit!r}",
+                    where=f"indicator {name}, {city.folder}",
+                    remedy="convert one of them, or rename it",
+                )
+    return Joint(
+        indicators=pd.concat(labels, ignore_index=True),
+        where=pd.concat(places, ignore_index=True),
+        units=units,
+        groups=shared_pictures(pd.concat(images, ignore_index=True)) or None,
+        made_from=made_from,
+    )
+
+
+def join_regions(cities: Sequence[City]) -> gpd.GeoDataFrame:
+    """``region_id``, ``geometry`` (EPSG:4326) and ``city`` of all regions."""
+    frames = [
+        city.regions[["region_id", "geometry"]].assign(region_id=names, city=city.name)
+        for city, names in zip(cities, region_ids(cities), strict=True)
+    ]
+    return gpd.GeoDataFrame(pd.concat(frames, ignore_index=True))
+
+
+def _positions(city: City, names: pd.Series, several: bool) -> pd.DataFrame:
+    lonlat = city.centroids()
+    frame = pd.DataFrame({"region_id": names, "lon": lonlat[:, 0], "lat": lonlat[:, 1], "city": city.name})
+    if "district" in city.regions.columns:
+        district = city.regions["district"]
+        text = district.astype(str) if not several else city.name + "/" + district.astype(str)
+        frame["district"] = text.where(district.notna(), None)
+    return frame

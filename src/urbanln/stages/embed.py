@@ -1,0 +1,252 @@
+"""The verb ``embed``: a vector of every region, by a network, by what pixels tell, or out of captions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from urbanln.base.config import Settings, View
+from urbanln.base.errors import InputError, require
+from urbanln.base.files import hash_file, table_note
+from urbanln.city.store import City
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from urbanln.model.imagenet import ImageNetEncoder
+
+
+# Words for vectors that no model of ours made.
+PIXELS, TEXT, IMAGENET = "pixels", "text", "imagenet"
+
+
+def embed_city(city: City, model: str, out: Path, settings: Settings) -> Path:
+    """One city's vectors as GeoParquet; see :func:`embed_cities`."""
+    return embed_cities([city], model, str(out), settings)[0]
+
+
+def embed_cities(
+    cities: Sequence[City],
+    model: str,
+    out: str,
+    settings: Settings,
+    *,
+    captions: Sequence[Path] = (),
+    which: Literal["selected", "all"] = "selected",
+    terms: int = 1000,
+    part: str | None = None,
+) -> list[Path]:
+    """Make a vector of every region and write one GeoParquet file per city.
+
+    Vectors of a network are kept in parts beside the file until it is written: stopped, it goes on.
+
+    Args:
+        cities: City folders.
+        model: A run folder (``settings.embed.encoder`` picks student or teacher), a CLIP folder or name; or
+            ``pixels`` (measured, without a network), ``text`` (TF-IDF of captions, without pictures; one
+            vocabulary for all cities) or ``imagenet`` (a network that never saw a city). Write ``./text``
+            for a folder of such a name.
+        out: File to write; with several cities ``{city}`` stands for the name of each city's folder.
+        settings: Its ``embed`` section is used; pictures are fitted as the run's training did, else as
+            ``settings.train.fit`` says.
+        captions: For ``text``: files of recorded captions instead of the cities' own.
+        which: For ``text``: each picture's selected caption, or all its candidates.
+        terms: For ``text``: words and word pairs at most.
+        part: ``"i/n"`` for the i-th of n processes that share the work on a network's vectors: the table is
+            written by the one that finds all parts there, the others say how far they are.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: Two cities would have one file; captions given for another model than ``text``, or a part
+            of a model that is no network.
+    """
+    from urbanln.tables.cities import city_paths
+    from urbanln.tables.vectors import write_embeddings
+
+    paths = city_paths(cities, out)
+    if captions and model != TEXT:
+        raise InputError("captions are read for the model 'text' only", value=model, where="--captions")
+    pairs = list(zip(cities, paths, strict=True))
+    if part is not None:
+        pairs = _after_sharing(pairs, model, settings, part)
+    view = settings.embed.view
+    made: Iterable[_Made]
+    if model == TEXT:
+        frames, origin = text_tables(cities, view, captions, which, terms)
+        made = ((frame, {"transductive": False}, origin) for frame in frames)
+    else:
+        made = (_picture_table(*pair, model, settings) for pair in pairs)
+    kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
+    for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
+        write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
+        if kind not in (PIXELS, TEXT):
+            _discard_parts(path)
+    return [path for _, path in pairs]
+
+
+def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
+    """What :mod:`urbanln.city.pixels` measures, as one more table of region vectors: the pixel floor.
+
+    Args:
+        city: Its pictures are measured.
+        view: Pictures of this view, averaged by region; ``"both"``: ``[satellite | street | flag]`` as
+            :func:`urbanln.embed.encode.embed_regions` has it.
+
+    Returns:
+        ``region_id, geometry, n_images, vector``; regions without a readable picture are left out.
+    """
+    import numpy as np
+
+    from urbanln.city.pixels import PIXEL_FEATURES, measure_city
+
+    views: list[View] = ["satellite", "street"] if view == "both" else [view]
+    names = list(PIXEL_FEATURES)
+    parts = [measure_city(city, part).set_index("region_id")[names] for part in views]
+    keep = city.regions["region_id"][city.regions["region_id"].isin(set().union(*(p.index for p in parts)))]
+    values = np.hstack([part.reindex(keep).fillna(0.0).to_numpy("float32") for part in parts])
+    if view == "both":
+        values = np.hstack([values, keep.isin(parts[1].index).to_numpy("float32")[:, None]])
+    images = city.images[city.images["view"].isin(views)]
+    return region_table(city, pd.Series(list(values), index=keep.to_numpy(), dtype=object), images)
+
+
+def region_table(city: City, vectors: pd.Series, images: pd.DataFrame) -> gpd.GeoDataFrame:
+    """``region_id, geometry, n_images, vector`` in the order of the city, from vectors by region id."""
+    frame = city.regions.loc[city.regions["region_id"].isin(vectors.index), ["region_id", "geometry"]]
+    count = images.groupby("region_id")["image_id"].nunique()
+    return frame.reset_index(drop=True).assign(
+        n_images=lambda f: f["region_id"].map(count).fillna(0).astype("int64"),
+        vector=lambda f: vectors.loc[f["region_id"]].to_numpy(),
+    )
+
+
+def text_tables(
+    cities: Sequence[City],
+    view: View,
+    files: Sequence[Path] = (),
+    which: Literal["selected", "all"] = "selected",
+    max_terms: int = 1000,
+) -> tuple[list[gpd.GeoDataFrame], dict[str, str]]:
+    """Vectors made of captions, for all cities together with one vocabulary.
+
+    Args:
+        cities: In order.
+        view: Captions of pictures of this view; recorded ones are taken as they are.
+        files: Recorded captions, in place of the cities' own; how many matched is said on stderr.
+        which: Each picture's selected caption, or all its candidates.
+        max_terms: Length of the vectors at most.
+
+    Returns:
+        ``region_id, geometry, n_images, vector`` by city, and names and SHA-256 of the files.
+
+    Raises:
+        InputError: No captions, or none that belongs to a region of a city.
+    """
+    from urbanln.captions.captioners.recorded import read_rows
+    from urbanln.captions.text_vectors import captions_of, match_recorded, text_vectors
+
+    found: list[pd.DataFrame] = []
+    rows = pd.concat([read_rows(file) for file in files], ignore_index=True) if files else None
+    for city in cities:
+        if rows is None:
+            found.append(captions_of(city, view, which))
+            continue
+        matched = match_recorded(city, rows, where=", ".join(map(str, files)))
+        found.append(matched.captions)
+        print(
+            f"{city.name}: {matched.captions['region_id'].nunique():,} of {len(city.regions):,} regions have "
+            f"a recorded caption; {matched.matched:,} of {matched.pictures:,} names in the files matched",
+            file=sys.stderr,
+        )
+    vectors = text_vectors({str(number): frame for number, frame in enumerate(found)}, max_terms=max_terms)
+    frames = [
+        region_table(city, vectors[str(number)].set_index("region_id")["vector"], captions)
+        for number, (city, captions) in enumerate(zip(cities, found, strict=True))
+    ]
+    return frames, {file.name: hash_file(file) for file in files}
+
+
+_Made = tuple["gpd.GeoDataFrame", dict[str, Any], dict[str, str]]  # the table, facts and hashes for its note
+
+
+def _picture_table(city: City, path: Path, model: str, settings: Settings) -> _Made:
+    """Vectors made of pictures."""
+    chosen = settings.embed
+    if model == PIXELS:
+        return pixel_table(city, chosen.view), {"transductive": False}, {}
+    require("torch")
+    from urbanln.embed.encode import embed_regions, model_hashes, saw_pictures
+    from urbanln.embed.parts import parts_folder
+    from urbanln.model.imagenet import imagenet_hashes
+
+    frame = embed_regions(_network(model), city, parts=parts_folder(path), **_how(settings))
+    facts = {name: frame.attrs[name] for name in ("precision", "inputs")}
+    if model == IMAGENET:
+        return frame, {"transductive": False, **facts}, imagenet_hashes()
+    facts |= {"encoder": chosen.encoder, "transductive": saw_pictures(model, city)}
+    return frame, facts, model_hashes(model, chosen.encoder)
+
+
+def _discard_parts(path: Path) -> None:
+    from urbanln.embed.parts import discard, parts_folder
+
+    discard(parts_folder(path))
+
+
+def _after_sharing(
+    pairs: Sequence[tuple[City, Path]], model: str, settings: Settings, part: str
+) -> list[tuple[City, Path]]:
+    """Make a share of each city's parts and say how far they are; the tables that are to be written now."""
+    if model in (PIXELS, TEXT):
+        raise InputError("only a network's work is shared", value=model, where="--part")
+    require("torch")
+    from urbanln.embed.encode import embed_share
+    from urbanln.embed.parts import parse_share, parts_folder
+
+    share = parse_share(part)
+    ready = []
+    for city, path in pairs:
+        found = embed_share(
+            _network(model),
+            city,
+            parts_folder(path),
+            share,
+            finished=partial(_inputs, path),
+            **_how(settings),
+        )
+        print(f"{path}: {found.there} of {found.total} parts are there", file=sys.stderr)
+        if found.missing:
+            left = ", ".join(f"{number}/{share[1]}" for number in found.missing)
+            print(f"  still to do: --part {left}; the last one to end writes the table", file=sys.stderr)
+        elif found.merge:
+            ready.append((city, path))
+        else:
+            print(
+                "  another process has written the table, or is about to; should it have been stopped, run "
+                "this command without --part",
+                file=sys.stderr,
+            )
+    return ready
+
+
+def _inputs(table: Path) -> object:
+    """The hash of what a table was made from; None where there is no table."""
+    return table_note(table).get("inputs") if table.exists() else None
+
+
+def _network(model: str) -> str | ImageNetEncoder:
+    from urbanln.model.imagenet import load_imagenet
+
+    return load_imagenet() if model == IMAGENET else model
+
+
+def _how(settings: Settings) -> dict[str, Any]:
+    """Settings for :func:`urbanln.embed.encode.embed_regions`."""
+    return {**settings.embed.model_dump(), "fit": settings.train.fit}

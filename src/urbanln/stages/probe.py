@@ -1,0 +1,92 @@
+"""The probe of cities: tables of vectors against labels, beside the floors, and from city to city."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from urbanln.base.config import Settings
+from urbanln.base.errors import InputError
+from urbanln.city.store import City
+from urbanln.stages.cities import join_cities
+from urbanln.tables.cities import as_vectors
+
+if TYPE_CHECKING:
+    from urbanln.probe.run import ProbeResult
+
+
+def run_probe(
+    cities: City | Sequence[City],
+    vectors: Mapping[str, pd.DataFrame | Sequence[pd.DataFrame]],
+    settings: Settings,
+    *,
+    baseline: str | None = None,
+    indicators: Sequence[str] = (),
+    transductive: bool | None = None,
+) -> ProbeResult:
+    """Score tables of region vectors against the labels of one or several cities, beside the floors.
+
+    Regions that show the same picture never stand on two sides of a fold. Several cities are scored as one,
+    and then from one to another (``scores["transfer"]``).
+
+    Args:
+        cities: Give labels, units and centroids. With several, regions are called ``CITYNAME/region_id``.
+        vectors: Tables by name, with ``region_id`` and ``vector``, or foreign ones as ``read_vectors`` takes
+            them; the first is the one the verdict speaks of. None at all: floors only. A list of tables is
+            one encoder trained several times.
+        settings: Its ``probe`` section is used.
+        baseline: Name of a table the first one is compared with besides the floors.
+        indicators: Columns to score; all when empty.
+        transductive: Whether pre-training saw the pictures of the test regions; None: what the first table
+            says (see :func:`urbanln.tables.vectors.read_embeddings`), which may be that it is not known.
+
+    Raises:
+        InputError: No such indicator, or a table of vectors that does not fit the cities.
+    """
+    from urbanln.probe.run import probe_tables
+    from urbanln.probe.transfer import transfer
+
+    cities = [cities] if isinstance(cities, City) else list(cities)
+    joint = join_cities(cities)
+    labels = _chosen_labels(joint.indicators, indicators, cities)
+    tables = {
+        name: [as_vectors(name, part, cities) for part in ([t] if isinstance(t, pd.DataFrame) else t)]
+        for name, t in vectors.items()
+    }
+    main = next(iter(tables), None)
+    result = probe_tables(
+        tables,
+        labels,
+        joint.where,
+        settings.probe,
+        main=main,
+        baseline=baseline,
+        units=joint.units,
+        transductive=_transductive(tables) if transductive is None else transductive,
+        groups=joint.groups,
+        made_from=joint.made_from,
+    )
+    if len(cities) > 1:
+        result.scores["transfer"] = transfer(
+            tables, labels, joint.where, settings.probe, main, groups=joint.groups
+        )
+    return result
+
+
+def _chosen_labels(table: pd.DataFrame, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:
+    if unknown := [name for name in chosen if name not in table.columns]:
+        raise InputError(
+            "no such indicator",
+            value=unknown[0],
+            where=", ".join(str(city.folder) for city in cities),
+            remedy=f"there are: {', '.join(c for c in table.columns if c != 'region_id')}",
+        )
+    return table[["region_id", *dict.fromkeys(chosen)]] if chosen else table
+
+
+def _transductive(tables: Mapping[str, Sequence[pd.DataFrame]]) -> bool | None:
+    """What the first table says of itself; None where it says nothing, and where there is no table."""
+    first = [table for copies in tables.values() for table in copies][:1]
+    return first[0].attrs.get("transductive") if first else None

@@ -1,0 +1,125 @@
+"""The report of a probe and of the run behind it, out of files and cities."""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
+from urbanln.base.files import hash_file, read_json, read_table
+from urbanln.base.version import __version__
+from urbanln.city.store import City
+from urbanln.stages.cities import join_cities, join_regions
+from urbanln.tables.cities import renamer
+
+if TYPE_CHECKING:
+    from urbanln.report.details import Example
+
+
+def report_run(
+    cities: City | Sequence[City],
+    scores: Path,
+    out: Path,
+    *,
+    run: Path | None = None,
+    command: str = "",
+    examples: int = 6,
+    notes: Sequence[str] = (),
+    audit: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the report of one probe, and of the run behind it.
+
+    Args:
+        cities: The cities that were scored, in the same order.
+        scores: Folder that the probe wrote.
+        out: HTML file to write.
+        run: Run folder, for its curves and settings.
+        command: The command to print.
+        examples: Pictures to show.
+        notes: Sentences printed with the limits.
+        audit: What :mod:`urbanln.stages.audit` found, as JSON values.
+    """
+    from urbanln.report.page import write_report
+    from urbanln.report.training import read_metrics
+
+    cities = [cities] if isinstance(cities, City) else list(cities)
+    joint = join_cities(cities)
+    found = read_json(scores / "scores.json")
+    note = _run_note(run) if run else {}
+    trained = {key: value for key, value in note.items() if key != "run"}
+    described = note.get("run", {})
+    facts: dict[str, Any] = {
+        "city": ", ".join(city.name for city in cities),
+        "settings": tomli_w.dumps(trained) if trained else None,
+        "settings_hash": described.get("settings_hash"),
+        "versions": {"urbanln": __version__, "python": platform.python_version()}
+        | described.get("versions", {}),
+        "hashes": {**joint.made_from, "scores": hash_file(scores / "scores.json")},
+    }
+    facts |= {"command": command} if command else {}
+    view = trained.get("train", {}).get("view", "both")
+    return write_report(
+        out,
+        title=facts["city"],
+        run=facts,
+        regions=join_regions(cities),
+        scores=found,
+        predictions=read_table(scores / "predictions.parquet", kind="predictions"),
+        metrics=read_metrics(run / "metrics.jsonl") if run else [],
+        examples=_examples(cities, examples, view),
+        synthetic=_synthetic(cities),
+        notes=list(notes),
+        units=joint.units,
+        audit=audit,
+    )
+
+
+def _examples(cities: Sequence[City], count: int, view: str) -> list[Example]:
+    """Pictures of all cities, about as many of each, by the names regions have among them."""
+    rename, share = renamer(cities), -(-count // len(cities))
+    found = [(city, one) for city in cities for one in example_pictures(city, share, view)]
+    return [replace(one, region_id=rename(city)(one.region_id)) for city, one in found[:count]]
+
+
+def _synthetic(cities: Sequence[City]) -> bool | str:
+    """Whether the cities are synthetic; the names of those that are, where others are not."""
+    names = [city.name for city in cities if city.meta.synthetic]
+    return ", ".join(names) if 0 < len(names) < len(cities) else bool(names)
+
+
+def _run_note(run: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError("no run in this folder", where=run, remedy="give a pretrain's folder") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError("not a TOML file", value=str(error), where=run / "run.toml") from error
+
+
+def example_pictures(city: City, count: int, view: str = "both") -> list[Example]:
+    """Some pictures of a view, spread over the city, with the caption selected for each."""
+    from urbanln.report.details import Example
+
+    captions = city.captions
+    chosen = captions[captions["selected"]][["image_id", "caption", "captioner"]]
+    table = city.images.merge(chosen, on="image_id", how="inner" if len(chosen) else "left")
+    groups = [group for name, group in table.groupby("view", sort=True) if view in ("both", name)]
+    share = -(-count // max(len(groups), 1))
+    # At equal distances, so that they are spread over the city.
+    spread = [group.iloc[:: max(1, len(group) // max(share, 1))].head(share) for group in groups]
+    picked = [row for group in spread for row in group.to_dict("records")]
+    examples = []
+    for row in picked[:count]:
+        try:
+            data = city.image_bytes(str(row["path"]))
+        except UrbanLNError:
+            continue  # a picture that went missing since is no reason to have no report
+        text = {key: row[key] if isinstance(row[key], str) else "" for key in ("caption", "captioner")}
+        examples.append(Example(data, text["caption"], row["view"], row["region_id"], text["captioner"]))
+    return examples

@@ -1,0 +1,128 @@
+"""Vectors found for regions: by the ids they go by, or by where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from scipy.sparse import csr_array
+from scipy.spatial import cKDTree
+
+from urbanln.base.errors import InputError
+from urbanln.base.space import Floats, spacing_km, to_metres
+from urbanln.tables.columns import Features
+
+_KM_PER_DEGREE = 111.0
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Vectors that were found for the regions of one city.
+
+    Args:
+        rows: (M,) numbers of the regions that have a vector, ascending.
+        vectors: (M, D) float32.
+        inside: Regions that took the mean of the points inside.
+        near: Regions that took the nearest point.
+        reach_km: How far the nearest point may lie; None where rows were matched by id.
+    """
+
+    rows: npt.NDArray[np.int64]
+    vectors: npt.NDArray[np.float32]
+    inside: int = 0
+    near: int = 0
+    reach_km: float | None = None
+
+
+def match_ids(found: Features, accepted: Sequence[Sequence[str]], *, where: str) -> Match:
+    """Vectors of the regions whose id stands in the table.
+
+    Args:
+        found: A table keyed by region id.
+        accepted: The ids each region goes by, the one to be preferred first.
+        where: Name of the table, for errors.
+
+    Raises:
+        InputError: A region stands there twice.
+    """
+    index = pd.Index(np.asarray(found.ids, dtype=object))
+    if not index.is_unique:
+        raise InputError(
+            "a region stands twice in the table of vectors",
+            value=index[index.duplicated()][0],
+            where=where,
+            remedy="one row per region: choose a year, or average the rows",
+        )
+    rows = np.full(len(accepted), -1)
+    for turn in range(max(map(len, accepted), default=0)):
+        names = pd.Index([keys[turn] if turn < len(keys) else None for keys in accepted], dtype=object)
+        rows = np.where(rows >= 0, rows, index.get_indexer(names))
+    regions = np.flatnonzero(rows >= 0)
+    return Match(regions, found.vectors[rows[regions]])
+
+
+def match_points(
+    found: Features, shapes: gpd.GeoSeries, lonlat: Floats, *, reach_km: float | None = None
+) -> Match:
+    """Vectors of regions by position: the mean of the points inside, else the nearest point.
+
+    Args:
+        found: A table keyed by position.
+        shapes: (N,) polygons or points of the regions, EPSG:4326.
+        lonlat: (N, 2) their centres.
+        reach_km: How far the nearest point may lie from the centre of a region; by default the median
+            distance from a region's centre to the next one's.
+
+    Raises:
+        InputError: The table has no positions.
+    """
+    if found.lonlat is None:
+        raise InputError(
+            "the table of vectors has no positions", remedy="it needs lon and lat, or a geometry"
+        )
+    if reach_km is None:
+        spacing = spacing_km(to_metres(lonlat))
+        reach_km = spacing if np.isfinite(spacing) else 0.0
+    mean_NP = _points_inside(found.lonlat, shapes)
+    inside = np.flatnonzero(np.diff(mean_NP.indptr))
+    outside = np.setdiff1d(np.arange(len(lonlat)), inside)
+    nearest = _nearest_points(found.lonlat, lonlat, outside, reach_km)
+    near = outside[nearest >= 0]
+    vectors = np.empty((len(lonlat), found.vectors.shape[1]), dtype=np.float32)
+    vectors[inside] = mean_NP[inside] @ found.vectors
+    vectors[near] = found.vectors[nearest[nearest >= 0]]
+    rows = np.union1d(inside, near)
+    return Match(rows, vectors[rows], inside=len(inside), near=len(near), reach_km=reach_km)
+
+
+def _points_inside(points: Floats, shapes: gpd.GeoSeries) -> csr_array:
+    """(N, P) weights: 1 / count for the points that lie in a region."""
+    tree = shapely.STRtree(shapely.points(points))
+    areas = np.flatnonzero((shapes.geom_type != "Point").to_numpy())
+    area, point = tree.query(shapes.to_numpy()[areas], predicate="intersects")
+    region = areas[area]
+    count = np.bincount(region, minlength=len(shapes))
+    weights = (1.0 / count[region]).astype(np.float64)
+    return csr_array((weights, (region, point)), shape=(len(shapes), len(points)))
+
+
+def _nearest_points(
+    points: Floats, centres: Floats, chosen: npt.NDArray[np.int64], reach_km: float
+) -> npt.NDArray[np.int64]:
+    """For each chosen region the number of the nearest point within reach, -1 where there is none."""
+    low, high = centres.min(axis=0), centres.max(axis=0)
+    squeeze = max(np.cos(np.radians(np.abs(centres[:, 1]).max())), 0.01)
+    margin = 1.1 * reach_km / _KM_PER_DEGREE * np.array([1 / squeeze, 1.0]) + 1e-9
+    # Points of the rest of the world would move the middle of the projection far away.
+    around = np.flatnonzero(((points >= low - margin) & (points <= high + margin)).all(axis=1))
+    if len(around) == 0 or len(chosen) == 0:
+        return np.full(len(chosen), -1)
+    metres = to_metres(np.vstack([centres, points[around]]))
+    tree = cKDTree(metres[len(centres) :])
+    distance, number = tree.query(metres[chosen], distance_upper_bound=1000 * reach_km * (1 + 1e-9) + 1e-6)
+    return np.where(np.isfinite(distance), around[np.minimum(number, len(around) - 1)], -1)

@@ -1,0 +1,94 @@
+"""Region vectors on disk: a GeoParquet file that geopandas, QGIS and DuckDB open as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from urbanln.base.errors import ArtefactError, InputError
+from urbanln.base.files import read_table, table_note, write_table
+
+KIND = "embeddings"
+COLUMNS = ("region_id", "geometry", "n_images", "vector")
+
+
+def write_embeddings(
+    path: Path | str, frame: gpd.GeoDataFrame, made_from: Mapping[str, str] | None = None, **facts: Any
+) -> None:
+    """Write region vectors as GeoParquet, whole or not at all.
+
+    Args:
+        path: Target file, by custom ``embeddings.parquet``.
+        frame: ``region_id``, ``geometry`` (with a CRS; written in EPSG:4326), ``n_images``, ``vector``
+            (equally long, finite); the vector becomes a fixed-size list of float32.
+        made_from: Names and SHA-256 of what the vectors were computed from.
+        facts: Further JSON values for the file's note (view, encoder, …); ``transductive`` says whether
+            pre-training saw the pictures of these regions.
+
+    Raises:
+        InputError: A column is missing, a region stands there twice, no CRS, or a vector is not usable.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise InputError("the table of vectors lacks a column", value=missing[0], where=path)
+    twice = frame["region_id"][frame["region_id"].duplicated()]
+    if len(twice):
+        raise InputError("a region stands twice in the table of vectors", value=twice.iloc[0], where=path)
+    if frame.crs is None:
+        raise InputError("the table of vectors has no CRS", where=path, remedy="set it: frame.set_crs(4326)")
+    vectors = matrix(frame)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        region = frame["region_id"].iloc[int(bad[0])]
+        raise InputError("a vector has values that are not finite", where=f"region {region}")
+    table = gpd.GeoDataFrame(frame[list(COLUMNS)], geometry="geometry").to_crs(4326)
+    table["n_images"] = table["n_images"].astype("int64")
+    # Attributes of the frame would be written into the pandas header too; the note alone carries facts.
+    table.attrs = {}
+    write_table(path, table, kind=KIND, made_from=made_from, vector="vector", **facts)
+
+
+def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
+    """Read region vectors back: ``region_id``, ``geometry``, ``n_images``, ``vector`` (float32 arrays).
+
+    ``.attrs["transductive"]`` says whether pre-training saw the pictures of these regions; None: not known.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: Not a table of vectors, damaged, or from a newer version.
+    """
+    frame = read_table(path, kind=KIND)
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise ArtefactError("the table of vectors lacks a column", value=missing[0], where=path)
+    frame.attrs = {"transductive": table_note(path).get("transductive")}
+    return frame
+
+
+def matrix(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """The vectors as one array (N, D), float32, in the order of the rows.
+
+    Raises:
+        InputError: No rows, vectors of different length, or values that are no lists of numbers.
+    """
+    try:
+        rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
+    except (TypeError, ValueError) as error:
+        raise InputError("a vector is no list of numbers", value=str(error)) from error
+    lengths = {row.shape for row in rows}
+    if len(lengths) != 1:
+        what = "the table of vectors has no rows" if not rows else "the vectors differ in length"
+        raise InputError(what, value=sorted(lengths) or None)
+    if rows[0].ndim != 1 or rows[0].size == 0:
+        raise InputError(
+            "a vector is no list of numbers",
+            value=str(frame["vector"].iloc[0]),
+            remedy="each row of the column 'vector' holds one list; other columns need other names",
+        )
+    return np.stack(rows)

@@ -1,0 +1,218 @@
+"""Vectors from files and over cities: what a file may look like, and how regions are found in it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from tests.train.fake_city import make_city
+
+from urbanln.base.errors import ArtefactError, InputError
+from urbanln.city.store import City, IndicatorNote
+from urbanln.stages.cities import join_cities, join_regions
+from urbanln.tables.cities import as_vectors, read_vectors, region_ids
+from urbanln.tables.vectors import matrix, read_embeddings, write_embeddings
+
+
+@pytest.fixture(scope="module")
+def cities(tmp_path_factory: pytest.TempPathFactory) -> list[City]:
+    """Two cities whose regions have the same ids; the second is far away, and has districts."""
+    folder = tmp_path_factory.mktemp("two")
+    a, b = make_city(folder / "alpha", regions=6), make_city(folder / "beta", regions=8, seed=1)
+    b.regions = b.regions.assign(
+        geometry=b.regions.geometry.translate(xoff=5.0), district=["west"] * 4 + ["east"] * 3 + [None]
+    )
+    b.indicators = b.indicators.assign(other=1.0)
+    b.save()
+    return [a, City.open(folder / "beta")]
+
+
+def _table(city: City, offset: float = 0.0) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "region_id": city.regions["region_id"],
+            "A00": np.arange(len(city.regions)) + offset,
+            "A01": 1.0,
+        }
+    )
+
+
+def test_ours_and_foreign_files_give_the_same_table(cities: list[City], tmp_path: Path, capsys) -> None:
+    city = cities[0]
+    plain = _table(city)
+    lists = plain[["region_id"]].assign(vector=list(plain[["A00", "A01"]].to_numpy()))
+    ours = gpd.GeoDataFrame(lists.assign(n_images=1), geometry=city.regions.geometry)
+    write_embeddings(tmp_path / "ours.parquet", ours, transductive=True)
+    plain.iloc[::-1].to_csv(tmp_path / "plain.csv", index=False)
+    lists.set_index("region_id").to_parquet(tmp_path / "indexed.parquet")
+    gpd.GeoDataFrame(plain.drop(columns="region_id"), geometry=city.regions.geometry).to_parquet(
+        tmp_path / "geo.parquet"
+    )
+    lonlat = city.centroids()
+    plain.drop(columns="region_id").assign(lon=lonlat[:, 0], latitude=lonlat[:, 1]).to_csv(
+        tmp_path / "points.csv", index=False
+    )
+    files = ("ours.parquet", "plain.csv", "indexed.parquet", "geo.parquet", "points.csv")
+    tables = read_vectors([str(tmp_path / file) for file in files], [city])
+    assert list(tables) == ["ours", "plain", "indexed", "geo", "points"]
+    for name, table in tables.items():
+        assert list(table["region_id"]) == list(city.regions["region_id"]), name
+        assert matrix(table).tolist() == plain[["A00", "A01"]].to_numpy().tolist(), name
+    assert [table.attrs["transductive"] for table in tables.values()] == [True, None, None, None, None]
+    said = capsys.readouterr().err
+    assert "ours" not in said
+    assert "points: 6 of 6 regions of alpha have a vector; 6 by the points inside" in said
+    assert "2 dimensions: A00 … A01" in said
+
+
+def test_names_and_columns_are_given_by_hand(cities: list[City], tmp_path: Path) -> None:
+    _table(cities[0]).to_csv(tmp_path / "lr=1.csv", index=False)
+    shutil.copy(tmp_path / "lr=1.csv", tmp_path / "odd#name.csv")
+    specs = [f"one={tmp_path}/lr=1.csv#A*1", f"{tmp_path}/lr=1.csv", f"{tmp_path}/odd#name.csv"]
+    tables = read_vectors(specs, cities[:1])
+    assert {name: matrix(table).shape[1] for name, table in tables.items()} == {
+        "one": 1,
+        "lr=1": 2,
+        "odd#name": 2,
+    }
+    with pytest.raises(InputError, match="two tables of vectors have one name"):
+        read_vectors([specs[1], specs[1]], cities[:1])
+    with pytest.raises(InputError, match="no such file"):
+        read_vectors([f"{tmp_path}/none.csv#A*"], cities[:1])
+
+
+def test_a_column_called_like_a_label_is_no_feature(cities: list[City], tmp_path: Path, capsys) -> None:
+    _table(cities[0]).assign(label=cities[0].indicators["label"]).to_csv(tmp_path / "t.csv", index=False)
+    assert matrix(read_vectors([f"{tmp_path}/t.csv"], cities[:1])["t"]).shape == (6, 2)
+    assert "passed over, since a label is called so: label" in capsys.readouterr().err
+
+
+def test_a_label_is_no_feature_by_a_pattern_nor_in_capitals(
+    cities: list[City], tmp_path: Path, capsys
+) -> None:
+    _table(cities[0]).assign(Label=cities[0].indicators["label"]).to_csv(tmp_path / "t.csv", index=False)
+    for columns in ("", "#A*,L*"):
+        assert matrix(read_vectors([f"{tmp_path}/t.csv{columns}"], cities[:1])["t"]).shape == (6, 2)
+        assert "a label is called so: Label" in capsys.readouterr().err
+    assert matrix(read_vectors([f"{tmp_path}/t.csv#A*"], cities[:1])["t"]).shape == (6, 2)
+    assert "passed over" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="a label to be predicted is no dimension"):
+        read_vectors([f"{tmp_path}/t.csv#A00,Label"], cities[:1])
+
+
+def test_our_other_tables_are_not_taken_for_vectors(cities: list[City]) -> None:
+    with pytest.raises(ArtefactError, match="expected a table of kind 'embeddings'"):
+        read_vectors([f"labels={cities[0].folder}/indicators.parquet"], cities[:1])
+
+
+def test_regions_without_a_row_have_no_vector_and_none_at_all_is_an_error(
+    cities: list[City], tmp_path: Path, capsys
+) -> None:
+    table = _table(cities[0])
+    table.loc[2, "A00"] = np.nan
+    table.drop(index=4).to_csv(tmp_path / "t.csv", index=False)
+    found = read_vectors([f"{tmp_path}/t.csv"], cities[:1])["t"]
+    assert list(found["region_id"]) == ["r000", "r001", "r003", "r005"]
+    said = capsys.readouterr().err
+    assert "4 of 6 regions of alpha" in said
+    assert "1 rows left out" in said
+    table.assign(region_id="x" + table["region_id"]).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(InputError, match="no region of alpha has a vector") as caught:
+        read_vectors([f"{tmp_path}/x.csv"], cities[:1])
+    assert "r000" in str(caught.value)
+    assert "xr000" in str(caught.value)
+
+
+def test_several_cities_by_a_file_each_or_by_one_with_their_names(cities: list[City], tmp_path: Path) -> None:
+    parts = []
+    for number, city in enumerate(cities):
+        table = _table(city, 100.0 * number)
+        table.to_csv(tmp_path / f"{city.folder.name}.csv", index=False)
+        parts.append(table.assign(region_id=city.name + "/" + table["region_id"]))
+    pd.concat(parts).to_csv(tmp_path / "both.csv", index=False)
+    tables = read_vectors([f"each={tmp_path}/{{city}}.csv", f"{tmp_path}/both.csv"], cities)
+    pd.testing.assert_frame_equal(tables["each"], tables["both"])
+    assert list(tables["each"]["region_id"]) == [i for ids in region_ids(cities) for i in ids]
+    assert matrix(tables["each"])[-1, 0] == 107
+    # Ids that both cities have say nothing of which one is meant.
+    with pytest.raises(InputError, match="no region of alpha has a vector") as caught:
+        read_vectors([f"{tmp_path}/alpha.csv"], cities)
+    assert "{city}" in str(caught.value)
+    with pytest.raises(InputError, match="needs a name"):
+        read_vectors([f"{tmp_path}/{{city}}.csv"], cities)
+
+
+def test_a_table_with_one_city_s_own_ids_does_where_no_two_share_them(cities: list[City]) -> None:
+    a, b = (City.open(city.folder) for city in cities)
+    b.regions = b.regions.assign(region_id="b" + b.regions["region_id"])
+    own = pd.concat([_table(a), _table(b, 100.0)], ignore_index=True)
+    lists = own[["region_id"]].assign(vector=list(own[["A00", "A01"]].to_numpy()))
+    found = as_vectors("v", lists, [a, b])
+    assert found["region_id"].iloc[[0, 6]].tolist() == ["alpha/r000", "beta/br000"]
+    assert matrix(found)[-1, 0] == 107
+    assert as_vectors("v", found, [a, b]) is found
+    assert as_vectors("v", lists, [a]) is lists
+
+
+def test_a_region_called_like_another_city_s_joint_name_takes_nothing_of_it(cities: list[City]) -> None:
+    a, b = (City.open(city.folder) for city in cities)
+    a.regions = a.regions.assign(region_id=["beta/r000", *a.regions["region_id"].iloc[1:]])
+    names = pd.concat(region_ids([a, b]), ignore_index=True)
+    table = pd.DataFrame({"region_id": names[names != "alpha/beta/r000"], "A00": 1.0})
+    found = as_vectors("v", table, [a, b])
+    assert "alpha/beta/r000" not in set(found["region_id"])
+    assert "beta/r000" in set(found["region_id"])
+
+
+def test_vectors_of_different_length_are_refused(cities: list[City], tmp_path: Path) -> None:
+    _table(cities[0]).to_csv(tmp_path / "alpha.csv", index=False)
+    _table(cities[1]).assign(A02=1.0).to_csv(tmp_path / "beta.csv", index=False)
+    with pytest.raises(InputError, match="differ in length"):
+        read_vectors([f"v={tmp_path}/{{city}}.csv"], cities)
+
+
+def test_cities_are_joined_with_their_names(cities: list[City]) -> None:
+    joint = join_cities(cities)
+    assert list(joint.where["city"]) == ["alpha"] * 6 + ["beta"] * 8
+    assert joint.where["region_id"].iloc[[0, 6]].tolist() == ["alpha/r000", "beta/r000"]
+    assert joint.where["district"].iloc[6:13].tolist() == ["beta/west"] * 4 + ["beta/east"] * 3
+    assert joint.where["district"].iloc[[0, 13]].isna().all()
+    assert joint.indicators["other"].notna().sum() == 8
+    assert set(joint.made_from) >= {"alpha/regions", "beta/captions"}
+    assert join_regions(cities).crs.to_epsg() == 4326
+    assert list(join_regions(cities)["city"]) == list(joint.where["city"])
+    alone = join_cities(cities[:1])
+    assert alone.where["region_id"].tolist() == cities[0].regions["region_id"].tolist()
+    assert "regions" in alone.made_from
+    with pytest.raises(InputError, match="two cities have one name"):
+        join_cities([cities[0], cities[0]])
+
+
+def test_one_picture_in_two_cities_makes_one_group(cities: list[City]) -> None:
+    a, b = (City.open(city.folder) for city in cities)
+    a.images["sha256"] = [f"{i:064x}" for i in range(6)]
+    b.images["sha256"] = [f"{i + 5:064x}" for i in range(8)]
+    assert set(join_cities([a, b]).groups) == {"alpha/r005", "beta/r000"}
+
+
+def test_one_label_in_two_units_is_refused(cities: list[City]) -> None:
+    a, b = (City.open(city.folder) for city in cities)
+    for city, unit in ((a, "t"), (b, "kg")):
+        city.meta = city.meta.model_copy(update={"indicators": {"label": IndicatorNote(unit=unit)}})
+    with pytest.raises(InputError, match="two units"):
+        join_cities([a, b])
+
+
+def test_the_files_note_says_whether_pictures_were_seen(cities: list[City], tmp_path: Path) -> None:
+    for number, city in enumerate(cities):
+        frame = gpd.GeoDataFrame(
+            {"region_id": city.regions["region_id"], "n_images": 1, "vector": [[1.0]] * len(city.regions)},
+            geometry=city.regions.geometry,
+        )
+        write_embeddings(tmp_path / f"{city.name}.parquet", frame, transductive=bool(number))
+    assert read_embeddings(tmp_path / "alpha.parquet").attrs["transductive"] is False
+    assert read_vectors([f"v={tmp_path}/{{city}}.parquet"], cities)["v"].attrs["transductive"] is True
