@@ -1,1 +1,5 @@
-"""TO WRITE."""
+"""What every room may use and what knows none of them: errors, settings, files, tables, places.
+
+In: plain values and files. Out: values that are checked, files that are whole. Called by every other room.
+Start with ``errors`` (how anything is said to be wrong) and ``files`` (how anything is written).
+"""

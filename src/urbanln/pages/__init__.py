@@ -1,1 +1,5 @@
-"""TO WRITE."""
+"""What all pages share: templates and style, numbers as text, charts, maps.
+
+In: values that a page shows. Out: HTML, SVG and JSON that are safe to stand in it; nothing from the
+network. Called by report and study. Start with ``render``.
+"""

@@ -1,1 +1,6 @@
-"""Prediction: floors, splits, heads, scores."""
+"""Prediction: what vectors tell of labels, beside the floors they have to beat.
+
+In: tables of vectors and labels by region, and where regions lie. Out: held-out predictions, scores with
+intervals, verdicts in sentences; the audit of labels. Called by the stages ``probe`` and ``audit``, by
+studies and reports. Start with ``score``: one table against one label.
+"""

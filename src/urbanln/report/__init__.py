@@ -1,4 +1,9 @@
-"""Telling: one self-contained HTML page."""
+"""Telling: one self-contained HTML page about a probe and the run behind it, or about an audit.
+
+In: ``scores.json``, predictions, regions, metrics, examples. Out: an HTML file, the same bytes for the same
+input. Called by the stage ``report`` and by ``urbanln audit --page``. Start with ``page``; a module per
+section follows.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Captioners: servers, models, tables, and what pixels or true scenes tell."""
+"""Captioners: servers, models, tables of recorded texts, and what pixels tell.
+
+In: a question about a picture (``base.Ask``). Out: a text with its cost (``base.Answer``). Called by
+``captions.asking`` through the desk. Start with ``base``: whoever has its one method is a captioner.
+"""

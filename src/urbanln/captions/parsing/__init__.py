@@ -1,1 +1,5 @@
-"""How scene graphs are read off sentences: words, trees, patterns, processes."""
+"""How scene graphs are read off sentences: words, trees, patterns, processes.
+
+In: texts. Out: :class:`~urbanln.captions.scene_graph.SceneGraph`. Called by the score, the vote and the
+grounding of phrases. Start with ``scene_rules``.
+"""

@@ -1,4 +1,9 @@
-"""A procedural city with known causes: smooth fields and local details, pictures, true scenes, labels."""
+"""A procedural city with known causes: smooth fields and local details, pictures, true scenes, labels.
+
+In: a number of regions and a seed. Out: a city folder like any other, with ``truth.parquet`` and a scene
+beside each picture. Called by ``urbanln synthetic``, the demo and studies. Start with ``make``, which runs
+the rest in order.
+"""
 
 from __future__ import annotations
 
