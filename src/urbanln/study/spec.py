@@ -21,13 +21,12 @@ Sections of settings are those of every other verb; a variant names only what it
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from urbanln.base.config import Settings, load_settings, read_toml
+from urbanln.base.config import Settings, load_settings, read_toml, set_key
 from urbanln.base.errors import InputError
 from urbanln.captions.settings import CaptionSettings
 
@@ -124,7 +123,7 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     path = Path(path)
     values = read_toml(path, "study file")
     for text in overrides:
-        _override(values, text)
+        set_key(values, text, "key of a study", "common.train.epochs=2 or study.seeds=[0]")
     where = str(path)
     _known(values, ("study", "common", "variants"), where)
     head, common = _table_of(values, "study", where), _table_of(values, "common", where)
@@ -147,25 +146,6 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     )
     _check(study, where)
     return study
-
-
-def _override(values: dict[str, Any], text: str) -> None:
-    key, equals, raw = text.partition("=")
-    *sections, leaf = key.strip().split(".")
-    if not equals or not sections:
-        raise InputError(
-            "a key of a study is given as section.key=value", value=text, where="--set",
-            remedy="e.g. common.train.epochs=2 or study.seeds=[0]",
-        )  # fmt: skip
-    place = values
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise InputError("this key has no parts", value=key, where="--set")
-    try:
-        place[leaf] = tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
-        place[leaf] = raw.strip()
 
 
 def _known(values: Mapping[str, Any], keys: Iterable[str], where: str) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 
 from urbanln.base.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
-from urbanln.base.files import read_table, write_json, write_table
+from urbanln.base.files import read_json, read_table, write_json, write_table
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import is_url
 from urbanln.city.store import City
 from urbanln.study.captions import choose_texts, vote_texts
 from urbanln.study.spec import TABLE
-from urbanln.study.stages import DONE, Stage, stage_note
+from urbanln.study.stages import DONE, Stage
 
 PREDICTIONS, REGIONS = "predictions.parquet", "regions.parquet"
 _TEXTS, _CAPTIONS, _VECTORS, _RUN, _LOG = (
@@ -55,7 +55,7 @@ def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
 
 def stage_city(folder: Path) -> City:
     """The city of a finished city stage."""
-    note = stage_note(folder)
+    note = read_json(folder / DONE)
     return City.open(note["folder"] if "folder" in note else folder / "city", check_files=False)
 
 
