@@ -45,8 +45,8 @@ def report_run(
         notes: Sentences printed with the limits.
         audit: What :mod:`urbanln.stages.audit` found, as JSON values.
     """
+    from urbanln.report.details import read_metrics
     from urbanln.report.page import write_report
-    from urbanln.report.training import read_metrics
 
     cities = [cities] if isinstance(cities, City) else list(cities)
     joint = join_cities(cities)
