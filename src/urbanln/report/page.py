@@ -100,12 +100,7 @@ def write_audit_page(path: Path | str, title: str, audit: Mapping[str, Any], syn
     found = audit_context(audit)
     if found is None:
         raise InputError("there is no audit to write", remedy="pass what audit(...).as_json() returns")
-    context = {
-        "title": clean(title, 200) or "Audit",
-        "synthetic": synthetic,
-        "audit": found,
-        "map_json": None,
-    }
+    context = {"title": clean(title, 200) or "Audit", "synthetic": synthetic, "audit": found}
     write_text(path, render("urbanln.report", "audit_page.html.j2", context))
     return Path(path)
 
