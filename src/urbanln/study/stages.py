@@ -121,6 +121,8 @@ class _Maker:
         self.study, self.city, self.seed, self.stages = study, city, seed, stages
         self.where = f"{Path(city).name}, seed {seed}"
         self.probe = study.first.settings.probe
+        # The reference's length for all: a shorter context reads the same texts, cut.
+        self.context = study.first.settings.model.context
 
     def add(self, kind: str, payload: Mapping[str, Any], needs: Sequence[str], label: str = "") -> str:
         counts = {
@@ -189,7 +191,7 @@ class _Maker:
             payload["seed"] = self.seed
         if variant.captions.startswith(SINGLE) or variant.captions in UNVOTED:
             return self.add("captions", payload, [self.source(), self.candidates(variant)], variant.name)
-        vote = {"vote": variant.captioning.vote.model_dump(mode="json"), "max_tokens": self.max_tokens()}
+        vote = {"vote": variant.captioning.vote.model_dump(mode="json"), "max_tokens": self.context}
         voted = self.add("vote", vote, [self.source(), self.candidates(variant)], variant.name)
         if variant.captions == "vote":
             return voted
@@ -199,7 +201,7 @@ class _Maker:
         chosen = variant.captioning
         payload: dict[str, Any] = {
             "captioners": "measured" if variant.captions == "measured" else self.study.captioners,
-            "max_tokens": self.max_tokens(),
+            "max_tokens": self.context,
         }
         if payload["captioners"] == TABLE:
             payload["table"] = _table_hash(self.city, "captions")
@@ -209,10 +211,6 @@ class _Maker:
         if chosen.refine.enabled:  # its parts are read by the parser of the vote
             payload["settings"]["vote"] = {k: settings["vote"][k] for k in ("parser", "parser_model")}
         return self.add("candidates", payload, [self.source()], variant.name)
-
-    def max_tokens(self) -> int:
-        """The reference's length for all: a shorter context reads the same texts, cut."""
-        return self.study.first.settings.model.context
 
 
 def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
