@@ -44,8 +44,8 @@ def indicators(scores: Mapping[str, Any]) -> list[str]:
 def splits_of(scores: Mapping[str, Any]) -> dict[str, str]:
     """Name and title of every split that was scored, from the hardest to the one that flatters."""
     names = unique([str(row.get("split")) for row in scores.get("rows") or []])
-    known = {name: title for name, title in SPLITS.items() if name in names}
-    return known | {name: f"{name.capitalize()} split" for name in names if name not in known}
+    order = sorted(names, key=lambda name: list(SPLITS).index(name) if name in SPLITS else len(SPLITS))
+    return {name: SPLITS.get(name, f"{name.capitalize()} split") for name in order}
 
 
 def split_title(name: str) -> str:

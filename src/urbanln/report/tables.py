@@ -11,6 +11,7 @@ from urbanln.report.reading import (
     JOINT,
     MAP,
     Row,
+    floors_of,
     indicators,
     length,
     main_head,
@@ -131,10 +132,10 @@ def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     lines = []
     for name in indicators(scores):
         with_vectors = rows_of(scores, indicator=name, split=split, head=head, features=f"{JOINT}{main}")
-        floors = [
-            r for r in rows_of(scores, indicator=name, split=split) if role(scores, r["features"]) == "floor"
+        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP)
+        alone += [
+            r for r in rows_of(scores, indicator=name, split=split) if r["features"] in floors_of(scores)
         ]
-        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP) + floors
         known = [r for r in alone if finite(r.get("r2")) is not None]
         if not (with_vectors and known):
             continue
@@ -167,6 +168,14 @@ def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[
             continue
         ends = f" [{_percent(low)}, {_percent(high)}]" if low is not None and high is not None else ""
         asked = f" of the {_percent(level)} asked for" if level is not None else ""
+        if level is None or low is None or high is None:
+            judged = "whether that differs from what was asked cannot be told"
+        elif high < level:
+            judged = "they are too narrow here, and promise more than they keep"
+        elif low > level:
+            judged = "they are wider than they need be"
+        else:
+            judged = "what was asked lies within the uncertainty of what was reached"
         unit = f" {units[name]}" if units.get(name) else ""
         lines.append(
             {
@@ -175,21 +184,10 @@ def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[
                 "reached": _percent(reached),
                 "range": ends.strip(),
                 "width": f"{quantity(row.get('width'))}{unit}",
-                "sentence": f"The intervals hold {_percent(reached)}{ends} of the truths{asked}: "
-                f"{_judged_coverage(level, low, high)}.",
+                "sentence": f"The intervals hold {_percent(reached)}{ends} of the truths{asked}: {judged}.",
             }
         )
     return lines
-
-
-def _judged_coverage(level: float | None, low: float | None, high: float | None) -> str:
-    if level is None or low is None or high is None:
-        return "whether that differs from what was asked cannot be told"
-    if high < level:
-        return "they are too narrow here, and promise more than they keep"
-    if low > level:
-        return "they are wider than they need be"
-    return "what was asked lies within the uncertainty of what was reached"
 
 
 def _percent(share: float) -> str:

@@ -44,6 +44,7 @@ def report_run(
     """
     cities = [cities] if isinstance(cities, City) else list(cities)
     joint = join_cities(cities)
+    found = read_json(scores / "scores.json")
     trained = _run_note(run) if run else {}
     described = trained.pop("run", {})
     facts: dict[str, Any] = {
@@ -60,7 +61,7 @@ def report_run(
         title=facts["city"],
         run=facts,
         regions=join_regions(cities),
-        scores=read_json(scores / "scores.json"),
+        scores=found,
         predictions=read_table(scores / "predictions.parquet", kind="predictions"),
         metrics=read_metrics(run / "metrics.jsonl") if run else [],
         examples=_examples(cities, trained.get("train", {}).get("view", "both")),
