@@ -126,18 +126,18 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
         set_key(values, text, "key of a study", "common.train.epochs=2 or study.seeds=[0]")
     where = str(path)
     _known(values, ("study", "common", "variants"), where)
-    head, common = _table_of(values, "study", where), _table_of(values, "common", where)
+    head, common = _given(values, "study", {}, where), _given(values, "common", {}, where)
     _known(head, _STUDY_KEYS, f"{where}, [study]")
     _known(common, _COMMON_KEYS, f"{where}, [common]")
-    named = _table_of(values, "variants", where)
+    named = _given(values, "variants", {}, where)
     if not named:
         raise InputError("a study needs variants", where=where, remedy="add [variants.NAME]")
     variants = tuple(
-        _variant(name, _table_of(named, name, f"{where}, [variants]"), common, where) for name in named
+        _variant(name, _given(named, name, {}, f"{where}, [variants]"), common, where) for name in named
     )
     study = Study(
-        name=_text(head, "name", path.stem, where),
-        about=_text(head, "about", "", where),
+        name=_given(head, "name", path.stem, where),
+        about=_given(head, "about", "", where),
         seeds=_distinct(
             head.get("seeds", [0]),
             lambda seed: type(seed) is int and seed >= 0,
@@ -151,8 +151,8 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
             where,
             remedy='e.g. cities = ["mycity", "synthetic:256:0"]',
         ),
-        reference=_text(head, "reference", variants[0].name, where),
-        captioners=_text(head, "captioners", "simulated", where),
+        reference=_given(head, "reference", variants[0].name, where),
+        captioners=_given(head, "captioners", "simulated", where),
         variants=variants,
     )
     _check(study, where)
@@ -165,17 +165,12 @@ def _known(values: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
             raise InputError(f"unknown key '{key}'", where=where, remedy=_near(key, keys))
 
 
-def _table_of(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    found = values.get(key, {})
-    if not isinstance(found, dict):
-        raise InputError(f"'{key}' is a table of keys", value=found, where=where)
-    return found
-
-
-def _text(head: Mapping[str, Any], key: str, default: str, where: str) -> str:
-    found = head.get(key, default)
-    if not isinstance(found, str):
-        raise InputError(f"'{key}' is a text", value=found, where=where)
+def _given(values: Mapping[str, Any], key: str, default: Any, where: str) -> Any:
+    """A text or a table of the file, whichever its default is."""
+    found = values.get(key, default)
+    if not isinstance(found, type(default)):
+        kind = "a text" if isinstance(default, str) else "a table of keys"
+        raise InputError(f"'{key}' is {kind}", value=found, where=where)
     return found
 
 
@@ -197,8 +192,8 @@ def _near(value: str, known: Sequence[str]) -> str:
 def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file: str) -> Variant:
     where = f"{file}, [variants.{name}]"
     _known(own, _VARIANT_KEYS, where)
-    captions = _text(own, "captions", "vote", where)
-    pretrain = _text(own, "pretrain", "all", where)
+    captions = _given(own, "captions", "vote", where)
+    pretrain = _given(own, "pretrain", "all", where)
     single = captions.startswith(SINGLE) and captions != SINGLE
     for key, value, known in (("captions", captions, CAPTIONS), ("pretrain", pretrain, PRETRAIN)):
         if value not in known and not (key == "captions" and single):
@@ -206,8 +201,8 @@ def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file:
                 f"unknown value of '{key}'", value=value, where=where,
                 remedy=f"{_near(value, known)} There are: {', '.join(known)}",
             )  # fmt: skip
-    sections = {key: _table_of(own, key, where) for key in own if key in _COMMON_KEYS}
-    merged = _merged({key: _table_of(common, key, file) for key in common}, sections)
+    sections = {key: _given(own, key, {}, where) for key in own if key in _COMMON_KEYS}
+    merged = _merged({key: _given(common, key, {}, file) for key in common}, sections)
     if "seed" in merged.get("train", {}):
         raise InputError("train.seed is set by study.seeds", value=merged["train"]["seed"], where=where)
     try:
@@ -218,7 +213,7 @@ def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file:
     except InputError as error:
         error.where = where
         raise
-    return Variant(name, _text(own, "about", "", where), captions, pretrain, settings, captioning)
+    return Variant(name, _given(own, "about", "", where), captions, pretrain, settings, captioning)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
