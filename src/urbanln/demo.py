@@ -19,6 +19,7 @@ from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import read_json, write_json
 from urbanln.city.store import City
+from urbanln.stages.embed import PIXELS, embed_city, pixel_table
 
 CITY_SEED = 0
 BASE, OURS = "base CLIP", "UrbanLN"
@@ -132,8 +133,6 @@ def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
 
 
 def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:
-    from urbanln.stages.embed import embed_city
-
     _say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
     tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}
     for model, path in zip([*map(str, runs), "tiny"], [*tables[OURS], *tables[BASE]], strict=True):
@@ -143,7 +142,6 @@ def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> di
 
 def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folder: Path) -> Mapping[str, Any]:
     from urbanln.probe.run import save_result
-    from urbanln.stages.embed import PIXELS, pixel_table
     from urbanln.stages.probe import run_probe
     from urbanln.tables.vectors import read_embeddings
 

@@ -17,7 +17,7 @@ from urbanln.base.files import write_text
 from urbanln.pages import charts, maps
 from urbanln.pages.text import clean, interval, quantity, score, words
 from urbanln.report import plots
-from urbanln.report.training import read_metrics, training_charts
+from urbanln.report.details import read_metrics, training_charts
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,11 @@ from tests.report.page_reader import Page
 from urbanln.base.errors import InputError
 from urbanln.report import write_audit_page, write_report
 from urbanln.report.audit import audit_context, facts
-from urbanln.report.curves import Axis, Curve, curves
-from urbanln.report.efficiency import efficiency
+from urbanln.report.few_labels import efficiency, transfer_sections
 from urbanln.report.leakage import fact_names, leakage_table
-from urbanln.report.matrix import matrix, shade
+from urbanln.report.plots import Axis, Curve, curves, matrix, shade
 from urbanln.report.reading import shown_split, splits_of, strongest_floor
-from urbanln.report.reliability import coverage_lines, residual_lines
-from urbanln.report.tables import joint_lines
-from urbanln.report.transfer import transfer_sections
+from urbanln.report.tables import coverage_lines, joint_lines, residual_lines
 
 Make = Callable[..., dict[str, Any]]
 

@@ -127,6 +127,9 @@ def test_variants_share_what_they_have_in_common(tmp_path: Path) -> None:
         ("variants.b.vote.mode=legacy", ("vote", "pretrain"), ("candidates",)),
         ("common.probe.block_km=3.0", ("score",), ("pretrain", "embed")),
         ("common.train.workers=1", (), ("pretrain", "score")),
+        ("common.train.micro_batch=4", (), ("pretrain", "embed", "score")),
+        ("common.embed.batch_size=4", (), ("embed", "score")),
+        ("common.vote.processes=2", (), ("vote", "score")),
         ("study.name=other", (), ("score",)),
     ],
 )
@@ -141,6 +144,14 @@ def test_a_setting_changes_the_stages_that_read_it(
     if override.startswith("variants.b"):
         every = ("candidates", "vote", "pretrain", "embed", "score")
         assert ids(before, "a", *every) == ids(after, "a", *every)
+
+
+def test_settings_that_change_no_result_reach_the_work(tmp_path: Path) -> None:
+    overrides = ("common.train.micro_batch=4", "common.embed.batch_size=8")
+    work = make_work(read(tmp_path, TEXT, overrides))
+    found = {stage.kind: stage.payload for stage in work.stages.values()}
+    assert found["pretrain"]["train"]["micro_batch"] == 4
+    assert found["embed"]["embed"]["batch_size"] == 8
 
 
 def test_an_inductive_variant_trains_once_per_fold_and_seed(tmp_path: Path) -> None:

@@ -181,6 +181,13 @@ class Settings(_Section):
         return self
 
 
+# They change how the work is carried out and not what comes out: a run that goes on may have others than it
+# began with, and a study does not do anew what was done with others.
+FREE_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "train": ("workers", "checkpoint_minutes", "tensorboard", "micro_batch"),
+    "embed": ("batch_size", "workers"),
+    "vote": ("processes",),
+}
 S = TypeVar("S", bound=BaseModel)
 # What stands under such a name may be a key, and is not repeated.
 _SECRET = re.compile(r"key|token$|secret|password", re.IGNORECASE)
@@ -230,14 +237,7 @@ def load_settings(
             if name not in foreign:
                 values.setdefault(name, {}).update(section)
     for text in overrides:
-        key, value = _parse_override(text)
-        *sections, leaf = key.split(".")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise InputError("this setting has no parts", value=key, where="--set")
-        place[leaf] = value
+        set_key(values, text)
     return _validate(values, where, of)
 
 
@@ -257,17 +257,33 @@ def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
         raise InputError(f"the {what} cannot be read", value=error.strerror, where=path) from error
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
+def set_key(values: dict[str, Any], text: str, what: str = "setting", example: str = "train.lr=1e-5") -> None:
+    """Change one value of nested tables.
+
+    Args:
+        values: The tables; those on the way that are missing are made.
+        text: As ``"train.lr=1e-5"``; the value is read as TOML, else as text.
+        what: What is changed, for errors.
+        example: How it is given, for errors.
+
+    Raises:
+        InputError: Not ``section.key=value``, or something on the way is no table.
+    """
     key, equals, raw = text.partition("=")
     key = key.strip()
-    if not equals or "." not in key:
+    *sections, leaf = key.split(".")
+    if not equals or not sections:
         raise InputError(
-            "a setting is given as section.key=value", value=text, where="--set", remedy="e.g. train.lr=1e-5"
+            f"a {what} is given as section.key=value", value=text, where="--set", remedy=f"e.g. {example}"
         )
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"this {what} has no parts", value=key, where="--set")
     try:
-        return key, tomllib.loads(f"v = {raw}")["v"]
+        values[leaf] = tomllib.loads(f"v = {raw}")["v"]
     except tomllib.TOMLDecodeError:
-        return key, raw.strip()
+        values[leaf] = raw.strip()
 
 
 def _known_keys(of: type[BaseModel], sections: Mapping[str, Any]) -> list[str]:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from urbanln.cli.options import SetOption, SettingsOption
+
+
+def print_scores(scores: Mapping[str, Any]) -> None:
+    """Print the closing table and the verdicts of a probe."""
+    from rich.console import Console
+
+    from urbanln.probe.table import scores_rich
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(scores_rich(scores))
+    for verdict in scores["verdicts"]:
+        console.print(verdict["sentence"], markup=False, highlight=False, soft_wrap=True)
 
 
 def demo(
@@ -17,7 +31,6 @@ def demo(
     set_: SetOption = [],  # noqa: B006
 ) -> None:
     """The whole story on a synthetic city, offline: captions, pre-training, vectors, scores, report."""
-    from urbanln.cli.scores import print_scores
     from urbanln.demo import run_demo
 
     run_demo(out, regions=regions, seeds=seeds, overrides=set_, show=print_scores)
@@ -98,7 +111,6 @@ def probe(
     """Score vectors against labels under random and spatial splits, beside the floors."""
     from urbanln.base.config import load_settings
     from urbanln.city.store import City
-    from urbanln.cli.scores import print_scores
     from urbanln.probe.run import save_result
     from urbanln.stages.probe import run_probe
     from urbanln.tables.cities import read_vectors

@@ -1,4 +1,4 @@
-"""Charts as small SVG texts: the canvas they are drawn on, and the ticks of their axes.
+"""Charts as small SVG texts: the canvas they are drawn on, rows of dots, and the ticks of axes.
 
 They are written out directly instead of by a plotting library, so that the page's style sheet rules their
 type and colour, every mark stays a few bytes, and the same numbers give the same bytes on every machine.
@@ -7,7 +7,7 @@ type and colour, every mark stays a few bytes, and the same numbers give the sam
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
@@ -59,6 +59,60 @@ class Canvas:
             f'aria-label="{escape(clean(self.label, 600))}">'
         )
         return Markup(head + "".join(self.parts) + "</svg>")  # noqa: S704 (every text above is escaped)
+
+
+@dataclass(frozen=True)
+class DotPlot:
+    """Rows of dots with intervals on one axis; what lies beyond it is drawn at its edge with an arrow.
+
+    Args:
+        canvas: What it is drawn on; names begin at its left edge, values end at its right one.
+        left, right: Where the axis begins and ends, in pixels.
+        low, high: Values there.
+    """
+
+    canvas: Canvas
+    left: float
+    right: float
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Pixels of a value, that of the nearest end where it lies beyond."""
+        inside = min(max(value, self.low), self.high)
+        return self.left + (inside - self.low) / (self.high - self.low) * (self.right - self.left)
+
+    def axis(self, top: float, bottom: float, count: int, label: Callable[[float], str]) -> None:
+        """About ``count`` lines from ``top`` to ``bottom``, each with its value below."""
+        for tick in round_ticks(self.low, self.high, count):
+            self.canvas.line(self.place(tick), top, self.place(tick), bottom, "zero" if tick == 0 else "grid")
+            self.canvas.text(self.place(tick), bottom + 14, label(tick), anchor="middle")
+
+    def row(
+        self,
+        y: float,
+        name: str,
+        text: str,
+        dot: float | None,
+        ends: tuple[float | None, float | None],
+        *,
+        main: bool,
+        hollow: bool = False,
+    ) -> None:
+        """One row: its name, the value as ``text``, the dot and its interval, where they are known."""
+        style = "main" if main else "other"
+        self.canvas.text(0, y + 4, name, "row-main" if main else "row")
+        self.canvas.text(self.canvas.width, y + 4, text, "value", "end")
+        if dot is None:
+            return
+        x, (low, high) = self.place(dot), ends
+        if low is not None and high is not None:
+            self.canvas.line(self.place(low), y, self.place(high), y, f"range {style}")
+        if self.low <= dot <= self.high:
+            self.canvas.circle(x, y, 4.5, f"dot {style} {'hollow' if hollow else 'full'}")
+        else:
+            tip = x + (6 if dot > self.high else -6)
+            self.canvas.path([(tip, y), (x, y - 4), (x, y + 4)], f"beyond {style}", closed=True)
 
 
 def round_ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -23,9 +23,13 @@ def clean(value: object, limit: int = 20_000) -> str:
         limit: Longest text let through, in characters; 20,000 holds any settings file of ours.
     """
     text = "" if value is None else str(value)
-    cut = len(text) > limit
-    text = _UNPRINTABLE.sub("�", text[:limit].replace("\r\n", "\n").replace("\r", "\n"))
-    return text + " …" if cut else text
+    shown = _UNPRINTABLE.sub("�", text[:limit].replace("\r\n", "\n").replace("\r", "\n"))
+    return shown + " …" if len(text) > limit else shown
+
+
+def cut(name: str, most: int) -> str:
+    """A name of at most ``most`` characters, the last one an ellipsis where some are left out."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def finalize(value: Any) -> Any:

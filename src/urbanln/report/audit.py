@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from urbanln.pages.charts import axis_score
 from urbanln.pages.text import DASH, clean, finite, quantity, score, words
-from urbanln.report.curves import Axis, Curve, curves
+from urbanln.report.plots import Axis, Curve, curves
 
 _MOST_FACTS, _MOST_ITEMS = 40, 12
 
@@ -24,16 +24,17 @@ def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """
     if not audit:
         return None
-    labels = audit.get("labels") or {}
+    given = (audit.get("labels") or {}).items()
+    labels = {str(name): part for name, part in given if isinstance(part, Mapping)}
     suggested = audit.get("suggested")
     return {
         "found": [clean(sentence, 1000) for sentence in audit.get("found") or []],
         "options": clean(suggested.get("options"), 300) if isinstance(suggested, Mapping) else None,
-        "labels": [_label(str(name), part) for name, part in labels.items() if isinstance(part, Mapping)],
+        "labels": [_label(name, part) for name, part in labels.items()],
         "variograms": [
-            (words(name), _variogram(str(name), part["variogram"]))
-            for name, part in labels.items()
-            if isinstance(part, Mapping) and _drawn(part.get("variogram"))
+            (words(name), _variogram(name, gram))
+            for name, gram in ((name, part.get("variogram")) for name, part in labels.items())
+            if isinstance(gram, Mapping) and len(gram.get("gamma") or []) >= 2
         ],
         "pictures": [
             (words(view), facts(part)) for view, part in (audit.get("pictures") or {}).items() if part
@@ -79,10 +80,6 @@ def _share(value: object) -> str:
     return DASH if number is None else f"{100 * number:.{0 if number >= 0.1 or number == 0 else 1}f} %"
 
 
-def _drawn(gram: object) -> bool:
-    return isinstance(gram, Mapping) and len(gram.get("gamma") or []) >= 2
-
-
 def _variogram(name: str, gram: Mapping[str, Any]) -> Markup:
     distance, gamma = (np.array(gram[key], dtype=float) for key in ("distance_km", "gamma"))
     known = np.isfinite(distance) & np.isfinite(gamma)
@@ -100,25 +97,20 @@ def _variogram(name: str, gram: Mapping[str, Any]) -> Markup:
 def facts(part: object, prefix: str = "") -> list[tuple[str, str]]:
     """Names and values of a JSON object, innermost ones in one line: what a part holds, whatever it is."""
     found: list[tuple[str, str]] = []
-    if not isinstance(part, Mapping):
-        return found
-    for key, value in part.items():
+    for key, value in part.items() if isinstance(part, Mapping) else ():
         name = f"{prefix}{words(key)}"
+        if value is None or value in ([], {}, ()):
+            continue
         if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
             found += facts(value, f"{name}: ")
         elif isinstance(value, Mapping):
-            if value:
-                found.append((name, clean(_item(dict(list(value.items())[:_MOST_ITEMS])), 600)))
+            found.append((name, clean(_item(dict(list(value.items())[:_MOST_ITEMS])), 600)))
         elif isinstance(value, list | tuple):
-            if value:
-                found.append((name, clean("; ".join(map(_item, value[:5])), 600) + _more(value)))
-        elif value is not None:
-            found.append((name, _value(value)))
+            more = f"; and {len(value) - 5:,} more" if len(value) > 5 else ""
+            found.append((name, clean("; ".join(map(_item, value[:5])), 600) + more))
+        else:
+            found.append((name, _item(value)))
     return found[:_MOST_FACTS] if not prefix else found
-
-
-def _more(values: Sequence[object]) -> str:
-    return f"; and {len(values) - 5:,} more" if len(values) > 5 else ""
 
 
 def _item(value: object) -> str:
@@ -126,10 +118,6 @@ def _item(value: object) -> str:
         return ", ".join(f"{words(k)} {_item(v)}" for k, v in value.items() if v not in (None, [], {}))
     if isinstance(value, list | tuple):
         return ", ".join(map(_item, value))
-    return _value(value)
-
-
-def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return quantity(value) if isinstance(value, int | float) else clean(value, 300)

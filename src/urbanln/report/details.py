@@ -1,20 +1,28 @@
-"""Pictures with captions, and the facts of a run, as the page prints them."""
+"""The run behind the scores as the page prints it: its curves, pictures with captions, facts."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from urbanln.pages.text import clean, words
+from urbanln.pages.charts import axis_score
+from urbanln.pages.text import clean, finite, score, words
+from urbanln.report.plots import Axis, Curve, curves
 
 CAPTION_LIMIT = 2000
 _THUMBNAIL = 288
+_STEPS = Axis("training step")
+_LOSSES = (("loss", "loss", "a"), ("L_C", "contrast", "b"), ("L_D", "distil", "c"))
+_RANKS = ((10, "a"), (5, "b"), (1, "c"))
 
 
 @dataclass(frozen=True)
@@ -38,23 +46,20 @@ class Example:
 
 def example_pictures(examples: Sequence[Example]) -> tuple[list[dict[str, Any]], list[str]]:
     """The examples as the template prints them, and a note where some could not be read."""
-    pictures, unreadable = [], 0
-    for example in examples:
-        source = _thumbnail(example.image_bytes)
-        if source is None:
-            unreadable += 1
-            continue
-        pictures.append(
-            {
-                "source": source,
-                "caption": clean(example.caption, CAPTION_LIMIT).strip(),
-                "cut": len(str(example.caption)) > CAPTION_LIMIT,
-                "length": len(str(example.caption)),
-                "view": clean(example.view, 40),
-                "region_id": clean(example.region_id, 120),
-                "captioner": clean(example.captioner, 120),
-            }
-        )
+    pictures = [
+        {
+            "source": source,
+            "caption": clean(example.caption, CAPTION_LIMIT).strip(),
+            "cut": len(str(example.caption)) > CAPTION_LIMIT,
+            "length": len(str(example.caption)),
+            "view": clean(example.view, 40),
+            "region_id": clean(example.region_id, 120),
+            "captioner": clean(example.captioner, 120),
+        }
+        for example, source in [(one, _thumbnail(one.image_bytes)) for one in examples]
+        if source is not None
+    ]
+    unreadable = len(examples) - len(pictures)
     return pictures, [f"{unreadable} example pictures could not be read."] if unreadable else []
 
 
@@ -96,3 +101,74 @@ def run_facts(run: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(command, (list, tuple)):
         command = "\n".join(map(str, command))
     return {"command": command, "facts": facts, "groups": groups, "texts": texts}
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The events of a run; a last line cut off by a kill is left out."""
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        if not isinstance(event, dict):
+            break  # half a line can be JSON, too
+        events.append(event)
+    return events
+
+
+def _series(events: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, values) of one field; a step written twice (a run taken up again) counts as last written."""
+    found: dict[float, float] = {}
+    for event in events:
+        step, value = finite(event.get("step")), finite(event.get(key))
+        if step is not None and value is not None:
+            found[step] = value
+    steps = sorted(found)
+    return np.array(steps), np.array([found[s] for s in steps])
+
+
+def training_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The curves there are numbers for, each with a title, a picture and a line of summary."""
+    charts = []
+    lines = _lines([m for m in metrics if m.get("event") == "step"], _LOSSES)
+    if lines:
+        first = lines[0]
+        summary = f"{first.name} from {first.y[0]:.2f} to {first.y[-1]:.2f} over {int(first.x[-1]):,} steps"
+        picture = curves(
+            f"Training losses: {summary}", lines, y_zero=False, y_label=lambda v: f"{v:.4g}", axis=_STEPS
+        )
+        charts.append({"title": "Training loss", "picture": picture, "summary": f"{summary}."})
+    validation = [m for m in metrics if m.get("event") == "validation"]
+    sizes = [n for n in (finite(m.get("n")) for m in validation) if n]
+    for way, title in (("i2t", "Picture to caption"), ("t2i", "Caption to picture")):
+        lines = _lines(validation, [(f"{way}_r{k}", f"R@{k}", style) for k, style in _RANKS])
+        if not lines:
+            continue
+        summary = "At the end " + ", ".join(f"{line.name} {score(line.y[-1])}" for line in reversed(lines))
+        if sizes:
+            chance, x = min(1.0, 10 / sizes[-1]), lines[0].x
+            lines.append(Curve("chance", x, np.full(len(x), chance), "chance"))
+            summary += f", among {int(sizes[-1]):,} validation pairs (R@10 by chance: {score(chance)})"
+        picture = curves(f"{title}: {summary}", lines, y_zero=True, y_label=axis_score, axis=_STEPS)
+        title = f"{title}, recall on validation pairs"
+        charts.append({"title": title, "picture": picture, "summary": f"{summary}."})
+    return charts
+
+
+def _lines(events: Sequence[Mapping[str, Any]], fields: Sequence[tuple[str, str, str]]) -> list[Curve]:
+    """A curve over the steps for each (field, name, style) there are numbers for.
+
+    A step written twice (a run taken up again) counts as last written.
+    """
+    lines = []
+    for field, name, style in fields:
+        found: dict[float, float] = {}
+        for event in events:
+            step, value = finite(event.get("step")), finite(event.get(field))
+            if step is not None and value is not None:
+                found[step] = value
+        if found:
+            steps = sorted(found)
+            lines.append(Curve(name, np.array(steps), np.array([found[s] for s in steps]), style))
+    return lines

@@ -15,14 +15,10 @@ from urbanln.pages.render import render
 from urbanln.pages.text import clean, finite, words
 from urbanln.report import reading, tables
 from urbanln.report.audit import audit_context
-from urbanln.report.details import Example, example_pictures, run_facts
-from urbanln.report.drawn import draw_maps, draw_scatters, held_out
-from urbanln.report.efficiency import efficiency
-from urbanln.report.forests import forests
+from urbanln.report.details import Example, example_pictures, run_facts, training_charts
+from urbanln.report.drawn import draw_maps, draw_scatters, forests, held_out
+from urbanln.report.few_labels import efficiency, transfer_sections
 from urbanln.report.leakage import fact_names, leakage_table
-from urbanln.report.reliability import coverage_lines, residual_lines
-from urbanln.report.training import training_charts
-from urbanln.report.transfer import transfer_sections
 
 _PREDICTION_COLUMNS = ("region_id", "indicator", "split", "features", "head", "seed", "truth", "prediction")
 
@@ -104,12 +100,7 @@ def write_audit_page(path: Path | str, title: str, audit: Mapping[str, Any], syn
     found = audit_context(audit)
     if found is None:
         raise InputError("there is no audit to write", remedy="pass what audit(...).as_json() returns")
-    context = {
-        "title": clean(title, 200) or "Audit",
-        "synthetic": synthetic,
-        "audit": found,
-        "map_json": None,
-    }
+    context = {"title": clean(title, 200) or "Audit", "synthetic": synthetic, "audit": found}
     write_text(path, render("urbanln.report", "audit_page.html.j2", context))
     return Path(path)
 
@@ -149,9 +140,9 @@ def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[st
         "forests": forests(scores),
         "leakage": apart,
         "leakage_facts": fact_names(apart),
-        "coverage": coverage_lines(scores, units),
+        "coverage": tables.coverage_lines(scores, units),
         "level": None if level is None else f"{100 * level:.0f} %",
-        "residuals": residual_lines(scores),
+        "residuals": tables.residual_lines(scores),
         "efficiency": efficiency(scores),
         "transfer": transfer_sections(scores),
     }
@@ -164,13 +155,9 @@ def _drawn_facts(
     units: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the page draws of the held-out predictions."""
-    map_json, stills, places, notes = draw_maps(regions, scores, shown, units)
     return {
-        "map_json": map_json,
-        "stills": stills,
+        **draw_maps(regions, scores, shown, units),
         "map_names": [(words(name), units.get(name, "")) for name in shown],
-        "map_places": places,
-        "map_notes": notes,
         "has_intervals": any(rows["low"].notna().any() for rows in shown.values()),
         "scatters": draw_scatters(scores, shown, units),
     }

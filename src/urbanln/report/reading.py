@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from urbanln.pages.text import finite
+from urbanln.pages.text import clean, finite
 
 # From the hardest to the one that flatters.
 SPLITS = {
@@ -44,8 +44,13 @@ def indicators(scores: Mapping[str, Any]) -> list[str]:
 def splits_of(scores: Mapping[str, Any]) -> dict[str, str]:
     """Name and title of every split that was scored, from the hardest to the one that flatters."""
     names = unique([str(row.get("split")) for row in scores.get("rows") or []])
-    known = {name: title for name, title in SPLITS.items() if name in names}
-    return known | {name: f"{name.capitalize()} split" for name in names if name not in known}
+    order = sorted(names, key=lambda name: list(SPLITS).index(name) if name in SPLITS else len(SPLITS))
+    return {name: SPLITS.get(name, f"{name.capitalize()} split") for name in order}
+
+
+def split_title(name: str) -> str:
+    """The heading of a split, whether it was scored or not."""
+    return clean(SPLITS.get(name, f"{name.capitalize()} split"), 80)
 
 
 def shown_split(scores: Mapping[str, Any]) -> str | None:

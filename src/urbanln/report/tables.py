@@ -1,4 +1,4 @@
-"""From ``scores.json`` to verdicts, the table against the floors, and the comparison with the map."""
+"""From ``scores.json`` to verdicts and tables: against the floors, with the map, of intervals and errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from urbanln.report.reading import (
     JOINT,
     MAP,
     Row,
+    floors_of,
     indicators,
     length,
     main_head,
+    main_row,
     ordered,
     role,
     rows_of,
@@ -130,10 +132,10 @@ def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     lines = []
     for name in indicators(scores):
         with_vectors = rows_of(scores, indicator=name, split=split, head=head, features=f"{JOINT}{main}")
-        floors = [
-            r for r in rows_of(scores, indicator=name, split=split) if role(scores, r["features"]) == "floor"
+        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP)
+        alone += [
+            r for r in rows_of(scores, indicator=name, split=split) if r["features"] in floors_of(scores)
         ]
-        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP) + floors
         known = [r for r in alone if finite(r.get("r2")) is not None]
         if not (with_vectors and known):
             continue
@@ -150,6 +152,71 @@ def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "both": _with_range(with_vectors[0]),
                 "gap": gap,
                 "word": adds,
+            }
+        )
+    return lines
+
+
+def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Per indicator: the coverage that the intervals of regions reach against what was asked, in words."""
+    level = finite((scores.get("settings") or {}).get("level"))
+    lines = []
+    for name in indicators(scores):
+        row = main_row(scores, name)
+        reached, low, high = (finite(row.get(key)) for key in ("coverage", "coverage_low", "coverage_high"))
+        if reached is None:
+            continue
+        ends = f" [{_percent(low)}, {_percent(high)}]" if low is not None and high is not None else ""
+        asked = f" of the {_percent(level)} asked for" if level is not None else ""
+        if level is None or low is None or high is None:
+            judged = "whether that differs from what was asked cannot be told"
+        elif high < level:
+            judged = "they are too narrow here, and promise more than they keep"
+        elif low > level:
+            judged = "they are wider than they need be"
+        else:
+            judged = "what was asked lies within the uncertainty of what was reached"
+        unit = f" {units[name]}" if units.get(name) else ""
+        lines.append(
+            {
+                "indicator": words(name),
+                "asked": _percent(level) if level is not None else DASH,
+                "reached": _percent(reached),
+                "range": ends.strip(),
+                "width": f"{quantity(row.get('width'))}{unit}",
+                "sentence": f"The intervals hold {_percent(reached)}{ends} of the truths{asked}: {judged}.",
+            }
+        )
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def residual_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Per indicator: Moran's I of the residuals of the main vectors with one sentence."""
+    lines = []
+    for name in indicators(scores):
+        row = main_row(scores, name)
+        moran, p = finite(row.get("morans_i")), finite(row.get("morans_p"))
+        if moran is None:
+            continue
+        if p is not None and p < 0.05 and moran > 0:
+            sentence = (
+                "Neighbouring regions err alike: something that has to do with place is still missing, "
+                "and regions are no independent samples."
+            )
+        elif p is None:
+            sentence = "Whether that is more than chance was not tested."
+        else:
+            sentence = "There is no sign that neighbouring regions err alike."
+        lines.append(
+            {
+                "indicator": words(name),
+                "moran": score(moran),
+                "p": DASH if p is None else f"{p:.3f}".removeprefix("0"),
+                "sentence": sentence,
             }
         )
     return lines

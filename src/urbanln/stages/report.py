@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
@@ -15,11 +15,12 @@ from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import hash_file, read_json, read_table
 from urbanln.base.version import __version__
 from urbanln.city.store import City
+from urbanln.report.details import Example, read_metrics
+from urbanln.report.page import write_report
 from urbanln.stages.cities import join_cities, join_regions
 from urbanln.tables.cities import renamer
 
-if TYPE_CHECKING:
-    from urbanln.report.details import Example
+_EXAMPLES = 6  # pictures to show
 
 
 def report_run(
@@ -29,8 +30,6 @@ def report_run(
     *,
     run: Path | None = None,
     command: str = "",
-    examples: int = 6,
-    notes: Sequence[str] = (),
     audit: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of one probe, and of the run behind it.
@@ -41,20 +40,15 @@ def report_run(
         out: HTML file to write.
         run: Run folder, for its curves and settings.
         command: The command to print.
-        examples: Pictures to show.
-        notes: Sentences printed with the limits.
         audit: What :mod:`urbanln.stages.audit` found, as JSON values.
     """
-    from urbanln.report.page import write_report
-    from urbanln.report.training import read_metrics
-
     cities = [cities] if isinstance(cities, City) else list(cities)
     joint = join_cities(cities)
     found = read_json(scores / "scores.json")
-    note = _run_note(run) if run else {}
-    trained = {key: value for key, value in note.items() if key != "run"}
-    described = note.get("run", {})
+    trained = _run_note(run) if run else {}
+    described = trained.pop("run", {})
     facts: dict[str, Any] = {
+        "command": command,
         "city": ", ".join(city.name for city in cities),
         "settings": tomli_w.dumps(trained) if trained else None,
         "settings_hash": described.get("settings_hash"),
@@ -62,8 +56,6 @@ def report_run(
         | described.get("versions", {}),
         "hashes": {**joint.made_from, "scores": hash_file(scores / "scores.json")},
     }
-    facts |= {"command": command} if command else {}
-    view = trained.get("train", {}).get("view", "both")
     return write_report(
         out,
         title=facts["city"],
@@ -72,19 +64,18 @@ def report_run(
         scores=found,
         predictions=read_table(scores / "predictions.parquet", kind="predictions"),
         metrics=read_metrics(run / "metrics.jsonl") if run else [],
-        examples=_examples(cities, examples, view),
+        examples=_examples(cities, trained.get("train", {}).get("view", "both")),
         synthetic=_synthetic(cities),
-        notes=list(notes),
         units=joint.units,
         audit=audit,
     )
 
 
-def _examples(cities: Sequence[City], count: int, view: str) -> list[Example]:
+def _examples(cities: Sequence[City], view: str) -> list[Example]:
     """Pictures of all cities, about as many of each, by the names regions have among them."""
-    rename, share = renamer(cities), -(-count // len(cities))
-    found = [(city, one) for city in cities for one in example_pictures(city, share, view)]
-    return [replace(one, region_id=rename(city)(one.region_id)) for city, one in found[:count]]
+    rename, share = renamer(cities), -(-_EXAMPLES // len(cities))
+    found = [(city, one) for city in cities for one in _pick(city, share, view)]
+    return [replace(one, region_id=rename(city)(one.region_id)) for city, one in found[:_EXAMPLES]]
 
 
 def _synthetic(cities: Sequence[City]) -> bool | str:
@@ -102,10 +93,8 @@ def _run_note(run: Path) -> dict[str, Any]:
         raise ArtefactError("not a TOML file", value=str(error), where=run / "run.toml") from error
 
 
-def example_pictures(city: City, count: int, view: str = "both") -> list[Example]:
+def _pick(city: City, count: int, view: str) -> list[Example]:
     """Some pictures of a view, spread over the city, with the caption selected for each."""
-    from urbanln.report.details import Example
-
     captions = city.captions
     chosen = captions[captions["selected"]][["image_id", "caption", "captioner"]]
     table = city.images.merge(chosen, on="image_id", how="inner" if len(chosen) else "left")

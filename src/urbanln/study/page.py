@@ -11,9 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from urbanln.base.files import write_json, write_text
-from urbanln.pages.charts import Canvas, round_ticks
+from urbanln.pages.charts import Canvas, DotPlot
 from urbanln.pages.render import render
-from urbanln.pages.text import clean, finite, score, words
+from urbanln.pages.text import DASH, clean, cut, finite, score, words
 
 _WIDTH, _LABEL, _VALUE, _ROW = 860.0, 250.0, 190.0, 24.0
 _COLUMNS = (
@@ -72,7 +72,10 @@ def results_markdown(result: Mapping[str, Any]) -> str:
             for row in rows
         ]
         parts.append(_markdown(["R² per indicator", *map(_cell, names)], lines))
-    parts += [result["covered"], *(_fault(fault) for fault in result["failed"])]
+    parts.append(result["covered"])
+    for fault in result["failed"]:
+        place = f"{fault['variant']}, {Path(fault['city']).name}, seed {fault['seed']}"
+        parts.append(f"Failed: {place}: {fault['reason']}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -82,7 +85,7 @@ def results_html(result: Mapping[str, Any]) -> str:
         {"split": split, "head": head, "rows": rows, "plot": forest(rows, result["reference"], split)}
         for split, head, rows in _tables(result)
     ]
-    context = {"result": result, "tables": tables, "facts": _facts(result)}
+    context = {"title": result["name"], "result": result, "tables": tables, "facts": _facts(result)}
     helpers = {"score": score, "interval": _range, "words": words}
     return render("urbanln.study", "study.html.j2", context | helpers)
 
@@ -93,42 +96,24 @@ def forest(rows: Sequence[Mapping[str, Any]], reference: str, split: str) -> Mar
     What lies beyond the axis, which spans the variants, is drawn at its edge with an arrow.
     """
     shown = [row for row in rows if finite(row["diff"]) is not None]
-    ends = [
-        value
-        for row in shown
-        if row["kind"] == "variant"
-        for name in ("diff", "diff_low", "diff_high")
-        if (value := finite(row[name])) is not None
-    ]
-    low, high = min([-0.02, *ends]), max([0.02, *ends])
+    columns = ("diff", "diff_low", "diff_high")
+    drawn = [finite(row[name]) for row in shown if row["kind"] == "variant" for name in columns]
+    known = [value for value in drawn if value is not None]
+    low, high = min([-0.02, *known]), max([0.02, *known])
     margin = 0.04 * (high - low)
-    low, high = low - margin, high + margin
     label = f"Difference in R² to {reference}, {split} split: " + "; ".join(
         f"{row['name']} {_range(row, 'diff', sign=True)}" for row in shown
     )
-    canvas = Canvas(_WIDTH, 44 + _ROW * len(shown), label)
-    left, right, bottom = _LABEL, _WIDTH - _VALUE, 14 + _ROW * len(shown)
-
-    def place(value: float) -> float:
-        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
-
-    for tick in round_ticks(low, high, 5):
-        canvas.line(place(tick), 6, place(tick), bottom, "zero" if tick == 0 else "grid")
-        canvas.text(place(tick), bottom + 14, score(tick, 2, sign=True), anchor="middle")
-    canvas.text((left + right) / 2, bottom + 28, f"R² less that of {reference}", anchor="middle")
+    bottom = 14 + _ROW * len(shown)
+    canvas = Canvas(_WIDTH, bottom + 30, label)
+    plot = DotPlot(canvas, _LABEL, _WIDTH - _VALUE, low - margin, high + margin)
+    plot.axis(6, bottom, 5, lambda tick: score(tick, sign=True))
+    canvas.text((plot.left + plot.right) / 2, bottom + 28, f"R² less that of {reference}", anchor="middle")
     for number, row in enumerate(shown):
-        y = 22 + _ROW * number
-        style = "main" if row["kind"] == "variant" else "other"
-        name = row["name"] if len(row["name"]) <= 36 else row["name"][:35] + "…"
-        canvas.text(0, y + 4, name, "row-main" if row["kind"] == "variant" else "row")
-        canvas.text(_WIDTH, y + 4, _range(row, "diff", sign=True), "value", "end")
-        if None not in (finite(row["diff_low"]), finite(row["diff_high"])):
-            canvas.line(place(row["diff_low"]), y, place(row["diff_high"]), y, f"range {style}")
-        if low <= row["diff"] <= high:
-            canvas.circle(place(row["diff"]), y, 4.5, f"dot {style} full")
-        else:
-            x, way = place(row["diff"]), -1 if row["diff"] < low else 1
-            canvas.path([(x + 6 * way, y), (x, y - 4), (x, y + 4)], f"beyond {style}", closed=True)
+        text, ends = _range(row, "diff", sign=True), (finite(row["diff_low"]), finite(row["diff_high"]))
+        plot.row(
+            22 + _ROW * number, cut(row["name"], 36), text, row["diff"], ends, main=row["kind"] == "variant"
+        )
     return canvas.svg()
 
 
@@ -160,17 +145,9 @@ def _facts(result: Mapping[str, Any]) -> str:
 
 def _range(row: Mapping[str, Any], name: str, *, sign: bool = False) -> str:
     """``.12 [.05, .19]``, with three decimals for differences, which are small."""
-    if finite(row[name]) is None:
-        return score(None)
     digits = 3 if sign else 2
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if finite(low) is None or finite(high) is None:
-        return score(row[name], digits, sign)
-    return f"{score(row[name], digits, sign)} [{score(low, digits, sign)}, {score(high, digits, sign)}]"
-
-
-def _fault(fault: Mapping[str, Any]) -> str:
-    return f"Failed: {fault['variant']}, {Path(fault['city']).name}, seed {fault['seed']}: {fault['reason']}"
+    value, low, high = (score(row[key], digits, sign) for key in (name, f"{name}_low", f"{name}_high"))
+    return value if DASH in (value, low, high) else f"{value} [{low}, {high}]"
 
 
 def _cell(text: str) -> str:

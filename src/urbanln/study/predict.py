@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -115,19 +116,17 @@ def predict_vectors(
     vectors = [_aligned(table, regions) for table in tables]
     splits = [INDUCTIVE_SPLIT] if by_fold else list(probe.splits)
 
-    def with_head(head: str) -> Predict:
-        def predict(labels: Labels, folds: Sequence[Fold]) -> Floats:
-            y, rows = labels.y, labels.rows
-            if not by_fold:
-                return held_out(head, vectors[0], y, folds, seed, rows)
-            predicted = np.full(len(y), np.nan)
-            for X, fold in zip(vectors, folds, strict=True):
-                predicted[fold.test] = held_out(head, X, y, [fold], seed, rows)[fold.test]
-            return predicted
+    def predict(labels: Labels, folds: Sequence[Fold], head: str) -> Floats:
+        y, rows = labels.y, labels.rows
+        if not by_fold:
+            return held_out(head, vectors[0], y, folds, seed, rows)
+        predicted = np.full(len(y), np.nan)
+        for X, fold in zip(vectors, folds, strict=True):
+            predicted[fold.test] = held_out(head, X, y, [fold], seed, rows)[fold.test]
+        return predicted
 
-        return predict
-
-    return _over_labels(city, regions, probe, splits, seed, {head: with_head(head) for head in probe.heads})
+    ways = {head: partial(predict, head=head) for head in probe.heads}
+    return _over_labels(city, regions, probe, splits, seed, ways)
 
 
 def predict_floors(
@@ -145,11 +144,8 @@ def predict_floors(
     regions = scored_regions(city, views)
     frames = [predict_vectors(city, [pixels], probe, seed=seed, views=views).assign(name=PIXELS)]
     for name in dict.fromkeys(("mean", *probe.floors)):
-
-        def predict(labels: Labels, folds: Sequence[Fold], name: str = name) -> Floats:
-            return floor_held_out(name, labels, folds, seed)
-
-        found = _over_labels(city, regions, probe, probe.splits, seed, {NO_HEAD: predict})
+        floor = partial(floor_held_out, name, seed=seed)
+        found = _over_labels(city, regions, probe, probe.splits, seed, {NO_HEAD: floor})
         frames.append(found.assign(name=name))
     return pd.concat(frames, ignore_index=True)
 
@@ -216,14 +212,12 @@ def labelled_folds(folds: Sequence[Fold], rows: npt.NDArray[np.int64], count: in
     """
     place = np.full(count, -1)
     place[rows] = np.arange(len(rows))
-
-    def keep(part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return place[part][place[part] >= 0]
-
     found = []
     for fold in folds:
         inner = None if fold.inner is None else fold.inner[place[fold.known] >= 0]
-        own = Fold(keep(fold.train), keep(fold.val), keep(fold.test), inner)
+        places = (place[part] for part in (fold.train, fold.val, fold.test))
+        train, val, test = (part[part >= 0] for part in places)
+        own = Fold(train, val, test, inner)
         if len(own.train) < MIN_TRAIN or not len(own.val):
             raise InputError("too few labels are left to learn from in a fold", value=len(own.train))
         found.append(own)

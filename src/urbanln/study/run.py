@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
@@ -51,7 +50,8 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
     from urbanln.study.scores import collect
 
     work = make_work(study)
-    _check_extras(work)
+    if any(stage.kind == "embed" for stage in work.stages.values()):
+        require("torch")  # said now, not after the first city is drawn
     failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
     return write_results(out, collect(study, work, out / CACHE, failed))
 
@@ -80,35 +80,28 @@ def plan_lines(study: Study, out: Path) -> list[str]:
     return lines
 
 
-def _check_extras(work: Work) -> None:
-    """Said now, not after the first city is drawn."""
-    if any(stage.kind == "embed" for stage in work.stages.values()):
-        require("torch")
-
-
-@dataclass
 class _Queue:
     """What is left to do, in order.
 
-    Attributes:
+    Args:
         work: All stages.
         cache: Their folder.
+
+    Attributes:
         left: Stages neither done, under way nor failed.
         running: Stages under way.
         failed: Stage id to the reason.
     """
 
-    work: Work
-    cache: Path
-    left: dict[str, Stage] = field(default_factory=dict)
-    running: dict[Future[str | None], Stage] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for score in self.work.scores:
-            for name in self.work.needed_by(score):
-                if not self.work.stages[name].done(self.cache):
-                    self.left.setdefault(name, self.work.stages[name])
+    def __init__(self, work: Work, cache: Path) -> None:
+        self.work, self.cache = work, cache
+        self.running: dict[Future[str | None], Stage] = {}
+        self.failed: dict[str, str] = {}
+        wanted = dict.fromkeys(name for score in work.scores for name in work.needed_by(score))
+        stages = {name: work.stages[name] for name in wanted}
+        self.left = {name: stage for name, stage in stages.items() if not stage.done(cache)}
+        self._start, self._total = time.monotonic(), len(self.left)
+        self._done, self._cost = 0, 0
 
     def next(self) -> Stage | None:
         """The first stage whose needs are met; those that need a failed one fail with it."""
@@ -123,16 +116,33 @@ class _Queue:
                 return stage
         return None
 
+    def task(self, stage: Stage) -> tuple[Stage, Path, list[Path]]:
+        """What :func:`_attempt` takes."""
+        return stage, self.cache, [self.work.stages[need].folder(self.cache) for need in stage.needs]
+
+    def over(self, stage: Stage, reason: str | None) -> None:
+        """Say that a stage is done or has failed, and how long the rest may take by rough costs."""
+        if reason is not None:
+            self.failed[stage.id] = f"{stage.kind}: {reason}"
+        self._done += 1
+        self._cost += _WEIGHTS[stage.kind]
+        gone = time.monotonic() - self._start
+        left = gone * sum(_WEIGHTS[one.kind] for one in self.left.values()) / self._cost
+        outcome = "done" if reason is None else f"failed: {reason}"
+        print(
+            f"[{self._done}/{self._total}] {stage.kind} ({stage.label}) {outcome}; {_minutes(gone)} gone, "
+            f"about {_minutes(left)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
 
 def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
     """Do what is left; the reasons of stages that failed, by stage."""
     queue = _Queue(work, cache)
-    clock = _Clock(list(queue.left.values()))
-    if not queue.left:
-        return {}
-    if jobs == 1:
+    if jobs == 1 or not queue.left:
         while (stage := queue.next()) is not None:
-            _note(queue, stage, _attempt(stage, cache, _needs(work, stage, cache)), clock)
+            queue.over(stage, _attempt(*queue.task(stage)))
         return queue.failed
     try:
         with (
@@ -141,20 +151,16 @@ def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
         ):
             while True:
                 while len(queue.running) < jobs and (stage := queue.next()) is not None:
-                    queue.running[pool.submit(_attempt, stage, cache, _needs(work, stage, cache))] = stage
+                    queue.running[pool.submit(_attempt, *queue.task(stage))] = stage
                 if not queue.running:
                     return queue.failed
                 for future in wait(queue.running, return_when=FIRST_COMPLETED).done:
-                    _note(queue, queue.running.pop(future), future.result(), clock)
+                    queue.over(queue.running.pop(future), future.result())
     except BrokenProcessPool as error:
         raise UrbanLNError(
             "a process of the study was killed, perhaps for want of memory",
             remedy="run the same command again, it goes on; with --jobs 1 if memory is short",
         ) from error
-
-
-def _needs(work: Work, stage: Stage, cache: Path) -> list[Path]:
-    return [work.stages[need].folder(cache) for need in stage.needs]
 
 
 def _attempt(stage: Stage, cache: Path, needs: list[Path]) -> str | None:
@@ -168,37 +174,6 @@ def _attempt(stage: Stage, cache: Path, needs: list[Path]) -> str | None:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _note(queue: _Queue, stage: Stage, reason: str | None, clock: _Clock) -> None:
-    if reason is not None:
-        queue.failed[stage.id] = f"{stage.kind}: {reason}"
-    clock.tell(stage, reason, list(queue.left.values()))
-
-
-class _Clock:
-    """Lines with the time left, from how long stages have taken so far by their rough cost."""
-
-    def __init__(self, stages: list[Stage]) -> None:
-        self.start, self.total = time.monotonic(), len(stages)
-        self.done, self.cost = 0, 0.0
-
-    def tell(self, stage: Stage, reason: str | None, left: list[Stage]) -> None:
-        """Say that a stage is over, and how long the ones in ``left`` may take."""
-        self.done += 1
-        self.cost += _cost([stage])
-        gone = time.monotonic() - self.start
-        outcome = "done" if reason is None else f"failed: {reason}"
-        print(
-            f"[{self.done}/{self.total}] {stage.kind} ({stage.label}) {outcome}; {_minutes(gone)} gone, "
-            f"about {_minutes(gone * _cost(left) / self.cost)} left",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def _cost(stages: list[Stage]) -> float:
-    return float(sum(_WEIGHTS[stage.kind] for stage in stages))
 
 
 def _minutes(seconds: float) -> str:
@@ -215,16 +190,14 @@ _WEIGHTS = {
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Processes started here count on one thread each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
+    before = {name: os.environ[name] for name in _THREADS if name in os.environ}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in _THREADS:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _die_with_parent() -> None:

@@ -20,7 +20,7 @@ from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION, read_table
 from urbanln.base.space import Floats
 from urbanln.probe.held_out import NO_HEAD
-from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval, r2
+from urbanln.probe.metrics import bootstrap_r2, draw_resamples, interval, r2
 from urbanln.study.spec import Study
 from urbanln.study.stages import SYNTHETIC, Work
 from urbanln.study.work import PREDICTIONS, REGIONS
@@ -36,15 +36,11 @@ COVERED = (
 
 @dataclass(frozen=True)
 class _Place:
-    """One city: its regions in order, their blocks and the draws of blocks."""
+    """One city: its regions in order, their blocks, and its number among the cities."""
 
     ids: pd.Index
     blocks: npt.NDArray[np.int64]
     number: int
-
-    def resamples(self, seeds: int, count: int) -> Resamples:
-        """Draws that depend on city and number of seeds alone."""
-        return draw_resamples(self.blocks, seeds, count, seed=self.number)
 
 
 @dataclass(frozen=True)
@@ -62,9 +58,6 @@ class _Found:
 
     value: float
     samples: Floats
-
-    def __sub__(self, other: _Found) -> _Found:
-        return _Found(self.value - other.value, self.samples - other.samples)
 
 
 Key = tuple[str, str, str, str]  # predictor, split, head, city
@@ -131,7 +124,7 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
 
 
 def _read(study: Study, work: Work, cache: Path) -> tuple[Cells, dict[str, _Place]]:
-    frames: dict[Key, list[tuple[int, pd.DataFrame]]] = {}
+    frames: dict[Key, dict[str, list[tuple[int, pd.DataFrame]]]] = {}
     places: dict[str, _Place] = {}
     for score in work.scores:
         stage = work.stages[score.stage]
@@ -141,33 +134,30 @@ def _read(study: Study, work: Work, cache: Path) -> tuple[Cells, dict[str, _Plac
         frame = read_table(folder / PREDICTIONS, kind="study-predictions")
         if score.variant is None:
             regions = read_table(folder / REGIONS, kind="study-regions")
-            blocks = regions["block"].to_numpy(np.int64)
-            places.setdefault(
-                score.city, _Place(pd.Index(regions["region_id"]), blocks, study.cities.index(score.city))
-            )
+            ids, blocks = pd.Index(regions["region_id"]), regions["block"].to_numpy(np.int64)
+            places.setdefault(score.city, _Place(ids, blocks, study.cities.index(score.city)))
         else:
             frame = frame.assign(name=score.variant)
-        for (name, split, head), part in frame.groupby(["name", "split", "head"], sort=False):
-            frames.setdefault((str(name), str(split), str(head), score.city), []).append((score.seed, part))
-    cells = {key: _cells(parts, places[key[3]].ids) for key, parts in frames.items() if key[3] in places}
+        for names, part in frame.groupby(["name", "split", "head", "indicator"], sort=False):
+            name, split, head, indicator = map(str, names)
+            cell = frames.setdefault((name, split, head, score.city), {}).setdefault(indicator, [])
+            cell.append((score.seed, part.set_index("region_id")[["truth", "prediction"]]))
+    cells = {
+        key: {indicator: _cell(parts, places[key[3]].ids) for indicator, parts in found.items()}
+        for key, found in frames.items()
+        if key[3] in places
+    }
     return cells, places
 
 
-def _cells(parts: Sequence[tuple[int, pd.DataFrame]], ids: pd.Index) -> dict[str, _Cell]:
-    """Cells by indicator of one predictor, from a frame per seed."""
-    rows: dict[str, list[tuple[int, pd.DataFrame]]] = {}
-    for seed, part in parts:
-        for indicator, own in part.groupby("indicator", sort=False):
-            placed = own.set_index("region_id")[["truth", "prediction"]].reindex(ids)
-            rows.setdefault(str(indicator), []).append((seed, placed))
-    return {
-        indicator: _Cell(
-            tuple(seed for seed, _ in own),
-            own[0][1]["truth"].to_numpy(np.float64),
-            np.stack([placed["prediction"].to_numpy(np.float64) for _, placed in own]),
-        )
-        for indicator, own in rows.items()
-    }
+def _cell(parts: Sequence[tuple[int, pd.DataFrame]], ids: pd.Index) -> _Cell:
+    """A cell from a frame by region per seed."""
+    placed = [part.reindex(ids) for _, part in parts]
+    return _Cell(
+        tuple(seed for seed, _ in parts),
+        placed[0]["truth"].to_numpy(np.float64),
+        np.stack([part["prediction"].to_numpy(np.float64) for part in placed]),
+    )
 
 
 class _Rows:
@@ -178,7 +168,7 @@ class _Rows:
     ) -> None:
         self.study, self.cells, self.places, self.split, self.head = study, cells, places, split, head
         self.count = study.first.settings.probe.bootstrap
-        self.headed = {key[:3] for key in cells}
+        self.headed = {name for name, *place, _ in cells if place == [split, head]}
 
     def row(self, name: str, about: Mapping[str, str]) -> dict[str, Any] | None:
         """One line, or None where the predictor has no score under this split and head."""
@@ -193,9 +183,7 @@ class _Rows:
             "kind": "variant" if name in about else "floor",
             "about": about.get(name, ""),
             "split": self.split,
-            "head": self.head
-            if (name, self.split, self.head) in {key[:3] for key in self.cells}
-            else NO_HEAD,
+            "head": self.head if name in self.headed else NO_HEAD,
             "cities": sorted({city for city, _ in own}),
             "seeds": max(len(cell.seeds) for cell in own.values()),
             **_told("r2", _mean_over(alone)),
@@ -223,7 +211,9 @@ class _Rows:
     def score(self, key: tuple[str, str], cell: _Cell) -> _Found:
         held = np.isfinite(cell.truth) & np.isfinite(cell.predictions).all(axis=0)
         value = float(np.mean([r2(cell.truth[held], row[held]) for row in cell.predictions]))
-        resamples = self.places[key[0]].resamples(len(cell.seeds), self.count)
+        place = self.places[key[0]]
+        # Draws depend on city and number of seeds alone, so those of two predictors are paired.
+        resamples = draw_resamples(place.blocks, len(cell.seeds), self.count, seed=place.number)
         truth = np.where(held, cell.truth, 0.0)  # where no prediction is finite, nothing is read
         return _Found(value, bootstrap_r2(truth, np.where(held, cell.predictions, np.nan), resamples))
 
@@ -234,9 +224,8 @@ class _Rows:
             return _Found(math.nan, np.full(self.count, np.nan))
         a, b = (cell.predictions[[cell.seeds.index(s) for s in seeds]] for cell in (own, reference))
         both = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)
-        ours = _Cell(seeds, own.truth, np.where(both, a, np.nan))
-        theirs = _Cell(seeds, own.truth, np.where(both, b, np.nan))
-        return self.score(key, ours) - self.score(key, theirs)
+        ours, theirs = (self.score(key, _Cell(seeds, own.truth, np.where(both, p, np.nan))) for p in (a, b))
+        return _Found(ours.value - theirs.value, ours.samples - theirs.samples)
 
 
 def _where(found: Mapping[tuple[str, str], _Found], place: int, value: str) -> dict[tuple[str, str], _Found]:

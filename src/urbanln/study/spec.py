@@ -21,13 +21,12 @@ Sections of settings are those of every other verb; a variant names only what it
 from __future__ import annotations
 
 import difflib
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from urbanln.base.config import Settings, load_settings, read_toml
+from urbanln.base.config import Settings, load_settings, read_toml, set_key
 from urbanln.base.errors import InputError
 from urbanln.captions.settings import CaptionSettings
 
@@ -124,111 +123,86 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     path = Path(path)
     values = read_toml(path, "study file")
     for text in overrides:
-        _override(values, text)
+        set_key(values, text, "key of a study", "common.train.epochs=2 or study.seeds=[0]")
     where = str(path)
     _known(values, ("study", "common", "variants"), where)
-    head, common = _table_of(values, "study", where), _table_of(values, "common", where)
+    head, common = _given(values, "study", {}, where), _given(values, "common", {}, where)
     _known(head, _STUDY_KEYS, f"{where}, [study]")
     _known(common, _COMMON_KEYS, f"{where}, [common]")
-    named = _table_of(values, "variants", where)
+    named = _given(values, "variants", {}, where)
     if not named:
         raise InputError("a study needs variants", where=where, remedy="add [variants.NAME]")
     variants = tuple(
-        _variant(name, _table_of(named, name, f"{where}, [variants]"), common, where) for name in named
+        _variant(name, _given(named, name, {}, f"{where}, [variants]"), common, where) for name in named
     )
     study = Study(
-        name=_text(head, "name", path.stem, where),
-        about=_text(head, "about", "", where),
-        seeds=_seeds(head, where),
-        cities=_cities(head, where),
-        reference=_text(head, "reference", variants[0].name, where),
-        captioners=_text(head, "captioners", "simulated", where),
+        name=_given(head, "name", path.stem, where),
+        about=_given(head, "about", "", where),
+        seeds=_distinct(
+            head.get("seeds", [0]),
+            lambda seed: type(seed) is int and seed >= 0,
+            "'seeds' is a list of different whole numbers from 0",
+            where,
+        ),
+        cities=_distinct(
+            head.get("cities", []),
+            lambda city: isinstance(city, str) and bool(city),
+            "'cities' is a list of different city folders",
+            where,
+            remedy='e.g. cities = ["mycity", "synthetic:256:0"]',
+        ),
+        reference=_given(head, "reference", variants[0].name, where),
+        captioners=_given(head, "captioners", "simulated", where),
         variants=variants,
     )
     _check(study, where)
     return study
 
 
-def _override(values: dict[str, Any], text: str) -> None:
-    key, equals, raw = text.partition("=")
-    *sections, leaf = key.strip().split(".")
-    if not equals or not sections:
-        raise InputError(
-            "a key of a study is given as section.key=value", value=text, where="--set",
-            remedy="e.g. common.train.epochs=2 or study.seeds=[0]",
-        )  # fmt: skip
-    place = values
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise InputError("this key has no parts", value=key, where="--set")
-    try:
-        place[leaf] = tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
-        place[leaf] = raw.strip()
-
-
-def _known(values: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    names = list(keys)
+def _known(values: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
     for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
-            raise InputError(f"unknown key '{key}'", where=where, remedy=f"did you mean '{near[0]}'?")
+        if key not in keys:
+            raise InputError(f"unknown key '{key}'", where=where, remedy=_near(key, keys))
 
 
-def _table_of(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    found = values.get(key, {})
-    if not isinstance(found, dict):
-        raise InputError(f"'{key}' is a table of keys", value=found, where=where)
+def _given(values: Mapping[str, Any], key: str, default: Any, where: str) -> Any:
+    """A text or a table of the file, whichever its default is."""
+    found = values.get(key, default)
+    if not isinstance(found, type(default)):
+        kind = "a text" if isinstance(default, str) else "a table of keys"
+        raise InputError(f"'{key}' is {kind}", value=found, where=where)
     return found
 
 
-def _text(head: Mapping[str, Any], key: str, default: str, where: str) -> str:
-    found = head.get(key, default)
-    if not isinstance(found, str):
-        raise InputError(f"'{key}' is a text", value=found, where=where)
-    return found
-
-
-def _seeds(head: Mapping[str, Any], where: str) -> tuple[int, ...]:
-    found = head.get("seeds", [0])
-    good = isinstance(found, list) and found and all(type(seed) is int and seed >= 0 for seed in found)
+def _distinct(
+    found: Any, fine: Callable[[Any], bool], fault: str, where: str, remedy: str | None = None
+) -> Any:
+    """A list that is not empty, of different values that are all ``fine``, as a tuple."""
+    good = isinstance(found, list) and found and all(map(fine, found))
     if not good or len(set(found)) < len(found):
-        raise InputError("'seeds' is a list of different whole numbers from 0", value=found, where=where)
+        raise InputError(fault, value=found, where=where, remedy=remedy)
     return tuple(found)
 
 
-def _cities(head: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    found = head.get("cities", [])
-    good = isinstance(found, list) and found and all(isinstance(city, str) and city for city in found)
-    if not good or len(set(found)) < len(found):
-        raise InputError(
-            "'cities' is a list of different city folders",
-            value=found,
-            where=where,
-            remedy='e.g. cities = ["mycity", "synthetic:256:0"]',
-        )
-    return tuple(found)
+def _near(value: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)
+    return f"did you mean '{near[0]}'?"
 
 
 def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file: str) -> Variant:
     where = f"{file}, [variants.{name}]"
     _known(own, _VARIANT_KEYS, where)
-    captions = _text(own, "captions", "vote", where)
-    pretrain = _text(own, "pretrain", "all", where)
-    single = captions.startswith(SINGLE) and len(captions) > len(SINGLE)
-    for key, value, known, fine in (
-        ("captions", captions, CAPTIONS, single),
-        ("pretrain", pretrain, PRETRAIN, False),
-    ):
-        if not fine and value not in known:
-            near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
+    captions = _given(own, "captions", "vote", where)
+    pretrain = _given(own, "pretrain", "all", where)
+    single = captions.startswith(SINGLE) and captions != SINGLE
+    for key, value, known in (("captions", captions, CAPTIONS), ("pretrain", pretrain, PRETRAIN)):
+        if value not in known and not (key == "captions" and single):
             raise InputError(
                 f"unknown value of '{key}'", value=value, where=where,
-                remedy=f"did you mean '{near}'? There are: {', '.join(known)}",
+                remedy=f"{_near(value, known)} There are: {', '.join(known)}",
             )  # fmt: skip
-    sections = {key: _table_of(own, key, where) for key in own if key in _COMMON_KEYS}
-    merged = _merged({key: _table_of(common, key, file) for key in common}, sections)
+    sections = {key: _given(own, key, {}, where) for key in own if key in _COMMON_KEYS}
+    merged = _merged({key: _given(common, key, {}, file) for key in common}, sections)
     if "seed" in merged.get("train", {}):
         raise InputError("train.seed is set by study.seeds", value=merged["train"]["seed"], where=where)
     try:
@@ -239,7 +213,7 @@ def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file:
     except InputError as error:
         error.where = where
         raise
-    return Variant(name, _text(own, "about", "", where), captions, pretrain, settings, captioning)
+    return Variant(name, _given(own, "about", "", where), captions, pretrain, settings, captioning)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,15 +228,14 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def _check(study: Study, where: str) -> None:
     names = [variant.name for variant in study.variants]
     if study.reference not in names:
-        near = difflib.get_close_matches(study.reference, names, n=1, cutoff=0.0)[0]
         raise InputError(
             "the reference is no variant of this study", value=study.reference, where=where,
-            remedy=f"did you mean '{near}'?",
+            remedy=_near(study.reference, names),
         )  # fmt: skip
     probe = study.first.settings.probe
-    if unfit := [split for split in probe.splits if split == "city"]:
+    if "city" in probe.splits:
         raise InputError(
-            "a study scores each city by itself, so whole cities cannot be held out", value=unfit[0],
+            "a study scores each city by itself, so whole cities cannot be held out", value="city",
             where=where, remedy="leave it out of common.probe.splits",
         )  # fmt: skip
     for variant in study.variants:

@@ -19,8 +19,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from urbanln.base.config import FREE_SETTINGS
 from urbanln.base.errors import InputError
-from urbanln.base.files import hash_bytes, hash_file, read_json
+from urbanln.base.files import hash_bytes, hash_file
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")
@@ -28,14 +29,10 @@ KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score",
 VERSIONS = dict.fromkeys(KINDS, 1) | {"pretrain": 2, "embed": 2}
 DONE = "stage.json"
 SYNTHETIC = "synthetic"
-# They change how training or the vote is carried out and not what comes out.
-_FREE = {
-    "train": ("workers", "checkpoint_minutes", "tensorboard"),
-    "vote": ("processes",),
-    "embed": ("batch_size", "workers"),
-}
 # Choices that draw anew for each training seed, so that the seeds' spread holds theirs.
 _DRAWN = ("random", "shuffled-sentences", "shuffled-pairs")
+# Settings of the probe that make the folds of the block split.
+_FOLDS = ("folds", "blocks", "block_km", "buffer_km")
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,9 @@ class Stage:
 
     Attributes:
         kind: One of ``KINDS``.
-        key: SHA-256 over kind, version of its code, payload and the keys of what it needs.
-        payload: JSON value: the settings it reads.
+        key: SHA-256 over kind, version of its code, what of the payload counts and the keys of what it needs.
+        payload: JSON value: the settings it reads; those of :data:`urbanln.base.config.FREE_SETTINGS` are
+            heeded in the work and do not count, so results made with others are kept.
         needs: Identities of earlier stages, in the order in which the work takes them.
         label: For people: city, seed and variant that first asked for it.
     """
@@ -122,10 +120,19 @@ class _Maker:
     def __init__(self, study: Study, city: str, seed: int, stages: dict[str, Stage]) -> None:
         self.study, self.city, self.seed, self.stages = study, city, seed, stages
         self.where = f"{Path(city).name}, seed {seed}"
+        self.probe = study.first.settings.probe
+        # The reference's length for all: a shorter context reads the same texts, cut.
+        self.context = study.first.settings.model.context
 
     def add(self, kind: str, payload: Mapping[str, Any], needs: Sequence[str], label: str = "") -> str:
+        counts = {
+            name: {k: v for k, v in part.items() if k not in FREE_SETTINGS[name]}
+            if name in FREE_SETTINGS
+            else part
+            for name, part in payload.items()
+        }
         keys = [self.stages[name].key for name in needs]
-        text = json.dumps([kind, VERSIONS[kind], payload, keys], sort_keys=True)
+        text = json.dumps([kind, VERSIONS[kind], counts, keys], sort_keys=True)
         label = f"{self.where}, {label}" if label else self.where
         stage = Stage(kind, hash_bytes(text.encode()), payload, tuple(needs), label)
         self.stages.setdefault(stage.id, stage)
@@ -134,33 +141,28 @@ class _Maker:
     def source(self) -> str:
         return self.add("city", city_payload(self.city, self.study.views), [])
 
-    def floors(self) -> str:
-        chosen = self.study.first.settings
-        payload = {
-            "probe": chosen.probe.model_dump(mode="json"),
+    def scored(self) -> dict[str, Any]:
+        """What the scores of all variants and of the floors depend on."""
+        return {
+            "probe": self.probe.model_dump(mode="json"),
             "seed": self.seed,
             "views": self.study.views,
             "labels": _table_hash(self.city, "indicators"),
-            "pixels": chosen.embed.view,
         }
+
+    def floors(self) -> str:
+        payload = self.scored() | {"pixels": self.study.first.settings.embed.view}
         return self.add("floors", payload, [self.source()], "floors")
 
     def score(self, variant: Variant) -> str:
-        probe = self.study.first.settings.probe
-        folds = range(probe.folds) if variant.pretrain == "train-blocks" else [None]
-        tables = [self.embed(variant, fold) for fold in folds]
-        payload = {
-            "probe": probe.model_dump(mode="json"),
-            "seed": self.seed,
-            "views": self.study.views,
-            "labels": _table_hash(self.city, "indicators"),
-            "by_fold": variant.pretrain == "train-blocks",
-        }
+        by_fold = variant.pretrain == "train-blocks"
+        tables = [self.embed(variant, fold) for fold in (range(self.probe.folds) if by_fold else [None])]
+        payload = self.scored() | {"by_fold": by_fold}
         return self.add("score", payload, [self.source(), *tables], variant.name)
 
     def embed(self, variant: Variant, fold: int | None) -> str:
         settings = variant.settings
-        payload = {"embed": _plain(settings.embed, "embed"), "fit": settings.train.fit}
+        payload = {"embed": settings.embed.model_dump(mode="json"), "fit": settings.train.fit}
         if variant.pretrain == "none":
             base = {"model": settings.model.name, "weights": _weights(settings.model.name)}
             return self.add("embed", payload | base, [self.source()], variant.name)
@@ -169,14 +171,14 @@ class _Maker:
     def pretrain(self, variant: Variant, fold: int | None) -> str:
         settings = variant.settings
         payload: dict[str, Any] = {
-            "model": _plain(settings.model, "model"),
+            "model": settings.model.model_dump(mode="json"),
             "weights": _weights(settings.model.name),
-            "train": _plain(settings.train, "train") | {"seed": self.seed},
+            "train": settings.train.model_dump(mode="json") | {"seed": self.seed},
         }
         if fold is not None:
-            probe = self.study.first.settings.probe
+            probe = self.probe.model_dump(mode="json", include=set(_FOLDS))
             payload["known"] = {
-                "probe": _fold_settings(probe.model_dump(mode="json")),
+                "probe": probe | {"split": INDUCTIVE_SPLIT},
                 "seed": self.seed,
                 "views": self.study.views,
                 "fold": fold,
@@ -189,7 +191,7 @@ class _Maker:
             payload["seed"] = self.seed
         if variant.captions.startswith(SINGLE) or variant.captions in UNVOTED:
             return self.add("captions", payload, [self.source(), self.candidates(variant)], variant.name)
-        vote = {"vote": _plain(variant.captioning.vote, "vote"), "max_tokens": self.max_tokens()}
+        vote = {"vote": variant.captioning.vote.model_dump(mode="json"), "max_tokens": self.context}
         voted = self.add("vote", vote, [self.source(), self.candidates(variant)], variant.name)
         if variant.captions == "vote":
             return voted
@@ -199,7 +201,7 @@ class _Maker:
         chosen = variant.captioning
         payload: dict[str, Any] = {
             "captioners": "measured" if variant.captions == "measured" else self.study.captioners,
-            "max_tokens": self.max_tokens(),
+            "max_tokens": self.context,
         }
         if payload["captioners"] == TABLE:
             payload["table"] = _table_hash(self.city, "captions")
@@ -209,10 +211,6 @@ class _Maker:
         if chosen.refine.enabled:  # its parts are read by the parser of the vote
             payload["settings"]["vote"] = {k: settings["vote"][k] for k in ("parser", "parser_model")}
         return self.add("candidates", payload, [self.source()], variant.name)
-
-    def max_tokens(self) -> int:
-        """The reference's length for all: a shorter context reads the same texts, cut."""
-        return self.study.first.settings.model.context
 
 
 def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
@@ -239,24 +237,6 @@ def _table_hash(spec: str, name: str) -> str:
     """Hash of a table of a city folder; nothing for a synthetic city, whose recipe says it all."""
     path = Path(spec) / f"{name}.parquet"
     return "" if spec.startswith(f"{SYNTHETIC}:") or not path.exists() else hash_file(path)
-
-
-def stage_note(folder: Path) -> dict[str, Any]:
-    """What a finished stage says of itself."""
-    note: dict[str, Any] = read_json(folder / DONE)
-    return note
-
-
-def _plain(section: Any, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = section.model_dump(
-        mode="json", exclude=set(_FREE[name]) if name in _FREE else None
-    )
-    return found
-
-
-def _fold_settings(probe: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("folds", "blocks", "block_km", "buffer_km")
-    return {name: probe[name] for name in names} | {"split": INDUCTIVE_SPLIT}
 
 
 def _weights(name: str) -> list[str]:

@@ -11,22 +11,28 @@ from typing import Any
 import pandas as pd
 
 from urbanln.base.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
-from urbanln.base.files import read_table, write_json, write_table
+from urbanln.base.files import read_json, read_table, write_json, write_table
+from urbanln.captions.choice import choose_captioners
+from urbanln.captions.run import caption_city, choose, load_language
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import is_url
 from urbanln.city.store import City
-from urbanln.study.captions import choose_texts, vote_texts
+from urbanln.stages.bridges import clip_grounder, token_counter
+from urbanln.stages.embed import embed_city, pixel_table
+from urbanln.study.captions import choose_texts
+from urbanln.study.predict import (
+    known_regions,
+    predict_floors,
+    predict_vectors,
+    region_blocks,
+    scored_regions,
+)
 from urbanln.study.spec import TABLE
-from urbanln.study.stages import DONE, Stage, stage_note
+from urbanln.study.stages import DONE, Stage
+from urbanln.tables.vectors import read_embeddings
 
 PREDICTIONS, REGIONS = "predictions.parquet", "regions.parquet"
-_TEXTS, _CAPTIONS, _VECTORS, _RUN, _LOG = (
-    "texts.parquet",
-    "captions.parquet",
-    "vectors.parquet",
-    "run",
-    "log.txt",
-)
+_TEXTS, _CAPTIONS, _VECTORS, _RUN = "texts.parquet", "captions.parquet", "vectors.parquet", "run"
 
 
 def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
@@ -43,10 +49,10 @@ def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
         UrbanLNError: As of the verb behind the stage.
     """
     folder = stage.folder(cache)
-    if (folder / DONE).exists():
+    if stage.done(cache):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOG).open("a", encoding="utf-8", buffering=1) as log, redirect_stderr(log):
+    with (folder / "log.txt").open("a", encoding="utf-8", buffering=1) as log, redirect_stderr(log):
         _WORK[stage.kind](stage.payload, folder, needs)
     write_json(folder / DONE, {"kind": stage.kind, "key": stage.key, "label": stage.label, **stage.payload})
     # Only now: until the note stands, a kill may need the checkpoints.
@@ -55,7 +61,7 @@ def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
 
 def stage_city(folder: Path) -> City:
     """The city of a finished city stage."""
-    note = stage_note(folder)
+    note = read_json(folder / DONE)
     return City.open(note["folder"] if "folder" in note else folder / "city", check_files=False)
 
 
@@ -102,10 +108,6 @@ def _city(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
 
 
 def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.captions.choice import choose_captioners
-    from urbanln.captions.run import caption_city
-    from urbanln.stages.bridges import clip_grounder, token_counter
-
     city = stage_city(needs[0])
     if payload["captioners"] == TABLE:
         texts = city.captions.sort_values(["image_id", "rank"], kind="stable")
@@ -130,17 +132,14 @@ def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) ->
 
 
 def _vote(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.stages.bridges import token_counter
-
     texts = read_table(needs[1] / _TEXTS, kind="study-texts")
     settings = CaptionSettings.model_validate({"vote": {**payload["vote"], "processes": 1}})
-    table = vote_texts(texts, settings, payload["max_tokens"], token_counter("tiny"))
+    language = load_language(settings, several=bool(texts["image_id"].duplicated().any()))
+    table = choose(texts, settings, language, token_counter("tiny"), payload["max_tokens"])
     write_table(folder / _CAPTIONS, table, kind="captions")
 
 
 def _captions(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.stages.bridges import token_counter
-
     if (needs[1] / _CAPTIONS).exists():
         voted = read_table(needs[1] / _CAPTIONS, kind="captions")
         texts = voted[voted["selected"]].reset_index(drop=True)
@@ -154,7 +153,6 @@ def _captions(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> N
 
 
 def _pretrain(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.study.predict import known_regions
     from urbanln.train.loop import pretrain
 
     city, known = stage_city(needs[0]), payload.get("known")
@@ -168,17 +166,12 @@ def _pretrain(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> N
 
 
 def _embed(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.stages.embed import embed_city
-
     model = payload["model"] if "model" in payload else str(needs[1] / _RUN)
     settings = Settings(embed=EmbedSettings(**payload["embed"]), train=TrainSettings(fit=payload["fit"]))
     embed_city(stage_city(needs[0]), model, folder / _VECTORS, settings)
 
 
 def _score(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.study.predict import predict_vectors
-    from urbanln.tables.vectors import read_embeddings
-
     found = predict_vectors(
         stage_city(needs[0]), [read_embeddings(need / _VECTORS) for need in needs[1:]],
         ProbeSettings.model_validate(payload["probe"]), seed=payload["seed"], views=payload["views"],
@@ -188,9 +181,6 @@ def _score(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None
 
 
 def _floors(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
-    from urbanln.stages.embed import pixel_table
-    from urbanln.study.predict import predict_floors, region_blocks, scored_regions
-
     city, probe = stage_city(needs[0]), ProbeSettings.model_validate(payload["probe"])
     found = predict_floors(
         city, pixel_table(city, payload["pixels"]), probe, seed=payload["seed"], views=payload["views"]

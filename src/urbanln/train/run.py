@@ -16,7 +16,7 @@ from typing import Any
 
 import tomli_w
 
-from urbanln.base.config import Settings, settings_hash
+from urbanln.base.config import FREE_SETTINGS, Settings, settings_hash
 from urbanln.base.errors import ArtefactError, InputError, StorageError, require
 from urbanln.base.files import SCHEMA_VERSION, atomic_path, write_text
 from urbanln.base.version import __version__
@@ -27,10 +27,9 @@ from urbanln.train.checkpoint import list_checkpoints
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
 _TENSORBOARD = "tensorboard"
-# They change how a run is carried out and not what comes out; labels are not read in pre-training.
-FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard", "micro_batch")
 # Settings there once were, with the value at which they changed nothing.
 _FORMER = {"accumulation": 1}
+# Labels are not read in pre-training.
 _READ_TABLES = ("regions", "images", "captions")
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 
@@ -234,7 +233,7 @@ def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> N
     defaults = Settings().model_dump(mode="json")
     pairs = [(f"{part}.{key}", old.get(part, {}).get(key, defaults[part][key]), value)
              for part in ("model", "train") for key, value in plain[part].items()
-             if key not in FREE_SETTINGS]  # fmt: skip
+             if key not in FREE_SETTINGS.get(part, ())]  # fmt: skip
     pairs += [(f"train.{key}", old.get("train", {}).get(key, was), was) for key, was in _FORMER.items()]
     pairs.append(("number of processes", old.get("run", {}).get("processes"), plain["run"]["processes"]))
     pairs.append(("base model", old.get("run", {}).get("base"), plain["run"]["base"]))

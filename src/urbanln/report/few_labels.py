@@ -1,4 +1,4 @@
-"""Transfer between cities: matrices, a table and few-shot curves out of ``scores["transfer"]``."""
+"""How few labels will do: R² by their number, and transfer from one city to another."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import numpy as np
 
 from urbanln.pages.charts import axis_score
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
-from urbanln.report.curves import STYLES, Axis, Curve, curves
-from urbanln.report.matrix import matrix
-from urbanln.report.reading import FLOOR_LABELS, Row, unique
+from urbanln.report.plots import STYLES, Axis, Curve, curves, matrix
+from urbanln.report.reading import FLOOR_LABELS, Row, floors_of, unique
 from urbanln.report.tables import difference
 
-LOWEST = -1.0  # of the R² axis
 FLOORS = {
     **FLOOR_LABELS,
     "mean": "mean of the source",
@@ -23,6 +21,62 @@ FLOORS = {
     "target-mean": "mean of the k labels",
     "coordinates": "nearest of the k labels",
 }
+
+
+def efficiency(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A curve chart with a line of summary per indicator, split and head of ``scores["curves"]``."""
+    given = [row for row in scores.get("curves") or [] if finite(row.get("r2")) is not None and row.get("k")]
+    out = []
+    for name, split in unique([(str(row.get("indicator")), str(row.get("split"))) for row in given]):
+        own = [row for row in given if (str(row.get("indicator")), str(row.get("split"))) == (name, split)]
+        # Floors have no head: they stand beside every head's tables.
+        heads = unique([_head(row) for row in own])
+        for head in [head for head in heads if head] or [""]:
+            lines = _efficiency_lines(scores, [row for row in own if _head(row) in (head, "")])
+            shots = sorted({float(x) for line in lines for x in line.x})
+            ends = ", ".join(f"{line.name} {score(line.y[-1])}" for line in lines if line.x[-1] == shots[-1])
+            summary = f"With {int(shots[-1]):,} labelled regions: {ends}."
+            picture = curves(
+                f"R² for {words(name)} by the number of labelled regions. {summary}",
+                lines,
+                y_zero=False,
+                y_label=axis_score,
+                axis=Axis("labelled regions", shots, log=True),
+                y_floor=-0.5,  # few labels can give scores far below 0
+            )
+            shown = f"{split} split, {head} head" if head else f"{split} split"
+            item = {
+                "indicator": words(name),
+                "how": clean(shown, 120),
+                "summary": summary,
+                "picture": picture,
+            }
+            out.append(item)
+    return out
+
+
+def _head(row: Row) -> str:
+    """The head of a row; nothing for a floor's."""
+    return "" if row.get("head") in (None, "none") else str(row["head"])
+
+
+def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Curve]:
+    """The main vectors first and with a band; the mean last, as the line of chance."""
+    names = unique([str(row["features"]) for row in rows])
+    rank = [scores.get("main"), scores.get("baseline"), *floors_of(scores)]
+    names.sort(key=lambda name: rank.index(name) if name in rank else len(rank))
+    styles = iter(STYLES)
+    lines = []
+    for name in names:
+        own = sorted((r for r in rows if str(r["features"]) == name), key=lambda r: r["k"])
+        x, y, low, high = (
+            np.array([finite(r.get(key)) for r in own], dtype=float)
+            for key in ("k", "r2", "r2_low", "r2_high")
+        )
+        style = "chance" if name == "mean" else next(styles, STYLES[-1])
+        banded = name == scores.get("main") and np.isfinite([low, high]).all()
+        lines.append(Curve(name, x, y, style, *((low, high) if banded else ())))
+    return lines
 
 
 def transfer_sections(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -34,13 +88,7 @@ def transfer_sections(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     sections = []
     for name in unique([str(row.get("indicator")) for row in rows]):
         own = [row for row in scored if str(row.get("indicator")) == name]
-        reasons = unique(
-            [
-                _pair(row) + str(row["reason"])
-                for row in rows
-                if str(row.get("indicator")) == name and row.get("reason")
-            ]
-        )
+        left_out = [row for row in rows if str(row.get("indicator")) == name and row.get("reason")]
         lowest = min((int(row["k"]) for row in own), default=0)
         shown = [row for row in own if row["features"] == main and int(row["k"]) == lowest]
         sections.append(
@@ -51,7 +99,7 @@ def transfer_sections(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "picture": _matrix(name, main, shown) if shown else None,
                 "rows": [_line(row, own) for row in shown],
                 "curve": _curve(name, main, own),
-                "reasons": [clean(reason, 600) for reason in reasons],
+                "reasons": [clean(reason, 600) for reason in unique(list(map(_reason, left_out)))],
             }
         )
     return sections
@@ -64,8 +112,8 @@ def _subject(scores: Mapping[str, Any], rows: Sequence[Row]) -> str:
     return main if main in names else (tables or names or ["mean"])[0]
 
 
-def _pair(row: Row) -> str:
-    return f"{row['source']} to {row['target']}: " if row.get("source") else ""
+def _reason(row: Row) -> str:
+    return f"{row['source']} to {row['target']}: {row['reason']}" if row.get("source") else str(row["reason"])
 
 
 def _matrix(indicator: str, main: str, shown: Sequence[Row]) -> Any:
@@ -122,6 +170,7 @@ def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | No
         return None
     names = unique([str(row["features"]) for row in own if row["features"] not in FLOORS])
     names = [*sorted(names, key=lambda name: name != main), "target-mean", "coordinates", "mean"]
+    shown = {"target-mean": "mean of k", "coordinates": "nearest of k", "mean": "source mean"}
     styles = iter(STYLES)
     lines = []
     for name in names:
@@ -129,9 +178,7 @@ def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | No
         if has:
             levels = [float(np.mean([found[(*pair, name, k)] for pair in complete])) for k in has]
             style = "chance" if name == "mean" else next(styles, STYLES[-1])
-            shown = {"target-mean": "mean of k", "coordinates": "nearest of k", "mean": "source mean"}
-            x = np.array(has, dtype=float)
-            lines.append(Curve(shown.get(name, name), x, np.array(levels), style))
+            lines.append(Curve(shown.get(name, name), np.array(has, dtype=float), np.array(levels), style))
     ends = ", ".join(f"{line.name} {score(line.y[-1])}" for line in lines)
     count = f"{len(complete)} pair{'' if len(complete) == 1 else 's'} of cities"
     summary = f"Mean over {count}; with {shots[-1]:,} labels of the target: {ends}."
@@ -141,6 +188,6 @@ def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | No
         y_zero=False,
         y_label=axis_score,
         axis=Axis("labelled regions of the target", [float(k) for k in shots], log=True),
-        y_floor=LOWEST,
+        y_floor=-1.0,
     )
     return {"picture": picture, "summary": summary}
