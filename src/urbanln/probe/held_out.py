@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
+from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import Head, find_head
 from urbanln.probe.labels import Labels
-from urbanln.probe.map_columns import map_columns
 from urbanln.probe.splits import Fold
 
 NO_HEAD = "none"  # the head of a floor

@@ -117,11 +117,35 @@ def _column(column: npt.ArrayLike | None, rows: int, name: str) -> npt.NDArray[A
     return values
 
 
-def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
+def finite_labels(labels: npt.ArrayLike, rows: int | None = None) -> Floats:
+    """Labels as (N,) float64.
+
+    Args:
+        labels: (N,) labels.
+        rows: Number of positions that they stand beside; None: any.
+
+    Raises:
+        InputError: A label is missing or no number, or there are more or fewer than positions.
+    """
+    values = _as_floats(labels)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise InputError(
+            "labels are one finite number per row", value=values.shape, remedy="drop rows without a label"
+        )
+    if rows is not None and len(values) != rows:
+        raise InputError("positions and labels differ in number", value=(rows, len(values)))
+    return values
+
+
+def _as_floats(labels: npt.ArrayLike, where: str | None = None) -> Floats:
     try:
-        values = np.asarray(target, dtype=np.float64)
+        return np.asarray(labels, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError("labels are not numbers", value=str(error), where=where) from error
+
+
+def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
+    values = _as_floats(target, where)
     if values.shape != (rows,):
         raise InputError("labels and positions differ in number", value=values.shape, where=where)
     if np.isinf(values).any():

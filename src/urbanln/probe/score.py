@@ -22,7 +22,6 @@ import numpy.typing as npt
 from urbanln.base.autocorrelation import morans_i
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints, check_lonlat, square_blocks
-from urbanln.probe.conformal import conformal_intervals, coverage
 from urbanln.probe.held_out import (
     AnyHead,
     check_name,
@@ -32,7 +31,18 @@ from urbanln.probe.held_out import (
     map_held_out,
 )
 from urbanln.probe.labels import Labels, Transform, prepare_labels
-from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval, mae, r2, rmse, spearman
+from urbanln.probe.metrics import (
+    Resamples,
+    bootstrap_r2,
+    conformal_intervals,
+    coverage,
+    draw_resamples,
+    interval,
+    mae,
+    r2,
+    rmse,
+    spearman,
+)
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
 
 Split = Literal["random", "block", "district", "city"] | Callable[[int], list[Fold]]

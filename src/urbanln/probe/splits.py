@@ -6,7 +6,7 @@ The other splits hold out whole blocks, districts or cities, and clear a strip a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,13 @@ class Fold:
     def known(self) -> Ints:
         """Training and validation rows together: all that may be looked at."""
         return np.sort(np.concatenate([self.train, self.val]))
+
+
+def each_fold(folds_by_seed: Sequence[Sequence[Fold]]) -> Iterator[tuple[int, int, Fold]]:
+    """Seed, number and fold, in order."""
+    for seed, folds in enumerate(folds_by_seed):
+        for number, fold in enumerate(folds):
+            yield seed, number, fold
 
 
 def random_split(
