@@ -193,7 +193,7 @@ def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:
     if not fitting:
         return None
     largest, range_km = fitting[-1], gram.range_km
-    wanted = _round_up(max(range_km, 3 * spacing))
+    wanted = next((edge for edge in _TRY_KM if edge >= max(range_km, 3 * spacing)), _TRY_KM[-1])
     block = min(wanted, largest)
     buffer = max(1.5 * spacing, min(range_km, block / 4))
     if range_km == 0:
@@ -204,7 +204,3 @@ def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:
     else:
         by, why = "range", f"blocks are as long as the range of {range_km:.3g} km"
     return Advice(block, math.ceil(10 * buffer) / 10, by, why)
-
-
-def _round_up(edge_km: float) -> float:
-    return next((edge for edge in _TRY_KM if edge >= edge_km), _TRY_KM[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import joblib  # type: ignore[import-untyped]
@@ -12,11 +11,11 @@ import numpy as np
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
-from urbanln.base.space import Floats
+from urbanln.base.space import Floats, square_blocks
 from urbanln.probe.held_out import MAP, NO_HEAD, floor_held_out, held_out, joint_name, map_held_out
 from urbanln.probe.labels import Labels, prepare_labels
-from urbanln.probe.metrics import Resamples
-from urbanln.probe.score import label_resamples, make_folds
+from urbanln.probe.metrics import Resamples, draw_resamples
+from urbanln.probe.score import make_folds
 from urbanln.probe.splits import MIN_TRAIN, Fold, few_shot
 from urbanln.probe.tables import Regions
 from urbanln.probe.verdict import hardest_split
@@ -24,6 +23,9 @@ from urbanln.probe.verdict import hardest_split
 OPTIONAL_SPLITS = ("district", "city")  # these need a column that not every city has
 PARALLEL_SECONDS = 10.0  # below this much work a second process costs more than it saves
 Predictor = tuple[str, str]  # features, head
+# By predictor and number of labels learned from (None: all): held-out predictions (S, n) of one cell, on the
+# scale of its labels.
+Held = dict[tuple[Predictor, int | None], Floats]
 
 
 class Cell(NamedTuple):
@@ -42,19 +44,6 @@ class Cell(NamedTuple):
     labels: Labels
     folds_by_seed: list[list[Fold]]
     resamples: Resamples
-
-
-@dataclass(frozen=True)
-class Held:
-    """Held-out predictions of one cell, on the scale of its labels, (S, n) each.
-
-    Args:
-        full: By predictor.
-        few: By predictor and number of labels learned from.
-    """
-
-    full: dict[Predictor, Floats] = field(default_factory=dict)
-    few: dict[tuple[Predictor, int], Floats] = field(default_factory=dict)
 
 
 def make_cells(
@@ -105,7 +94,9 @@ def _indicator_cells(
         cities=regions.cities,
         districts=regions.districts,
     )
-    draws = label_resamples(labels, edge_km=settings.block_km, seeds=settings.seeds, count=settings.bootstrap)
+    draws = draw_resamples(
+        square_blocks(labels.metres, settings.block_km), settings.seeds, settings.bootstrap
+    )
     cells, missing = [], []
     errors: list[InputError] = []
     for split in dict.fromkeys(settings.splits):
@@ -187,16 +178,12 @@ def predict_cells(
     if jobs is None:
         work = sum(_seconds(task, cells, regions) for task in tasks)
         jobs = joblib.cpu_count() if work > PARALLEL_SECONDS else 1
-    found = [Held() for _ in cells]
+    found: list[Held] = [{} for _ in cells]
     with progress("probe", len(tasks)) as advance:
         outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator")(_calls(tasks, cells, regions))
         for task, values in zip(tasks, outcomes, strict=True):
-            held = found[task.cell]
-            store: dict[Any, Floats] = held.full if task.k is None else held.few
-            key = task.who if task.k is None else (task.who, task.k)
-            if key not in store:
-                store[key] = np.empty((settings.seeds, len(values)))
-            store[key][task.seed] = values
+            blank = np.empty((settings.seeds, len(values)))
+            found[task.cell].setdefault((task.who, task.k), blank)[task.seed] = values
             advance(1, cells[task.cell].indicator)
     return found
 

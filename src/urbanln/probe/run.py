@@ -139,7 +139,8 @@ def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: st
 def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor, Scores]:
     return {
         who: measure(cell.labels, values, cell.resamples, cell.folds_by_seed, settings.level)
-        for who, values in held.full.items()
+        for (who, k), values in held.items()
+        if k is None
     }
 
 
@@ -181,7 +182,9 @@ def _row(cell: Cell, who: Predictor, scored: Mapping[Predictor, Scores]) -> dict
 def _curve(cell: Cell, held: Held) -> list[dict[str, Any]]:
     """Points of the label-efficiency curve: R² (log, mean over seeds) over all held-out rows."""
     points = []
-    for ((features, head), k), predictions in held.few.items():
+    for ((features, head), k), predictions in held.items():
+        if k is None:
+            continue
         rows = np.isfinite(predictions).all(axis=0)
         low, high = interval(bootstrap_r2(cell.labels.y, predictions, cell.resamples))
         per_seed = [r2(cell.labels.y[rows], own[rows]) for own in predictions]

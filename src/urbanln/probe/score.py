@@ -198,11 +198,6 @@ def _check_folds(folds: Sequence[Fold], rows: int) -> None:
         raise InputError("a row is held out twice under one seed", value=f"row {int(held.argmax())}")
 
 
-def label_resamples(labels: Labels, *, edge_km: float, seeds: int, count: int) -> Resamples:
-    """Block resamples for the labelled rows; the same grid of squares serves every split."""
-    return draw_resamples(square_blocks(labels.metres, edge_km), seeds, count)
-
-
 def measure(
     labels: Labels,
     predictions: Floats,
@@ -215,7 +210,7 @@ def measure(
     Args:
         labels: The labelled rows.
         predictions: (S, n) on the scale of ``labels.y``; a row that is NaN in one seed is left out.
-        resamples: From :func:`label_resamples`.
+        resamples: Blocks drawn, the same for everything that is compared.
         folds_by_seed: Folds behind the predictions, for the conformal intervals.
         level: Share of truths that an interval shall hold.
 
@@ -340,7 +335,7 @@ def probe(
     labels = prepare_labels(target, points, groups, transform=transform, cities=cities, districts=districts)
     make = partial(make_folds, labels, split, folds=folds, edge_km=edge_km, buffer_km=buffer_km)
     made = [make(seed) for seed in range(seeds)]
-    resamples = label_resamples(labels, edge_km=edge_km, seeds=seeds, count=bootstrap)
+    resamples = draw_resamples(square_blocks(labels.metres, edge_km), seeds, bootstrap)
     return _compare(checked, labels, made, resamples, head=head, floors=floors, joint=joint, level=level)
 
 

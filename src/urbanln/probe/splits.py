@@ -143,8 +143,7 @@ def block_split(
     Raises:
         InputError: Bad positions, fewer blocks than folds, or a buffer that leaves nothing to train on.
     """
-    metres = _local_metres(lonlat, cities)
-    _check_counts(len(metres), val_share, folds)
+    metres = _local_metres(lonlat, cities, val_share, folds)
     rng = np.random.default_rng([seed, 2])
     shift = rng.random(2)
     units = block_units(lonlat, edge_km=edge_km, blocks=blocks, shift=(shift[0], shift[1]), cities=cities)
@@ -192,8 +191,7 @@ def district_split(
     Raises:
         InputError: Fewer than two districts, bad positions, or too few rows left to train on.
     """
-    metres = _local_metres(lonlat, cities)
-    _check_counts(len(metres), val_share, folds)
+    metres = _local_metres(lonlat, cities, val_share, folds)
     units = labelled(districts, len(metres), "districts")
     named = units >= 0
     if cities is not None:
@@ -244,8 +242,7 @@ def city_split(
     Raises:
         InputError: One city only, a row without a city, bad positions, or too few rows left to train on.
     """
-    metres = _local_metres(lonlat, cities)
-    _check_counts(len(metres), val_share, folds)
+    metres = _local_metres(lonlat, cities, val_share, folds)
     units = city_numbers(cities, len(metres))
     if units.max(initial=0) == 0:
         raise InputError(
@@ -340,15 +337,18 @@ def _hold_out(
     return made
 
 
-def _local_metres(lonlat: npt.ArrayLike, cities: npt.ArrayLike | None) -> Floats:
+def _local_metres(
+    lonlat: npt.ArrayLike, cities: npt.ArrayLike | None, val_share: float, folds: int | None
+) -> Floats:
     if cities is not None:
         city_numbers(cities, len(check_lonlat(lonlat)))
-    return to_metres(lonlat, cities)
+    metres = to_metres(lonlat, cities)
+    _check_counts(len(metres), val_share, folds)
+    return metres
 
 
 def _sides(units: Ints, folds: int | None, rng: np.random.Generator) -> Ints:
-    count = int(units.max()) + 1
-    if folds is None or folds >= count:
+    if folds is None or folds > units.max():
         return units
     return deal(units, folds, rng, remedy="use fewer folds")
 

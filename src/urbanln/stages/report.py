@@ -16,7 +16,7 @@ from urbanln.base.files import hash_file, read_json, read_table
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.stages.cities import join_cities, join_regions
-from urbanln.tables.cities import renamer
+from urbanln.tables.cities import prefix
 
 if TYPE_CHECKING:
     from urbanln.report.details import Example
@@ -82,9 +82,9 @@ def report_run(
 
 def _examples(cities: Sequence[City], count: int, view: str) -> list[Example]:
     """Pictures of all cities, about as many of each, by the names regions have among them."""
-    rename, share = renamer(cities), -(-count // len(cities))
+    share = -(-count // len(cities))
     found = [(city, one) for city in cities for one in example_pictures(city, share, view)]
-    return [replace(one, region_id=rename(city)(one.region_id)) for city, one in found[:count]]
+    return [replace(one, region_id=prefix(cities, city) + one.region_id) for city, one in found[:count]]
 
 
 def _synthetic(cities: Sequence[City]) -> bool | str:
