@@ -227,15 +227,10 @@ def _of_the_map(audit: LabelAudit) -> list[tuple[int, str]]:
     """What to know of all labels together, as (badness, sentence)."""
     said = []
     short = [name for name, one in audit.labels.items() if one.advice and one.advice.limited_by == "map"]
-    suggested = audit.suggested()
-    if short and suggested:
-        said.append(
-            (
-                2,
-                f"blocks of {suggested['block_km']:g} km are shorter than the reach of {', '.join(short)}: "
-                "also in a block split, test regions resemble the training regions nearest to them.",
-            )
-        )
+    if short and (suggested := audit.suggested()):
+        reach = f"blocks of {suggested['block_km']:g} km are shorter than the reach of {', '.join(short)}"
+        why = "also in a block split, test regions resemble the training regions nearest to them"
+        said.append((2, f"{reach}: {why}."))
     if audit.unplaced:
         said.append((1, f"{audit.unplaced:,} regions with labels have no position; they are left out."))
     return said

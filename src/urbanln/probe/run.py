@@ -119,9 +119,8 @@ def save_result(folder: Path | str, result: ProbeResult) -> None:
     made_from = result.scores["made_from"]
     write_table(folder / "predictions.parquet", result.predictions, kind="predictions", made_from=made_from)
     write_table(folder / "folds.parquet", result.folds, kind="folds", made_from=made_from)
-    write_text(folder / "scores.csv", scores_csv(result.scores))
-    write_text(folder / "scores.md", scores_markdown(result.scores))
-    write_text(folder / "scores.tex", scores_latex(result.scores))
+    for name, text in (("csv", scores_csv), ("md", scores_markdown), ("tex", scores_latex)):
+        write_text(folder / f"scores.{name}", text(result.scores))
     if result.scores.get("transfer"):
         save_transfer(folder, result.scores["transfer"], made_from)
     write_json(folder / "scores.json", result.scores)

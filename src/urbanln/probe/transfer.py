@@ -205,8 +205,8 @@ def _pair_rows(
     found: Found = {}
     for seed in range(settings.seeds):
         for (k, name), predicted in _predict(pair, vectors, settings, main, seed):
-            held = found.setdefault((k, name), np.full((settings.seeds, len(pair.test)), np.nan))
-            held[seed] = predicted
+            blank = np.full((settings.seeds, len(pair.test)), np.nan)
+            found.setdefault((k, name), blank)[seed] = predicted
     units = block_units(pair.labels.lonlat[pair.test], edge_km=settings.block_km, blocks=settings.blocks)
     resamples = draw_resamples(units, settings.seeds, settings.bootstrap)
     rows = []
