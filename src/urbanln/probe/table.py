@@ -127,9 +127,8 @@ def _rivals(scores: Mapping[str, Any]) -> list[str]:
     """Rivals with a column of paired differences; "" is the strongest floor, another for each indicator."""
     if not scores["main"]:
         return ["mean"]
-    baseline = scores["baseline"]
     joint = [MAP] if any(MAP in row["vs"] for row in scores["rows"]) else []
-    return ["", *([baseline] if baseline else []), *joint]
+    return ["", *([scores["baseline"]] if scores["baseline"] else []), *joint]
 
 
 def _header(scores: Mapping[str, Any]) -> list[str]:

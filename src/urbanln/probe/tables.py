@@ -126,7 +126,9 @@ def _words(frame: pd.DataFrame, column: str, keep: pd.Index) -> npt.NDArray[Any]
     if column not in frame.columns:
         return None
     text, there = texts(frame[column].loc[keep])
-    return np.where(there, text.astype(object), None) if there.any() else None
+    words = text.astype(object)
+    words[~there] = None
+    return words if there.any() else None
 
 
 def _by_region(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
