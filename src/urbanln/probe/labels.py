@@ -158,22 +158,21 @@ def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
 
 def _choose(values: Floats, transform: str, where: str | None) -> Transform:
     negative = len(values) > 0 and values.min() < 0
-    if transform == "auto":
-        return "none" if negative else "log1p"
-    if transform == "none":
-        return "none"
-    if transform not in ("log1p", "log"):
+    scales: dict[str, Transform] = {
+        "auto": "none" if negative else "log1p", "log1p": "log1p", "log": "log", "none": "none"
+    }  # fmt: skip
+    if transform not in scales:
         raise InputError(
-            "no such transform of labels", value=transform, remedy="there are: auto, log1p, log, none"
+            "no such transform of labels", value=transform, remedy=f"there are: {', '.join(scales)}"
         )
-    if negative:
+    if negative and scales[transform] != "none":
         raise InputError(
             "a negative label has no logarithm",
             value=float(values.min()),
             where=where,
             remedy="use the transform 'auto' or 'none'",
         )
-    return "log" if transform == "log" else "log1p"
+    return scales[transform]
 
 
 def _check_enough(values: Floats, where: str | None) -> None:

@@ -106,11 +106,9 @@ def common_regions(
 
 
 def _groups(groups: Mapping[str, Any], keep: pd.Index) -> npt.NDArray[Any]:
-    """Labels in the order of the regions, None where a region has none (and so is a group of its own)."""
+    """Labels in the order of the regions; a region without one is a group of its own."""
     by_id = {str(region): label for region, label in groups.items()}  # ids may be numbers, as in the tables
-    values = np.empty(len(keep), dtype=object)
-    values[:] = [by_id.get(region) for region in keep]
-    return values
+    return pd.Series(by_id, dtype=object).reindex(keep).to_numpy()
 
 
 def _copies(name: str, table: pd.DataFrame | Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

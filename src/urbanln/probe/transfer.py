@@ -42,7 +42,7 @@ from urbanln.base.progress import progress
 from urbanln.base.space import Floats, Ints, nearest_metres
 from urbanln.probe.columns import column_scale
 from urbanln.probe.floors import nearest_neighbours
-from urbanln.probe.held_out import held_out
+from urbanln.probe.held_out import NO_HEAD, held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import draw_resamples
 from urbanln.probe.splits import BUFFER_TOLERANCE, Fold
@@ -58,7 +58,6 @@ from urbanln.probe.units import (
 )
 
 ALL_OTHERS = "all others"
-NO_HEAD = "none"
 FLOORS = (*CONSTANT_FLOORS, "coordinates")
 VAL_SHARE = 0.2
 PARALLEL_FITS = 400  # below this many fits a second process costs more than it saves
@@ -153,13 +152,12 @@ def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[
     pairs: list[Pair] = []
     refused: list[dict[str, Any]] = []
     for indicator, target in regions.targets.items():
-        where = f"indicator {indicator}"
         try:
             labels = prepare_labels(
                 target,
                 regions.lonlat,
                 regions.groups,
-                where,
+                f"indicator {indicator}",
                 transform=settings.transform,
                 cities=cities,
             )

@@ -1,1 +1,1 @@
-"""Tables of region vectors: ours, and which columns of anybody's; rows to regions; files for several cities."""
+"""Tables of region vectors: ours, anybody's with their columns, rows matched to regions, files of cities."""

@@ -193,16 +193,15 @@ def _match_city(name: str, found: Features, city: City, ids: pd.Series, sharing:
         match = match_points(found, city.regions.geometry, city.centroids())
         remedy = "are lon and lat in degrees, and not swapped?"
     else:
-        names = region_ids(sharing) if len(sharing) > 1 else [ids]
         others = {
             region
-            for other, joint in zip(sharing, names, strict=True)
+            for other, joint in zip(sharing, region_ids(sharing), strict=True)
             if other is not city
             for region in (*other.regions["region_id"], *joint)
         }
-        plain = city.regions["region_id"]
         accepted = [
-            [joint, own] if own not in others else [joint] for joint, own in zip(ids, plain, strict=True)
+            [joint] if own in others else [joint, own]
+            for joint, own in zip(ids, city.regions["region_id"], strict=True)
         ]
         match = match_ids(found, accepted, where=name)
         remedy = f"the regions of this city are called like {ids.iloc[0]}; the table's like {found.ids[0]}"
@@ -220,7 +219,6 @@ def _match_city(name: str, found: Features, city: City, ids: pd.Series, sharing:
 
 def _told(name: str, city: City, found: Features, match: Match) -> str:
     """What was matched in one line; nothing where all regions have a vector by their id."""
-    total = len(city.regions)
     parts = []
     if match.reach_km is not None:
         parts.append(
@@ -234,7 +232,7 @@ def _told(name: str, city: City, found: Features, match: Match) -> str:
         parts.append(f"passed over, since a label is called so: {', '.join(found.passed_over)}")
     if found.left_out:
         parts.append(f"{found.left_out:,} rows left out, a value is missing or not finite")
-    if not parts and len(match.rows) == total:
+    if not parts and len(match.rows) == len(city.regions):
         return ""
-    said = f"{name}: {len(match.rows):,} of {total:,} regions of {city.name} have a vector"
+    said = f"{name}: {len(match.rows):,} of {len(city.regions):,} regions of {city.name} have a vector"
     return "; ".join([said, *parts])
