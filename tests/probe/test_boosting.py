@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from urbanln.probe import boosting as module
-from urbanln.probe.boosting import WIDEST, boost, boosting
+from urbanln.probe import heads as module
 from urbanln.probe.columns import column_scale, leading_axes
+from urbanln.probe.heads import WIDEST, boost, boosting
 from urbanln.probe.metrics import r2
 from urbanln.probe.splits import random_split
 

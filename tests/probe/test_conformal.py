@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.probe.conformal import conformal_intervals, coverage
 from urbanln.probe.held_out import floor_held_out
 from urbanln.probe.labels import prepare_labels
+from urbanln.probe.metrics import conformal_intervals, coverage
 from urbanln.probe.splits import Fold, random_split
 
 

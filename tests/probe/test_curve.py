@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from urbanln.base.config import ProbeSettings
-from urbanln.probe.curve import curve_sizes
+from urbanln.probe.cells import curve_sizes
 from urbanln.probe.held_out import held_out
 from urbanln.probe.labels import prepare_labels
 from urbanln.probe.metrics import r2

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from urbanln.base.files import read_table, write_table
-from urbanln.probe.folds_table import SplitFolds, folds_table
 from urbanln.probe.splits import block_split, random_split
+from urbanln.probe.written import SplitFolds, folds_table
 
 
 def test_the_table_read_back_gives_the_folds_again(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from urbanln.base.errors import InputError
-from urbanln.probe.boosting import boosting
-from urbanln.probe.heads import HEADS, find_head
+from urbanln.probe.heads import HEADS, boosting, find_head, mlp
 from urbanln.probe.metrics import r2
-from urbanln.probe.network import mlp
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold, random_split
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from urbanln.base.space import CITY_GAP_M, to_metres
+from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import coordinate_knn
-from urbanln.probe.map_columns import map_columns
 from urbanln.probe.metrics import r2
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold, block_split, random_split

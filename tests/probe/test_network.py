@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from urbanln.probe import network
+from urbanln.probe import heads as network
 from urbanln.probe.columns import Scale
-from urbanln.probe.network import mlp
+from urbanln.probe.heads import mlp
 from urbanln.probe.splits import Fold, random_split
 
 

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from urbanln.base.errors import InputError
+from urbanln.probe.heads import load_regressor, regressor_head
 from urbanln.probe.held_out import held_out
-from urbanln.probe.regressors import load_regressor, regressor_head
 from urbanln.probe.splits import random_split
 
 

@@ -11,9 +11,8 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
-from urbanln.base.space import CITY_GAP_M, spacing_km
+from urbanln.base.space import CITY_GAP_M, Floats, spacing_km
 
-Floats = npt.NDArray[np.float64]
 PRACTICAL = 3.0
 """An exponential variogram is at 95 % (1 − e⁻³) of its partial sill at its practical range."""
 _MAX_PAIRS = 2_000_000  # all pairs of 2,000 points; more points are sampled

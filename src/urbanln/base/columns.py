@@ -71,7 +71,9 @@ def text_column(frame: pd.DataFrame, column: str, table: str, *, required: bool)
     return series
 
 
-def number_column(frame: pd.DataFrame, column: str, table: str, *, text_numbers: bool = False) -> pd.Series:
+def number_column(
+    frame: pd.DataFrame, column: str, table: str, *, text_numbers: bool = False, finite: bool = True
+) -> pd.Series:
     """One column as float64; missing values become NaN.
 
     Args:
@@ -79,6 +81,7 @@ def number_column(frame: pd.DataFrame, column: str, table: str, *, text_numbers:
         column: Name of the column.
         table: Name of the table, for errors.
         text_numbers: Take numbers written as text (``"12.5"``), as foreign tables hold them.
+        finite: Refuse infinite values.
 
     Raises:
         InputError: A value is no number (``"12,5"``, a date) or is infinite.
@@ -90,6 +93,13 @@ def number_column(frame: pd.DataFrame, column: str, table: str, *, text_numbers:
             value=str(series.dtype),
             where=table,
             remedy="give a number instead, for example the year",
+        )
+    if series.dtype.kind == "c":  # pandas calls them numeric, and would drop what is imaginary
+        raise InputError(
+            f"'{column}' must be a numeric column",
+            value=str(series.dtype),
+            where=table,
+            remedy="give real numbers",
         )
     if not pd.api.types.is_numeric_dtype(series):
         blank = series.isna().to_numpy() | (series.astype("str").str.strip() == "").to_numpy(dtype=bool)
@@ -106,7 +116,7 @@ def number_column(frame: pd.DataFrame, column: str, table: str, *, text_numbers:
             )
         series = numbers
     values = pd.Series(series.to_numpy(dtype="float64", na_value=np.nan), index=series.index)
-    if (row := first(np.isinf(values))) is not None:
+    if finite and (row := first(np.isinf(values))) is not None:
         raise InputError(
             f"'{column}' is infinite",
             value=float(values.iloc[row]),

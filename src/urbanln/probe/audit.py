@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from urbanln.base.autocorrelation import Variogram, morans_i, variogram
+from urbanln.base.columns import number_column
 from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, Floats, spacing_km, square_blocks, to_metres
 from urbanln.probe.label_audit import Advice, IndicatorAudit, LabelAudit, Saturated, few_values
@@ -65,24 +66,18 @@ def audit_labels(
     spacing = spacing_km(metres)
     audits = {}
     for name in table.columns:
-        numbers = _numbers(table[name]).reindex(ids).to_numpy()
+        numbers = _numbers(table, name).reindex(ids).to_numpy()
         unit = (units or {}).get(name, "")
         audits[name] = _audit_one(numbers, metres, spacing, unit, permutations, seed)
     return LabelAudit(len(ids), spacing, audits, int((~placed).sum()))
 
 
-def _numbers(values: pd.Series) -> pd.Series:
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     """A label as float64, missing values as NaN."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_complex_dtype(values):
-        raise InputError(
-            "a label is a numeric column",
-            value=f"{values.name}: {values.dtype}",
-            remedy="turn it into numbers",
-        )
-    numbers = pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), index=values.index)
+    numbers = number_column(table, name, "labels", finite=False)
     if (infinite := np.isinf(numbers)).any():
         raise InputError(
-            f"the label '{values.name}' is infinite",
+            f"the label '{name}' is infinite",
             value=float(numbers[infinite].iloc[0]),
             where=f"region {numbers.index[infinite][0]}",
             remedy="leave missing values empty",
@@ -198,7 +193,7 @@ def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:
     if not fitting:
         return None
     largest, range_km = fitting[-1], gram.range_km
-    wanted = _round_up(max(range_km, 3 * spacing))
+    wanted = next((edge for edge in _TRY_KM if edge >= max(range_km, 3 * spacing)), _TRY_KM[-1])
     block = min(wanted, largest)
     buffer = max(1.5 * spacing, min(range_km, block / 4))
     if range_km == 0:
@@ -209,7 +204,3 @@ def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:
     else:
         by, why = "range", f"blocks are as long as the range of {range_km:.3g} km"
     return Advice(block, math.ceil(10 * buffer) / 10, by, why)
-
-
-def _round_up(edge_km: float) -> float:
-    return next((edge for edge in _TRY_KM if edge >= edge_km), _TRY_KM[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import joblib  # type: ignore[import-untyped]
@@ -12,19 +11,21 @@ import numpy as np
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
-from urbanln.base.space import Floats
-from urbanln.probe.curve import curve_sizes
+from urbanln.base.space import Floats, square_blocks
 from urbanln.probe.held_out import MAP, NO_HEAD, floor_held_out, held_out, joint_name, map_held_out
 from urbanln.probe.labels import Labels, prepare_labels
-from urbanln.probe.metrics import Resamples
-from urbanln.probe.score import label_resamples, make_folds
-from urbanln.probe.splits import Fold, few_shot
+from urbanln.probe.metrics import Resamples, draw_resamples
+from urbanln.probe.score import make_folds
+from urbanln.probe.splits import MIN_TRAIN, Fold, few_shot
 from urbanln.probe.tables import Regions
 from urbanln.probe.verdict import hardest_split
 
 OPTIONAL_SPLITS = ("district", "city")  # these need a column that not every city has
 PARALLEL_SECONDS = 10.0  # below this much work a second process costs more than it saves
 Predictor = tuple[str, str]  # features, head
+# By predictor and number of labels learned from (None: all): held-out predictions (S, n) of one cell, on the
+# scale of its labels.
+Held = dict[tuple[Predictor, int | None], Floats]
 
 
 class Cell(NamedTuple):
@@ -43,19 +44,6 @@ class Cell(NamedTuple):
     labels: Labels
     folds_by_seed: list[list[Fold]]
     resamples: Resamples
-
-
-@dataclass(frozen=True)
-class Held:
-    """Held-out predictions of one cell, on the scale of its labels, (S, n) each.
-
-    Args:
-        full: By predictor.
-        few: By predictor and number of labels learned from.
-    """
-
-    full: dict[Predictor, Floats] = field(default_factory=dict)
-    few: dict[tuple[Predictor, int], Floats] = field(default_factory=dict)
 
 
 def make_cells(
@@ -106,7 +94,9 @@ def _indicator_cells(
         cities=regions.cities,
         districts=regions.districts,
     )
-    draws = label_resamples(labels, edge_km=settings.block_km, seeds=settings.seeds, count=settings.bootstrap)
+    draws = draw_resamples(
+        square_blocks(labels.metres, settings.block_km), settings.seeds, settings.bootstrap
+    )
     cells, missing = [], []
     errors: list[InputError] = []
     for split in dict.fromkeys(settings.splits):
@@ -148,8 +138,7 @@ class _Task(NamedTuple):
 
     cell: int
     who: Predictor
-    kind: str  # "floor", "vectors", "map" or "joint"
-    table: str | None
+    table: str | None  # whose vectors it sees, if any
     k: int | None  # labels to learn from; None: all
     seed: int
 
@@ -189,16 +178,12 @@ def predict_cells(
     if jobs is None:
         work = sum(_seconds(task, cells, regions) for task in tasks)
         jobs = joblib.cpu_count() if work > PARALLEL_SECONDS else 1
-    found = [Held() for _ in cells]
+    found: list[Held] = [{} for _ in cells]
     with progress("probe", len(tasks)) as advance:
         outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator")(_calls(tasks, cells, regions))
         for task, values in zip(tasks, outcomes, strict=True):
-            held = found[task.cell]
-            store: dict[Any, Floats] = held.full if task.k is None else held.few
-            key = task.who if task.k is None else (task.who, task.k)
-            if key not in store:
-                store[key] = np.empty((settings.seeds, len(values)))
-            store[key][task.seed] = values
+            blank = np.empty((settings.seeds, len(values)))
+            found[task.cell].setdefault((task.who, task.k), blank)[task.seed] = values
             advance(1, cells[task.cell].indicator)
     return found
 
@@ -207,26 +192,36 @@ def _cell_tasks(
     number: int, cell: Cell, regions: Regions, settings: ProbeSettings, asked: Sequence[str], judged: str
 ) -> Iterator[_Task]:
     floors = ("mean", *settings.floors)
-    wanted: list[tuple[Predictor, str, str | None, int | None]] = []
-    wanted += [((name, NO_HEAD), "floor", None, None) for name in floors]
-    wanted += [
-        ((name, head), "vectors", name, None)
-        for name in regions.vectors
-        for head in dict.fromkeys(settings.heads)
-    ]
     speaks = settings.heads[0]
+    # Who predicts, from which table, with how many labels.
+    wanted: list[tuple[Predictor, str | None, int | None]] = [
+        ((name, NO_HEAD), None, None) for name in floors
+    ]
+    wanted += [
+        ((name, head), name, None) for name in regions.vectors for head in dict.fromkeys(settings.heads)
+    ]
     if settings.joint and asked:
         # Under the head of the verdict alone: under all of them it would double the fits.
-        wanted.append(((MAP, speaks), "map", None, None))
-        wanted += [((joint_name(name), speaks), "joint", name, None) for name in asked]
+        wanted.append(((MAP, speaks), None, None))
+        wanted += [((joint_name(name), speaks), name, None) for name in asked]
     if cell.split == judged:
         for few in curve_sizes(cell.folds_by_seed, settings.curve):
-            of_few = [name for name in floors if name in ("mean", "coordinates")]
-            wanted += [((name, NO_HEAD), "floor", None, few) for name in of_few]
-            wanted += [((name, speaks), "vectors", name, few) for name in asked]
-    for who, kind, table, k in wanted:
+            wanted += [((name, NO_HEAD), None, few) for name in floors if name in ("mean", "coordinates")]
+            wanted += [((name, speaks), name, few) for name in asked]
+    for who, table, k in wanted:
         for seed in range(settings.seeds):
-            yield _Task(number, who, kind, table, k, seed)
+            yield _Task(number, who, table, k, seed)
+
+
+def curve_sizes(folds_by_seed: Sequence[Sequence[Fold]], sizes: Sequence[int]) -> list[int]:
+    """The numbers of labels that every fold of every seed can give, ascending.
+
+    Args:
+        folds_by_seed: Folds of every seed.
+        sizes: Numbers asked for; one below ``MIN_TRAIN`` is no training set and is left out.
+    """
+    smallest = min(len(fold.known) for folds in folds_by_seed for fold in folds)
+    return [k for k in sorted(set(sizes)) if MIN_TRAIN <= k <= smallest]
 
 
 def _calls(
@@ -234,22 +229,22 @@ def _calls(
 ) -> Iterator[tuple[Callable[..., Floats], tuple[Any, ...], dict[str, Any]]]:
     for task in tasks:
         labels, folds = cells[task.cell].labels, cells[task.cell].folds_by_seed[task.seed]
+        features, head = task.who
         if task.k is not None:
             folds = few_shot(folds, task.k, task.seed)
         copies = regions.vectors[task.table] if task.table is not None else [None]
         X = copies[task.seed % len(copies)]
-        head_or_floor = task.who[0] if task.kind == "floor" else task.who[1]
-        if task.kind == "floor":
-            yield joblib.delayed(floor_held_out)(head_or_floor, labels, folds, task.seed)
-        elif task.kind == "vectors":
-            yield joblib.delayed(held_out)(head_or_floor, X, labels.y, folds, task.seed, labels.rows)
+        if head == NO_HEAD:
+            yield joblib.delayed(floor_held_out)(features, labels, folds, task.seed)
+        elif features == task.table:
+            yield joblib.delayed(held_out)(head, X, labels.y, folds, task.seed, labels.rows)
         else:
-            yield joblib.delayed(map_held_out)(head_or_floor, X, labels, folds, task.seed)
+            yield joblib.delayed(map_held_out)(head, X, labels, folds, task.seed)
 
 
 def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
     """A rough guess at the time of a task, only to decide whether processes are worth their start."""
-    name = task.who[0] if task.kind == "floor" else task.who[1]
+    features, head = task.who
     rows = len(cells[task.cell].labels.rows) if task.k is None else task.k
     width = 50 if task.table is None else regions.vectors[task.table][0].shape[1]
     of_fold = {
@@ -260,4 +255,6 @@ def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
         "ridge": 0.002 + 2e-10 * rows * width**2,
         "boosting": 0.03 + 5e-7 * rows * width,
     }
-    return of_fold.get(name, 4e-4 * rows) * len(cells[task.cell].folds_by_seed[task.seed])
+    return of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows) * len(
+        cells[task.cell].folds_by_seed[task.seed]
+    )

@@ -11,7 +11,8 @@ from scipy.spatial import cKDTree
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, to_metres
 from urbanln.probe import gp
-from urbanln.probe.boosting import boost
+from urbanln.probe.heads import boost
+from urbanln.probe.labels import finite_labels
 from urbanln.probe.splits import Fold
 
 NEIGHBOURS = 5
@@ -35,7 +36,7 @@ def mean_floor(y: npt.ArrayLike, folds: Sequence[Fold]) -> Floats:
     Raises:
         InputError: A label is missing.
     """
-    values = _finite(y)
+    values = finite_labels(y)
     held = np.full(len(values), np.nan)
     for fold in folds:
         held[fold.test] = values[fold.known].mean()
@@ -73,7 +74,7 @@ def nearest_neighbours(
     Raises:
         InputError: A label is missing, positions do not fit the labels, or ``k`` is below 1.
     """
-    values = _checked(metres, y)
+    values = finite_labels(y, len(metres))
     if k < 1:
         raise InputError("neighbours: one or more", value=k)
     held = np.full(len(values), np.nan)
@@ -92,7 +93,7 @@ def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold],
     """Predict every held-out row by gradient-boosted trees on its position.
 
     Trees cut along axes, so they get the diagonals beside x and y. How many trees is chosen on each fold's
-    validation part, and that many are fitted on all known rows (:func:`urbanln.probe.boosting.boost`).
+    validation part, and that many are fitted on all known rows (:func:`urbanln.probe.heads.boost`).
 
     Args:
         metres: (N, 2) positions in metres.
@@ -106,7 +107,7 @@ def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold],
     Raises:
         InputError: A label is missing, or positions do not fit the labels.
     """
-    values = _checked(metres, y)
+    values = finite_labels(y, len(metres))
     seen = np.column_stack([metres, metres[:, 0] + metres[:, 1], metres[:, 0] - metres[:, 1]])
     held = np.full(len(values), np.nan)
     for fold in folds:
@@ -134,7 +135,7 @@ def coordinate_gp(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed:
     Raises:
         InputError: A label is missing, or positions do not fit the labels.
     """
-    values = _checked(metres, y)
+    values = finite_labels(y, len(metres))
     held = np.full(len(values), np.nan)
     for number, fold in enumerate(folds):
         place, label = metres[fold.known], values[fold.known]
@@ -169,19 +170,3 @@ def floor_note(name: str, n: int) -> str | None:
     if n > gp.EXACT_ROWS:
         note += f"; with more than {gp.EXACT_ROWS:,} it predicts from the {gp.NEIGHBOURS} nearest"
     return note + "."
-
-
-def _finite(y: npt.ArrayLike) -> Floats:
-    values = np.asarray(y, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise InputError(
-            "labels are one finite number per row", value=values.shape, remedy="drop rows without a label"
-        )
-    return values
-
-
-def _checked(metres: Floats, y: npt.ArrayLike) -> Floats:
-    values = _finite(y)
-    if len(values) != len(metres):
-        raise InputError("positions and labels differ in number", value=(len(metres), len(values)))
-    return values

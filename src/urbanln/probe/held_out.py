@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
+from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import Head, find_head
 from urbanln.probe.labels import Labels
-from urbanln.probe.map_columns import map_columns
 from urbanln.probe.splits import Fold
 
 NO_HEAD = "none"  # the head of a floor
@@ -163,8 +163,9 @@ def _predict(head: AnyHead, X: npt.NDArray, y: Floats, fold: Fold, seed: int) ->
     than the floors are.
     """
     name, fit = find_head(head)
+    known = y[fold.known]
     shown = np.full(len(y), np.nan)
-    shown[fold.known] = y[fold.known]
+    shown[fold.known] = known
     made = np.asarray(fit(X, shown, fold, seed), dtype=np.float64)
     if made.shape != fold.test.shape or not np.isfinite(made).all():
         raise InputError(
@@ -172,7 +173,8 @@ def _predict(head: AnyHead, X: npt.NDArray, y: Floats, fold: Fold, seed: int) ->
             value=made.shape if made.shape != fold.test.shape else "not finite",
             where=f"head {name}",
         )
-    return _cut(made, y[fold.known])
+    margin = CLIP_MARGIN * (known.max() - known.min())
+    return np.clip(made, known.min() - margin, known.max() + margin)
 
 
 def _beside(columns: npt.NDArray, X: npt.NDArray, labels: Labels) -> npt.NDArray[np.float32]:
@@ -182,8 +184,3 @@ def _beside(columns: npt.NDArray, X: npt.NDArray, labels: Labels) -> npt.NDArray
     both[:, :width] = columns
     both[:, width:] = X if len(X) == len(columns) else X[labels.rows]
     return both
-
-
-def _cut(predicted: Floats, known: Floats) -> Floats:
-    margin = CLIP_MARGIN * (known.max() - known.min())
-    return np.clip(predicted, known.min() - margin, known.max() + margin)

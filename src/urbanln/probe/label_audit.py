@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.autocorrelation import Moran, Variogram
+from urbanln.probe.metrics import plain
 
 _ALIKE = 0.3  # Moran's I from which neighbours tell much of each other
 _MANY_TWINS = 0.04  # of the regions, more than chance would have
@@ -22,14 +23,6 @@ FEW_VALUES = 20
 def few_values(distinct: int, n: int) -> bool:
     """Whether a label is rather a class or a small count: no more than 20 values, each held twice or more."""
     return distinct <= FEW_VALUES and 2 * distinct <= n
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -117,18 +110,11 @@ class IndicatorAudit:
     advice: Advice | None
     unit: str = ""
 
-    @property
-    def few_values(self) -> bool:
-        """Whether this is rather a class or a small count, whose values repeat by nature."""
-        return few_values(self.distinct, self.n)
-
     def as_json(self) -> dict[str, Any]:
         """JSON values; what is not defined is null."""
         values = asdict(self)
-        gram = values.pop("variogram")
-        gram |= {key: list(map(float, gram[key])) for key in ("distance_km", "gamma")}
-        gram["pairs"] = [int(count) for count in gram["pairs"]]
-        return dict(_without_nan({**values, "variogram": gram}))
+        values["variogram"] = values.pop("variogram")  # the long one last
+        return dict(plain(values))
 
 
 @dataclass(frozen=True)
@@ -157,9 +143,9 @@ class LabelAudit:
         given = {name: audit.advice for name, audit in self.labels.items() if audit.advice}
         if not given:
             return None
-        block = max(advice.block_km for advice in given.values())
+        widest = max(given, key=lambda name: given[name].block_km)
+        block = given[widest].block_km
         buffer = max(advice.buffer_km for advice in given.values())
-        widest = next(name for name, advice in given.items() if advice.block_km == block)
         return {
             "block_km": block,
             "buffer_km": buffer,
@@ -204,7 +190,7 @@ def _sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
         )
     if audit.negatives and audit.minimum in _MISSING_CODES:
         said.append((3, f"{name}: {_number(audit.minimum)} looks like a code for a missing value."))
-    few = audit.few_values
+    few = few_values(audit.distinct, audit.n)
     if few:
         said.append((1, f"{name}: only {audit.distinct} different values; R² and RMSE may not suit it."))
     else:
@@ -241,15 +227,10 @@ def _of_the_map(audit: LabelAudit) -> list[tuple[int, str]]:
     """What to know of all labels together, as (badness, sentence)."""
     said = []
     short = [name for name, one in audit.labels.items() if one.advice and one.advice.limited_by == "map"]
-    suggested = audit.suggested()
-    if short and suggested:
-        said.append(
-            (
-                2,
-                f"blocks of {suggested['block_km']:g} km are shorter than the reach of {', '.join(short)}: "
-                "also in a block split, test regions resemble the training regions nearest to them.",
-            )
-        )
+    if short and (suggested := audit.suggested()):
+        reach = f"blocks of {suggested['block_km']:g} km are shorter than the reach of {', '.join(short)}"
+        why = "also in a block split, test regions resemble the training regions nearest to them"
+        said.append((2, f"{reach}: {why}."))
     if audit.unplaced:
         said.append((1, f"{audit.unplaced:,} regions with labels have no position; they are left out."))
     return said

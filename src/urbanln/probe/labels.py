@@ -117,11 +117,35 @@ def _column(column: npt.ArrayLike | None, rows: int, name: str) -> npt.NDArray[A
     return values
 
 
-def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
+def finite_labels(labels: npt.ArrayLike, rows: int | None = None) -> Floats:
+    """Labels as (N,) float64.
+
+    Args:
+        labels: (N,) labels.
+        rows: Number of positions that they stand beside; None: any.
+
+    Raises:
+        InputError: A label is missing or no number, or there are more or fewer than positions.
+    """
+    values = _as_floats(labels)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise InputError(
+            "labels are one finite number per row", value=values.shape, remedy="drop rows without a label"
+        )
+    if rows is not None and len(values) != rows:
+        raise InputError("positions and labels differ in number", value=(rows, len(values)))
+    return values
+
+
+def _as_floats(labels: npt.ArrayLike, where: str | None = None) -> Floats:
     try:
-        values = np.asarray(target, dtype=np.float64)
+        return np.asarray(labels, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError("labels are not numbers", value=str(error), where=where) from error
+
+
+def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
+    values = _as_floats(target, where)
     if values.shape != (rows,):
         raise InputError("labels and positions differ in number", value=values.shape, where=where)
     if np.isinf(values).any():
@@ -134,22 +158,21 @@ def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
 
 def _choose(values: Floats, transform: str, where: str | None) -> Transform:
     negative = len(values) > 0 and values.min() < 0
-    if transform == "auto":
-        return "none" if negative else "log1p"
-    if transform == "none":
-        return "none"
-    if transform not in ("log1p", "log"):
+    scales: dict[str, Transform] = {
+        "auto": "none" if negative else "log1p", "log1p": "log1p", "log": "log", "none": "none"
+    }  # fmt: skip
+    if transform not in scales:
         raise InputError(
-            "no such transform of labels", value=transform, remedy="there are: auto, log1p, log, none"
+            "no such transform of labels", value=transform, remedy=f"there are: {', '.join(scales)}"
         )
-    if negative:
+    if negative and scales[transform] != "none":
         raise InputError(
             "a negative label has no logarithm",
             value=float(values.min()),
             where=where,
             remedy="use the transform 'auto' or 'none'",
         )
-    return "log" if transform == "log" else "log1p"
+    return scales[transform]
 
 
 def _check_enough(values: Floats, where: str | None) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
-from urbanln.base.space import CITY_GAP_M, Floats, nearest_metres
-from urbanln.probe.splits import Fold
+from urbanln.base.space import CITY_GAP_M, Floats, Ints, nearest_metres
+from urbanln.probe.labels import finite_labels
+from urbanln.probe.splits import Fold, each_fold
 from urbanln.probe.units import group_numbers
 
 SAME_PLACE_M = 1.0
@@ -50,20 +51,19 @@ def leakage_report(
     rows = len(metres)
     if not folds_by_seed or not all(folds_by_seed):
         raise InputError("there are no folds to report on")
-    nearest = [nearest_metres(metres[f.test], metres[f.known]) for _, _, f in each_fold(folds_by_seed)]
+    folds = [fold for _, _, fold in each_fold(folds_by_seed)]
+    nearest = [nearest_metres(metres[fold.test], metres[fold.known]) for fold in folds]
     near = np.concatenate(nearest)
     near = near[near < CITY_GAP_M / 2] / 1000
-    place = np.zeros(rows, dtype=bool)
-    for (_, _, fold), distance in zip(each_fold(folds_by_seed), nearest, strict=True):
-        place[fold.test[distance < SAME_PLACE_M]] = True
+    on_top = (fold.test[away < SAME_PLACE_M] for fold, away in zip(folds, nearest, strict=True))
     report: dict[str, Any] = {
-        **_sizes(folds_by_seed),
+        **_sizes(folds),
         "nearest_km_min": float(near.min()) if len(near) else None,
         "nearest_km_median": float(np.median(near)) if len(near) else None,
-        "same_place": int(place.sum()),
-        "shared_groups": None if groups is None else _shared(folds_by_seed, group_numbers(groups, rows)),
-        "on_two_sides": _rows_where(folds_by_seed, rows, _twice),
-        "never_held_out": rows - _rows_where(folds_by_seed, rows, lambda fold: fold.test),
+        "same_place": _count(on_top),
+        "shared_groups": None if groups is None else _shared(folds, group_numbers(groups, rows)),
+        "on_two_sides": _count(map(_twice, folds)),
+        "never_held_out": rows - _count(fold.test for fold in folds),
     }
     report["found"] = _sentences(report, rows, buffer_km)
     if labels is not None:
@@ -87,7 +87,7 @@ def label_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: npt.ArrayLike
     Raises:
         InputError: A label is missing or no number.
     """
-    values = _finite(labels)
+    values = finite_labels(labels)
     spreads = [
         (seed, number, _spread(values[fold.test]), _spread(values[fold.known]))
         for seed, number, fold in each_fold(folds_by_seed)
@@ -104,39 +104,24 @@ def label_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: npt.ArrayLike
     }
 
 
-def each_fold(folds_by_seed: Sequence[Sequence[Fold]]) -> Iterator[tuple[int, int, Fold]]:
-    """Seed, number and fold, in order."""
-    for seed, folds in enumerate(folds_by_seed):
-        for number, fold in enumerate(folds):
-            yield seed, number, fold
-
-
-def _sizes(folds_by_seed: Sequence[Sequence[Fold]]) -> dict[str, int]:
+def _sizes(folds: Sequence[Fold]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for side in ("train", "val", "test"):
-        counts = [len(getattr(fold, side)) for _, _, fold in each_fold(folds_by_seed)]
+        counts = [len(getattr(fold, side)) for fold in folds]
         sizes |= {f"{side}_min": min(counts), f"{side}_max": max(counts)}
     return sizes
 
 
-def _rows_where(
-    folds_by_seed: Sequence[Sequence[Fold]], rows: int, which: Callable[[Fold], npt.NDArray[np.int64]]
-) -> int:
-    """Number of rows that ``which`` names in any fold of any seed."""
-    marked = np.zeros(rows, dtype=bool)
-    for _, _, fold in each_fold(folds_by_seed):
-        marked[which(fold)] = True
-    return int(marked.sum())
+def _count(rows_of_folds: Iterable[Ints]) -> int:
+    """Number of rows that are named in any fold of any seed."""
+    return len(np.unique(np.concatenate(list(rows_of_folds))))
 
 
-def _shared(folds_by_seed: Sequence[Sequence[Fold]], groups: npt.NDArray[np.int64]) -> int:
-    def across(fold: Fold) -> npt.NDArray[np.int64]:
-        return fold.test[np.isin(groups[fold.test], groups[fold.known])]
-
-    return _rows_where(folds_by_seed, len(groups), across)
+def _shared(folds: Sequence[Fold], groups: Ints) -> int:
+    return _count(fold.test[np.isin(groups[fold.test], groups[fold.known])] for fold in folds)
 
 
-def _twice(fold: Fold) -> npt.NDArray[np.int64]:
+def _twice(fold: Fold) -> Ints:
     row, times = np.unique(np.concatenate([fold.train, fold.val, fold.test]), return_counts=True)
     return row[times > 1]
 
@@ -181,18 +166,12 @@ def _range_sentences(spreads: Sequence[tuple[int, int, list[float], list[float]]
 
 
 def _sentences(report: dict[str, Any], rows: int, buffer_km: float | None) -> list[str]:
-    found = []
-    if report["on_two_sides"]:
-        found.append(f"{_of(report['on_two_sides'], rows)} stand on two sides of one fold.")
-    if report["shared_groups"]:
-        found.append(
-            f"{_of(report['shared_groups'], rows)} share a picture with a region learned from, "
-            "while held out."
-        )
-    if report["same_place"]:
-        found.append(
-            f"{_of(report['same_place'], rows)} lie where a region learned from lies, while held out."
-        )
+    def told(count: str, what: str) -> list[str]:
+        return [f"{report[count]:,} of {rows:,} regions {what}"] if report[count] else []
+
+    found = told("on_two_sides", "stand on two sides of one fold.")
+    found += told("shared_groups", "share a picture with a region learned from, while held out.")
+    found += told("same_place", "lie where a region learned from lies, while held out.")
     nearest = report["nearest_km_min"]
     # The buffer was cleared on a plane of its own: positions agree to 0.1 %.
     if buffer_km and nearest is not None and nearest < 0.999 * buffer_km:
@@ -200,13 +179,7 @@ def _sentences(report: dict[str, Any], rows: int, buffer_km: float | None) -> li
             f"A region learned from lies {nearest:.3g} km from one held out, "
             f"within the buffer of {buffer_km:g} km."
         )
-    if report["never_held_out"]:
-        found.append(f"{_of(report['never_held_out'], rows)} are never held out, and so are not scored.")
-    return found
-
-
-def _of(count: int, rows: int) -> str:
-    return f"{count:,} of {rows:,} regions"
+    return found + told("never_held_out", "are never held out, and so are not scored.")
 
 
 def _spread(values: Floats) -> list[float]:
@@ -217,13 +190,3 @@ def _spread(values: Floats) -> list[float]:
 
 def _range(spread: Sequence[float]) -> str:
     return f"{spread[0]:.6g} to {spread[2]:.6g}"
-
-
-def _finite(labels: npt.ArrayLike) -> Floats:
-    try:
-        values = np.asarray(labels, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError("labels are not numbers", value=str(error)) from error
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise InputError("labels are one finite number per row", value=values.shape)
-    return values

@@ -1,13 +1,21 @@
-"""Scores of pooled held-out predictions, and their intervals by resampling spatial blocks and seeds."""
+"""Scores of pooled held-out predictions with their intervals, and intervals around each prediction.
+
+Intervals of scores come from resampling spatial blocks and seeds, those around predictions are conformal.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
+from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
+from urbanln.probe.splits import Fold
 
 
 def r2(truth: Floats, prediction: Floats) -> float:
@@ -16,7 +24,7 @@ def r2(truth: Floats, prediction: Floats) -> float:
     Never the mean of R² over folds or batches: that has another mean in each part and is no R².
     """
     spread = float(((truth - truth.mean()) ** 2).sum())
-    return 1.0 - float(((truth - prediction) ** 2).sum()) / spread if spread > 0 else float("nan")
+    return 1.0 - float(((truth - prediction) ** 2).sum()) / spread if spread > 0 else math.nan
 
 
 def rmse(truth: Floats, prediction: Floats) -> float:
@@ -33,7 +41,7 @@ def spearman(truth: Floats, prediction: Floats) -> float:
     """Rank correlation, ties at their mean rank; NaN where one side has a single value."""
     a, b = rankdata(truth) - (len(truth) + 1) / 2, rankdata(prediction) - (len(truth) + 1) / 2
     scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else float("nan")
+    return float(a @ b) / scale if scale > 0 else math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +114,102 @@ def interval(samples: Floats, level: float = 0.95) -> tuple[float, float]:
     """The middle ``level`` of resamples; (NaN, NaN) where none could be computed."""
     known = samples[np.isfinite(samples)]
     if len(known) == 0:
-        return float("nan"), float("nan")
+        return math.nan, math.nan
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def conformal_intervals(
+    y: Floats, predictions: Floats, folds_by_seed: Sequence[Sequence[Fold]], level: float
+) -> tuple[Floats, Floats]:
+    """An interval around every held-out prediction, from the errors of the other folds.
+
+    Cross-conformal (Vovk 2015, Ann. Math. Artif. Intell. 74): a fold's interval is its prediction plus and
+    minus the ⌈(n + 1) level⌉-th smallest absolute error of the n rows held out in the other folds of the
+    same seed. The level is reached where errors of the folds are exchangeable. Across spatial blocks they
+    need not be, and the models behind the other folds' errors have seen this fold's labels; what is
+    reached is counted by :func:`coverage` and told beside the interval, never assumed.
+
+    Args:
+        y: (N,) labels.
+        predictions: (S, N) held-out predictions of each seed on the scale of ``y``, NaN where none.
+        folds_by_seed: S lists of folds, those of the predictions.
+        level: Share of truths that the interval shall hold, between 0 and 1.
+
+    Returns:
+        Lower and upper ends, (S, N) each, on the scale of ``y``. NaN where there is no prediction, and where
+        the other folds have too few rows for the level (a single fold has no others).
+
+    Raises:
+        InputError: The level is not between 0 and 1, or shapes do not fit.
+    """
+    if not 0 < level < 1:
+        raise InputError("the level of an interval lies between 0 and 1", value=level)
+    if predictions.shape != (len(folds_by_seed), len(y)):
+        raise InputError(
+            "predictions are one row per seed and one column per label",
+            value=predictions.shape,
+            where=f"{len(folds_by_seed)} seeds, {len(y)} labels",
+        )
+    half = np.full(predictions.shape, np.nan)
+    for seed, folds in enumerate(folds_by_seed):
+        error = np.abs(y - predictions[seed])
+        for number, fold in enumerate(folds):
+            others = [error[part.test] for at, part in enumerate(folds) if at != number]
+            half[seed, fold.test] = _half_width(np.concatenate([[], *others]), level)
+    return predictions - half, predictions + half
+
+
+def coverage(truth: Floats, low: Floats, high: Floats, blocks: Ints) -> dict[str, float]:
+    """How many truths the intervals really hold, and how wide they are.
+
+    Args:
+        truth: (N,) labels, on the scale of the ends.
+        low: (S, N) lower ends, NaN where there is no interval; such a row does not count.
+        high: (S, N) upper ends.
+        blocks: (N,) spatial block of each row, numbered from 0: rows of a block err together, so the
+            interval of the coverage is made by resampling blocks and seeds.
+
+    Returns:
+        ``coverage``; ``coverage_low`` and ``coverage_high``, the ends of its 95 % interval (NaN with a
+        single block); ``width_median``. All NaN where there is no interval at all.
+    """
+    known = np.isfinite(low) & np.isfinite(high)
+    if not known.any():
+        return dict.fromkeys(("coverage", "coverage_low", "coverage_high", "width_median"), math.nan)
+    # A whisker: where labels have twins intervals may be points, and the way to the unit and back rounds.
+    whisker = 1e-12 * float(np.abs(truth).max())
+    held = known & (low - whisker <= truth) & (truth <= high + whisker)
+    draws = draw_resamples(blocks, len(low))
+
+    def resampled(mask: np.ndarray) -> Floats:
+        per_block = np.stack([np.bincount(blocks, weights=row, minlength=draws.n_blocks) for row in mask])
+        return np.einsum("rb,sb,rs->r", draws.block_draws, per_block, draws.seed_draws, optimize=True)
+
+    counted = resampled(known)
+    samples = np.divide(resampled(held), counted, out=np.full(len(counted), np.nan), where=counted > 0)
+    ends = interval(samples) if draws.n_blocks > 1 else (math.nan, math.nan)
+    return {
+        "coverage": float(held.sum() / known.sum()),
+        "coverage_low": ends[0],
+        "coverage_high": ends[1],
+        "width_median": float(np.median((high - low)[known])),
+    }
+
+
+def _half_width(errors: Floats, level: float) -> float:
+    known = np.sort(errors[np.isfinite(errors)])
+    # A whisker off, so that (n + 1) level = 9.000000000000002 is the ninth and not the tenth.
+    rank = math.ceil((len(known) + 1) * level - 1e-9)
+    return float(known[rank - 1]) if 0 < rank <= len(known) else math.nan
+
+
+def plain(value: Any) -> Any:
+    """The same value as JSON can hold it: plain Python numbers, lists, and None for what is not finite."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

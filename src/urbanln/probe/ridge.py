@@ -42,11 +42,10 @@ def ridge(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     scale = column_scale(X, known)
     parts = _held_parts(fold)
     target = y[known] - y[known].mean()
-    if len(known) < X.shape[1]:
-        predicted = _by_rows(X, target, known, fold.test, scale, parts)
-    else:
-        predicted = _by_columns(X, target, known, fold.test, scale, parts)
-    return predicted + y[known].mean()
+    fit = _by_rows if len(known) < X.shape[1] else _by_columns
+    weight = fit(X, target, known, scale, parts)
+    made = [scale.wide(X, fold.test[part]) @ weight for part in chunks(fold.test, X.shape[1])]
+    return np.concatenate([np.zeros(0), *made]) + y[known].mean()
 
 
 def _held_parts(fold: Fold) -> list[npt.NDArray[np.bool_]]:
@@ -85,13 +84,9 @@ def _about(products: Floats, mean: Floats) -> Floats:
 
 
 def _by_columns(
-    X: npt.NDArray,
-    target: Floats,
-    known: Ints,
-    test: Ints,
-    scale: Scale,
-    parts: list[npt.NDArray[np.bool_]],
+    X: npt.NDArray, target: Floats, known: Ints, scale: Scale, parts: list[npt.NDArray[np.bool_]]
 ) -> Floats:
+    """Weights (D,) of standardised columns, by sums of products of columns."""
     products = [_products(X, target, known, scale, mask) for mask in parts]
     total = sum(products, start=_products(X, target, known, scale, ~np.any(parts, axis=0)))
     errors: Floats = np.zeros(len(ALPHAS))
@@ -105,17 +100,13 @@ def _by_columns(
         ends = np.vstack([-(axes @ along), np.ones(len(ALPHAS))])  # (D + 1, A): label less prediction
         errors += np.einsum("da,da->a", ends, judged @ ends)
     left = total[:-2, :-2] + _best(errors) * len(known) * np.eye(X.shape[1])
-    return _along(X, test, scale, np.linalg.solve(left, total[:-2, -2]))
+    return np.asarray(np.linalg.solve(left, total[:-2, -2]))
 
 
 def _by_rows(
-    X: npt.NDArray,
-    target: Floats,
-    known: Ints,
-    test: Ints,
-    scale: Scale,
-    parts: list[npt.NDArray[np.bool_]],
+    X: npt.NDArray, target: Floats, known: Ints, scale: Scale, parts: list[npt.NDArray[np.bool_]]
 ) -> Floats:
+    """The same weights by products of rows, where these are fewer."""
     Z = scale.wide(X, known)
     kernel = Z @ Z.T
     errors: Floats = np.zeros(len(ALPHAS))
@@ -129,13 +120,7 @@ def _by_rows(
         guess = across @ (duals - duals.mean(axis=0)) + target[train].mean()
         errors += ((guess - target[held][:, None]) ** 2).sum(axis=0)
     left = kernel + _best(errors) * len(known) * np.eye(len(known))
-    weight = Z.T @ np.linalg.solve(left, target)
-    return _along(X, test, scale, weight)
-
-
-def _along(X: npt.NDArray, rows: Ints, scale: Scale, weight: npt.NDArray) -> Floats:
-    parts = [scale.wide(X, rows[part]) @ weight for part in chunks(rows, X.shape[1])]
-    return np.concatenate([np.zeros(0), *parts])
+    return np.asarray(Z.T @ np.linalg.solve(left, target))
 
 
 def _centred(kernel: Floats) -> Floats:

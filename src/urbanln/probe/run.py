@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,17 @@ from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import SCHEMA_VERSION, write_json, write_table, write_text
 from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
-from urbanln.probe.curve import curve_point
 from urbanln.probe.floors import floor_note
-from urbanln.probe.folds_table import SplitFolds, folds_table
 from urbanln.probe.heads import find_head
 from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
 from urbanln.probe.leakage import label_leakage, leakage_report
-from urbanln.probe.predictions import predictions_table
+from urbanln.probe.metrics import bootstrap_r2, interval, plain, r2
 from urbanln.probe.score import Scores, difference, measure
 from urbanln.probe.table import scores_csv, scores_latex, scores_markdown
 from urbanln.probe.tables import Regions, common_regions
 from urbanln.probe.transfer import save_transfer
 from urbanln.probe.verdict import make_notes, make_verdicts
+from urbanln.probe.written import SplitFolds, folds_table, predictions_table
 
 ROW_NUMBERS = (
     "n", "missing", "dropped_zeros", "transform", "r2", "r2_sd", "r2_low", "r2_high", "r2_seeds", "r2_unit",
@@ -41,8 +39,8 @@ class ProbeResult:
 
     Args:
         scores: JSON value of kind ``"scores"``; a missing number is None.
-        predictions: See :func:`urbanln.probe.predictions.predictions_table`.
-        folds: See :func:`urbanln.probe.folds_table.folds_table`.
+        predictions: See :func:`urbanln.probe.written.predictions_table`.
+        folds: See :func:`urbanln.probe.written.folds_table`.
     """
 
     scores: dict[str, Any]
@@ -93,23 +91,18 @@ def probe_tables(
     cells, left_out = make_cells(regions, settings)
     held = predict_cells(cells, regions, settings, main=main, baseline=baseline, jobs=jobs)
     scored = [_measure(*pair, settings) for pair in zip(cells, held, strict=True)]
-    result: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "scores",
-        "settings": settings.model_dump(mode="json"),
-        "main": main,
-        "baseline": baseline,
-        "transductive": transductive,
-        "units": dict(units or {}),
-        "made_from": dict(made_from or {}),
-        "regions": regions.coverage,
-        **left_out,
-        **_sections(cells, held, scored, settings),
-    }
-    result["verdicts"] = make_verdicts(result)
-    result["notes"] = make_notes(result)
-    told = predictions_table(cells, scored, regions.ids)
-    return ProbeResult(_plain(result), told, _folds(cells, regions))
+    facts = {
+        "schema_version": SCHEMA_VERSION, "kind": "scores", "settings": settings.model_dump(mode="json"),
+        "main": main, "baseline": baseline, "transductive": transductive, "units": units or {},
+        "made_from": made_from or {}, "regions": regions.coverage, **left_out,
+        "splits": _split_facts(cells, settings),
+        "floors_notes": _floors_notes(cells, settings),
+        "rows": [_row(cell, who, own) for cell, own in zip(cells, scored, strict=True) for who in own],
+        "curves": [point for cell, own in zip(cells, held, strict=True) for point in _curve(cell, own)],
+    }  # fmt: skip
+    scores: dict[str, Any] = plain(facts)
+    scores |= {"verdicts": make_verdicts(scores), "notes": make_notes(scores)}
+    return ProbeResult(scores, predictions_table(cells, scored, regions.ids), _folds(cells, regions))
 
 
 def save_result(folder: Path | str, result: ProbeResult) -> None:
@@ -126,9 +119,8 @@ def save_result(folder: Path | str, result: ProbeResult) -> None:
     made_from = result.scores["made_from"]
     write_table(folder / "predictions.parquet", result.predictions, kind="predictions", made_from=made_from)
     write_table(folder / "folds.parquet", result.folds, kind="folds", made_from=made_from)
-    write_text(folder / "scores.csv", scores_csv(result.scores))
-    write_text(folder / "scores.md", scores_markdown(result.scores))
-    write_text(folder / "scores.tex", scores_latex(result.scores))
+    for name, text in (("csv", scores_csv), ("md", scores_markdown), ("tex", scores_latex)):
+        write_text(folder / f"scores.{name}", text(result.scores))
     if result.scores.get("transfer"):
         save_transfer(folder, result.scores["transfer"], made_from)
     write_json(folder / "scores.json", result.scores)
@@ -146,22 +138,8 @@ def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: st
 def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor, Scores]:
     return {
         who: measure(cell.labels, values, cell.resamples, cell.folds_by_seed, settings.level)
-        for who, values in held.full.items()
-    }
-
-
-def _sections(
-    cells: Sequence[Cell],
-    held: Sequence[Held],
-    scored: Sequence[Mapping[Predictor, Scores]],
-    settings: ProbeSettings,
-) -> dict[str, Any]:
-    """The parts of ``scores.json`` that are told cell by cell."""
-    return {
-        "splits": _split_facts(cells, settings),
-        "floors_notes": _floors_notes(cells, settings),
-        "rows": [_row(cell, who, own) for cell, own in zip(cells, scored, strict=True) for who in own],
-        "curves": [point for cell, own in zip(cells, held, strict=True) for point in _curve(cell, own)],
+        for (who, k), values in held.items()
+        if k is None
     }
 
 
@@ -201,17 +179,27 @@ def _row(cell: Cell, who: Predictor, scored: Mapping[Predictor, Scores]) -> dict
 
 
 def _curve(cell: Cell, held: Held) -> list[dict[str, Any]]:
-    return [
-        {
-            "indicator": cell.indicator,
-            "split": cell.split,
-            "features": features,
-            "head": head,
-            "k": k,
-            **curve_point(cell.labels, values, cell.resamples),
-        }
-        for ((features, head), k), values in held.few.items()
-    ]
+    """Points of the label-efficiency curve: R² (log, mean over seeds) over all held-out rows."""
+    points = []
+    for ((features, head), k), predictions in held.items():
+        if k is None:
+            continue
+        rows = np.isfinite(predictions).all(axis=0)
+        low, high = interval(bootstrap_r2(cell.labels.y, predictions, cell.resamples))
+        per_seed = [r2(cell.labels.y[rows], own[rows]) for own in predictions]
+        points.append(
+            {
+                "indicator": cell.indicator,
+                "split": cell.split,
+                "features": features,
+                "head": head,
+                "k": k,
+                "r2": sum(per_seed) / len(per_seed),
+                "r2_low": low,
+                "r2_high": high,
+            }
+        )
+    return points
 
 
 def _split_facts(cells: Sequence[Cell], settings: ProbeSettings) -> dict[str, Any]:
@@ -254,14 +242,3 @@ def _folds(cells: Sequence[Cell], regions: Regions) -> pd.DataFrame:
         SplitFolds(names, cell.split, cell.folds_by_seed, regions.ids[cell.labels.rows])
         for names, cell in shared.values()
     )
-
-
-def _plain(value: Any) -> Any:
-    """The same value with plain Python numbers, and None for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

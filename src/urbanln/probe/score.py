@@ -22,7 +22,6 @@ import numpy.typing as npt
 from urbanln.base.autocorrelation import morans_i
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints, check_lonlat, square_blocks
-from urbanln.probe.conformal import conformal_intervals, coverage
 from urbanln.probe.held_out import (
     AnyHead,
     check_name,
@@ -32,7 +31,18 @@ from urbanln.probe.held_out import (
     map_held_out,
 )
 from urbanln.probe.labels import Labels, Transform, prepare_labels
-from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval, mae, r2, rmse, spearman
+from urbanln.probe.metrics import (
+    Resamples,
+    bootstrap_r2,
+    conformal_intervals,
+    coverage,
+    draw_resamples,
+    interval,
+    mae,
+    r2,
+    rmse,
+    spearman,
+)
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
 
 Split = Literal["random", "block", "district", "city"] | Callable[[int], list[Fold]]
@@ -188,11 +198,6 @@ def _check_folds(folds: Sequence[Fold], rows: int) -> None:
         raise InputError("a row is held out twice under one seed", value=f"row {int(held.argmax())}")
 
 
-def label_resamples(labels: Labels, *, edge_km: float, seeds: int, count: int) -> Resamples:
-    """Block resamples for the labelled rows; the same grid of squares serves every split."""
-    return draw_resamples(square_blocks(labels.metres, edge_km), seeds, count)
-
-
 def measure(
     labels: Labels,
     predictions: Floats,
@@ -205,7 +210,7 @@ def measure(
     Args:
         labels: The labelled rows.
         predictions: (S, n) on the scale of ``labels.y``; a row that is NaN in one seed is left out.
-        resamples: From :func:`label_resamples`.
+        resamples: Blocks drawn, the same for everything that is compared.
         folds_by_seed: Folds behind the predictions, for the conformal intervals.
         level: Share of truths that an interval shall hold.
 
@@ -330,7 +335,7 @@ def probe(
     labels = prepare_labels(target, points, groups, transform=transform, cities=cities, districts=districts)
     make = partial(make_folds, labels, split, folds=folds, edge_km=edge_km, buffer_km=buffer_km)
     made = [make(seed) for seed in range(seeds)]
-    resamples = label_resamples(labels, edge_km=edge_km, seeds=seeds, count=bootstrap)
+    resamples = draw_resamples(square_blocks(labels.metres, edge_km), seeds, bootstrap)
     return _compare(checked, labels, made, resamples, head=head, floors=floors, joint=joint, level=level)
 
 

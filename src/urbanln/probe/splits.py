@@ -6,7 +6,7 @@ The other splits hold out whole blocks, districts or cities, and clear a strip a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,13 @@ class Fold:
     def known(self) -> Ints:
         """Training and validation rows together: all that may be looked at."""
         return np.sort(np.concatenate([self.train, self.val]))
+
+
+def each_fold(folds_by_seed: Sequence[Sequence[Fold]]) -> Iterator[tuple[int, int, Fold]]:
+    """Seed, number and fold, in order."""
+    for seed, folds in enumerate(folds_by_seed):
+        for number, fold in enumerate(folds):
+            yield seed, number, fold
 
 
 def random_split(
@@ -136,8 +143,7 @@ def block_split(
     Raises:
         InputError: Bad positions, fewer blocks than folds, or a buffer that leaves nothing to train on.
     """
-    metres = _local_metres(lonlat, cities)
-    _check_counts(len(metres), val_share, folds)
+    metres = _local_metres(lonlat, cities, val_share, folds)
     rng = np.random.default_rng([seed, 2])
     shift = rng.random(2)
     units = block_units(lonlat, edge_km=edge_km, blocks=blocks, shift=(shift[0], shift[1]), cities=cities)
@@ -185,8 +191,7 @@ def district_split(
     Raises:
         InputError: Fewer than two districts, bad positions, or too few rows left to train on.
     """
-    metres = _local_metres(lonlat, cities)
-    _check_counts(len(metres), val_share, folds)
+    metres = _local_metres(lonlat, cities, val_share, folds)
     units = labelled(districts, len(metres), "districts")
     named = units >= 0
     if cities is not None:
@@ -237,8 +242,7 @@ def city_split(
     Raises:
         InputError: One city only, a row without a city, bad positions, or too few rows left to train on.
     """
-    metres = _local_metres(lonlat, cities)
-    _check_counts(len(metres), val_share, folds)
+    metres = _local_metres(lonlat, cities, val_share, folds)
     units = city_numbers(cities, len(metres))
     if units.max(initial=0) == 0:
         raise InputError(
@@ -333,15 +337,18 @@ def _hold_out(
     return made
 
 
-def _local_metres(lonlat: npt.ArrayLike, cities: npt.ArrayLike | None) -> Floats:
+def _local_metres(
+    lonlat: npt.ArrayLike, cities: npt.ArrayLike | None, val_share: float, folds: int | None
+) -> Floats:
     if cities is not None:
         city_numbers(cities, len(check_lonlat(lonlat)))
-    return to_metres(lonlat, cities)
+    metres = to_metres(lonlat, cities)
+    _check_counts(len(metres), val_share, folds)
+    return metres
 
 
 def _sides(units: Ints, folds: int | None, rng: np.random.Generator) -> Ints:
-    count = int(units.max()) + 1
-    if folds is None or folds >= count:
+    if folds is None or folds > units.max():
         return units
     return deal(units, folds, rng, remedy="use fewer folds")
 

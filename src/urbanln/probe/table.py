@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,24 +17,12 @@ from urbanln.probe.verdict import judged_split, short, strongest_floor, with_int
 if TYPE_CHECKING:
     from rich.table import Table
 
+_NAMES = {"random": "random", "block": "blocks", "district": "districts", "city": "cities"}
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$", "–": "--", "²": "$^2$",
 }  # fmt: skip
-
-
-class _Line(NamedTuple):
-    """One line of the long table: an indicator, features and head, and the written-out cells."""
-
-    indicator: str
-    features: str
-    head: str
-    cells: list[str]
-
-    @property
-    def texts(self) -> list[str]:
-        return [self.indicator, self.features, "–" if self.head == NO_HEAD else self.head, *self.cells]
 
 
 def scores_table(scores: Mapping[str, Any]) -> pd.DataFrame:
@@ -41,25 +31,28 @@ def scores_table(scores: Mapping[str, Any]) -> pd.DataFrame:
     Args:
         scores: What :func:`urbanln.probe.run.probe_tables` found, or ``scores.json`` read back.
     """
-    cells: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    for row in scores["rows"]:
-        line = cells.setdefault((row["features"], row["head"]), {})
-        line[row["indicator"], row["split"]] = with_interval(row["r2"], row["r2_low"], row["r2_high"])
-    columns = dict.fromkeys((row["indicator"], row["split"]) for row in scores["rows"])
+    told = {
+        (row["features"], row["head"], row["indicator"], row["split"]): with_interval(
+            row["r2"], row["r2_low"], row["r2_high"]
+        )
+        for row in scores["rows"]
+    }
+    lines = list(dict.fromkeys((features, head) for features, head, _, _ in told))
+    columns = list(dict.fromkeys((indicator, split) for _, _, indicator, split in told))
     return pd.DataFrame(
-        [[line.get(column, "–") for column in columns] for line in cells.values()],
-        index=pd.MultiIndex.from_tuples(list(cells), names=["features", "head"]),
-        columns=pd.MultiIndex.from_tuples(list(columns), names=["indicator", "split"]),
+        [[told.get((*line, *column), "–") for column in columns] for line in lines],
+        index=pd.MultiIndex.from_tuples(lines, names=["features", "head"]),
+        columns=pd.MultiIndex.from_tuples(columns, names=["indicator", "split"]),
     )
 
 
 def scores_markdown(scores: Mapping[str, Any]) -> str:
     """The long table in Markdown, followed by the verdicts and notes."""
-    header, lines = _header(scores), _lines(scores)
+    header = _header(scores)
     parts = [f"| {' | '.join(map(_cell, header))} |", f"|{'---|' * len(header)}"]
-    parts += [f"| {' | '.join(map(_cell, line.texts))} |" for line in lines]
-    parts += ["", _caption(scores), ""]
-    parts += [f"- {_one_line(sentence)}" for sentence in _sentences(scores)]
+    parts += [f"| {' | '.join(map(_cell, line))} |" for line in _lines(scores)]
+    sentences = [*(verdict["sentence"] for verdict in scores["verdicts"]), *scores["notes"]]
+    parts += ["", _caption(scores), "", *(f"- {_one_line(sentence)}" for sentence in sentences)]
     return "\n".join(parts) + "\n"
 
 
@@ -83,7 +76,7 @@ def scores_csv(scores: Mapping[str, Any]) -> str:
 
 def scores_latex(scores: Mapping[str, Any]) -> str:
     """The long table for a paper: ``tabular`` with booktabs, everything escaped."""
-    header, lines = _header(scores), _lines(scores)
+    header = _header(scores)
     parts = [
         "% Needs \\usepackage{booktabs}.",
         r"\begin{table}",
@@ -92,14 +85,10 @@ def scores_latex(scores: Mapping[str, Any]) -> str:
         r"\toprule",
         " & ".join(map(_escaped, header)) + r" \\",
     ]
-    last = None
-    for line in lines:
-        if line.indicator != last:
-            parts.append(r"\midrule")
-        shown = ["" if line.indicator == last else line.indicator, *line.texts[1:]]
+    for _, lines in groupby(_lines(scores), itemgetter(0)):
+        parts.append(r"\midrule")
         # A group: a line that begins with "[" would else be read as an argument of the \\ before it.
-        parts.append("{}" + " & ".join(map(_escaped, shown)) + r" \\")
-        last = line.indicator
+        parts += ["{}" + " & ".join(map(_escaped, line)) + r" \\" for line in _named_once(lines)]
     parts += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_escaped(_caption(scores))}}}", r"\end{table}"]
     return "\n".join(parts) + "\n"
 
@@ -113,42 +102,42 @@ def scores_rich(scores: Mapping[str, Any]) -> Table:
     table = Table(caption=escape(caption), caption_justify="left", title_justify="left")
     for number, name in enumerate(_header(scores)):
         table.add_column(escape(name), justify="left" if number < 3 else "right", no_wrap=number < 3)
-    last = None
-    for line in _lines(scores):
-        if last not in (None, line.indicator):
-            table.add_section()
-        shown = "" if line.indicator == last else line.indicator
-        last = line.indicator
-        style = "bold" if line.features == scores["main"] else None
-        table.add_row(*(escape(cell) for cell in (shown, *line.texts[1:])), style=style)
+    for _, lines in groupby(_lines(scores), itemgetter(0)):
+        table.add_section()  # which closes the rows before, if there are any
+        for line in _named_once(lines):
+            style = "bold" if line[1] == scores["main"] else None
+            table.add_row(*map(escape, line), style=style)
     return table
+
+
+def _named_once(lines: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The lines of an indicator, whose name stands in the first of them alone."""
+    for number, line in enumerate(lines):
+        yield ["", *line[1:]] if number else line
 
 
 def _splits(scores: Mapping[str, Any]) -> dict[str, str]:
     """Splits scored and what a column calls them."""
     edge = f"{scores['settings']['block_km']:g} km"
     blocks = f"H3 {edge}" if scores["settings"].get("blocks") == "h3" else f"{edge} blocks"
-    names = {"random": "random", "block": blocks, "district": "districts", "city": "cities"}
-    return {split: names[split] for split in scores["splits"]}
+    return {split: {**_NAMES, "block": blocks}[split] for split in scores["splits"]}
 
 
 def _rivals(scores: Mapping[str, Any]) -> list[str]:
     """Rivals with a column of paired differences; "" is the strongest floor, another for each indicator."""
     if not scores["main"]:
         return ["mean"]
-    baseline = scores["baseline"]
     joint = [MAP] if any(MAP in row["vs"] for row in scores["rows"]) else []
-    return ["", *([baseline] if baseline else []), *joint]
+    return ["", *([scores["baseline"]] if scores["baseline"] else []), *joint]
 
 
 def _header(scores: Mapping[str, Any]) -> list[str]:
-    judged = {"block": "blocks", "district": "districts", "city": "cities", "random": "random"}
-    short_name = judged[judged_split(scores)]
-    rivals = [f"{short_name} − {name or 'strongest floor'}" for name in _rivals(scores)]
+    judged = _NAMES[judged_split(scores)]
+    rivals = [f"{judged} − {name or 'strongest floor'}" for name in _rivals(scores)]
     return ["indicator", "features", "head", *_splits(scores).values(), *rivals]
 
 
-def _lines(scores: Mapping[str, Any]) -> list[_Line]:
+def _lines(scores: Mapping[str, Any]) -> list[list[str]]:
     """One line per indicator, features and head: R² under every split, then paired differences."""
     pairs: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for row in scores["rows"]:
@@ -166,7 +155,7 @@ def _lines(scores: Mapping[str, Any]) -> list[_Line]:
             # Floors are what the others are measured by: their own differences would only crowd the table.
             told = gap and (head != NO_HEAD or rival == "mean")
             cells.append(with_interval(gap["diff"], gap["low"], gap["high"]) if told else "")
-        lines.append(_Line(indicator, features, head, cells))
+        lines.append([indicator, features, "–" if head == NO_HEAD else head, *cells])
     return lines
 
 
@@ -182,10 +171,6 @@ def _caption(scores: Mapping[str, Any]) -> str:
         f"bootstrap of {judged['n_blocks']} blocks. {judged['n']:,} regions; nearest training region: "
         f"{', '.join(near)}, median."
     )
-
-
-def _sentences(scores: Mapping[str, Any]) -> list[str]:
-    return [*(verdict["sentence"] for verdict in scores["verdicts"]), *scores["notes"]]
 
 
 def _cell(text: str) -> str:

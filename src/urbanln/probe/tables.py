@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.columns import number_column
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, check_lonlat, to_metres
 from urbanln.probe.held_out import check_name, check_vectors
-from urbanln.probe.units import city_numbers
+from urbanln.probe.units import city_numbers, texts
+from urbanln.tables.vectors import matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +72,8 @@ def common_regions(
     copies = {name: _copies(name, table) for name, table in tables.items()}
     keep = where.index
     has: dict[str, int] = {}
-    for name, columns in copies.items():
-        inside = where.index
-        for column in columns:
-            inside = inside[inside.isin(column.index)]
+    for name, parts in copies.items():
+        inside = where.index[np.all([where.index.isin(part.index) for part in parts], axis=0)]
         has[name] = len(inside)
         keep = keep[keep.isin(inside)]
     if len(keep) == 0:
@@ -86,12 +86,12 @@ def common_regions(
     if cities is not None:
         city_numbers(cities, len(keep))
     points = check_lonlat(where.loc[keep, ["lon", "lat"]].to_numpy())
-    targets = {str(c): _numbers(labels[c], str(c)).reindex(keep).to_numpy() for c in labels.columns}
+    targets = {name: _numbers(labels, name).reindex(keep).to_numpy() for name in labels.columns}
     return Regions(
         ids=keep.to_numpy(dtype=object),
         lonlat=points,
         metres=to_metres(points, cities),
-        vectors={name: [_matrix(c.loc[keep], name) for c in columns] for name, columns in copies.items()},
+        vectors={name: [_vectors(part.loc[keep], name) for part in parts] for name, parts in copies.items()},
         targets=targets,
         groups=None if groups is None else _groups(groups, keep),
         coverage={
@@ -106,92 +106,54 @@ def common_regions(
 
 
 def _groups(groups: Mapping[str, Any], keep: pd.Index) -> npt.NDArray[Any]:
-    """Labels in the order of the regions, None where a region has none (and so is a group of its own)."""
+    """Labels in the order of the regions; a region without one is a group of its own."""
     by_id = {str(region): label for region, label in groups.items()}  # ids may be numbers, as in the tables
-    values = np.empty(len(keep), dtype=object)
-    values[:] = [by_id.get(region) for region in keep]
-    return values
+    return pd.Series(by_id, dtype=object).reindex(keep).to_numpy()
 
 
-def _copies(name: str, table: pd.DataFrame | Sequence[pd.DataFrame]) -> list[pd.Series]:
+def _copies(name: str, table: pd.DataFrame | Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     check_name(name)
     parts = [table] if isinstance(table, pd.DataFrame) else list(table)
     if not parts:
         raise InputError("a table of vectors is empty", where=name)
-    return [_by_region(part, ("vector",), f"vectors '{name}'")["vector"] for part in parts]
+    return [_by_region(part, ("vector",), f"vectors '{name}'")[["vector"]] for part in parts]
 
 
 def _words(frame: pd.DataFrame, column: str, keep: pd.Index) -> npt.NDArray[Any] | None:
     """A column as text, None where missing or empty; None where there is no such column or nothing in it."""
     if column not in frame.columns:
         return None
-    values = frame[column].loc[keep].astype(object).to_numpy(copy=True)
-    text = values.astype(str)
-    missing = np.asarray(pd.isna(values)) | (text == "")
-    values[:] = text
-    values[missing] = None
-    return None if missing.all() else values
+    text, there = texts(frame[column].loc[keep])
+    words = text.astype(object)
+    words[~there] = None
+    return words if there.any() else None
 
 
 def _by_region(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
-    for name in ("region_id", *columns):
-        if name not in frame.columns:
-            raise InputError(f"the table of {what} lacks a column", value=name)
+    if lacking := [name for name in ("region_id", *columns) if name not in frame.columns]:
+        raise InputError(f"the table of {what} lacks a column", value=lacking[0])
     ids = frame["region_id"].astype(str)
-    twice = ids[ids.duplicated()]
-    if len(twice):
-        raise InputError(f"a region stands twice in the table of {what}", value=twice.iloc[0])
-    columns_twice = frame.columns.astype(str).duplicated()
-    if columns_twice.any():
-        name = str(frame.columns[columns_twice][0])
-        raise InputError(f"a column stands twice in the table of {what}", value=name)
+    if (twice := ids.duplicated()).any():
+        raise InputError(f"a region stands twice in the table of {what}", value=ids[twice].iloc[0])
+    names = frame.columns.astype(str)
+    if names.has_duplicates:
+        raise InputError(f"a column stands twice in the table of {what}", value=names[names.duplicated()][0])
     # A plain frame: geometry and CRS of a GeoDataFrame are of no use here.
-    return pd.DataFrame(frame.drop(columns="region_id")).set_axis(pd.Index(ids, dtype=object))
+    plain = pd.DataFrame(frame.drop(columns="region_id")).rename(columns=str)
+    return plain.set_axis(pd.Index(ids, dtype=object))
 
 
-def _numbers(column: pd.Series, name: str) -> pd.Series:
-    if column.isna().all():  # whatever its type: it is skipped later, and the other indicators go on
-        return pd.Series(np.nan, index=column.index)
-    real = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
-    if not (real or pd.api.types.is_bool_dtype(column)):
-        example = next((v for v in column if isinstance(v, str)), None)
-        raise InputError("labels are not numbers", value=example, where=f"indicator {name}")
-    return column.astype("float64")
-
-
-def _matrix(column: pd.Series, name: str) -> npt.NDArray[np.float32]:
+def _numbers(labels: pd.DataFrame, name: str) -> pd.Series:
+    if labels[name].isna().all():  # whatever its type: it is skipped later, and the other indicators go on
+        return pd.Series(np.nan, index=labels.index)
     try:
-        rows = [np.asarray(vector, dtype=np.float32) for vector in column]
-    except (TypeError, ValueError) as error:
-        raise InputError("a vector is not numbers", value=str(error), where=f"vectors '{name}'") from error
-    lengths = {row.shape for row in rows}
-    if len(lengths) != 1:
-        raise InputError("the vectors differ in length", value=sorted(lengths), where=f"vectors '{name}'")
-    block = _one_block(rows)
-    return check_vectors(
-        np.stack(rows) if block is None else block, len(rows), f"vectors '{name}'", list(column.index)
-    )
+        return number_column(labels, name, "labels", finite=False)
+    except InputError as error:
+        raise InputError(
+            "labels are not numbers", value=error.value, where=f"indicator {name}", remedy=error.remedy
+        ) from error
 
 
-def _one_block(rows: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32] | None:
-    """The matrix whose rows these are, one after the other in one piece of memory; None if they are not.
-
-    Parquet's lists of fixed size come back so, and so does ``list(matrix)``: at 100,000 × 512 a copy would
-    take 205 MB beside the table.
-    """
-    first = rows[0]
-    if first.ndim != 1 or not first.flags.c_contiguous:
-        return None
-    owner, start = _owner(first), first.ctypes.data
-    for number, row in enumerate(rows):
-        if row.ctypes.data != start + number * first.nbytes or _owner(row) is not owner:
-            return None
-    return np.lib.stride_tricks.as_strided(
-        first, (len(rows), len(first)), (first.nbytes, first.itemsize), writeable=False
-    )
-
-
-def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+def _vectors(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float32]:
+    where = f"vectors '{name}'"
+    return check_vectors(matrix(frame, where), len(frame), where, list(frame.index))

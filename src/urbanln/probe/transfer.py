@@ -42,7 +42,7 @@ from urbanln.base.progress import progress
 from urbanln.base.space import Floats, Ints, nearest_metres
 from urbanln.probe.columns import column_scale
 from urbanln.probe.floors import nearest_neighbours
-from urbanln.probe.held_out import held_out
+from urbanln.probe.held_out import NO_HEAD, held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import draw_resamples
 from urbanln.probe.splits import BUFFER_TOLERANCE, Fold
@@ -58,7 +58,6 @@ from urbanln.probe.units import (
 )
 
 ALL_OTHERS = "all others"
-NO_HEAD = "none"
 FLOORS = (*CONSTANT_FLOORS, "coordinates")
 VAL_SHARE = 0.2
 PARALLEL_FITS = 400  # below this many fits a second process costs more than it saves
@@ -136,8 +135,7 @@ def save_transfer(
 def _check(tables: Mapping[str, Any], lonlat: pd.DataFrame, main: str | None) -> None:
     if main is not None and main not in tables:
         raise InputError("the main table is not among the vectors", value=main)
-    taken = [name for name in tables if name in FLOORS]
-    if taken:
+    if taken := [name for name in tables if name in FLOORS]:
         raise InputError("a table of vectors has the name of a floor", value=taken[0], remedy="rename it")
     if "city" not in lonlat.columns:
         raise InputError("transfer needs the city of each region", remedy="give positions a column 'city'")
@@ -154,18 +152,17 @@ def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[
     pairs: list[Pair] = []
     refused: list[dict[str, Any]] = []
     for indicator, target in regions.targets.items():
-        where = f"indicator {indicator}"
         try:
             labels = prepare_labels(
                 target,
                 regions.lonlat,
                 regions.groups,
-                where,
+                f"indicator {indicator}",
                 transform=settings.transform,
                 cities=cities,
             )
         except InputError as error:
-            refused.append(blank_row(indicator, "", "") | {"reason": str(error).replace("\n", ";")})
+            refused.append(blank_row(indicator, reason=str(error).replace("\n", ";")))
             continue
         rows = {name: np.flatnonzero(np.asarray(labels.cities) == name) for name in names}
         for to in names:
@@ -175,9 +172,8 @@ def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[
                 sources[ALL_OTHERS] = np.sort(np.concatenate(list(sources.values())))
             for source, known in sources.items():
                 pair = Pair(indicator, source, to, labels, _without_shared(labels, known, rows[to]), rows[to])
-                reason = _unusable(pair)
-                if reason:
-                    refused.append(blank_row(indicator, source, to) | {"reason": reason})
+                if reason := _unusable(pair):
+                    refused.append(blank_row(indicator, source, to, reason=reason))
                 else:
                     pairs.append(pair)
     return pairs, refused
@@ -207,8 +203,8 @@ def _pair_rows(
     found: Found = {}
     for seed in range(settings.seeds):
         for (k, name), predicted in _predict(pair, vectors, settings, main, seed):
-            held = found.setdefault((k, name), np.full((settings.seeds, len(pair.test)), np.nan))
-            held[seed] = predicted
+            blank = np.full((settings.seeds, len(pair.test)), np.nan)
+            found.setdefault((k, name), blank)[seed] = predicted
     units = block_units(pair.labels.lonlat[pair.test], edge_km=settings.block_km, blocks=settings.blocks)
     resamples = draw_resamples(units, settings.seeds, settings.bootstrap)
     rows = []
@@ -234,15 +230,15 @@ def _predict(
         test = _scored_rows(pair, shots, settings.buffer_km)
         if k >= len(order) or len(test) < MIN_ROWS or np.ptp(y[test]) == 0:
             continue
-        floors = _floors(pair, base, shots, test, columns.get(main or ""))
-        for name, values in floors.items():
-            yield (k, name), values[pair.test]
+        made = _floors(pair, base, shots, test, columns.get(main or ""))
         for name, X in columns.items():
-            predicted = alone[name]
+            made[name] = alone[name]
             if k > 0:
                 fold, shifted, level = _with_shots(y, base, shots, test, alone[name])
-                predicted = held_out(head, X, shifted, [fold], seed, rows) + level
-            yield (k, name), _only(predicted, test)[pair.test]
+                made[name] = held_out(head, X, shifted, [fold], seed, rows) + level
+        scored = np.isin(pair.test, test)
+        for name, values in made.items():
+            yield (k, name), np.where(scored, values[pair.test], np.nan)
 
 
 def _source_fold(pair: Pair, settings: ProbeSettings, seed: int) -> Fold:
@@ -298,19 +294,17 @@ def _floors(
     constants = {"mean": float(y[known].mean())}
     cities = np.asarray(pair.labels.cities)
     sources = [known[cities[known] == name] for name in dict.fromkeys(cities[known].tolist())]
-    if len(sources) > 1:
-        if len(shots):
-            distance = [wasserstein_distance(y[shots], y[rows]) for rows in sources]
-        elif main is not None:
-            at = pair.labels.rows
-            distance = [_frechet(main, at[rows], at[pair.test], at[known]) for rows in sources]
-        else:
-            distance = []
-        if distance:
-            constants["nearest-distribution"] = float(y[sources[int(np.argmin(distance))]].mean())
+    distance: list[float] = []
+    if len(sources) > 1 and len(shots):
+        distance = [wasserstein_distance(y[shots], y[rows]) for rows in sources]
+    elif len(sources) > 1 and main is not None:
+        at = pair.labels.rows
+        distance = [_frechet(main, at[rows], at[pair.test], at[known]) for rows in sources]
+    if distance:
+        constants["nearest-distribution"] = float(y[sources[int(np.argmin(distance))]].mean())
     if len(shots):
         constants["target-mean"] = float(y[shots].mean())
-    floors = {name: _only(np.full(len(y), value), test) for name, value in constants.items()}
+    floors = {name: np.full(len(y), value) for name, value in constants.items()}
     if len(shots):
         near = Fold(shots, np.zeros(0, dtype=np.int64), test)
         floors["coordinates"] = nearest_neighbours(pair.labels.metres, y, [near])
@@ -326,9 +320,3 @@ def _frechet(X: npt.NDArray[np.float32], rows: Ints, others: Ints, known: Ints) 
     a, b = scale.rows(X, rows), scale.rows(X, others)
     gap = (a.mean(axis=0) - b.mean(axis=0)) ** 2 + (a.std(axis=0) - b.std(axis=0)) ** 2
     return float(gap.sum())
-
-
-def _only(values: Floats, rows: Ints) -> Floats:
-    kept = np.full(len(values), np.nan)
-    kept[rows] = values[rows]
-    return kept

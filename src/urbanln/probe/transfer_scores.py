@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,13 @@ import numpy as np
 
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.labels import Labels
-from urbanln.probe.metrics import Resamples, bootstrap_r2, interval, r2, rmse, spearman
+from urbanln.probe.metrics import Resamples, bootstrap_r2, interval, plain, r2, rmse, spearman
 
 MIN_ROWS = 10  # of a source to fit on, of a target to score on; fewer give no R² worth printing
+COLUMNS = (
+    "indicator", "source", "target", "features", "head", "k", "n", "n_source", "transform", "r2", "r2_low",
+    "r2_high", "rmse", "rmse_log", "spearman", "level_shift", "vs", "reason",
+)  # fmt: skip
 CONSTANT_FLOORS = ("mean", "nearest-distribution", "target-mean")
 
 
@@ -38,12 +41,14 @@ class Pair:
     test: Ints
 
 
-def blank_row(indicator: str, source: str, target: str) -> dict[str, Any]:
-    """A row without a number: what it is about, and room for the reason."""
-    numbers = ("n", "n_source", "transform", "r2", "r2_low", "r2_high", "rmse", "rmse_log", "spearman")
-    empty = dict.fromkeys((*numbers, "level_shift"))
-    who = {"indicator": indicator, "source": source, "target": target, "features": None, "head": None}
-    return who | {"k": None} | empty | {"vs": {}, "reason": None}
+def blank_row(
+    indicator: str, source: str = "", target: str = "", *, k: int | None = None, reason: str | None = None
+) -> dict[str, Any]:
+    """A row without a number: what it is about, and the reason."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    return row | {
+        "indicator": indicator, "source": source, "target": target, "k": k, "vs": {}, "reason": reason
+    }  # fmt: skip
 
 
 def pair_rows(
@@ -59,56 +64,45 @@ def pair_rows(
         heads: Head by the same names; ``"none"`` for a floor.
         resamples: Of the target's blocks and the seeds.
     """
-    blank = blank_row(pair.indicator, pair.source, pair.target) | {"k": k}
+    blank = blank_row(pair.indicator, pair.source, pair.target, k=k)
     scored = {name: values for name, values in found.items() if np.isfinite(values).any(axis=1).all()}
     if not scored:
         reason = f"with {k} labelled regions fewer than {MIN_ROWS} others are left to score in {pair.target}"
         return [blank | {"reason": reason}]
     y, truth = pair.labels.y[pair.test], pair.labels.truth[pair.test]
-    medians = np.median(y), np.median(pair.labels.y[pair.known])
+    shift = float(np.median(y) - np.median(pair.labels.y[pair.known]))
+    level = {name: _mean_over_seeds(r2, y, values) for name, values in scored.items()}
     samples = {name: _samples(y, values, resamples) for name, values in scored.items()}
+
+    def gap(name: str, other: str) -> dict[str, float]:
+        low, high = interval(samples[name] - samples[other])
+        return {"diff": level[name] - level[other], "low": low, "high": high}
+
     rows = []
     for name, values in scored.items():
-        held = [np.isfinite(p) for p in values]
         low, high = interval(samples[name])
-        restored = pair.labels.restore(values)
-        constant = name in CONSTANT_FLOORS
-        ranks = [spearman(y[h], p[h]) for h, p in zip(held, values, strict=True)]
         numbers = {
-            "n": round(float(np.mean([h.sum() for h in held]))),
+            "features": name,
+            "head": heads[name],
+            "n": round(float(np.mean(np.isfinite(values).sum(axis=1)))),
             "n_source": len(pair.known),
-            "r2": _mean_r2(y, values),
+            "transform": pair.labels.transform,
+            "r2": level[name],
             "r2_low": low,
             "r2_high": high,
-            "rmse": float(np.mean([rmse(truth[h], p[h]) for h, p in zip(held, restored, strict=True)])),
-            "rmse_log": float(np.mean([rmse(y[h], p[h]) for h, p in zip(held, values, strict=True)])),
-            "spearman": math.nan if constant else float(np.mean(ranks)),
-            "level_shift": float(medians[0] - medians[1]),
+            "rmse": _mean_over_seeds(rmse, truth, pair.labels.restore(values)),
+            "rmse_log": _mean_over_seeds(rmse, y, values),
+            "spearman": None if name in CONSTANT_FLOORS else _mean_over_seeds(spearman, y, values),
+            "level_shift": shift,
+            "vs": {other: gap(name, other) for other in scored if other != name},
         }
-        rows.append(
-            blank
-            | {"features": name, "head": heads[name]}
-            | {"transform": pair.labels.transform}
-            | _plain(numbers)
-            | {"vs": _differences(name, y, scored, samples)}
-        )
+        rows.append(blank | plain(numbers))
     return rows
 
 
-def _differences(
-    name: str, y: Floats, scored: Mapping[str, Floats], samples: Mapping[str, Floats]
-) -> dict[str, dict[str, float | None]]:
-    gaps = {}
-    for other in scored:
-        if other != name:
-            low, high = interval(samples[name] - samples[other])
-            diff = _mean_r2(y, scored[name]) - _mean_r2(y, scored[other])
-            gaps[other] = _plain({"diff": diff, "low": low, "high": high})
-    return gaps
-
-
-def _mean_r2(y: Floats, values: Floats) -> float:
-    return float(np.mean([r2(y[np.isfinite(p)], p[np.isfinite(p)]) for p in values]))
+def _mean_over_seeds(score: Callable[[Floats, Floats], float], truth: Floats, values: Floats) -> float:
+    """The mean of a score over seeds, each on the rows that it scores."""
+    return float(np.mean([score(truth[np.isfinite(p)], p[np.isfinite(p)]) for p in values]))
 
 
 def _samples(y: Floats, values: Floats, resamples: Resamples) -> Floats:
@@ -117,8 +111,3 @@ def _samples(y: Floats, values: Floats, resamples: Resamples) -> Floats:
     own = Resamples(resamples.blocks, resamples.block_draws, whole)
     by_seed = np.stack([bootstrap_r2(y, p[None, :], own) for p in values], axis=1)  # (R, S)
     return np.asarray((resamples.seed_draws * by_seed).sum(axis=1))
-
-
-def _plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """None for what is not finite, so that JSON can hold it."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}

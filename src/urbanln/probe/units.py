@@ -97,12 +97,17 @@ def labelled(values: npt.ArrayLike, rows: int, what: str) -> Ints:
     given = np.asarray(values, dtype=object)
     if given.shape != (rows,):
         raise InputError(f"{what} are one value per row", value=given.shape, where=f"{rows} rows")
-    there = ~pd.isna(given)
-    text = given.astype(str)
-    there &= text != ""
+    text, there = texts(given)
     number = np.full(rows, -1, dtype=np.int64)
     number[there] = np.unique(text[there], return_inverse=True)[1]
     return number
+
+
+def texts(values: npt.ArrayLike) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
+    """(N,) values as text, and which of them are there: neither missing nor empty."""
+    given = np.asarray(values, dtype=object)
+    text = given.astype(str)
+    return text, ~pd.isna(given) & (text != "")
 
 
 def group_numbers(groups: npt.ArrayLike, rows: int) -> Ints:

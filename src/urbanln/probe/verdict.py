@@ -36,11 +36,7 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
 
 def find_row(scores: Mapping[str, Any], **wanted: str | None) -> dict[str, Any] | None:
     """The first row of ``scores["rows"]`` with these values (``indicator``, ``split``, …), or None."""
-    for row in scores["rows"]:
-        if all(row[key] == value for key, value in wanted.items()):
-            found: dict[str, Any] = row
-            return found
-    return None
+    return next((row for row in scores["rows"] if wanted.items() <= row.items()), None)
 
 
 def hardest_split(names: Iterable[str]) -> str:
@@ -61,26 +57,24 @@ def strongest_floor(scores: Mapping[str, Any], indicator: str, split: str) -> st
     say nothing.
     """
     level = {
-        row["features"]: _number(row["r2"])
+        row["features"]: row["r2"]
         for row in scores["rows"]
         if (row["indicator"], row["split"], row["head"]) == (indicator, split, NO_HEAD)
     }
-    known = {name: r2 for name, r2 in level.items() if r2 is not None}
-    return max(known, key=lambda name: (known[name], name != "mean"), default="mean")
+    known = [name for name, r2 in level.items() if r2 is not None]
+    return max(known, key=lambda name: (level[name], name != "mean"), default="mean")
 
 
 def split_words(scores: Mapping[str, Any], split: str) -> str:
     """How a sentence names a split: ``under 5 km blocks``, ``with whole cities held out``."""
-    if split == "block":
-        edge = f"{scores['settings']['block_km']:g} km"
-        return (
-            f"under H3 blocks of about {edge}"
-            if scores["settings"].get("blocks") == "h3"
-            else f"under {edge} blocks"
-        )
-    if split == "random":
-        return "under the random split"
-    return {"district": "with whole districts held out", "city": "with whole cities held out"}[split]
+    edge = f"{scores['settings']['block_km']:g} km"
+    return {
+        "block": f"under {edge} blocks",
+        "h3": f"under H3 blocks of about {edge}",
+        "random": "under the random split",
+        "district": "with whole districts held out",
+        "city": "with whole cities held out",
+    }["h3" if split == "block" and scores["settings"].get("blocks") == "h3" else split]
 
 
 def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -167,14 +161,12 @@ def _label_notes(scores: Mapping[str, Any]) -> list[str]:
 
 def _coverage_notes(scores: Mapping[str, Any]) -> list[str]:
     """Where the intervals of the main vectors hold fewer truths than they promise."""
-    level = scores["settings"]["level"]
+    level, head = scores["settings"]["level"], scores["settings"]["heads"][0]
     notes = []
     for indicator in dict.fromkeys(row["indicator"] for row in scores["rows"]):
         split = judged_split(scores, indicator)
-        head = scores["settings"]["heads"][0]
         row = find_row(scores, indicator=indicator, split=split, features=scores["main"], head=head)
-        high = row and _number(row["coverage_high"])
-        if row is not None and high is not None and high < level:
+        if row is not None and row["coverage_high"] is not None and row["coverage_high"] < level:
             notes.append(
                 f"{indicator}: the {level:.0%} intervals of {scores['main']} ({head}) hold only "
                 f"{row['coverage']:.0%} of the truths {split_words(scores, split)}."
@@ -197,54 +189,35 @@ def _leak_notes(scores: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _number(value: float | None) -> float | None:
-    """None for NaN, so that sentences can be made before and after the scores were written."""
-    return None if value is None or value != value else float(value)
-
-
 def _verdict(row: Mapping[str, Any], against: str, floor: str, scores: Mapping[str, Any]) -> dict[str, Any]:
-    gap = {key: _number(value) for key, value in row["vs"][against].items()}
+    gap = row["vs"][against]
     low, high = gap["low"], gap["high"]
-    beats = "undecided" if low is None or high is None or low <= 0 <= high else "yes" if low > 0 else "no"
-    if row["features"] == joint_name(str(scores["main"])):
-        sentence = _joint_sentence(row, against, beats, gap, scores)
-    else:
-        sentence = _sentence(row, against, beats, gap, scores)
-        if scores["main"] is not None and against == "mean":
-            # Not where there was no such floor: what was not scored may lie anywhere.
-            asked = any(name in FLOOR_NAMES and name != "mean" for name in row["vs"])
-            sentence += (
-                " No coordinates floor lies above the mean here."
-                if asked
-                else " No coordinates floor was scored."
-            )
+    beats = "undecided" if None in (low, high) or low <= 0 <= high else "yes" if low > 0 else "no"
+    sentence = _sentence(row, against, beats, scores)
+    main = scores["main"]
+    if main is not None and against == "mean" and row["features"] != joint_name(main):
+        # Not where there was no such floor: what was not scored may lie anywhere.
+        asked = any(name in FLOOR_NAMES and name != "mean" for name in row["vs"])
+        floors = "lies above the mean here" if asked else "was scored"
+        sentence += f" No coordinates floor {floors}."
     where = {key: row[key] for key in ("indicator", "split", "features", "head")}
     return {**where, "against": against, **gap, "beats": beats, "sentence": f"{row['indicator']}: {sentence}"}
 
 
-def _sentence(
-    row: Mapping[str, Any], against: str, beats: str, gap: Mapping[str, Any], scores: Mapping[str, Any]
-) -> str:
-    who = row["features"] if row["head"] == NO_HEAD else f"{row['features']} ({row['head']})"
+def _sentence(row: Mapping[str, Any], against: str, beats: str, scores: Mapping[str, Any]) -> str:
+    joint = row["features"] == joint_name(str(scores["main"]))
+    who = f"the map and {scores['main']} together" if joint else row["features"]
+    who += "" if row["head"] == NO_HEAD else f" ({row['head']})"
     rival, under = FLOOR_NAMES.get(against, against), split_words(scores, row["split"])
+    gap = row["vs"][against]
     size = with_interval(gap["diff"], gap["low"], gap["high"])
     if beats == "yes":
-        return f"{who} beats {rival} {under} by {size} R²."
+        beat, adds = ("beat", ": the vectors add to the map") if joint else ("beats", "")
+        return f"{who} {beat} {rival} {under} by {size} R²{adds}."
     if beats == "no":
-        return f"{who} does not beat {rival} {under}: {size} R²."
-    return f"{who} against {rival} {under} is undecided: {size} R² ({_doubt(gap)})."
-
-
-def _joint_sentence(
-    row: Mapping[str, Any], against: str, beats: str, gap: Mapping[str, Any], scores: Mapping[str, Any]
-) -> str:
-    both, under = f"the map and {scores['main']} together ({row['head']})", split_words(scores, row["split"])
-    rival, size = FLOOR_NAMES[against], with_interval(gap["diff"], gap["low"], gap["high"])
-    if beats == "yes":
-        return f"{both} beat {rival} {under} by {size} R²: the vectors add to the map."
-    if beats == "no":
-        return f"{both} do not beat {rival} {under}: {size} R²."
-    return f"{both} against {rival} {under} is undecided: {size} R² ({_doubt(gap)})."
+        return f"{who} {'do' if joint else 'does'} not beat {rival} {under}: {size} R²."
+    doubt = "there is no interval" if None in (gap["low"], gap["high"]) else "the interval holds 0"
+    return f"{who} against {rival} {under} is undecided: {size} R² ({doubt})."
 
 
 def _best_map(scores: Mapping[str, Any], indicator: str, split: str, floor: str) -> str:
@@ -252,11 +225,6 @@ def _best_map(scores: Mapping[str, Any], indicator: str, split: str, floor: str)
     head = scores["settings"]["heads"][0]
     alone = find_row(scores, indicator=indicator, split=split, features=MAP, head=head)
     strongest = find_row(scores, indicator=indicator, split=split, features=floor, head=NO_HEAD)
-    reached = [None if row is None else _number(row["r2"]) for row in (alone, strongest)]
-    if reached[0] is None:
+    if alone is None or alone["r2"] is None:
         return floor
-    return MAP if reached[1] is None or reached[0] > reached[1] else floor
-
-
-def _doubt(gap: Mapping[str, Any]) -> str:
-    return "there is no interval" if gap["low"] is None else "the interval holds 0"
+    return MAP if not strongest or strongest["r2"] is None or alone["r2"] > strongest["r2"] else floor

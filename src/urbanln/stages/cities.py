@@ -11,7 +11,7 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.city.images import shared_pictures
 from urbanln.city.store import City
-from urbanln.tables.cities import region_ids, renamer
+from urbanln.tables.cities import prefix, region_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +39,16 @@ def join_cities(cities: Sequence[City]) -> Joint:
     Raises:
         InputError: Two cities have one name, or give one label in two units.
     """
-    ids, rename = region_ids(cities), renamer(cities)
-    several = len(cities) > 1
     labels, places, images = [], [], []
     units: dict[str, str] = {}
     made_from: dict[str, str] = {}
-    for city, names in zip(cities, ids, strict=True):
-        labels.append(city.indicators.assign(region_id=city.indicators["region_id"].map(rename(city))))
-        places.append(_positions(city, names, several))
-        images.append(city.images[["region_id", "sha256"]].assign(
-            region_id=city.images["region_id"].map(rename(city))
-        ))  # fmt: skip
-        made_from |= {f"{city.name}/{k}" if several else k: v for k, v in city.fingerprint().items()}
+    for city, names in zip(cities, region_ids(cities), strict=True):
+        before = prefix(cities, city)
+        labels.append(city.indicators.assign(region_id=before + city.indicators["region_id"]))
+        places.append(_positions(city, names, before))
+        pictures = city.images[["region_id", "sha256"]]
+        images.append(pictures.assign(region_id=before + pictures["region_id"]))
+        made_from |= {before + k: v for k, v in city.fingerprint().items()}
         for name, note in city.meta.indicators.items():
             if units.setdefault(name, note.unit) != note.unit:
                 raise InputError(
@@ -77,11 +75,10 @@ def join_regions(cities: Sequence[City]) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(pd.concat(frames, ignore_index=True))
 
 
-def _positions(city: City, names: pd.Series, several: bool) -> pd.DataFrame:
+def _positions(city: City, names: pd.Series, before: str) -> pd.DataFrame:
     lonlat = city.centroids()
     frame = pd.DataFrame({"region_id": names, "lon": lonlat[:, 0], "lat": lonlat[:, 1], "city": city.name})
     if "district" in city.regions.columns:
         district = city.regions["district"]
-        text = district.astype(str) if not several else city.name + "/" + district.astype(str)
-        frame["district"] = text.where(district.notna(), None)
+        frame["district"] = (before + district.astype(str)).where(district.notna(), None)
     return frame

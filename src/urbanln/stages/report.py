@@ -18,7 +18,7 @@ from urbanln.city.store import City
 from urbanln.report.details import Example, read_metrics
 from urbanln.report.page import write_report
 from urbanln.stages.cities import join_cities, join_regions
-from urbanln.tables.cities import renamer
+from urbanln.tables.cities import prefix
 
 _EXAMPLES = 6  # pictures to show
 
@@ -73,9 +73,9 @@ def report_run(
 
 def _examples(cities: Sequence[City], view: str) -> list[Example]:
     """Pictures of all cities, about as many of each, by the names regions have among them."""
-    rename, share = renamer(cities), -(-_EXAMPLES // len(cities))
+    share = -(-_EXAMPLES // len(cities))
     found = [(city, one) for city in cities for one in _pick(city, share, view)]
-    return [replace(one, region_id=rename(city)(one.region_id)) for city, one in found[:_EXAMPLES]]
+    return [replace(one, region_id=prefix(cities, city) + one.region_id) for city, one in found[:_EXAMPLES]]
 
 
 def _synthetic(cities: Sequence[City]) -> bool | str:

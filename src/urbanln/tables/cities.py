@@ -6,9 +6,9 @@ With several cities a region is called ``CITYNAME/region_id`` from here on.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import geopandas as gpd
 import pandas as pd
@@ -40,14 +40,6 @@ class City(Protocol):
         """(N, 2) longitude and latitude of the regions, degrees."""
 
 
-class Spec(NamedTuple):
-    """One ``[NAME=]FILE[#COLUMN,…]``."""
-
-    name: str
-    path: str
-    columns: tuple[str, ...]
-
-
 def region_ids(cities: Sequence[City]) -> list[pd.Series]:
     """What each city's regions are called: their ids, behind the city's name where there are several.
 
@@ -65,17 +57,12 @@ def region_ids(cities: Sequence[City]) -> list[pd.Series]:
             where=", ".join(str(city.folder) for city in cities if city.name == twice),
             remedy="change 'name' in one city.toml",
         )
-    rename = renamer(cities)
-    return [city.regions["region_id"].map(rename(city)) for city in cities]
+    return [prefix(cities, city) + city.regions["region_id"] for city in cities]
 
 
-def renamer(cities: Sequence[City]) -> Callable[[City], Callable[[str], str]]:
-    """City → region id → what the region is called among these cities."""
-
-    def of(city: City) -> Callable[[str], str]:
-        return (lambda region: region) if len(cities) == 1 else (lambda region: f"{city.name}/{region}")
-
-    return of
+def prefix(cities: Sequence[City], city: City) -> str:
+    """What stands before the ids of a city's regions: its name, where there are several cities."""
+    return f"{city.name}/" if len(cities) > 1 else ""
 
 
 def city_paths(cities: Sequence[City], out: str) -> list[Path]:
@@ -141,7 +128,8 @@ def as_vectors(name: str, table: pd.DataFrame, cities: Sequence[City]) -> pd.Dat
     return _match(name, {city.name: table for city in cities}, cities, ())
 
 
-def _parse(spec: str) -> Spec:
+def _parse(spec: str) -> tuple[str, str, tuple[str, ...]]:
+    """Name, path and columns of one ``[NAME=]FILE[#COLUMN,…]``."""
     name, equals, path = spec.partition("=")
     if not equals or Path(spec).exists():  # a file may have "=" in its own name
         name, path = "", spec
@@ -152,7 +140,7 @@ def _parse(spec: str) -> Spec:
     name = name or Path(path).stem
     if CITY_WORD in name:
         raise InputError("this table needs a name", value=spec, remedy=f"--vectors ours={path}")
-    return Spec(name, path, columns)
+    return name, path, columns
 
 
 def _read(file: str) -> pd.DataFrame:
@@ -168,22 +156,25 @@ def _match(
     """One table for all cities, and a line on stderr for each city that says what was matched."""
     taken: dict[int, Features] = {}
     parts: list[pd.DataFrame] = []
-    names = region_ids(cities)
     labels = {str(c) for city in cities for c in city.indicators.columns} - {"region_id"}
-    for city, ids in zip(cities, names, strict=True):
+    for city, ids in zip(cities, region_ids(cities), strict=True):
         frame = frames[city.name]
         if id(frame) not in taken:
             taken[id(frame)] = features_of(_keyed(frame), columns=columns, labels=labels, where=name)
         found = taken[id(frame)]
         shared = len(frames) > 1 and len({id(other) for other in frames.values()}) == 1
         match = _match_city(name, found, city, ids, cities if shared else [city])
-        line = _told(name, city, found, match)
-        if line:
+        if line := _told(name, city, found, match):
             print(line, file=sys.stderr)
         vectors = pd.Series(list(match.vectors), dtype=object)
         parts.append(pd.DataFrame({"region_id": ids.to_numpy()[match.rows], "vector": vectors}))
     whole = pd.concat(parts, ignore_index=True)
-    _same_length(name, cities, parts)
+    lengths = {city.name: len(part["vector"].iloc[0]) for city, part in zip(cities, parts, strict=True)}
+    if len(set(lengths.values())) > 1:
+        raise InputError(
+            "the vectors of the cities differ in length", value=lengths, where=name,
+            remedy="make them together: urbanln embed CITY CITY …",
+        )  # fmt: skip
     known = {frame.attrs.get("transductive") for frame in frames.values()}
     # Pictures of one city seen in pre-training are enough for the sentence that says so.
     whole.attrs = {"transductive": True if True in known else None if None in known else False}
@@ -202,16 +193,15 @@ def _match_city(name: str, found: Features, city: City, ids: pd.Series, sharing:
         match = match_points(found, city.regions.geometry, city.centroids())
         remedy = "are lon and lat in degrees, and not swapped?"
     else:
-        names = region_ids(sharing) if len(sharing) > 1 else [ids]
         others = {
             region
-            for other, joint in zip(sharing, names, strict=True)
+            for other, joint in zip(sharing, region_ids(sharing), strict=True)
             if other is not city
             for region in (*other.regions["region_id"], *joint)
         }
-        plain = city.regions["region_id"]
         accepted = [
-            [joint, own] if own not in others else [joint] for joint, own in zip(ids, plain, strict=True)
+            [joint] if own in others else [joint, own]
+            for joint, own in zip(ids, city.regions["region_id"], strict=True)
         ]
         match = match_ids(found, accepted, where=name)
         remedy = f"the regions of this city are called like {ids.iloc[0]}; the table's like {found.ids[0]}"
@@ -229,7 +219,6 @@ def _match_city(name: str, found: Features, city: City, ids: pd.Series, sharing:
 
 def _told(name: str, city: City, found: Features, match: Match) -> str:
     """What was matched in one line; nothing where all regions have a vector by their id."""
-    total = len(city.regions)
     parts = []
     if match.reach_km is not None:
         parts.append(
@@ -243,16 +232,7 @@ def _told(name: str, city: City, found: Features, match: Match) -> str:
         parts.append(f"passed over, since a label is called so: {', '.join(found.passed_over)}")
     if found.left_out:
         parts.append(f"{found.left_out:,} rows left out, a value is missing or not finite")
-    if not parts and len(match.rows) == total:
+    if not parts and len(match.rows) == len(city.regions):
         return ""
-    said = f"{name}: {len(match.rows):,} of {total:,} regions of {city.name} have a vector"
+    said = f"{name}: {len(match.rows):,} of {len(city.regions):,} regions of {city.name} have a vector"
     return "; ".join([said, *parts])
-
-
-def _same_length(name: str, cities: Sequence[City], parts: Sequence[pd.DataFrame]) -> None:
-    lengths = {city.name: len(part["vector"].iloc[0]) for city, part in zip(cities, parts, strict=True)}
-    if len(set(lengths.values())) > 1:
-        raise InputError(
-            "the vectors of the cities differ in length", value=lengths, where=name,
-            remedy="make them together: urbanln embed CITY CITY …",
-        )  # fmt: skip

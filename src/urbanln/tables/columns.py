@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.columns import number_column
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, check_lonlat
 from urbanln.tables.vectors import matrix
@@ -66,10 +67,10 @@ def features_of(
     passed: tuple[str, ...] = ()
     lists = None if columns else _list_column(frame)
     if lists is not None:
-        values = _from_lists(frame[lists], where)
+        values = _from_lists(frame[lists], f"{where}, column {lists}")
     else:
         names, passed = _feature_columns(frame, columns, labels, where)
-        values = frame[list(names)].to_numpy(dtype=np.float32, na_value=np.nan)
+        values = _from_numbers(frame, names, where)
     good = np.isfinite(values).all(axis=1)
     if not good.any():
         raise InputError("no row of this table has a whole vector", value=f"{len(values)} rows", where=where)
@@ -97,22 +98,29 @@ def _list_column(frame: pd.DataFrame) -> Any:
 
 
 def _from_lists(column: pd.Series, where: str) -> npt.NDArray[np.float32]:
-    text = next((value for value in column if isinstance(value, str)), None)
-    if text is not None:
-        raise InputError(
-            "a vector is text, not numbers",
-            value=text,
-            where=f"{where}, column {column.name}",
-            remedy="write one numeric column per dimension, or save the table as Parquet",
-        )
-    missing = column.isna().to_numpy()
-    if missing.all():
-        raise InputError("there is no vector in this column", where=f"{where}, column {column.name}")
-    if not missing.any():
-        return matrix(pd.DataFrame({"vector": column}))
-    whole = matrix(pd.DataFrame({"vector": column[~missing]}))
+    there = column.notna().to_numpy()
+    if not there.any():
+        raise InputError("there is no vector in this column", where=where)
+    whole = matrix(column[there].to_frame("vector"), where)
+    if there.all():
+        return whole
     values = np.full((len(column), whole.shape[1]), np.nan, dtype=np.float32)
-    values[~missing] = whole
+    values[there] = whole
+    return values
+
+
+def _from_numbers(frame: pd.DataFrame, names: Sequence[str], where: str) -> npt.NDArray[np.float32]:
+    values = np.empty((len(frame), len(names)), dtype=np.float32)
+    for at, name in enumerate(names):
+        try:
+            values[:, at] = number_column(frame, name, where, finite=False)
+        except InputError as error:
+            raise InputError(
+                "a dimension of the vectors is no number",
+                value=error.value,
+                where=f"{where}, column {name}",
+                remedy=error.remedy,
+            ) from error
     return values
 
 
@@ -144,18 +152,15 @@ def _feature_columns(
         ]
     passed = tuple(name for name in chosen if name.casefold() in told)
     chosen = [name for name in chosen if name not in passed]
+    if twice := [name for name in chosen if there.count(name) > 1]:
+        raise InputError(
+            "two columns of this table have one name", value=twice[0], where=where, remedy="rename one of them"
+        )
     if not chosen:
         raise InputError(
             "there are no vectors in this table: neither a column of lists nor a numeric one",
             where=where,
             remedy=_listing(there),
-        )
-    if (text := next((n for n in chosen if not pd.api.types.is_numeric_dtype(frame[n])), None)) is not None:
-        raise InputError(
-            "a dimension of the vectors is no number",
-            value=str(frame[text].iloc[0]),
-            where=f"{where}, column {text}",
-            remedy="write plain numbers such as 12.5 (a point, no unit); leave what is missing empty",
         )
     return tuple(chosen), passed
 

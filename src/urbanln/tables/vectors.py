@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def write_embeddings(
         raise InputError("a region stands twice in the table of vectors", value=twice.iloc[0], where=path)
     if frame.crs is None:
         raise InputError("the table of vectors has no CRS", where=path, remedy="set it: frame.set_crs(4326)")
-    vectors = matrix(frame)
+    vectors = matrix(frame, str(path))
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         region = frame["region_id"].iloc[int(bad[0])]
@@ -71,24 +71,61 @@ def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     return frame
 
 
-def matrix(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
+def matrix(frame: pd.DataFrame, where: str | None = None) -> npt.NDArray[np.float32]:
     """The vectors as one array (N, D), float32, in the order of the rows.
+
+    Rows of float32 that lie one after the other in one piece of memory are not copied; the array is then
+    read only. Parquet's lists of fixed size come back so, and so does ``list(matrix)``: at 100,000 × 512 a
+    copy would take 205 MB beside the table.
+
+    Args:
+        frame: Its column ``vector`` is read.
+        where: Name of the table, for errors.
 
     Raises:
         InputError: No rows, vectors of different length, or values that are no lists of numbers.
     """
+    text = next((value for value in frame["vector"] if isinstance(value, str)), None)
+    if text is not None:
+        raise InputError(
+            "a vector is text, not numbers",
+            value=text,
+            where=where,
+            remedy="write one numeric column per dimension, or save the table as Parquet",
+        )
     try:
         rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
     except (TypeError, ValueError) as error:
-        raise InputError("a vector is no list of numbers", value=str(error)) from error
+        raise InputError("a vector is no list of numbers", value=str(error), where=where) from error
     lengths = {row.shape for row in rows}
     if len(lengths) != 1:
         what = "the table of vectors has no rows" if not rows else "the vectors differ in length"
-        raise InputError(what, value=sorted(lengths) or None)
-    if rows[0].ndim != 1 or rows[0].size == 0:
+        raise InputError(what, value=sorted(lengths) or None, where=where)
+    first = rows[0]
+    if first.ndim != 1 or first.size == 0:
         raise InputError(
             "a vector is no list of numbers",
             value=str(frame["vector"].iloc[0]),
+            where=where,
             remedy="each row of the column 'vector' holds one list; other columns need other names",
         )
-    return np.stack(rows)
+    if not first.flags.c_contiguous or not _follow(rows):
+        return np.stack(rows)
+    return np.lib.stride_tricks.as_strided(
+        first, (len(rows), len(first)), (first.nbytes, first.itemsize), writeable=False
+    )
+
+
+def _follow(rows: Sequence[npt.NDArray[np.float32]]) -> bool:
+    """Whether rows lie one after the other in one piece of memory."""
+    owner, start = _owner(rows[0]), rows[0].ctypes.data
+    return all(
+        row.ctypes.data == start + number * row.nbytes and _owner(row) is owner
+        for number, row in enumerate(rows)
+    )
+
+
+def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
