@@ -25,7 +25,7 @@ T = TypeVar("T")
 def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
     """CLIP token counts by the model's own tokenizer; None where the ``train`` extra is not installed."""
     try:
-        from urbanln.model.clip import load_tokenizer
+        from urbanln.model.tokens import load_tokenizer
     except (ImportError, MissingExtraError):
         return None
     return load_tokenizer(model).count_tokens

@@ -28,14 +28,8 @@ from urbanln.base.config import TrainSettings
 from urbanln.base.errors import UrbanLNError
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
-from urbanln.model.objective import (
-    FeatureQueue,
-    LossParts,
-    MomentumTeacher,
-    clamp_logit_scale_,
-    distilled_contrastive_loss,
-    mu_at,
-)
+from urbanln.model.momentum import FeatureQueue, MomentumTeacher
+from urbanln.model.objective import LossParts, clamp_logit_scale_, distilled_contrastive_loss, mu_at
 from urbanln.train.batches import Pictures, Texts, mirror
 from urbanln.train.grad_cache import backward_all, encode_all, feature_gradients, micro_batches
 from urbanln.train.pairs import Pairs, Plan
