@@ -1,4 +1,4 @@
-"""Texts to token ids, with CLIP's way of cutting long texts: by a checkpoint's tokenizer, CLIP's own or a new one.
+"""Texts to token ids, long ones cut as CLIP does: by a checkpoint's tokenizer, CLIP's own or a new one.
 
 CLIP's own vocabulary is in the package, to count tokens as the published checkpoints do without any of them.
 """

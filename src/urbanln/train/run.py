@@ -10,7 +10,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import tomli_w
 
 from urbanln.base.config import Settings, settings_hash
 from urbanln.base.errors import ArtefactError, InputError, StorageError, require
-from urbanln.base.files import SCHEMA_VERSION, atomic_path, write_text
+from urbanln.base.files import SCHEMA_VERSION, write_text
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.model.checkpoint import weights_hash
@@ -50,20 +50,14 @@ def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> 
         "settings_hash": settings_hash(settings),
         "processes": processes,
         "base": weights_hash(settings.model.name) or settings.model.name,
-        "versions": {"urbanln": __version__, "python": platform.python_version(), **_versions()},
+        "versions": {
+            "urbanln": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
         "cities": made_from,
     }
     return {**settings.model_dump(mode="json"), "run": run}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class RunFolder:
@@ -93,10 +87,14 @@ class RunFolder:
         self._board: Any = None
         if out.exists() and not out.is_dir():
             raise InputError("a file stands where the run folder should be", where=out)
-        if not resume and writes:
-            self._clear()
         file = out / RUN_FILE
-        if file.exists() and self._begun():
+        if not resume and writes and file.exists():
+            for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
+                shutil.rmtree(out / name, ignore_errors=True)
+            for name in (METRICS_FILE, RUN_FILE):
+                (out / name).unlink(missing_ok=True)
+        # A run refused before its first event may change its settings: nothing would be lost.
+        if file.exists() and (self.rows() or list_checkpoints(self.checkpoints)):
             _check_same(_read_run(file), note, file)
         elif (
             not file.exists()
@@ -108,24 +106,9 @@ class RunFolder:
             )
         elif writes:
             write_text(file, tomli_w.dumps(dict(note)))
-        self.finished = self._is_finished()
-
-    def _clear(self) -> None:
-        if not (self.out / RUN_FILE).exists():
-            return
-        for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
-            shutil.rmtree(self.out / name, ignore_errors=True)
-        for name in (METRICS_FILE, RUN_FILE):
-            (self.out / name).unlink(missing_ok=True)
-
-    def _begun(self) -> bool:
-        """Whether anything would be lost: a run refused before its first event may change its settings."""
-        return bool(self.rows()) or bool(list_checkpoints(self.checkpoints))
-
-    def _is_finished(self) -> bool:
         rows = self.rows()
-        folders = all((self.out / name).is_dir() for name in (MODEL, TEACHER))
-        return bool(rows) and rows[-1].get("event") == "done" and folders
+        folders = all((out / name).is_dir() for name in (MODEL, TEACHER))
+        self.finished = bool(rows) and rows[-1].get("event") == "done" and folders
 
     @property
     def seconds(self) -> float:
@@ -149,19 +132,18 @@ class RunFolder:
         self._start = time.monotonic() - seconds
         if not self.writes:
             return
-        self._sweep()
-        kept = [] if step is None else [row for row in self.rows() if row.get("step", 0) <= step]
-        kept = [row for row in kept if row.get("event") != "done"]
-        with atomic_path(self._metrics) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-
-    def _sweep(self) -> None:
-        """Remove what a kill while writing left behind: each a whole model that nobody would read."""
+        # What a kill while writing left behind: each a whole model that nobody would read.
         for path in [*self.out.glob(".*.tmp-*"), *self.checkpoints.glob(".*.tmp-*")]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+        kept = [
+            row
+            for row in self.rows()
+            if step is not None and row.get("step", 0) <= step and row.get("event") != "done"
+        ]
+        write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
     def log(self, event: str, **values: Any) -> None:
         """Append one event to ``metrics.jsonl`` (and its numbers to TensorBoard, if that is open).
