@@ -46,7 +46,7 @@ def clip_grounder(model: str) -> Grounder:
     import torch
 
     from urbanln.captions.refine.grounding import ClipGrounder
-    from urbanln.embed.encode import model_hashes
+    from urbanln.model.checkpoint import weights_hash
     from urbanln.model.clip import load_clip
 
     clip = load_clip(model, context=None).eval()
@@ -69,7 +69,7 @@ def clip_grounder(model: str) -> Grounder:
             cosines: np.ndarray = (image_ID @ text_PD.T).numpy()
         return cosines
 
-    name = model_hashes(model).get("model", model)[:12]
+    name = (weights_hash(model) or model)[:12]
     return ClipGrounder(similarity, model=name, scale=float(clip.logit_scale.detach().exp()))
 
 
