@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -158,6 +159,21 @@ def read_json(path: Path | str) -> Any:
         raise ArtefactError("not a JSON file", value=str(error), where=path) from error
 
 
+def read_run(file: Path, *keys: str) -> Any:
+    """What the ``run.toml`` of a run folder says, or the value under some keys of it.
+
+    Raises:
+        ArtefactError: It is not TOML, or says nothing under these keys.
+    """
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        for key in keys:
+            found = found[key]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
+    return found
+
+
 def hash_bytes(data: bytes) -> str:
     """SHA-256 of some bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
@@ -230,8 +246,7 @@ def table_note(path: Path | str) -> dict[str, Any]:
             where=path,
             remedy="make it again with the command that wrote it",
         ) from error
-    note: dict[str, Any] = json.loads(metadata.get(_METADATA_KEY, b"{}"))
-    return note
+    return json.loads(metadata.get(_METADATA_KEY, b"{}"))
 
 
 def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFrame:

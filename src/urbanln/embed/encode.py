@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 import geopandas as gpd
 import numpy as np
@@ -15,11 +14,11 @@ import pandas as pd
 
 from urbanln.base.config import View
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import hash_bytes
+from urbanln.base.files import hash_bytes, read_run, remove_folder
 from urbanln.base.progress import progress
 from urbanln.city.reading import tell_skipped
 from urbanln.city.store import City
-from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
+from urbanln.embed.parts import Part, PartFolder, ShareResult, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
 from urbanln.model.checkpoint import network_hash, weights_hash
 from urbanln.model.clip import load_clip
@@ -87,7 +86,7 @@ def embed_regions(
             views, and a mean over nothing is 0.
         parts: Folder where finished parts of 1,024 pictures are kept, see :mod:`urbanln.embed.parts`. What
             is there already is not made again; the table is the same bit for bit. Remove it with
-            :func:`urbanln.embed.parts.discard` once the table is written. None keeps nothing.
+            :func:`urbanln.base.files.remove_folder` once the table is written. None keeps nothing.
         how: See :class:`How`.
 
     Returns:
@@ -149,7 +148,7 @@ def embed_share(
         return done
     folder.open(shared=True)
     if finished() == folder.key:
-        discard(parts)
+        remove_folder(parts)
         return done
     index, count = share
     wanted = [number for number in folder.to_make() if number % count == index - 1]
@@ -186,7 +185,7 @@ def saw_pictures(model: str | Path, city: City) -> bool:
     file = Path(model) / "run.toml"
     if not file.is_file():
         return False  # a CLIP as it came
-    cities, images = _of_run(file, "run", "cities"), city.fingerprint()["images"]
+    cities, images = read_run(file, "run", "cities"), city.fingerprint()["images"]
     return any(entry.get("name") == city.name or entry.get("images") == images for entry in cities)
 
 
@@ -212,16 +211,8 @@ def _load(
         return (model if device == "auto" else model.to(pick_device(device))), fit
     folder = _folder(model, encoder)
     if folder != model:
-        fit = _of_run(Path(model) / "run.toml", "train", "fit")
+        fit = read_run(Path(model) / "run.toml", "train", "fit")
     return load_clip(folder, context=None).to(pick_device(device)), fit
-
-
-def _of_run(file: Path, section: str, key: str) -> Any:
-    """A value of a run's description."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))[section][key]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
-        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
 
 
 def _chosen(city: City, view: View) -> pd.DataFrame:
@@ -318,9 +309,8 @@ def _all_parts(job: Job, folder: PartFolder | None, advance: Callable[[int], obj
         return
     wanted = folder.to_make()
     made = _kept(folder, wanted, embed_parts(job, wanted, advance))
-    absent = set(wanted)
     for number in numbers:
-        if number in absent:
+        if number in wanted:
             yield next(made)
         elif (part := folder.read(number)) is not None:
             advance(len(part.rows) + len(part.unreadable))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from urbanln.base.config import Settings, View
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import hash_file, table_note
+from urbanln.base.files import hash_file, remove_folder, table_note
 from urbanln.city.store import City
 from urbanln.tables.cities import city_paths
 from urbanln.tables.vectors import region_table, write_embeddings
@@ -86,9 +86,9 @@ def embed_cities(
     for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
         write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
         if kind not in (PIXELS, TEXT):
-            from urbanln.embed.parts import discard, parts_folder
+            from urbanln.embed.parts import parts_folder
 
-            discard(parts_folder(path))
+            remove_folder(parts_folder(path))  # who still writes into it goes on unharmed
     return [path for _, path in pairs]
 
 

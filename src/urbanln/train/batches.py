@@ -28,24 +28,20 @@ class Pictures:
     """The pictures trained on, as uint8 pixels of the training size; made by :func:`read_all`.
 
     Args:
-        cities: Where the pictures lie.
-        rows: One row per readable picture: ``city`` (position) and ``path``.
+        items: City and path of each readable picture.
         model: Whose preprocessing applies.
         settings: ``fit`` and ``workers`` are used.
-        kept: The pixels, one per row; or None to decode when asked.
+        kept: The pixels, one per picture; or None to decode when asked.
     """
 
     def __init__(
         self,
-        cities: Sequence[City],
-        rows: pd.DataFrame,
+        items: Sequence[tuple[City, str]],
         model: LongClip,
         settings: TrainSettings,
         kept: MappedPixels | None,
     ) -> None:
-        self._cities, self._model, self._fit, self._kept = cities, model, settings.fit, kept
-        self._city = rows["city"].to_numpy()
-        self._path = rows["path"].to_numpy()
+        self._items, self._model, self._fit, self._kept = items, model, settings.fit, kept
         self._pool = ThreadPoolExecutor(max(settings.workers, 1), thread_name_prefix="pixels")
         self._ahead: tuple[tuple[int, ...], npt.NDArray[np.uint8], list[Future[None]]] | None = None
 
@@ -74,7 +70,7 @@ class Pictures:
         out[:] = self._decode(i) if self._kept is None else self._kept[i]
 
     def _decode(self, i: int) -> npt.NDArray[np.uint8]:
-        city, path = self._cities[self._city[i]], str(self._path[i])
+        city, path = self._items[i]
         try:
             return self._model.preprocess(read_picture(city, path), self._fit).numpy()
         except InputError as error:
@@ -131,8 +127,9 @@ def read_all(
         tell_skipped(bad)
     if len(bad) == len(items):
         raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
-    readable = rows.iloc[[i for i in range(len(rows)) if i not in errors]].reset_index(drop=True)
-    return Pictures(cities, readable, model, settings, kept), readable, len(bad)
+    readable = [i for i in range(len(items)) if i not in errors]
+    pictures = Pictures([items[i] for i in readable], model, settings, kept)
+    return pictures, rows.iloc[readable].reset_index(drop=True), len(bad)
 
 
 class Texts:

@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import time
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,8 +16,8 @@ from typing import Any
 import tomli_w
 
 from urbanln.base.config import Settings, settings_hash
-from urbanln.base.errors import ArtefactError, InputError, StorageError, require
-from urbanln.base.files import SCHEMA_VERSION, write_text
+from urbanln.base.errors import InputError, StorageError, require
+from urbanln.base.files import SCHEMA_VERSION, read_run, write_text
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.model.checkpoint import weights_hash
@@ -95,7 +94,7 @@ class RunFolder:
                 (out / name).unlink(missing_ok=True)
         # A run refused before its first event may change its settings: nothing would be lost.
         if file.exists() and (self.rows() or list_checkpoints(self.checkpoints)):
-            _check_same(_read_run(file), note, file)
+            _check_same(read_run(file), note, file)
         elif (
             not file.exists()
             and out.exists()
@@ -200,13 +199,6 @@ class RunFolder:
         if self._board is not None:
             self._board.close()
             self._board = None
-
-
-def _read_run(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
 
 
 def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:
