@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from urbanln.base.errors import ArtefactError, InputError
+from urbanln.model.clip import LongClip
 
 # The student's temperature is used for both (ALBEF), so the teacher holds a copy of it, not a mean.
 _COPIED = "logit_scale"
@@ -31,14 +32,13 @@ class MomentumTeacher:
         UrbanLN (arXiv 2511.07062), MSD; ALBEF (arXiv 2107.07651), section 3.4.
     """
 
-    def __init__(self, student: nn.Module, momentum: float = 0.995) -> None:
+    def __init__(self, student: LongClip, momentum: float = 0.995) -> None:
         if not 0 <= momentum <= 1:
             raise InputError("momentum must lie between 0 and 1", value=momentum)
         self.momentum = momentum
         self.student = student
         # A tokenizer does not learn: both models share the one.
-        tokenizer = getattr(student, "tokenizer", None)
-        self.model = deepcopy(student, {id(tokenizer): tokenizer} if tokenizer is not None else {})
+        self.model = deepcopy(student, {id(student.tokenizer): student.tokenizer})
         self.model.float().eval().requires_grad_(False)
 
     @torch.no_grad()

@@ -111,15 +111,11 @@ def clip_tokenizer(*, context: int = 77) -> CLIPTokenizer:
 def _tables() -> tuple[dict[str, int], list[tuple[str, ...]]]:
     lines = gzip.decompress(_MERGES.read_bytes()).decode("utf-8").splitlines()
     merges = [tuple(line.split(" ")) for line in lines]
-    letters = _letters()
+    # A visible character for every byte: first the bytes that are one in Latin-1, then stand-ins.
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    letters = [chr(byte) for byte in visible] + [chr(256 + n) for n in range(256 - len(visible))]
     tokens = [*letters, *(letter + _WORD_END for letter in letters), *map("".join, merges), *_SPECIAL]
     return {token: index for index, token in enumerate(tokens)}, merges
-
-
-def _letters() -> list[str]:
-    """A visible character for every byte: first the bytes that are one in Latin-1, then stand-ins."""
-    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    return [chr(byte) for byte in visible] + [chr(256 + n) for n in range(256 - len(visible))]
 
 
 def train_clip_tokenizer(texts: Iterable[str], vocab_size: int, *, context: int = 77) -> CLIPTokenizer:

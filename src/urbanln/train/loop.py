@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -90,7 +89,7 @@ def pretrain(
         _fit(learner, data, schedule, run, train, step)
         if engine.is_main_process:
             student.save(run.out / MODEL)
-            cast(LongClip, learner.teacher.model).save(run.out / TEACHER)
+            learner.teacher.model.save(run.out / TEACHER)
             run.log("done", step=schedule.total, seconds=run.seconds)
     except UrbanLNError as error:
         kept = list_checkpoints(run.checkpoints)

@@ -152,8 +152,7 @@ def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainS
     frames = [city.captions.assign(city=position) for position, city in enumerate(cities)]
     captions = pd.concat(frames, ignore_index=True).merge(owners, on=["city", "image_id"])
     captions = captions.sort_values(["owner", "rank"], kind="stable")
-    codes, texts = pd.factorize(captions["caption"])
-    captions["text"] = codes
+    captions["text"], texts = pd.factorize(captions["caption"])
 
     best = captions.sort_values(["owner", "selected", "weight", "rank"], ascending=[True, False, False, True])
     drawn = captions[captions["weight"] > 0]
