@@ -39,9 +39,24 @@ _REMEDIES = {
 }
 
 
-def _storage_error(error: OSError, path: Path) -> StorageError:
-    remedy = _REMEDIES.get(error.errno or 0, "check that the folder exists and can be written")
-    return StorageError(f"could not write: {error.strerror or error}", where=path, remedy=remedy)
+@contextmanager
+def storing(path: Path, remedy: str | None = None) -> Iterator[None]:
+    """Errors of the system while ``path`` is written, as one that says what to do.
+
+    Args:
+        path: What is written.
+        remedy: What to do; by default what helps against this error.
+
+    Raises:
+        StorageError: The disk is full, the folder is read-only, may not be written or is not there.
+    """
+    try:
+        yield
+    except OSError as error:
+        usual = _REMEDIES.get(error.errno or 0, "check that the folder exists and can be written")
+        raise StorageError(
+            f"could not write: {error.strerror or error}", where=path, remedy=remedy or usual
+        ) from error
 
 
 @contextmanager
@@ -59,22 +74,19 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
         StorageError: The disk is full, the folder is read-only, may not be written or is not there.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with storing(path):
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise _storage_error(error, path) from error
-    finally:
-        if temporary is not None:
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
             temporary.unlink(missing_ok=True)
 
 
@@ -86,32 +98,29 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         StorageError: The disk is full, the folder is read-only or may not be written.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb+") as handle:
-                    os.fsync(handle.fileno())
-        if path.exists():
-            stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
-            path.replace(stale / "old")
-            try:
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb+") as handle:
+                        os.fsync(handle.fileno())
+            if path.exists():
+                stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
+                path.replace(stale / "old")
+                try:
+                    temporary.replace(path)
+                except OSError:
+                    (stale / "old").replace(path)
+                    stale.rmdir()
+                    raise
+                shutil.rmtree(stale, ignore_errors=True)
+            else:
                 temporary.replace(path)
-            except OSError:
-                (stale / "old").replace(path)
-                stale.rmdir()
-                raise
-            shutil.rmtree(stale, ignore_errors=True)
-        else:
-            temporary.replace(path)
-    except OSError as error:
-        raise _storage_error(error, path) from error
-    finally:
-        if temporary is not None and temporary.exists():
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 

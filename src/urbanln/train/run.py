@@ -7,8 +7,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 import tomli_w
 
 from urbanln.base.config import Settings, settings_hash
-from urbanln.base.errors import InputError, StorageError, require
-from urbanln.base.files import SCHEMA_VERSION, read_run, write_text
+from urbanln.base.errors import InputError, require
+from urbanln.base.files import SCHEMA_VERSION, read_run, storing, write_text
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.model.checkpoint import weights_hash
@@ -31,6 +30,7 @@ FREE_SETTINGS = ("workers", "checkpoint_minutes", "tensorboard", "micro_batch")
 # Settings there once were, with the value at which they changed nothing.
 _FORMER = {"accumulation": 1}
 _READ_TABLES = ("regions", "images", "captions")
+_GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 
 
@@ -153,7 +153,7 @@ class RunFolder:
         if not self.writes:
             return
         row = {"event": event, **{k: round(v, 9) if k == "time" else v for k, v in values.items()}}
-        with self._storing(), self._metrics.open("a", encoding="utf-8") as file:
+        with storing(self._metrics, _GOES_ON), self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         if self._board is not None and "step" in values:
             for name, value in values.items():
@@ -167,20 +167,8 @@ class RunFolder:
             StorageError: The disk is full or read-only.
         """
         if self.writes and self._metrics.exists():
-            with self._storing(), self._metrics.open("rb+") as file:
+            with storing(self._metrics, _GOES_ON), self._metrics.open("rb+") as file:
                 os.fsync(file.fileno())
-
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"could not write: {error.strerror or error}",
-                where=self._metrics,
-                remedy="free some space on this disk and run the same command again; it goes on from the "
-                "last checkpoint",
-            ) from error
 
     def open_tensorboard(self, step: int) -> None:
         """Also write curves for TensorBoard, from ``step`` on.
