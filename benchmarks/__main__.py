@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from urbanln.model.clip import LongClip, load_clip
-from urbanln.model.teacher import MomentumTeacher
-from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
+from urbanln.model.clip import LongClip, load_clip, new_clip
+from urbanln.model.momentum import MomentumTeacher
+from urbanln.model.tokens import train_clip_tokenizer
 from urbanln.probe.ridge import ALPHAS, ridge
 from urbanln.probe.splits import block_split
 

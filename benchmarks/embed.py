@@ -28,9 +28,9 @@ import torch
 from PIL import Image
 
 from benchmarks.models import SIZES, model_of
+from urbanln.base.files import remove_folder
 from urbanln.city.store import City, Meta
 from urbanln.embed.encode import embed_regions
-from urbanln.embed.parts import discard
 from urbanln.embed.stream import Job, evaluating
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
@@ -78,7 +78,7 @@ def measure(model: LongClip, city: City, args: argparse.Namespace, precision: st
         )
         seconds.append((middle - start, time.perf_counter() - middle))
         cosine = lowest_cosine(matrix(frame), alone)
-        discard(parts)
+        remove_folder(parts)
     if cosine < 0.999:
         raise SystemExit(f"the vectors do not agree: cosine {cosine}")
     rates = len(paths) / np.array(seconds[1:])

@@ -32,7 +32,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
@@ -194,9 +193,8 @@ class Training:
         """Made-up pairs whose pictures are fetched ahead by threads, as a run fetches them."""
         data = made_up_data(self.model, self.count, tokens)
         pixels = data.pictures.pixels(np.arange(self.count)).numpy()
-        rows = pd.DataFrame({"city": np.zeros(self.count, dtype=int), "path": ""})
         settings = TrainSettings(workers=self.sizes.workers)
-        return replace(data, pictures=Pictures([], rows, self.model, settings, pixels))  # type: ignore[arg-type]
+        return replace(data, pictures=Pictures([], self.model, settings, pixels))  # type: ignore[arg-type]
 
     def take(self, case: Case) -> dict[str, Any]:
         """Milliseconds and memory of a case's steps, and where the time of one goes."""

@@ -31,7 +31,7 @@ from benchmarks.step import training_on
 from urbanln.base.config import TrainSettings
 from urbanln.model.clip import LongClip
 from urbanln.train.grad_cache import micro_batches
-from urbanln.train.step import Batch, Parts, assemble, forward_backward, start_engine
+from urbanln.train.step import Batch, Learner, assemble, forward_backward, start_engine
 
 _MB = 1e6
 
@@ -138,7 +138,7 @@ def _peak(size: str, batch: int, micro: int, precision: str) -> dict[str, float]
     }
 
 
-def _resident(parts: Parts, name: str) -> float:
+def _resident(parts: Learner, name: str) -> float:
     """MB held now (``VmRSS``) or at most so far (``VmHWM``), on the GPU where there is one."""
     if parts.engine.device.type == "cuda":
         now, peak = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
@@ -147,7 +147,7 @@ def _resident(parts: Parts, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / _MB
 
 
-def _parts(size: str, batch: int, micro: int, precision: str) -> tuple[Parts, TrainSettings, LongClip]:
+def _parts(size: str, batch: int, micro: int, precision: str) -> tuple[Learner, TrainSettings, LongClip]:
     """What a step changes, with a full queue."""
     train = TrainSettings.model_validate(
         {"batch_size": batch, "micro_batch": micro, "precision": precision, "same_caption_is_same": False}
@@ -180,7 +180,7 @@ def _batch(student: LongClip, count: int, micro: int, device: torch.device) -> B
     return Batch(pixels, token_ids, torch.arange(count, device=device)[:, None], rows)
 
 
-def _time(parts: Parts, work: Callable[[], object]) -> float:
+def _time(parts: Learner, work: Callable[[], object]) -> float:
     _finish(parts)
     start = time.perf_counter()
     work()
@@ -188,7 +188,7 @@ def _time(parts: Parts, work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _finish(parts: Parts) -> None:
+def _finish(parts: Learner) -> None:
     if parts.engine.device.type == "cuda":
         torch.cuda.synchronize()
 

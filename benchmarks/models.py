@@ -10,7 +10,7 @@ from urbanln.model.checkpoint import Record
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.model.preprocess import Preprocessing
 from urbanln.model.stretch import ratio_for, stretch_positions
-from urbanln.model.vocabulary import clip_tokenizer
+from urbanln.model.tokens import clip_tokenizer
 
 SIZES = ("b16", "tiny")
 _KEEP = 20

@@ -39,8 +39,7 @@ from urbanln.model.clip import load_clip
 from urbanln.train.loop import load_data
 from urbanln.train.pairs import epoch_plan
 from urbanln.train.run import describe_run
-from urbanln.train.schedule import make_schedule
-from urbanln.train.step import assemble, start_engine
+from urbanln.train.step import assemble, make_schedule, start_engine
 
 WAYS = {"first": 20.0, "restart": 20.0, "no cache": 0.0}  # GB that may be kept
 PARTS = (

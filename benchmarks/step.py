@@ -36,8 +36,7 @@ from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device
 from urbanln.train import step as step_module
 from urbanln.train.pairs import Plan
-from urbanln.train.schedule import make_schedule
-from urbanln.train.step import Data, assemble, start_engine, train_step
+from urbanln.train.step import Data, assemble, make_schedule, start_engine, train_step
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 QUEUE = 4096

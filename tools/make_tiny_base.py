@@ -23,8 +23,8 @@ from urbanln.captions.simulation.simulated import SIMULATED, read_scene, short_c
 from urbanln.city.pixels import measure_pixels
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
-from urbanln.model.clip import load_clip
-from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
+from urbanln.model.clip import load_clip, new_clip
+from urbanln.model.tokens import train_clip_tokenizer
 from urbanln.train.loop import pretrain
 
 FIRST_SEED = 9000

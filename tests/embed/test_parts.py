@@ -20,12 +20,13 @@ import torch
 from PIL import Image
 
 from urbanln.base.errors import InputError, StorageError
+from urbanln.base.files import remove_folder as discard
 from urbanln.base.files import table_note
 from urbanln.city.store import City
 from urbanln.cli.app import main
 from urbanln.embed import parts
 from urbanln.embed.encode import embed_regions, embed_share
-from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, parse_share
+from urbanln.embed.parts import Part, PartFolder, ShareResult, parse_share
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.tables.vectors import matrix, read_embeddings
 

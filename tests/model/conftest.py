@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from urbanln.model.clip import LongClip, load_clip
-from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
+from urbanln.model.clip import LongClip, load_clip, new_clip
+from urbanln.model.tokens import train_clip_tokenizer
 
 SENTENCES = [
     "a park beside a river, with tall trees and a footpath",

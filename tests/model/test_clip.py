@@ -11,9 +11,10 @@ import transformers
 from PIL import Image
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
-from urbanln.model.clip import LongClip, load_clip, load_tokenizer
+from urbanln.model.clip import LongClip, load_clip
 from urbanln.model.preprocess import Preprocessing
 from urbanln.model.stretch import interpolate_positions, stretch_positions
+from urbanln.model.tokens import load_tokenizer
 
 
 def pictures(count: int = 3, size: int = 32) -> torch.Tensor:

@@ -11,9 +11,9 @@ from tests.oracles.objective import Ring, distilled
 from torch.nn import functional
 
 from urbanln.base.errors import ArtefactError, InputError
+from urbanln.model.momentum import FeatureQueue
 from urbanln.model.objective import (
     MAX_LOG_SCALE,
-    FeatureQueue,
     LossParts,
     clamp_logit_scale_,
     distilled_contrastive_loss,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.model.clip import load_clip, load_tokenizer
-from urbanln.model.vocabulary import clip_tokenizer
+from urbanln.model.clip import load_clip
+from urbanln.model.tokens import clip_tokenizer, load_tokenizer
 
 
 # Ids as OpenAI's tokenizer gives them: the first two stand in its repository, the others are open_clip's.
@@ -53,7 +53,7 @@ def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_its_licence_travels_with_it() -> None:
-    import urbanln.model.vocabulary as module
+    import urbanln.model.tokens as module
 
     text = (Path(module.__file__).parent / "clip_vocabulary/LICENSE.txt").read_text()
     assert "Permission is hereby granted" in text

@@ -12,7 +12,8 @@ from PIL import Image
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.city.store import City, Meta
-from urbanln.model.tokenizer import new_clip, train_clip_tokenizer
+from urbanln.model.clip import new_clip
+from urbanln.model.tokens import train_clip_tokenizer
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "yellow": (230, 220, 30)}
 LIGHTS = {"dark": 0.3, "dim": 0.6, "bright": 1.0}

@@ -25,12 +25,11 @@ from urbanln.base.errors import UrbanLNError
 from urbanln.city.store import City
 from urbanln.model import clip as clip_module
 from urbanln.model.clip import load_clip
-from urbanln.model.objective import FeatureQueue
+from urbanln.model.momentum import FeatureQueue
 from urbanln.train.batches import Texts
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Plan
-from urbanln.train.schedule import Schedule
-from urbanln.train.step import Data, Parts, assemble, start_engine, train_step
+from urbanln.train.step import Data, Learner, Schedule, assemble, start_engine, train_step
 
 # Softmax does not see what is added to all keys: the gradient is rounding alone, and AdamW steps along it.
 FLAT = "k_proj.bias"
@@ -75,8 +74,8 @@ def settings(**train: Any) -> TrainSettings:
     return TrainSettings(**{"mu": 0.4, "mu_ramp_epochs": 0, "precision": "fp32", "clip_grad": 0, **train})
 
 
-def scene(folder: Path, train: TrainSettings, *, dropout: float = 0.0) -> tuple[Parts, Data, Plan]:
-    """Parts in fp64 with a filled queue, and random pictures of which some share an id with each other and
+def scene(folder: Path, train: TrainSettings, *, dropout: float = 0.0) -> tuple[Learner, Data, Plan]:
+    """Learner in fp64 with a filled queue, and random pictures of which some share an id with each other and
     with the queue."""
     count, rng = train.batch_size, np.random.default_rng(2)
     student = Wide(folder, dropout)
@@ -98,7 +97,7 @@ def scene(folder: Path, train: TrainSettings, *, dropout: float = 0.0) -> tuple[
         facts={},
     )  # type: ignore[arg-type]
     plan = Plan(rng.permutation(count), rng.permutation(count), rng.random(count) < 0.5)
-    parts = Parts(
+    parts = Learner(
         engine=start_engine(train),
         student=student,  # type: ignore[arg-type]
         towers=student,
@@ -110,7 +109,7 @@ def scene(folder: Path, train: TrainSettings, *, dropout: float = 0.0) -> tuple[
 
 
 def take_step(
-    parts: Parts, data: Data, plan: Plan, train: TrainSettings, step: int = 0
+    parts: Learner, data: Data, plan: Plan, train: TrainSettings, step: int = 0
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     facts = train_step(parts, data, plan, 0, step, Schedule(1, 1, 0, 0, train.lr), train)
     return facts, parts.optimizer.grads
@@ -268,7 +267,7 @@ def test_a_loss_that_is_not_finite_reaches_neither_weights_nor_queue(clip_folder
         return v * (float("nan") if len(student.seen) == 2 else 1.0), t
 
     with pytest.raises(UrbanLNError, match="no longer finite at step 1"):
-        take_step(Parts(**{**vars(parts), "towers": spoil}), data, plan, train)
+        take_step(Learner(**{**vars(parts), "towers": spoil}), data, plan, train)
     assert len(student.seen) == 3  # the second pass was not begun
     assert all(p.grad is None for p in student.parameters())
     for name, held in parts.queue.state_dict().items():

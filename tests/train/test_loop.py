@@ -236,7 +236,7 @@ def test_tensorboard_gets_the_curves(city: City, clip_folder: Path, tmp_path: Pa
 
 
 def test_recall_counts_ties_against_the_query_and_equal_groups_for_it() -> None:
-    from urbanln.train.validate import recall
+    from urbanln.train.loop import recall
 
     same = torch.nn.functional.normalize(torch.ones(20, 4), dim=1)
     assert recall(same, same, torch.arange(20)[:, None]) == {1: 0.0, 5: 0.0, 10: 0.0}

@@ -18,18 +18,18 @@ from tests.train.fake_city import tiny_settings
 
 from urbanln.city.store import City
 from urbanln.train import loop
-from urbanln.train.step import Parts, assemble
+from urbanln.train.step import Learner, assemble
 
 
 def train_and_look(city: City, clip: Path, out: Path, train: dict[str, Any]) -> None:
     """Train and write ``grad-<rank>.safetensors`` and ``queue-<rank>.safetensors``."""
     seen = Path(f"{out}-seen")
     seen.mkdir(exist_ok=True)
-    parts: list[Parts] = []
+    parts: list[Learner] = []
     grads: dict[str, torch.Tensor] = {}
     clip_norm = Accelerator.clip_grad_norm_
 
-    def keep_parts(*args: Any) -> Parts:
+    def keep_parts(*args: Any) -> Learner:
         parts.append(assemble(*args))
         return parts[0]
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,9 +39,24 @@ _REMEDIES = {
 }
 
 
-def _storage_error(error: OSError, path: Path) -> StorageError:
-    remedy = _REMEDIES.get(error.errno or 0, "check that the folder exists and can be written")
-    return StorageError(f"could not write: {error.strerror or error}", where=path, remedy=remedy)
+@contextmanager
+def storing(path: Path, remedy: str | None = None) -> Iterator[None]:
+    """Errors of the system while ``path`` is written, as one that says what to do.
+
+    Args:
+        path: What is written.
+        remedy: What to do; by default what helps against this error.
+
+    Raises:
+        StorageError: The disk is full, the folder is read-only, may not be written or is not there.
+    """
+    try:
+        yield
+    except OSError as error:
+        usual = _REMEDIES.get(error.errno or 0, "check that the folder exists and can be written")
+        raise StorageError(
+            f"could not write: {error.strerror or error}", where=path, remedy=remedy or usual
+        ) from error
 
 
 @contextmanager
@@ -58,22 +74,19 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
         StorageError: The disk is full, the folder is read-only, may not be written or is not there.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with storing(path):
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise _storage_error(error, path) from error
-    finally:
-        if temporary is not None:
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
             temporary.unlink(missing_ok=True)
 
 
@@ -85,32 +98,29 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         StorageError: The disk is full, the folder is read-only or may not be written.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb+") as handle:
-                    os.fsync(handle.fileno())
-        if path.exists():
-            stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
-            path.replace(stale / "old")
-            try:
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb+") as handle:
+                        os.fsync(handle.fileno())
+            if path.exists():
+                stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
+                path.replace(stale / "old")
+                try:
+                    temporary.replace(path)
+                except OSError:
+                    (stale / "old").replace(path)
+                    stale.rmdir()
+                    raise
+                shutil.rmtree(stale, ignore_errors=True)
+            else:
                 temporary.replace(path)
-            except OSError:
-                (stale / "old").replace(path)
-                stale.rmdir()
-                raise
-            shutil.rmtree(stale, ignore_errors=True)
-        else:
-            temporary.replace(path)
-    except OSError as error:
-        raise _storage_error(error, path) from error
-    finally:
-        if temporary is not None and temporary.exists():
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -156,6 +166,21 @@ def read_json(path: Path | str) -> Any:
         raise InputError("no such file", where=path) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ArtefactError("not a JSON file", value=str(error), where=path) from error
+
+
+def read_run(file: Path, *keys: str) -> Any:
+    """What the ``run.toml`` of a run folder says, or the value under some keys of it.
+
+    Raises:
+        ArtefactError: It is not TOML, or says nothing under these keys.
+    """
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        for key in keys:
+            found = found[key]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
+    return found
 
 
 def hash_bytes(data: bytes) -> str:
@@ -230,8 +255,7 @@ def table_note(path: Path | str) -> dict[str, Any]:
             where=path,
             remedy="make it again with the command that wrote it",
         ) from error
-    note: dict[str, Any] = json.loads(metadata.get(_METADATA_KEY, b"{}"))
-    return note
+    return json.loads(metadata.get(_METADATA_KEY, b"{}"))
 
 
 def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFrame:

@@ -50,15 +50,15 @@ def progress(label: str, total: int) -> Iterator[Advance]:
 
 def _line_reporter(label: str, total: int) -> Advance:
     start = time.monotonic()
-    state = {"done": 0, "shown": start - LINE_SECONDS + QUIET_SECONDS}
+    done, shown = 0, start - LINE_SECONDS + QUIET_SECONDS
 
     def advance(n: int = 1, note: str = "") -> None:
-        state["done"] += n
+        nonlocal done, shown
+        done += n
         now = time.monotonic()
-        if now - state["shown"] < LINE_SECONDS:
+        if now - shown < LINE_SECONDS:
             return
-        state["shown"] = now
-        done = int(state["done"])
+        shown = now
         left = (now - start) / max(done, 1) * max(total - done, 0)
         print(
             f"{label}: {done}/{total}, {left:.0f} s left{'  ' + note if note else ''}",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ T = TypeVar("T")
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 # Enough to keep the threads busy while one batch is worked on, little enough to hold in memory.
 _AHEAD_PER_WORKER = 16
+_SHOWN = 5
 
 
 class UnreachableError(InputError):
@@ -128,3 +130,11 @@ def in_threads(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def tell_skipped(errors: Sequence[InputError]) -> None:
+    """Say on stderr which pictures cannot be read and are left out, a few by name; nothing where all can."""
+    if errors:
+        names = ", ".join(str(error.value) for error in errors[:_SHOWN])
+        more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        print(f"skipped {len(errors)} pictures that cannot be read: {names}{more}", file=sys.stderr)

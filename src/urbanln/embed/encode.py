@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from urbanln.base.config import View
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import hash_bytes
+from urbanln.base.files import hash_bytes, read_run, remove_folder
 from urbanln.base.progress import progress
+from urbanln.city.reading import tell_skipped
 from urbanln.city.store import City
-from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
+from urbanln.embed.parts import Part, PartFolder, ShareResult, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
-from urbanln.model.checkpoint import weights_hash
+from urbanln.model.checkpoint import network_hash, weights_hash
 from urbanln.model.clip import load_clip
 from urbanln.model.device import pick_device, pick_precision
 from urbanln.model.preprocess import PIXEL_RULES, Fit
+from urbanln.tables.vectors import region_table
 
 Encoder = Literal["student", "teacher"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -38,7 +35,33 @@ _VIEWS: Mapping[str, Sequence[str]] = {
     "street": ("street",),
     "both": ("satellite", "street"),
 }
-_SHOWN = 5
+
+
+class How(TypedDict, total=False):
+    """How pictures become vectors: the keywords that :func:`embed_regions` and :func:`embed_share` share.
+
+    Args:
+        encoder: Part of a run folder: its ``"student"`` (default) or its momentum ``"teacher"``. The paper
+            does not say which.
+        normalize: L2-normalise each picture's vector before the mean; off by default, so that the length,
+            which CLIP's loss ignores, stays available to the probe.
+        batch_size: Pictures per forward pass, 1,024 at most, 128 by default; results agree up to rounding.
+        fit: How non-square pictures become square, ``"crop"`` by default; a run folder's own setting wins.
+        device: ``"auto"`` (default), or a name torch knows. With ``"auto"`` a model handed over stays where
+            it is.
+        precision: What matrices are multiplied in, ``"auto"`` by default: bf16 where the hardware multiplies
+            it fast, else fp32. Vectors come out in fp32 and are summed in fp64. Trained and embedded in bf16,
+            the probe's R² is what it is in fp32 (−.001 to .000; ``studies/speed.toml``).
+        workers: Threads that decode pictures; 0 (default): one per core, 16 at most.
+    """
+
+    encoder: Encoder
+    normalize: bool
+    batch_size: int
+    fit: Fit
+    device: str
+    precision: Precision
+    workers: int
 
 
 def embed_regions(
@@ -46,14 +69,8 @@ def embed_regions(
     city: City,
     *,
     view: View = "satellite",
-    encoder: Encoder = "student",
-    normalize: bool = False,
-    batch_size: int = 128,
-    fit: Fit = "crop",
-    device: str = "auto",
-    precision: Precision = "auto",
-    workers: int = 0,
     parts: Path | None = None,
+    **how: Unpack[How],
 ) -> gpd.GeoDataFrame:
     """One vector per region: the mean of its pictures' vectors.
 
@@ -67,19 +84,10 @@ def embed_regions(
         view: ``"satellite"`` or ``"street"``: the mean over the pictures of that view, (D,). ``"both"``:
             ``[satellite mean | street mean | flag]``, (2 D + 1,); the flag is 1 where there are street
             views, and a mean over nothing is 0.
-        encoder: Part of a run folder: its student or its momentum teacher. The paper does not say which.
-        normalize: L2-normalise each picture's vector before the mean; off by default, so that the length,
-            which CLIP's loss ignores, stays available to the probe.
-        batch_size: Pictures per forward pass, 1,024 at most; results agree up to rounding.
-        fit: How non-square pictures become square; a run folder's own setting wins.
-        device: ``"auto"``, or a name torch knows. With ``"auto"`` a model handed over stays where it is.
-        precision: What matrices are multiplied in, ``"auto"``: bf16 where the hardware multiplies it fast,
-            else fp32. Vectors come out in fp32 and are summed in fp64. Trained and embedded in bf16, the
-            probe's R² is what it is in fp32 (−.001 to .000; ``studies/speed.toml``).
-        workers: Threads that decode pictures; 0: one per core, 16 at most.
         parts: Folder where finished parts of 1,024 pictures are kept, see :mod:`urbanln.embed.parts`. What
             is there already is not made again; the table is the same bit for bit. Remove it with
-            :func:`urbanln.embed.parts.discard` once the table is written. None keeps nothing.
+            :func:`urbanln.base.files.remove_folder` once the table is written. None keeps nothing.
+        how: See :class:`How`.
 
     Returns:
         ``region_id, geometry, n_images, vector``, in the order of ``city.regions``. Regions without any
@@ -92,7 +100,7 @@ def embed_regions(
         StorageError: ``parts`` cannot be written.
     """
     images = _chosen(city, view)
-    job = _job(model, city, images, encoder, normalize, batch_size, fit, device, precision, workers)
+    job = _job(model, city, images, **how)
     folder = None if parts is None else PartFolder(parts, len(images), _made_from(job, images))
     if folder:
         folder.open(shared=False)
@@ -109,13 +117,7 @@ def embed_share(
     *,
     finished: Callable[[], object] = lambda: None,
     view: View = "satellite",
-    encoder: Encoder = "student",
-    normalize: bool = False,
-    batch_size: int = 128,
-    fit: Fit = "crop",
-    device: str = "auto",
-    precision: Precision = "auto",
-    workers: int = 0,
+    **how: Unpack[How],
 ) -> ShareResult:
     """Make this process's share of the parts, and no table.
 
@@ -123,13 +125,15 @@ def embed_share(
     there, one of them is told to put the table together, by :func:`embed_regions` with the same ``parts``.
 
     Args:
-        model: As in :func:`embed_regions`, and so are the arguments not named here.
+        model: As in :func:`embed_regions`.
         city: Whose pictures.
         parts: Folder of the parts.
         share: (i, n) makes every n-th part from the i-th on, counted from 1.
         finished: Tells the hash ``inputs`` of the table that is there; when it is this one, nothing is done.
             Asked again once the folder is open: the table may have been written, and the folder closed for
             good, while the model was loaded.
+        view: As in :func:`embed_regions`.
+        how: See :class:`How`.
 
     Raises:
         InputError: As in :func:`embed_regions`; or the parts that are there are made from something else.
@@ -137,14 +141,14 @@ def embed_share(
         StorageError: The folder cannot be written.
     """
     images = _chosen(city, view)
-    job = _job(model, city, images, encoder, normalize, batch_size, fit, device, precision, workers)
+    job = _job(model, city, images, **how)
     folder = PartFolder(parts, len(images), _made_from(job, images))
     done = ShareResult(folder.total, folder.total)
     if finished() == folder.key:
         return done
     folder.open(shared=True)
     if finished() == folder.key:
-        discard(parts)
+        remove_folder(parts)
         return done
     index, count = share
     wanted = [number for number in folder.to_make() if number % count == index - 1]
@@ -181,12 +185,8 @@ def saw_pictures(model: str | Path, city: City) -> bool:
     file = Path(model) / "run.toml"
     if not file.is_file():
         return False  # a CLIP as it came
-    try:
-        cities = tomllib.loads(file.read_text(encoding="utf-8"))["run"]["cities"]
-        images = city.fingerprint()["images"]
-        return any(entry.get("name") == city.name or entry.get("images") == images for entry in cities)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
-        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
+    cities, images = read_run(file, "run", "cities"), city.fingerprint()["images"]
+    return any(entry.get("name") == city.name or entry.get("images") == images for entry in cities)
 
 
 def _folder(model: str | Path, encoder: Encoder) -> str | Path:
@@ -211,16 +211,8 @@ def _load(
         return (model if device == "auto" else model.to(pick_device(device))), fit
     folder = _folder(model, encoder)
     if folder != model:
-        fit = _trained_fit(Path(model) / "run.toml")
+        fit = read_run(Path(model) / "run.toml", "train", "fit")
     return load_clip(folder, context=None).to(pick_device(device)), fit
-
-
-def _trained_fit(file: Path) -> Fit:
-    try:
-        fit: Fit = tomllib.loads(file.read_text(encoding="utf-8"))["train"]["fit"]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
-        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
-    return fit
 
 
 def _chosen(city: City, view: View) -> pd.DataFrame:
@@ -237,13 +229,14 @@ def _job(
     model: PictureEncoder | str | Path,
     city: City,
     images: pd.DataFrame,
-    encoder: Encoder,
-    normalize: bool,
-    batch_size: int,
-    fit: Fit,
-    device: str,
-    precision: Precision,
-    workers: int,
+    *,
+    encoder: Encoder = "student",
+    normalize: bool = False,
+    batch_size: int = 128,
+    fit: Fit = "crop",
+    device: str = "auto",
+    precision: Precision = "auto",
+    workers: int = 0,
 ) -> Job:
     network, fit = _load(model, encoder, fit, device)
     chosen = pick_precision(precision, network.device)
@@ -252,24 +245,14 @@ def _job(
 
 def _made_from(job: Job, images: pd.DataFrame) -> dict[str, object]:
     """All that the vectors of the parts and their order depend on."""
-    weights = sorted([*job.encoder.named_parameters(), *job.encoder.named_buffers()])
-    with ThreadPoolExecutor() as pool:  # hashing frees the GIL; half a second of one core for a ViT-B/16
-        digests = list(pool.map(_tensor_hash, (tensor for _, tensor in weights)))
-    network = [_architecture(job.encoder), *zip((name for name, _ in weights), digests, strict=True)]
     return {
-        "model": hash_bytes(json.dumps(network).encode()),
+        "model": network_hash(job.encoder),
         "images": hash_bytes(_pictures(job.city, images).encode()),
         "pixels": PIXEL_RULES,
         "fit": job.fit,
         "normalize": job.normalize,
         "precision": job.precision,
     }
-
-
-def _architecture(encoder: PictureEncoder) -> str:
-    """What equal weights may be put to different use by: a CLIP's activation, heads, epsilon."""
-    clip = getattr(encoder, "clip", None)
-    return "" if clip is None else str(clip.config.vision_config.to_json_string())
 
 
 def _pictures(city: City, images: pd.DataFrame) -> str:
@@ -290,19 +273,11 @@ def _size_on_disk(city: City, path: str) -> int | None:
         return None
 
 
-def _tensor_hash(tensor: torch.Tensor) -> str:
-    plain = tensor.detach().contiguous().cpu()
-    shape = f"{plain.dtype} {tuple(plain.shape)}"
-    return hashlib.sha256(plain.reshape(-1).view(torch.uint8).numpy().data).hexdigest() + shape
-
-
 def _slots(city: City, images: pd.DataFrame, view: View) -> tuple[npt.NDArray[np.int64], int]:
     """The place where each picture's vector is summed, by region and view; and the number of places."""
-    kinds = _VIEWS[view]
-    row_of = {region: row for row, region in enumerate(city.regions["region_id"])}
-    slot = images["region_id"].map(row_of).to_numpy() * len(kinds)
-    slot = slot + images["view"].map({name: i for i, name in enumerate(kinds)}).to_numpy()
-    return slot, len(row_of) * len(kinds)
+    rows = pd.Index(city.regions["region_id"]).get_indexer(pd.Index(images["region_id"]))
+    kinds = pd.Index(_VIEWS[view])
+    return rows * len(kinds) + kinds.get_indexer(pd.Index(images["view"])), len(city.regions) * len(kinds)
 
 
 def _sum_vectors(
@@ -322,7 +297,7 @@ def _sum_vectors(
             bad += part.unreadable
     if not counts.any():
         raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
-    _report(bad)
+    tell_skipped(bad)
     return sums, counts, len(bad)
 
 
@@ -334,9 +309,8 @@ def _all_parts(job: Job, folder: PartFolder | None, advance: Callable[[int], obj
         return
     wanted = folder.to_make()
     made = _kept(folder, wanted, embed_parts(job, wanted, advance))
-    absent = set(wanted)
     for number in numbers:
-        if number in absent:
+        if number in wanted:
             yield next(made)
         elif (part := folder.read(number)) is not None:
             advance(len(part.rows) + len(part.unreadable))
@@ -369,9 +343,9 @@ def _frame(
     if view == "both":
         vectors = np.hstack([vectors, count_NP[:, 1:] > 0])
     kept = count_NP.sum(axis=1) > 0
-    frame = city.regions.loc[kept, ["region_id", "geometry"]].reset_index(drop=True)
-    frame["n_images"] = count_NP.sum(axis=1)[kept]
-    frame["vector"] = list(vectors[kept].astype(np.float32))
+    ids = city.regions["region_id"]
+    found = pd.Series(list(vectors[kept].astype(np.float32)), ids[kept], dtype=object)
+    frame = region_table(city.regions, found, pd.Series(count_NP.sum(axis=1), ids))
     frame.attrs = {
         "view": view,
         "pictures": int(counts.sum()),
@@ -380,10 +354,3 @@ def _frame(
         **{f"regions_without_{name}": int((count_NP[:, i] == 0).sum()) for i, name in enumerate(parts)},
     }
     return frame
-
-
-def _report(bad: Sequence[InputError]) -> None:
-    if bad:
-        names = ", ".join(str(error.value) for error in bad[:_SHOWN])
-        more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        print(f"skipped {len(bad)} pictures that cannot be read: {names}{more}", file=sys.stderr)

@@ -120,7 +120,7 @@ class PartFolder:
                     remedy="embed all parts with equal settings, or delete this folder to start anew",
                 )
             print(f"{self.folder}: made with another {', '.join(other)}; thrown away", file=sys.stderr)
-            discard(self.folder)
+            remove_folder(self.folder)
         if other:
             write_json(self.folder / _NOTE, note)
 
@@ -211,11 +211,6 @@ def part_rows(pictures: int) -> list[range]:
     """Which pictures each part holds, of so many in all."""
     starts = range(0, pictures, PART_SIZE)
     return [range(start, min(start + PART_SIZE, pictures)) for start in starts]
-
-
-def discard(folder: Path) -> None:
-    """Close a folder of parts and remove it; other processes that write into it meanwhile go on unharmed."""
-    remove_folder(folder)
 
 
 def parse_share(text: str) -> tuple[int, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +16,13 @@ from typing import Any
 import torch
 from huggingface_hub.utils import logging as hub_logging
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 from transformers.utils import logging as hf_logging
 
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
 from urbanln.model.preprocess import Preprocessing
-from urbanln.model.vocabulary import clip_tokenizer
 
 RECORD_FILE = "urbanln.json"
 _TINY = Path(__file__).with_name("tiny")
@@ -70,13 +71,11 @@ def read_checkpoint(name_or_folder: str | Path) -> Checkpoint:
         ArtefactError: Files of it are damaged or incomplete.
     """
     source, local = _locate(str(name_or_folder))
-    options = {"local_files_only": True} if local else {}
     with _quiet():
-        _check_kind(source, options, local)
-        clip = _read_weights(source, options)
-        tokenizer = _read_tokenizer(source, options, local)
-        size = int(clip.config.vision_config.image_size)
-        preprocessing = _read_preprocessing(source, options, local, size)
+        _check_kind(source, local)
+        clip = _read_weights(source, local)
+        tokenizer = _read_tokenizer(source, local)
+        preprocessing = _read_preprocessing(source, local, int(clip.config.vision_config.image_size))
     _check_agreement(clip, tokenizer, source)
     return Checkpoint(clip, tokenizer, preprocessing, _read_record(source, local), source)
 
@@ -85,18 +84,15 @@ def read_tokenizer(name_or_folder: str | Path) -> Any:
     """Read a CLIP's tokenizer alone.
 
     Args:
-        name_or_folder: ``"clip"`` for CLIP's own vocabulary, which is in the package; ``"tiny"``, a folder,
-            or a name on the model hub.
+        name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
 
     Raises:
         InputError: No such folder or name, or no tokenizer there.
         ArtefactError: It is damaged.
     """
-    if _is_vocabulary(str(name_or_folder)):
-        return clip_tokenizer()
     source, local = _locate(str(name_or_folder))
     with _quiet():
-        return _read_tokenizer(source, {"local_files_only": True} if local else {}, local)
+        return _read_tokenizer(source, local)
 
 
 def weights_hash(name_or_folder: str | Path) -> str | None:
@@ -110,6 +106,27 @@ def weights_hash(name_or_folder: str | Path) -> str | None:
     if len(hashes) > 1:
         return hash_bytes("".join(hashes).encode())
     return hashes[0] if hashes else None
+
+
+def network_hash(network: nn.Module) -> str:
+    """SHA-256 of a network in memory: its weights by name, and what they are used with.
+
+    That is a CLIP's activation, heads and epsilon: equal weights may be put to different use. Unlike
+    :func:`weights_hash`, which is that of a file, it sees what was changed since the weights were read.
+    """
+    clip = getattr(network, "clip", None)
+    use = "" if clip is None else str(clip.config.vision_config.to_json_string())
+    weights = sorted([*network.named_parameters(), *network.named_buffers()])
+    with ThreadPoolExecutor() as pool:  # hashing frees the GIL; half a second of one core for a ViT-B/16
+        digests = list(pool.map(_tensor_hash, (tensor for _, tensor in weights)))
+    found = [use, *zip((name for name, _ in weights), digests, strict=True)]
+    return hash_bytes(json.dumps(found).encode())
+
+
+def _tensor_hash(tensor: Tensor) -> str:
+    plain = tensor.detach().contiguous().cpu()
+    shape = f"{plain.dtype} {tuple(plain.shape)}"
+    return hashlib.sha256(plain.reshape(-1).view(torch.uint8).numpy().data).hexdigest() + shape
 
 
 def write_checkpoint(
@@ -155,13 +172,14 @@ def write_checkpoint(
     return folder
 
 
-def _is_vocabulary(name: str) -> bool:
+def is_vocabulary(name: str) -> bool:
+    """Whether CLIP's own vocabulary is meant: ``"clip"``, unless there is a folder of that name."""
     return name == "clip" and not Path(name).is_dir()
 
 
 def _locate(name: str) -> tuple[str, bool]:
     """The place to read from, and whether it is a folder here."""
-    if _is_vocabulary(name):
+    if is_vocabulary(name):
         raise InputError(
             "'clip' is CLIP's vocabulary alone, for counting tokens; no weights come with it",
             value=name,
@@ -191,40 +209,47 @@ def _locate(name: str) -> tuple[str, bool]:
     return name, False
 
 
-def _check_kind(source: str, options: Mapping[str, Any], local: bool) -> None:
+@contextmanager
+def _reading(part: str, source: str, local: bool) -> Iterator[None]:
+    """Whatever goes wrong while a part of the model is read, as one clear error."""
     try:
-        kind = read_json(Path(source) / "config.json").get("model_type", "none") if local else None
-        if kind in (None, "clip"):
-            kind = AutoConfig.from_pretrained(source, **options).model_type
+        yield
     except UrbanLNError:
         raise
     except Exception as error:
-        raise _unreadable("configuration", source, error, local) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if local:
+            raise ArtefactError(
+                f"the model's {part} cannot be read", value=reason, where=source, remedy=_AGAIN
+            ) from error
+        raise InputError(
+            f"the {part} of this model could not be had from the hub",
+            value=source,
+            where=reason,
+            remedy="check the name and the network, give a folder with the model in it, or use 'tiny'",
+        ) from error
+
+
+def _check_kind(source: str, local: bool) -> None:
+    with _reading("configuration", source, local):
+        kind = read_json(Path(source) / "config.json").get("model_type", "none") if local else None
+        if kind in (None, "clip"):
+            kind = AutoConfig.from_pretrained(source, local_files_only=local).model_type
     if kind != "clip":
         raise InputError(
             "this model is not a CLIP", value=kind, where=source, remedy="give a CLIP folder, or 'tiny'"
         )
 
 
-def _unreadable(part: str, source: str, error: Exception, local: bool) -> UrbanLNError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if local:
-        return ArtefactError(f"the model's {part} cannot be read", value=reason, where=source, remedy=_AGAIN)
-    return InputError(
-        f"the {part} of this model could not be had from the hub",
-        value=source,
-        where=reason,
-        remedy="check the name and the network, give a folder with the model in it, or use 'tiny'",
-    )
-
-
-def _read_weights(source: str, options: Mapping[str, Any]) -> CLIPModel:
-    try:
+def _read_weights(source: str, local: bool) -> CLIPModel:
+    with _reading("weights", source, local):
         clip, found = CLIPModel.from_pretrained(
-            source, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
+            source,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            local_files_only=local,
         )
-    except Exception as error:
-        raise _unreadable("weights", source, error, bool(options)) from error
     if missing := sorted(found["missing_keys"]):
         raise ArtefactError(
             f"the model's weights are incomplete: {len(missing)} tensors are missing",
@@ -235,29 +260,27 @@ def _read_weights(source: str, options: Mapping[str, Any]) -> CLIPModel:
     return clip
 
 
-def _read_tokenizer(source: str, options: Mapping[str, Any], local: bool) -> Any:
+def _read_tokenizer(source: str, local: bool) -> Any:
     if local and not any((Path(source) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise InputError(
             "this CLIP folder has no tokenizer",
             where=source,
             remedy="copy tokenizer.json (or vocab.json and merges.txt) of the checkpoint into it",
         )
-    try:
-        return AutoTokenizer.from_pretrained(source, **options)
-    except Exception as error:
-        raise _unreadable("tokenizer", source, error, local) from error
+    with _reading("tokenizer", source, local):
+        return AutoTokenizer.from_pretrained(source, local_files_only=local)
 
 
-def _read_preprocessing(source: str, options: Mapping[str, Any], local: bool, size: int) -> Preprocessing:
-    try:
-        processor = CLIPImageProcessorPil.from_pretrained(source, **options)
-        return Preprocessing(size, tuple(processor.image_mean), tuple(processor.image_std))
-    except Exception as error:
-        # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
-        there = local and (Path(source) / "preprocessor_config.json").is_file()
-        if isinstance(error, OSError) and not there:
+def _read_preprocessing(source: str, local: bool, size: int) -> Preprocessing:
+    with _reading("preprocessing", source, local):
+        try:
+            processor = CLIPImageProcessorPil.from_pretrained(source, local_files_only=local)
+        except OSError:
+            if local and (Path(source) / "preprocessor_config.json").is_file():
+                raise
+            # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
             return Preprocessing(size)
-        raise _unreadable("preprocessing", source, error, local) from error
+        return Preprocessing(size, tuple(processor.image_mean), tuple(processor.image_std))
 
 
 def _read_record(source: str, local: bool) -> Record:

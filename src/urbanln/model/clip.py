@@ -10,17 +10,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPModel
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from urbanln.base.errors import InputError
 from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
-from urbanln.model.stretch import Stretch, Tail, interpolate_positions, ratio_for, stretch_positions
-from urbanln.model.text_positions import TextPositions
-from urbanln.model.tokens import TextTokens, load_tokenizer
+from urbanln.model.stretch import (
+    Stretch,
+    Tail,
+    TextPositions,
+    interpolate_positions,
+    ratio_for,
+    stretch_positions,
+)
+from urbanln.model.tokens import TextTokens
 from urbanln.model.towers import draw_patches, image_features, text_features
-
-__all__ = ["LongClip", "load_clip", "load_tokenizer"]
 
 # CLIP configurations of 2021 to 2023 name 2 here although their EOT is 49407; transformers pools those at the
 # largest id, which is EOT.
@@ -92,8 +96,7 @@ class LongClip(nn.Module):
     @property
     def logit_scale(self) -> nn.Parameter:
         """The natural logarithm of the factor on cosines, a scalar parameter."""
-        scale: nn.Parameter = self.clip.logit_scale
-        return scale
+        return self.clip.logit_scale
 
     @property
     def device(self) -> torch.device:
@@ -264,8 +267,7 @@ def load_clip(
     length = int(positions.weight.shape[0])
     wanted = length if context is None else context
     if record.stretched_from is None:
-        ratio = _at(found.where, wanted, length, keep if stretch == "keep" else 0)
-        table, record = _stretched(positions.weight, wanted, ratio, stretch, keep, tail)
+        table, record = _stretched(positions.weight, wanted, stretch, keep, tail, found.where)
         clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
     elif wanted != length:
         raise InputError(
@@ -278,23 +280,73 @@ def load_clip(
     return model.eval()
 
 
+def new_clip(
+    tokenizer: CLIPTokenizer,
+    *,
+    image_size: int,
+    patch: int,
+    width: int,
+    layers: int,
+    heads: int,
+    dim: int,
+    context: int = 77,
+    seed: int = 0,
+) -> LongClip:
+    """A CLIP with random weights, both towers alike, every position trained.
+
+    Args:
+        tokenizer: From :func:`~urbanln.model.tokens.train_clip_tokenizer`.
+        image_size: Edge of a picture in pixels, a multiple of ``patch``.
+        patch: Edge of a patch in pixels.
+        width: Width of both towers, a multiple of ``heads``.
+        layers: Layers of each tower.
+        heads: Attention heads of each layer.
+        dim: Length of a vector.
+        context: Text positions; 77 as CLIP has, to be stretched later.
+        seed: Of the weights; the global generator is left as it was.
+
+    Raises:
+        InputError: Sizes that do not divide.
+    """
+    if image_size % patch or width % heads:
+        raise InputError(
+            "image_size must be a multiple of patch, and width of heads",
+            value=f"image_size={image_size}, patch={patch}, width={width}, heads={heads}",
+        )
+    tower = {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "projection_dim": dim,
+    }
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = {**tower, **ends, "pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
+    config = CLIPConfig(
+        text_config={**text, "max_position_embeddings": context},
+        vision_config={**tower, "image_size": image_size, "patch_size": patch},
+        projection_dim=dim,
+    )
+    config._attn_implementation = "sdpa"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        clip = CLIPModel(config)
+    return LongClip(clip, tokenizer, Preprocessing(image_size))
+
+
 def _stretched(
-    weight: Tensor, wanted: int, ratio: int, stretch: Stretch, keep: int, tail: Tail
+    weight: Tensor, wanted: int, stretch: Stretch, keep: int, tail: Tail, where: str
 ) -> tuple[Tensor, Record]:
     """The table of positions at its final length, and what was done to it."""
-    length = len(weight)
+    length, kept = len(weight), keep if stretch == "keep" else 0
+    try:
+        ratio = ratio_for(wanted, length, kept)
+    except InputError as error:
+        error.where = where
+        raise
     if wanted == length:
-        return weight.detach(), Record(keep=keep if stretch == "keep" else 0, method=stretch)
+        return weight.detach(), Record(keep=kept, method=stretch)
     if stretch == "interpolate":
         return interpolate_positions(weight, wanted), Record(stretched_from=length, method=stretch)
     table = stretch_positions(weight, keep, ratio, tail)[:wanted]
     return table, Record(keep=keep, ratio=ratio, tail=tail, stretched_from=length)
-
-
-def _at(where: str, context: int, length: int, keep: int) -> int:
-    """The ratio, with the checkpoint named in the error."""
-    try:
-        return ratio_for(context, length, keep)
-    except InputError as error:
-        error.where = where
-        raise

@@ -10,8 +10,6 @@ also under autocast.
 
 In several processes, each hands over its own B queries and the G live pairs gathered from all, and takes the
 mean over its own; averaging the gradients of equal batches then gives that of the whole batch.
-
-``FeatureQueue`` and ``MomentumTeacher`` are handed out from here too, as the three are used together.
 """
 
 from __future__ import annotations
@@ -24,18 +22,7 @@ import torch
 from torch import Tensor
 
 from urbanln.base.errors import InputError
-from urbanln.model.queue import FeatureQueue
-from urbanln.model.teacher import MomentumTeacher
-
-__all__ = [
-    "MAX_LOG_SCALE",
-    "FeatureQueue",
-    "LossParts",
-    "MomentumTeacher",
-    "clamp_logit_scale_",
-    "distilled_contrastive_loss",
-    "mu_at",
-]
+from urbanln.model.momentum import FeatureQueue
 
 ContrastKeys = Literal["batch", "batch+queue"]
 
@@ -127,13 +114,12 @@ def distilled_contrastive_loss(
     student = (
         {"v": v, "t": t, "v_all": v_all, "t_all": t_all} if contrast_keys == "batch" else {"v": v, "t": t}
     )
-    _check_settings(mu, contrast_keys)
-    _check_shapes(student, {"v_m": v_m, "t_m": t_m}, ids, ids_all, queue.dim, offset)
+    _check(mu, contrast_keys, student, {"v_m": v_m, "t_m": t_m}, ids, ids_all, queue.dim, offset)
     with torch.autocast(v.device.type, enabled=False):
         v, t, v_m, t_m = _wide(v), _wide(t), _wide(v_m.detach()), _wide(t_m.detach())
         live_keys = (_wide(v_all), _wide(t_all)) if contrast_keys == "batch" else None
-        same, scale = _same(ids, ids_all, queue) & mask_same, _wide(log_scale).exp()
-        return _parts(v, t, v_m, t_m, scale, mu, queue, same, offset, live_keys)
+        scale = _wide(log_scale).exp()
+        return _parts(v, t, v_m, t_m, scale, mu, queue, ids, ids_all, mask_same, offset, live_keys)
 
 
 def _parts(
@@ -144,18 +130,19 @@ def _parts(
     scale: Tensor,
     mu: float,
     queue: FeatureQueue,
-    same: Tensor,
+    ids: Tensor,
+    ids_all: Tensor,
+    mask_same: bool,
     offset: int,
     live_keys: tuple[Tensor, Tensor] | None,
 ) -> LossParts:
-    """The loss in wide numbers; ``live_keys``, if given, are L_C's in place of the teacher's.
-
-    ``same`` (B, G + K) says which keys have the id of the query.
-    """
-    queued_v, queued_t, _, valid = queue.view()
+    """The loss in wide numbers; ``live_keys``, if given, are L_C's in place of the teacher's."""
+    queued_v, queued_t, queued_ids, valid = queue.view()
     keys_v = torch.cat([v_m, queued_v.to(v_m)])  # (G + K, D)
     keys_t = torch.cat([t_m, queued_t.to(t_m)])
     target = torch.arange(offset, offset + len(v), device=v.device)
+    # Which keys have the id of the query, (B, G + K); the own pair does not count.
+    same = (ids[:, None] == torch.cat([ids_all, queued_ids])).any(dim=2) & mask_same
     same = same.scatter(1, target[:, None], False)
     filled = torch.cat([valid.new_ones(len(v_m)), valid])
     mask = same | ~filled
@@ -170,7 +157,7 @@ def _parts(
         live = mask[:, : len(v_m)]
         i2t = _log_softmax(scale * v @ live_keys[1].T, live)
         t2i = _log_softmax(scale * t @ live_keys[0].T, live)
-    contrastive = -(_at(i2t, target) + _at(t2i, target)).mean() / 2
+    contrastive = -(_of_own(i2t, target) + _of_own(t2i, target)).mean() / 2
     return LossParts(
         total=(1 - mu) * contrastive + mu * distillation,
         contrastive=contrastive.detach(),
@@ -180,11 +167,6 @@ def _parts(
         top1_t2i=(t2i.argmax(dim=1) == target).to(v.dtype).mean(),
         frac_masked=(same & filled).to(v.dtype).sum() / (len(v) * (filled.sum() - 1)).clamp(min=1),
     )
-
-
-def _same(ids: Tensor, ids_all: Tensor, queue: FeatureQueue) -> Tensor:
-    """Which live and queued keys have the id of a query, (B, G + K)."""
-    return (ids[:, None] == torch.cat([ids_all, queue.view()[2]])).any(dim=2)
 
 
 def mu_at(step: int, mu: float, ramp_steps: int) -> float:
@@ -216,7 +198,7 @@ def _log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     return logits.masked_fill(mask, _MASKED).log_softmax(dim=1)
 
 
-def _at(log_p: Tensor, target: Tensor) -> Tensor:
+def _of_own(log_p: Tensor, target: Tensor) -> Tensor:
     return log_p.gather(1, target[:, None]).squeeze(1)
 
 
@@ -229,14 +211,9 @@ def _entropy(log_q: Tensor) -> Tensor:
     return -(log_q.exp() * log_q).sum(dim=1).mean()
 
 
-def _check_settings(mu: float, contrast_keys: str) -> None:
-    if contrast_keys not in ("batch", "batch+queue"):
-        raise InputError("contrast_keys must be 'batch' or 'batch+queue'", value=contrast_keys)
-    if not 0 <= mu <= 1:
-        raise InputError("mu must lie between 0 and 1", value=mu)
-
-
-def _check_shapes(
+def _check(
+    mu: float,
+    contrast_keys: str,
     student: dict[str, Tensor],
     teacher: dict[str, Tensor],
     ids: Tensor,
@@ -244,6 +221,10 @@ def _check_shapes(
     dim: int,
     offset: int,
 ) -> None:
+    if contrast_keys not in ("batch", "batch+queue"):
+        raise InputError("contrast_keys must be 'batch' or 'batch+queue'", value=contrast_keys)
+    if not 0 <= mu <= 1:
+        raise InputError("mu must lie between 0 and 1", value=mu)
     count, live = len(ids), len(ids_all)
     wanted = {name: (live if name.endswith("_all") else count, dim) for name in student}
     wanted |= dict.fromkeys(teacher, (live, dim))

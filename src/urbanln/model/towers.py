@@ -85,8 +85,7 @@ def text_features(clip: CLIPModel, ids: Tensor, lengths: Sequence[int]) -> Tenso
         heads = (_side_by_side(part, pack, layer) for part in (q, k, v))
         groups = zip(*heads, pack.ahead, strict=True)
         found = [_attention(layer, *group).transpose(1, 2).flatten(2) for group in groups]
-        rows: Tensor = _Unpad.apply(torch.cat([out.flatten(0, 1) for out in found]), pack.back, pack.tokens)
-        return rows
+        return _Unpad.apply(torch.cat([out.flatten(0, 1) for out in found]), pack.back, pack.tokens)
 
     def attend_last(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         queries = q.view(-1, layer.num_heads, 1, layer.head_dim).split([count for count, _ in pack.shapes])
@@ -124,8 +123,7 @@ def draw_patches(count: int, patches: int, dropped: float) -> Tensor:
 def _project(norm: Any, projection: Any, x: Tensor) -> Tensor:
     """The few tokens that are read, in full precision: it costs nothing, and the vectors keep it."""
     with torch.autocast(x.device.type, enabled=False):
-        features: Tensor = projection(norm(x.to(projection.weight.dtype)))
-    return features
+        return projection(norm(x.to(projection.weight.dtype)))
 
 
 def _run(layers: Any, x: Tensor, attend: _Attend, attend_last: _Attend, rows: Tensor) -> Tensor:
@@ -149,12 +147,10 @@ def _layer(layer: Any, x: Tensor, attend: _Attend, rows: Tensor | None = None) -
 def _feed_forward(mlp: Any, x: Tensor) -> Tensor:
     inner = mlp.fc1(x)
     if not isinstance(mlp.activation_fn, QuickGELUActivation):
-        out: Tensor = mlp.fc2(mlp.activation_fn(inner))
-    elif torch.is_grad_enabled():
-        out = _QuickGELULinear.apply(inner, mlp.fc2.weight, mlp.fc2.bias)
-    else:
-        out = mlp.fc2(functional.silu(inner.mul_(_QUICK), inplace=True).mul_(1 / _QUICK))
-    return out
+        return mlp.fc2(mlp.activation_fn(inner))
+    if torch.is_grad_enabled():
+        return _QuickGELULinear.apply(inner, mlp.fc2.weight, mlp.fc2.bias)
+    return mlp.fc2(functional.silu(inner.mul_(_QUICK), inplace=True).mul_(1 / _QUICK))
 
 
 class _QuickGELULinear(torch.autograd.Function):
@@ -238,8 +234,8 @@ def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
     rows = _rounded(first, 1 << max(first // _ROUNDED_ROWS, 1).bit_length() - 1)
     nothing = torch.zeros(rows - first, dtype=torch.long)
     tables = (torch.cat([positions, nothing]), ends - 1, torch.cat(there), torch.cat([*back, nothing]))
-    at_device = [table.to(device, non_blocking=True) for table in tables]
-    return _Pack(first, shapes, at_device[0], at_device[1], at_device[2], at_device[3], real, ahead)
+    place_R, last_B, there_S, back_R = (table.to(device, non_blocking=True) for table in tables)
+    return _Pack(first, shapes, place_R, last_B, there_S, back_R, real, ahead)
 
 
 def _rounded(size: int, step: int) -> int:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
     """CLIP token counts by the model's own tokenizer; None where the ``train`` extra is not installed."""
     try:
-        from urbanln.model.clip import load_tokenizer
+        from urbanln.model.tokens import load_tokenizer
     except (ImportError, MissingExtraError):
         return None
     return load_tokenizer(model).count_tokens
@@ -46,7 +46,7 @@ def clip_grounder(model: str) -> Grounder:
     import torch
 
     from urbanln.captions.refine.grounding import ClipGrounder
-    from urbanln.embed.encode import model_hashes
+    from urbanln.model.checkpoint import weights_hash
     from urbanln.model.clip import load_clip
 
     clip = load_clip(model, context=None).eval()
@@ -69,7 +69,7 @@ def clip_grounder(model: str) -> Grounder:
             cosines: np.ndarray = (image_ID @ text_PD.T).numpy()
         return cosines
 
-    name = model_hashes(model).get("model", model)[:12]
+    name = (weights_hash(model) or model)[:12]
     return ClipGrounder(similarity, model=name, scale=float(clip.logit_scale.detach().exp()))
 
 

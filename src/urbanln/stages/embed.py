@@ -12,8 +12,10 @@ import pandas as pd
 
 from urbanln.base.config import Settings, View
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import hash_file, table_note
+from urbanln.base.files import hash_file, remove_folder, table_note
 from urbanln.city.store import City
+from urbanln.tables.cities import city_paths
+from urbanln.tables.vectors import region_table, write_embeddings
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -67,9 +69,6 @@ def embed_cities(
         InputError: Two cities would have one file; captions given for another model than ``text``, or a part
             of a model that is no network.
     """
-    from urbanln.tables.cities import city_paths
-    from urbanln.tables.vectors import write_embeddings
-
     paths = city_paths(cities, out)
     if captions and model != TEXT:
         raise InputError("captions are read for the model 'text' only", value=model, where="--captions")
@@ -87,7 +86,9 @@ def embed_cities(
     for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
         write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
         if kind not in (PIXELS, TEXT):
-            _discard_parts(path)
+            from urbanln.embed.parts import parts_folder
+
+            remove_folder(parts_folder(path))  # who still writes into it goes on unharmed
     return [path for _, path in pairs]
 
 
@@ -113,18 +114,8 @@ def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
     values = np.hstack([part.reindex(keep).fillna(0.0).to_numpy("float32") for part in parts])
     if view == "both":
         values = np.hstack([values, keep.isin(parts[1].index).to_numpy("float32")[:, None]])
-    images = city.images[city.images["view"].isin(views)]
-    return region_table(city, pd.Series(list(values), index=keep.to_numpy(), dtype=object), images)
-
-
-def region_table(city: City, vectors: pd.Series, images: pd.DataFrame) -> gpd.GeoDataFrame:
-    """``region_id, geometry, n_images, vector`` in the order of the city, from vectors by region id."""
-    frame = city.regions.loc[city.regions["region_id"].isin(vectors.index), ["region_id", "geometry"]]
-    count = images.groupby("region_id")["image_id"].nunique()
-    return frame.reset_index(drop=True).assign(
-        n_images=lambda f: f["region_id"].map(count).fillna(0).astype("int64"),
-        vector=lambda f: vectors.loc[f["region_id"]].to_numpy(),
-    )
+    counts = city.images[city.images["view"].isin(views)]["region_id"].value_counts()
+    return region_table(city.regions, pd.Series(list(values), keep.to_numpy(), dtype=object), counts)
 
 
 def text_tables(
@@ -167,7 +158,11 @@ def text_tables(
         )
     vectors = text_vectors({str(number): frame for number, frame in enumerate(found)}, max_terms=max_terms)
     frames = [
-        region_table(city, vectors[str(number)].set_index("region_id")["vector"], captions)
+        region_table(
+            city.regions,
+            vectors[str(number)].set_index("region_id")["vector"],
+            captions.groupby("region_id")["image_id"].nunique(),
+        )
         for number, (city, captions) in enumerate(zip(cities, found, strict=True))
     ]
     return frames, {file.name: hash_file(file) for file in files}
@@ -192,12 +187,6 @@ def _picture_table(city: City, path: Path, model: str, settings: Settings) -> _M
         return frame, {"transductive": False, **facts}, imagenet_hashes()
     facts |= {"encoder": chosen.encoder, "transductive": saw_pictures(model, city)}
     return frame, facts, model_hashes(model, chosen.encoder)
-
-
-def _discard_parts(path: Path) -> None:
-    from urbanln.embed.parts import discard, parts_folder
-
-    discard(parts_folder(path))
 
 
 def _after_sharing(

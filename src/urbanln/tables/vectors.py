@@ -18,6 +18,21 @@ KIND = "embeddings"
 COLUMNS = ("region_id", "geometry", "n_images", "vector")
 
 
+def region_table(regions: gpd.GeoDataFrame, vectors: pd.Series, counts: pd.Series) -> gpd.GeoDataFrame:
+    """``region_id, geometry, n_images, vector`` of the regions that have a vector, in their order.
+
+    Args:
+        regions: ``region_id`` and ``geometry``.
+        vectors: By region id.
+        counts: Pictures by region id; 0 where an id is missing.
+    """
+    frame = regions.loc[regions["region_id"].isin(vectors.index), ["region_id", "geometry"]]
+    return frame.reset_index(drop=True).assign(
+        n_images=lambda f: f["region_id"].map(counts).fillna(0).astype("int64"),
+        vector=lambda f: vectors.loc[f["region_id"]].to_numpy(),
+    )
+
+
 def write_embeddings(
     path: Path | str, frame: gpd.GeoDataFrame, made_from: Mapping[str, str] | None = None, **facts: Any
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -17,36 +16,32 @@ from urbanln.base.config import CacheSettings, TrainSettings
 from urbanln.base.errors import InputError, StorageError
 from urbanln.city.pixel_cache import cached_pixels
 from urbanln.city.pixel_packs import MappedPixels
-from urbanln.city.reading import read_picture
+from urbanln.city.reading import read_picture, tell_skipped
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
 from urbanln.model.preprocess import PIXEL_RULES
 
-_SHOWN = 5
+_CHUNK = 1024  # captions tokenised at once
 
 
 class Pictures:
     """The pictures trained on, as uint8 pixels of the training size; made by :func:`read_all`.
 
     Args:
-        cities: Where the pictures lie.
-        rows: One row per readable picture: ``city`` (position) and ``path``.
+        items: City and path of each readable picture.
         model: Whose preprocessing applies.
         settings: ``fit`` and ``workers`` are used.
-        kept: The pixels, one per row; or None to decode when asked.
+        kept: The pixels, one per picture; or None to decode when asked.
     """
 
     def __init__(
         self,
-        cities: Sequence[City],
-        rows: pd.DataFrame,
+        items: Sequence[tuple[City, str]],
         model: LongClip,
         settings: TrainSettings,
         kept: MappedPixels | None,
     ) -> None:
-        self._cities, self._model, self._fit, self._kept = cities, model, settings.fit, kept
-        self._city = rows["city"].to_numpy()
-        self._path = rows["path"].to_numpy()
+        self._items, self._model, self._fit, self._kept = items, model, settings.fit, kept
         self._pool = ThreadPoolExecutor(max(settings.workers, 1), thread_name_prefix="pixels")
         self._ahead: tuple[tuple[int, ...], npt.NDArray[np.uint8], list[Future[None]]] | None = None
 
@@ -75,7 +70,7 @@ class Pictures:
         out[:] = self._decode(i) if self._kept is None else self._kept[i]
 
     def _decode(self, i: int) -> npt.NDArray[np.uint8]:
-        city, path = self._cities[self._city[i]], str(self._path[i])
+        city, path = self._items[i]
         try:
             return self._model.preprocess(read_picture(city, path), self._fit).numpy()
         except InputError as error:
@@ -116,31 +111,25 @@ def read_all(
     def convert(image: Image.Image) -> npt.NDArray[np.uint8]:
         return model.preprocess(image, settings.fit).numpy()
 
+    pad = model.preprocessing.mean if settings.fit == "letterbox" else ""  # the mean colour pads
     items = [(cities[c], str(p)) for c, p in zip(rows["city"], rows["path"], strict=True)]
     kept, errors = cached_pixels(
         items,
         convert,
-        kind=_kind(model, settings),
+        kind=f"{PIXEL_RULES}, {model.image_size} px, {settings.fit} {pad}",
         shape=(3, model.image_size, model.image_size),
         limit_bytes=cache.pixels_gb * 1e9,
         workers=settings.workers,
         say=say,
     )
     bad = list(errors.values())
-    if bad and say:
-        names = ", ".join(str(error.value) for error in bad[:_SHOWN])
-        more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        print(f"skipped {len(bad)} pictures that cannot be read: {names}{more}", file=sys.stderr)
+    if say:
+        tell_skipped(bad)
     if len(bad) == len(items):
         raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
-    readable = rows.iloc[[i for i in range(len(rows)) if i not in errors]].reset_index(drop=True)
-    return Pictures(cities, readable, model, settings, kept), readable, len(bad)
-
-
-def _kind(model: LongClip, settings: TrainSettings) -> str:
-    """All that pixels depend on besides the picture; the mean colour pads."""
-    pad = model.preprocessing.mean if settings.fit == "letterbox" else ""
-    return f"{PIXEL_RULES}, {model.image_size} px, {settings.fit} {pad}"
+    readable = [i for i in range(len(items)) if i not in errors]
+    pictures = Pictures([items[i] for i in readable], model, settings, kept)
+    return pictures, rows.iloc[readable].reset_index(drop=True), len(bad)
 
 
 class Texts:
@@ -151,11 +140,11 @@ class Texts:
         texts: The distinct captions.
     """
 
-    def __init__(self, model: LongClip, texts: Sequence[str], chunk: int = 1024) -> None:
+    def __init__(self, model: LongClip, texts: Sequence[str]) -> None:
         self._eot = int(model.tokenizer.eos_token_id)
         self.rows: list[npt.NDArray[np.int32]] = []
-        for start in range(0, len(texts), chunk):
-            ids = model.tokenize(texts[start : start + chunk]).numpy()
+        for start in range(0, len(texts), _CHUNK):
+            ids = model.tokenize(texts[start : start + _CHUNK]).numpy()
             ends = (ids == self._eot).argmax(axis=1) + 1
             self.rows += [row[:end].astype(np.int32) for row, end in zip(ids, ends, strict=True)]
 

@@ -55,9 +55,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         StorageError: Disk full or read-only; earlier checkpoints stay.
     """
     path = folder / f"step-{checkpoint.step:08d}"
-    with atomic_folder(path) as temporary:
+    with atomic_folder(path) as temporary, plain_os_errors():
         for part, tensors in checkpoint.tensors.items():
-            _write_tensors(tensors, temporary / f"{part}.safetensors")
+            plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+            save_file(plain, temporary / f"{part}.safetensors")
         state = {
             "schema_version": SCHEMA_VERSION,
             "step": checkpoint.step,
@@ -113,12 +114,6 @@ def unflatten_optimizer(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Te
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     return state
-
-
-def _write_tensors(tensors: Tensors, path: Path) -> None:
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    with plain_os_errors():
-        save_file(plain, path)
 
 
 def _load(path: Path) -> Checkpoint:

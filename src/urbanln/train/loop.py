@@ -6,21 +6,20 @@ Run by ``urbanln pretrain CITY --out RUN``, or in several processes by
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
 
 import torch
-from accelerate import Accelerator
+from torch import Tensor
 
 from urbanln.base.config import CacheSettings, Settings, TrainSettings
 from urbanln.base.errors import InputError, UrbanLNError
-from urbanln.base.progress import Advance, progress
+from urbanln.base.files import hash_bytes
+from urbanln.base.progress import progress
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.train.batches import Texts, read_all
@@ -32,11 +31,13 @@ from urbanln.train.checkpoint import (
     save_checkpoint,
     unflatten_optimizer,
 )
+from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
 from urbanln.train.run import MODEL, TEACHER, RunFolder, describe_run
-from urbanln.train.schedule import Schedule, make_schedule
-from urbanln.train.step import Data, Parts, assemble, start_engine, train_step
-from urbanln.train.validate import retrieval
+from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
+
+RANKS = (1, 5, 10)
+_ROWS = 1024
 
 
 def pretrain(
@@ -78,19 +79,22 @@ def pretrain(
     data = load_data(cities, student, train, settings.cache, say=engine.is_main_process)
     count = len(epoch_plan(data.pairs, train, 0))
     schedule = make_schedule(count, engine.num_processes, train)
-    parts = assemble(engine, student, train)
-    step = _restore(parts, data.pairs, run)
+    learner = assemble(engine, student, train)
+    step = _restore(learner, data.pairs, run)
     if step == 0:
-        _log_start(run, parts, data, schedule, train, count)
+        _log_start(run, learner, data, schedule, train, count)
     if train.tensorboard:
         run.open_tensorboard(step)
     try:
-        with _naming_checkpoint(run):
-            _fit(parts, data, schedule, run, train, step)
+        _fit(learner, data, schedule, run, train, step)
         if engine.is_main_process:
             student.save(run.out / MODEL)
-            cast(LongClip, parts.teacher.model).save(run.out / TEACHER)
+            learner.teacher.model.save(run.out / TEACHER)
             run.log("done", step=schedule.total, seconds=run.seconds)
+    except UrbanLNError as error:
+        kept = list_checkpoints(run.checkpoints)
+        error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
+        raise
     finally:
         run.close()
     engine.wait_for_everyone()
@@ -130,9 +134,9 @@ def load_data(
 
 
 def _log_start(
-    run: RunFolder, parts: Parts, data: Data, schedule: Schedule, train: TrainSettings, count: int
+    run: RunFolder, learner: Learner, data: Data, schedule: Schedule, train: TrainSettings, count: int
 ) -> None:
-    engine = parts.engine
+    engine = learner.engine
     if schedule.warmup < train.warmup_steps and engine.is_main_process:
         print(
             f"note: warm-up is {schedule.warmup} steps in place of {train.warmup_steps}, "
@@ -150,62 +154,113 @@ def _log_start(
         batch=train.batch_size * engine.num_processes,
         device=str(engine.device),
         precision=engine.mixed_precision if engine.mixed_precision != "no" else "fp32",
-        trained_parameters=sum(p.numel() for p in parts.student.parameters() if p.requires_grad),
+        trained_parameters=sum(p.numel() for p in learner.student.parameters() if p.requires_grad),
     )
-    _validate(run, parts, data, train, 0, 0)
+    _validate(run, learner, data, train, 0, 0)
 
 
 def _fit(
-    parts: Parts, data: Data, schedule: Schedule, run: RunFolder, train: TrainSettings, step: int
+    learner: Learner, data: Data, schedule: Schedule, run: RunFolder, train: TrainSettings, step: int
 ) -> None:
     """The loop. ``step`` counts finished optimiser steps; every random choice is a function of it."""
     saved_at, data_hash = time.monotonic(), _hash(data.pairs)
-    with _reporter(parts.engine, schedule.total - step) as advance:
+    shown = progress("pre-training", schedule.total - step)
+    with shown if learner.engine.is_main_process else nullcontext(lambda n=1, note="": None) as advance:
         for epoch in range(step // schedule.per_epoch, train.epochs):
             plan = epoch_plan(data.pairs, train, epoch)
             for position in range(step % schedule.per_epoch, schedule.per_epoch):
-                facts = train_step(parts, data, plan, position, step, schedule, train)
+                facts = train_step(learner, data, plan, position, step, schedule, train)
                 step += 1
-                run.log("step", step=step, epoch=epoch, **_finite(facts), time=run.seconds)
+                finite = {name: value if math.isfinite(value) else None for name, value in facts.items()}
+                run.log("step", step=step, epoch=epoch, **finite, time=run.seconds)
                 if position == schedule.per_epoch - 1:
-                    _validate(run, parts, data, train, step, epoch)
+                    _validate(run, learner, data, train, step, epoch)
                 due = time.monotonic() - saved_at >= 60 * train.checkpoint_minutes
                 if due or step == schedule.total:
-                    _save(parts, run, step, data_hash)
+                    _save(learner, run, step, data_hash)
                     saved_at = time.monotonic()
                 advance(1, f"loss {facts['loss']:.3f}")
 
 
-def _validate(run: RunFolder, parts: Parts, data: Data, train: TrainSettings, step: int, epoch: int) -> None:
+def _validate(
+    run: RunFolder, learner: Learner, data: Data, train: TrainSettings, step: int, epoch: int
+) -> None:
     """Retrieval on the held-out regions, by the first process alone: it changes nothing."""
-    if parts.engine.is_main_process and len(data.pairs.val):
-        scores = retrieval(
-            parts.student,
-            data.pairs,
-            data.pictures,
-            data.texts,
-            batch_size=max(train.batch_size, 32),
-            autocast=parts.engine.autocast,
-        )
-        run.log("validation", step=step, epoch=epoch, **scores)
+    if learner.engine.is_main_process and len(data.pairs.val):
+        run.log("validation", step=step, epoch=epoch, **retrieval(learner, data, max(train.batch_size, 32)))
 
 
-def _save(parts: Parts, run: RunFolder, step: int, data_hash: str) -> None:
-    if not parts.engine.is_main_process:
+def recall(query: Tensor, key: Tensor, ids: Tensor) -> dict[int, float]:
+    """Share of queries with one of their own among the best k keys.
+
+    Ties count against the query, so constant features score nothing.
+
+    Args:
+        query: (N, D), L2-normalised.
+        key: (N, D), L2-normalised.
+        ids: (N, C), key j is right for query i when any of their ids agrees.
+
+    Returns:
+        Recall for k = 1, 5, 10.
+    """
+    ranks = []
+    for rows in torch.arange(len(query), device=query.device).split(_ROWS):
+        similarity = query[rows] @ key.T  # (R, N)
+        own = (ids[rows, None] == ids[None]).any(dim=2)  # (R, N)
+        best = similarity.masked_fill(~own, -torch.inf).amax(dim=1, keepdim=True)
+        ranks.append(((similarity >= best) & ~own).sum(dim=1))
+    rank = torch.cat(ranks)
+    # In Python's numbers: Apple's MPS has no fp64.
+    return {k: int((rank < k).sum()) / len(rank) for k in RANKS}
+
+
+@torch.no_grad()
+def retrieval(learner: Learner, data: Data, batch_size: int) -> dict[str, float]:
+    """R@1, R@5, R@10 over the validation pictures and their selected captions, both ways.
+
+    Pairs with an id in common (views of a region, equal captions) are right answers alike.
+
+    Args:
+        learner: Its student is asked, in the training's precision; its mode is left as it was.
+        data: Pairs, pixels and token ids.
+        batch_size: Pictures and texts per forward pass.
+
+    Returns:
+        ``i2t_r1, …, t2i_r10`` (shares) and ``n``, the number of pairs they were taken over.
+    """
+    model, pairs = learner.student, data.pairs
+    training = model.training
+    model.eval()
+    image, text = [], []
+    for rows in micro_batches(len(pairs.val), batch_size):
+        part = pairs.val[rows]
+        with learner.engine.autocast():
+            image.append(model.encode_image(data.pictures.pixels(part)))
+            text.append(model.encode_text(data.texts.ids(pairs.selected[part])))
+    model.train(training)
+    image_ND, text_ND = torch.cat(image).float(), torch.cat(text).float()
+    ids = torch.from_numpy(pairs.ids(pairs.val, pairs.selected[pairs.val])).to(image_ND.device)
+    scores = {f"i2t_r{k}": share for k, share in recall(image_ND, text_ND, ids).items()}
+    scores |= {f"t2i_r{k}": share for k, share in recall(text_ND, image_ND, ids).items()}
+    return {**scores, "n": len(pairs.val)}
+
+
+def _save(learner: Learner, run: RunFolder, step: int, data_hash: str) -> None:
+    if not learner.engine.is_main_process:
         return
     run.sync()
-    scaler = parts.engine.scaler
+    scaler = learner.engine.scaler
     tensors = {
-        "student": parts.student.state_dict(),
-        "teacher": parts.teacher.model.state_dict(),
-        "queue": parts.queue.state_dict(),
-        "optimizer": flatten_optimizer(parts.optimizer.state_dict()["state"]),
+        "student": learner.student.state_dict(),
+        "teacher": learner.teacher.model.state_dict(),
+        "queue": learner.queue.state_dict(),
+        "optimizer": flatten_optimizer(learner.optimizer.state_dict()["state"]),
     }
     facts = {"scaler": scaler.state_dict() if scaler is not None else None, "pairs": data_hash}
     save_checkpoint(run.checkpoints, Checkpoint(step, run.seconds, tensors, facts))
 
 
-def _restore(parts: Parts, pairs: Pairs, run: RunFolder) -> int:
+def _restore(learner: Learner, pairs: Pairs, run: RunFolder) -> int:
     """Take over the newest checkpoint; the number of optimiser steps done, 0 without one."""
     found = load_newest(run.checkpoints)
     if found is None:
@@ -217,42 +272,18 @@ def _restore(parts: Parts, pairs: Pairs, run: RunFolder) -> int:
             where=run.out,
             remedy="make the missing pictures readable again, or choose another --out",
         )
-    parts.student.load_state_dict(found.tensors["student"])
-    parts.teacher.model.load_state_dict(found.tensors["teacher"])
-    parts.queue.load_state_dict(found.tensors["queue"])
-    groups = parts.optimizer.state_dict()["param_groups"]
+    learner.student.load_state_dict(found.tensors["student"])
+    learner.teacher.model.load_state_dict(found.tensors["teacher"])
+    learner.queue.load_state_dict(found.tensors["queue"])
+    groups = learner.optimizer.state_dict()["param_groups"]
     state = unflatten_optimizer(found.tensors["optimizer"])
-    parts.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    if parts.engine.scaler is not None and found.facts["scaler"]:
-        parts.engine.scaler.load_state_dict(dict(found.facts["scaler"]))
+    learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    if learner.engine.scaler is not None and found.facts["scaler"]:
+        learner.engine.scaler.load_state_dict(dict(found.facts["scaler"]))
     run.rewind(found.step, found.seconds)
     return found.step
 
 
 def _hash(pairs: Pairs) -> str:
     keys = pairs.pictures[["city", "image_id"]].to_csv(index=False)
-    return hashlib.sha256("\n".join([keys, *pairs.texts]).encode()).hexdigest()
-
-
-def _finite(facts: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in facts.items()}
-
-
-@contextmanager
-def _naming_checkpoint(run: RunFolder) -> Iterator[None]:
-    """An error in a step says where the last good state lies."""
-    try:
-        yield
-    except UrbanLNError as error:
-        kept = list_checkpoints(run.checkpoints)
-        error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
-        raise
-
-
-@contextmanager
-def _reporter(engine: Accelerator, steps: int) -> Iterator[Advance]:
-    if not engine.is_main_process:
-        yield lambda n=1, note="": None
-        return
-    with progress("pre-training", steps) as advance:
-        yield advance
+    return hash_bytes("\n".join([keys, *pairs.texts]).encode())

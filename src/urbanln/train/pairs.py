@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +27,12 @@ _DIRECTION = re.compile(
 )
 
 
-class _Stream(IntEnum):
-    """Keys that keep the random streams of one seed apart."""
-
-    ORDER = 1
-    CAPTION = 2
-    FLIP = 3
-    SPLIT = 4
+# They keep the random streams of one seed apart.
+_ORDER, _CAPTION, _FLIP, _SPLIT = 1, 2, 3, 4
 
 
-def _rng(seed: int, stream: _Stream, epoch: int = 0) -> np.random.Generator:
-    return np.random.default_rng((seed, int(stream), epoch))
+def _rng(seed: int, stream: int, epoch: int = 0) -> np.random.Generator:
+    return np.random.default_rng((seed, stream, epoch))
 
 
 def names_direction(caption: str) -> bool:
@@ -154,14 +148,11 @@ def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainS
         settings: ``seed`` and ``val_fraction`` are used.
     """
     pictures = pictures.reset_index(drop=True)
-    index = {key: i for i, key in enumerate(zip(pictures["city"], pictures["image_id"], strict=True))}
+    owners = pictures[["city", "image_id"]].assign(owner=pictures.index)
     frames = [city.captions.assign(city=position) for position, city in enumerate(cities)]
-    captions = pd.concat(frames, ignore_index=True)
-    keys = zip(captions["city"], captions["image_id"], strict=True)
-    captions["owner"] = [index.get(key, -1) for key in keys]
-    captions = captions[captions["owner"] >= 0].sort_values(["owner", "rank"], kind="stable")
-    codes, texts = pd.factorize(captions["caption"])
-    captions["text"] = codes
+    captions = pd.concat(frames, ignore_index=True).merge(owners, on=["city", "image_id"])
+    captions = captions.sort_values(["owner", "rank"], kind="stable")
+    captions["text"], texts = pd.factorize(captions["caption"])
 
     best = captions.sort_values(["owner", "selected", "weight", "rank"], ascending=[True, False, False, True])
     drawn = captions[captions["weight"] > 0]
@@ -188,16 +179,16 @@ def epoch_plan(pairs: Pairs, settings: TrainSettings, epoch: int) -> Plan:
     fewer). A pure function of its arguments. The draw adds Gumbel noise to the log weights and takes the
     largest, which is sampling without replacement in proportion to the weights.
     """
-    noise = _rng(settings.seed, _Stream.CAPTION, epoch).gumbel(size=len(pairs.owner))
+    noise = _rng(settings.seed, _CAPTION, epoch).gumbel(size=len(pairs.owner))
     order = np.lexsort((-(np.log(pairs.weight) + noise), pairs.owner))
     owner = pairs.owner[order]
     first = np.searchsorted(owner, owner, side="left")
     in_train = np.zeros(len(pairs.pictures), dtype=bool)
     in_train[pairs.train] = True
     chosen = order[(np.arange(len(owner)) - first < settings.captions_per_image) & in_train[owner]]
-    chosen = chosen[_rng(settings.seed, _Stream.ORDER, epoch).permutation(len(chosen))]
+    chosen = chosen[_rng(settings.seed, _ORDER, epoch).permutation(len(chosen))]
     text = pairs.text[chosen]
-    coin = _rng(settings.seed, _Stream.FLIP, epoch).random(len(chosen)) < 0.5
+    coin = _rng(settings.seed, _FLIP, epoch).random(len(chosen)) < 0.5
     flip = coin & ~pairs.directed[text] & settings.flip
     return Plan(pairs.owner[chosen], text, flip)
 
@@ -205,16 +196,15 @@ def epoch_plan(pairs: Pairs, settings: TrainSettings, epoch: int) -> Plan:
 def _groups(pictures: pd.DataFrame) -> IntArray:
     street = pictures["view"] == "street"
     member = pictures["image_id"].where(~street, pictures["region_id"])
-    keys = list(zip(pictures["city"], street, member, strict=True))
-    codes: dict[tuple[object, ...], int] = {}
-    return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
+    groups = pictures.groupby([pictures["city"], street, member], sort=False, dropna=False)
+    return np.asarray(groups.ngroup(), dtype=np.int64)
 
 
 def _split(pictures: pd.DataFrame, settings: TrainSettings) -> tuple[IntArray, IntArray]:
     """Whole regions go to one side, so that no view of a held-out region was trained on."""
     keys = list(zip(pictures["city"], pictures["region_id"], strict=True))
     regions = sorted(set(keys))
-    order = _rng(settings.seed, _Stream.SPLIT).permutation(len(regions))
+    order = _rng(settings.seed, _SPLIT).permutation(len(regions))
     held = {regions[i] for i in order[: round(settings.val_fraction * len(regions))]}
     is_val = np.array([key in held for key in keys], dtype=bool)
     if is_val.sum() < 2:

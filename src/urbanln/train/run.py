@@ -7,18 +7,16 @@ import os
 import platform
 import shutil
 import time
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from urbanln.base.config import FREE_SETTINGS, Settings, settings_hash
-from urbanln.base.errors import ArtefactError, InputError, StorageError, require
-from urbanln.base.files import SCHEMA_VERSION, atomic_path, write_text
+from urbanln.base.errors import InputError, require
+from urbanln.base.files import SCHEMA_VERSION, read_run, storing, write_text
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.model.checkpoint import weights_hash
@@ -31,6 +29,7 @@ _TENSORBOARD = "tensorboard"
 _FORMER = {"accumulation": 1}
 # Labels are not read in pre-training.
 _READ_TABLES = ("regions", "images", "captions")
+_GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 
 
@@ -49,20 +48,14 @@ def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> 
         "settings_hash": settings_hash(settings),
         "processes": processes,
         "base": weights_hash(settings.model.name) or settings.model.name,
-        "versions": {"urbanln": __version__, "python": platform.python_version(), **_versions()},
+        "versions": {
+            "urbanln": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
         "cities": made_from,
     }
     return {**settings.model_dump(mode="json"), "run": run}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class RunFolder:
@@ -92,11 +85,15 @@ class RunFolder:
         self._board: Any = None
         if out.exists() and not out.is_dir():
             raise InputError("a file stands where the run folder should be", where=out)
-        if not resume and writes:
-            self._clear()
         file = out / RUN_FILE
-        if file.exists() and self._begun():
-            _check_same(_read_run(file), note, file)
+        if not resume and writes and file.exists():
+            for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
+                shutil.rmtree(out / name, ignore_errors=True)
+            for name in (METRICS_FILE, RUN_FILE):
+                (out / name).unlink(missing_ok=True)
+        # A run refused before its first event may change its settings: nothing would be lost.
+        if file.exists() and (self.rows() or list_checkpoints(self.checkpoints)):
+            _check_same(read_run(file), note, file)
         elif (
             not file.exists()
             and out.exists()
@@ -107,24 +104,9 @@ class RunFolder:
             )
         elif writes:
             write_text(file, tomli_w.dumps(dict(note)))
-        self.finished = self._is_finished()
-
-    def _clear(self) -> None:
-        if not (self.out / RUN_FILE).exists():
-            return
-        for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
-            shutil.rmtree(self.out / name, ignore_errors=True)
-        for name in (METRICS_FILE, RUN_FILE):
-            (self.out / name).unlink(missing_ok=True)
-
-    def _begun(self) -> bool:
-        """Whether anything would be lost: a run refused before its first event may change its settings."""
-        return bool(self.rows()) or bool(list_checkpoints(self.checkpoints))
-
-    def _is_finished(self) -> bool:
         rows = self.rows()
-        folders = all((self.out / name).is_dir() for name in (MODEL, TEACHER))
-        return bool(rows) and rows[-1].get("event") == "done" and folders
+        folders = all((out / name).is_dir() for name in (MODEL, TEACHER))
+        self.finished = bool(rows) and rows[-1].get("event") == "done" and folders
 
     @property
     def seconds(self) -> float:
@@ -148,19 +130,18 @@ class RunFolder:
         self._start = time.monotonic() - seconds
         if not self.writes:
             return
-        self._sweep()
-        kept = [] if step is None else [row for row in self.rows() if row.get("step", 0) <= step]
-        kept = [row for row in kept if row.get("event") != "done"]
-        with atomic_path(self._metrics) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-
-    def _sweep(self) -> None:
-        """Remove what a kill while writing left behind: each a whole model that nobody would read."""
+        # What a kill while writing left behind: each a whole model that nobody would read.
         for path in [*self.out.glob(".*.tmp-*"), *self.checkpoints.glob(".*.tmp-*")]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+        kept = [
+            row
+            for row in self.rows()
+            if step is not None and row.get("step", 0) <= step and row.get("event") != "done"
+        ]
+        write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
     def log(self, event: str, **values: Any) -> None:
         """Append one event to ``metrics.jsonl`` (and its numbers to TensorBoard, if that is open).
@@ -171,7 +152,7 @@ class RunFolder:
         if not self.writes:
             return
         row = {"event": event, **{k: round(v, 9) if k == "time" else v for k, v in values.items()}}
-        with self._storing(), self._metrics.open("a", encoding="utf-8") as file:
+        with storing(self._metrics, _GOES_ON), self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         if self._board is not None and "step" in values:
             for name, value in values.items():
@@ -185,20 +166,8 @@ class RunFolder:
             StorageError: The disk is full or read-only.
         """
         if self.writes and self._metrics.exists():
-            with self._storing(), self._metrics.open("rb+") as file:
+            with storing(self._metrics, _GOES_ON), self._metrics.open("rb+") as file:
                 os.fsync(file.fileno())
-
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"could not write: {error.strerror or error}",
-                where=self._metrics,
-                remedy="free some space on this disk and run the same command again; it goes on from the "
-                "last checkpoint",
-            ) from error
 
     def open_tensorboard(self, step: int) -> None:
         """Also write curves for TensorBoard, from ``step`` on.
@@ -217,13 +186,6 @@ class RunFolder:
         if self._board is not None:
             self._board.close()
             self._board = None
-
-
-def _read_run(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
 
 
 def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:

@@ -1,4 +1,4 @@
-"""One optimiser step of momentum self-distillation, in one process or several.
+"""One optimiser step of momentum self-distillation, in one process or several, and how many there are.
 
 The teacher moves towards the student; both encode the batch; the loss contrasts the student with the
 teacher's live and queued features and distils the teacher's opinion; the teacher's features enter the queue;
@@ -25,21 +25,14 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, distributed
 
 from urbanln.base.config import TrainSettings
-from urbanln.base.errors import UrbanLNError
+from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
-from urbanln.model.objective import (
-    FeatureQueue,
-    LossParts,
-    MomentumTeacher,
-    clamp_logit_scale_,
-    distilled_contrastive_loss,
-    mu_at,
-)
+from urbanln.model.momentum import FeatureQueue, MomentumTeacher
+from urbanln.model.objective import LossParts, clamp_logit_scale_, distilled_contrastive_loss, mu_at
 from urbanln.train.batches import Pictures, Texts, mirror
 from urbanln.train.grad_cache import backward_all, encode_all, feature_gradients, micro_batches
 from urbanln.train.pairs import Pairs, Plan
-from urbanln.train.schedule import Schedule
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8  # Long-CLIP
 
@@ -55,7 +48,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Learner:
     """What a step changes. ``towers`` is the student as accelerate wrapped it: (pixels, ids) to (v, t)."""
 
     engine: Accelerator
@@ -83,6 +76,63 @@ class Batch:
     micro: list[slice]
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of a run and its learning rate.
+
+    Attributes:
+        per_epoch: Optimiser steps per epoch; pairs short of a batch wait for the next epoch.
+        total: Optimiser steps of the run.
+        warmup: Steps of linear warm-up: the setting, and at most a quarter of all steps.
+        ramp: Steps over which mu grows from 0.
+        peak: Peak learning rate.
+    """
+
+    per_epoch: int
+    total: int
+    warmup: int
+    ramp: int
+    peak: float
+
+    def lr(self, step: int) -> float:
+        """Learning rate of the step after ``step`` others: linear up, then a cosine to 0 (Long-CLIP)."""
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        share = (step - self.warmup) / max(1, self.total - self.warmup)
+        return self.peak * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def make_schedule(pairs: int, processes: int, train: TrainSettings) -> Schedule:
+    """Count the steps.
+
+    Args:
+        pairs: Pairs per epoch.
+        processes: Processes that share each batch.
+        train: Batch size per process, epochs, warm-up, ramp and learning rate.
+
+    Raises:
+        InputError: Fewer pairs than one batch.
+    """
+    batch = train.batch_size * processes
+    per_epoch = pairs // batch
+    if per_epoch == 0:
+        shared = f" ({train.batch_size} in each of {processes} processes)" if processes > 1 else ""
+        raise InputError(
+            f"there are {pairs} pairs to train on, fewer than one batch of {batch}{shared}",
+            value=pairs,
+            where="train.batch_size",
+            remedy=f"lower train.batch_size to {max(2, pairs // processes // 4)} or so, or add pictures",
+        )
+    total = per_epoch * train.epochs
+    return Schedule(
+        per_epoch=per_epoch,
+        total=total,
+        warmup=min(train.warmup_steps, total // 4),
+        ramp=round(train.mu_ramp_epochs * per_epoch),
+        peak=train.lr,
+    )
+
+
 def start_engine(train: TrainSettings) -> Accelerator:
     """accelerate for this process, in the precision of the settings."""
     device = pick_device()
@@ -93,7 +143,7 @@ def start_engine(train: TrainSettings) -> Accelerator:
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
 
 
-def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Parts:
+def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Learner:
     """Student, teacher (a copy made after stretching), queue and AdamW, on the engine's device."""
     student.to(engine.device).train()
     teacher = MomentumTeacher(student, train.momentum)
@@ -108,11 +158,11 @@ def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Pa
         fused=engine.device.type in ("cpu", "cuda"),
     )
     towers, prepared = engine.prepare(student, optimizer)
-    return Parts(engine, student, towers, teacher, queue, prepared)
+    return Learner(engine, student, towers, teacher, queue, prepared)
 
 
 def train_step(
-    parts: Parts,
+    learner: Learner,
     data: Data,
     plan: Plan,
     position: int,
@@ -123,7 +173,7 @@ def train_step(
     """Take one optimiser step.
 
     Args:
-        parts: Changed in place.
+        learner: Changed in place.
         data: Read.
         plan: The epoch's pairs in order.
         position: Which batch of the plan.
@@ -137,23 +187,23 @@ def train_step(
     Raises:
         UrbanLNError: Loss or gradient is not finite; neither weights nor queue took it in.
     """
-    engine, optimizer = parts.engine, parts.optimizer
+    engine, optimizer = learner.engine, learner.optimizer
     lr, mu = schedule.lr(step), mu_at(step, train.mu, schedule.ramp)
     for group in optimizer.param_groups:
         group["lr"] = lr
-    parts.teacher.update()
+    learner.teacher.update()
     batch = _read(engine, data, plan, position, train)
-    facts, keys = forward_backward(parts, batch, (train.seed, step, engine.process_index), mu, train)
+    facts, keys = forward_backward(learner, batch, (train.seed, step, engine.process_index), mu, train)
     _stop_unless_finite("loss", facts["loss"], step)
-    trained = [p for p in parts.student.parameters() if p.requires_grad]
+    trained = [p for p in learner.student.parameters() if p.requires_grad]
     norm = float(engine.clip_grad_norm_(trained, train.clip_grad or math.inf))
     if engine.mixed_precision != "fp16":  # there the scaler skips such a step and lowers its scale
         _stop_unless_finite("gradient", norm, step)
-    parts.queue.push(*keys)
+    learner.queue.push(*keys)
     optimizer.step()
     optimizer.zero_grad()
-    clamp_logit_scale_(parts.student.logit_scale)
-    scale = float(parts.student.logit_scale.detach().exp())
+    clamp_logit_scale_(learner.student.logit_scale)
+    scale = float(learner.student.logit_scale.detach().exp())
     return {**facts, "mu": mu, "lr": lr, "scale": scale, "grad_norm": norm}
 
 
@@ -173,12 +223,12 @@ def _read(engine: Accelerator, data: Data, plan: Plan, position: int, train: Tra
 
 
 def forward_backward(
-    parts: Parts, batch: Batch, seed: tuple[int, ...], mu: float, train: TrainSettings
+    learner: Learner, batch: Batch, seed: tuple[int, ...], mu: float, train: TrainSettings
 ) -> tuple[dict[str, float], tuple[Tensor, ...]]:
     """Loss and gradient of a batch: in one pass, or by GradCache where it is cut into micro-batches.
 
     Args:
-        parts: Gradients are added to the student's; nothing else changes.
+        learner: Gradients are added to the student's; nothing else changes.
         batch: This process's pairs.
         seed: All random numbers depend on it and on the position of the micro-batch.
         mu: Weight of distillation.
@@ -188,12 +238,12 @@ def forward_backward(
         The loss and its parts, mean over all processes; without a gradient where the loss is not finite. And
         what the queue takes in after that: the teacher's features and the ids of all processes.
     """
-    engine, log_scale = parts.engine, parts.student.logit_scale
+    engine, log_scale = learner.engine, learner.student.logit_scale
     whole = len(batch.micro) == 1
-    encode = partial(_encode, parts, batch, seed)
+    encode = partial(_encode, learner, batch, seed)
     v, t, v_m, t_m = encode(0) if whole else encode_all(encode, batch.micro)  # (B, D) each
     keys = tuple(engine.gather(x) for x in (v_m, t_m, batch.ids))  # (G, …)
-    loss_of = partial(_loss, parts, batch.ids, keys, mu, train)
+    loss_of = partial(_loss, learner, batch.ids, keys, mu, train)
     shared = engine.num_processes > 1 and train.contrast_keys == "batch"
     gather = _Gather.apply if shared else None
     if whole:
@@ -208,28 +258,28 @@ def forward_backward(
         if whole:
             engine.backward(loss.total)
         else:
-            again = partial(_encode, parts, batch, seed, teach=False)
-            backward_all(engine, parts.towers, again, gradients, log_scale, batch.micro)
+            again = partial(_encode, learner, batch, seed, teach=False)
+            backward_all(engine, learner.towers, again, gradients, log_scale, batch.micro)
     return facts, keys
 
 
 def _encode(
-    parts: Parts, batch: Batch, seed: tuple[int, ...], i: int, *, teach: bool = True
+    learner: Learner, batch: Batch, seed: tuple[int, ...], i: int, *, teach: bool = True
 ) -> tuple[Tensor, ...]:
     """Features of a micro-batch: the student's v and t, and with ``teach`` the teacher's, (m, D) each."""
     # Dropout, where a model has any, depends on the step and the micro-batch alone: it is the same in both
     # passes over a micro-batch, and no generator state is kept.
     torch.manual_seed(int(np.random.SeedSequence((*seed, i)).generate_state(1, np.uint64)[0]))
-    pixels = batch.pixels[batch.micro[i]].to(parts.engine.device, non_blocking=True)
-    student = parts.towers(pixels, batch.token_ids[i])
+    pixels = batch.pixels[batch.micro[i]].to(learner.engine.device, non_blocking=True)
+    student = learner.towers(pixels, batch.token_ids[i])
     if not teach:
         return student
-    with torch.no_grad(), parts.engine.autocast():
-        return (*student, *parts.teacher.model(pixels, batch.token_ids[i]))
+    with torch.no_grad(), learner.engine.autocast():
+        return (*student, *learner.teacher.model(pixels, batch.token_ids[i]))
 
 
 def _loss(
-    parts: Parts,
+    learner: Learner,
     ids: Tensor,
     keys: tuple[Tensor, ...],
     mu: float,
@@ -247,14 +297,14 @@ def _loss(
         own[1][rows],
         v_m,
         t_m,
-        queue=parts.queue,
+        queue=learner.queue,
         ids=ids[rows],
         log_scale=log_scale,
         mu=mu,
         contrast_keys=train.contrast_keys,
         mask_same=train.id_mask,
         ids_all=ids_all,
-        offset=parts.engine.process_index * len(ids) + rows.start,
+        offset=learner.engine.process_index * len(ids) + rows.start,
         v_all=v_all,
         t_all=t_all,
     )
@@ -279,10 +329,9 @@ class _Gather(torch.autograd.Function):
 
 
 def _stop_unless_finite(name: str, value: float, step: int) -> None:
-    if math.isfinite(value):
-        return
-    raise UrbanLNError(
-        f"the {name} is no longer finite at step {step + 1}; neither weights nor queue took it in",
-        value=value,
-        remedy="train again into another --out with a lower train.lr, or with train.precision=fp32",
-    )
+    if not math.isfinite(value):
+        raise UrbanLNError(
+            f"the {name} is no longer finite at step {step + 1}; neither weights nor queue took it in",
+            value=value,
+            remedy="train again into another --out with a lower train.lr, or with train.precision=fp32",
+        )
