@@ -1,23 +1,37 @@
-"""Check picture files by what is in them: hash, size, format; broken ones are listed, never fatal."""
+"""The one place where pictures are opened: read, decoded whole by threads in order, checked by content.
+
+A bad picture is reported and never fatal.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError, printable
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import track
+from urbanln.city.store import City
 
+Item = TypeVar("Item")
+T = TypeVar("T")
+
+# What Pillow's decoders raise on damaged bytes, besides its own UnidentifiedImageError (an OSError).
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+READ_ERRORS = (*DAMAGE, UrbanLNError)
+"""What reading, decoding and turning a broken picture raises."""
+# Enough to keep the threads busy while one batch is worked on, little enough to hold in memory.
+_AHEAD_PER_WORKER = 16
 # Formats that Pillow decodes by itself; others (EPS, for one) would start foreign programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000")
 # Pillow's own limit against decompression bombs, 89 million pixels: 9,459 × 9,459.
@@ -34,27 +48,145 @@ _GOOD = {
 }
 
 
-def shared_pictures(images: pd.DataFrame) -> dict[str, int]:
-    """Regions that show the same picture, by content, directly or through a third one.
+class UnreachableError(InputError):
+    """The bytes of a picture could not be had; another time they may."""
+
+
+def open_picture(data: bytes, *, whole: bool = True, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Open stored bytes as a picture, in the mode and orientation they are stored in.
+
+    Every picture of a city that is looked at comes from here.
 
     Args:
-        images: A city's ``images``.
+        data: Content of a file.
+        whole: Decode the pixels too, and not the header alone.
+        formats: Pillow's names of those that are allowed; all it knows by default.
 
-    Returns:
-        Region id to the number of its group, for regions that share a picture alone: to be kept off the two
-        sides of a split.
+    Raises:
+        Exception: One of ``DAMAGE``: it is no picture, or is cut off.
     """
-    known = images.dropna(subset=["sha256"])
-    pairs = known[["sha256", "region_id"]].drop_duplicates()
-    pairs = pairs[pairs["sha256"].duplicated(keep=False)]
-    if pairs.empty:
-        return {}
-    region, regions = pd.factorize(pairs["region_id"])
-    picture = pd.factorize(pairs["sha256"])[0] + len(regions)
-    size = int(picture.max()) + 1
-    links = coo_array((np.ones(len(pairs)), (region, picture)), shape=(size, size))
-    group = connected_components(links, directed=False)[1]
-    return {str(name): int(group[number]) for number, name in enumerate(regions)}
+    image = Image.open(io.BytesIO(data), formats=formats)
+    if whole:
+        image.load()
+    return image
+
+
+def unreadable(path: str, error: Exception) -> str:
+    """One line on why a picture cannot be read, of an error among ``READ_ERRORS``."""
+    reason = (
+        error.what if isinstance(error, UrbanLNError) else str(error).splitlines()[0] if str(error) else ""
+    )
+    if isinstance(error, UnidentifiedImageError):
+        reason = "not a picture Pillow can read"
+    return printable(f"{path}: {reason or type(error).__name__}")
+
+
+def read_picture(city: City, path: str) -> Image.Image:
+    """One picture of a city, decoded whole.
+
+    Args:
+        city: Whose picture.
+        path: As it stands in ``city.images``.
+
+    Raises:
+        InputError: It is not there, is no picture, or is cut off.
+        MissingExtraError: Its address needs a package that is not installed.
+    """
+    return decode_picture(read_bytes(city, path), lambda image: image, city, path)
+
+
+def read_bytes(city: City, path: str) -> bytes:
+    """A picture as it is stored.
+
+    Raises:
+        UnreachableError: It is not there, or cannot be read.
+        MissingExtraError: Its address needs a package that is not installed.
+    """
+    try:
+        return city.image_bytes(path)
+    except MissingExtraError:
+        raise
+    except (InputError, StorageError) as error:
+        raise UnreachableError(error.what, value=path, where=error.where) from error
+
+
+def decode_picture(data: bytes, convert: Callable[[Image.Image], T], city: City, path: str) -> T:
+    """Decode stored bytes whole and convert the picture; ``city`` and ``path`` say in errors which it was.
+
+    Raises:
+        InputError: It is no picture, or is cut off.
+    """
+    try:
+        return convert(open_picture(data))
+    except DAMAGE as error:
+        raise InputError(f"not a readable picture: {error}", value=path, where=city.folder) from error
+
+
+def read_pictures(
+    items: Iterable[tuple[City, str]], convert: Callable[[Image.Image], T], workers: int | None = None
+) -> Iterator[T | InputError]:
+    """Decode pictures in threads and hand them out in order, a bounded number ahead.
+
+    Args:
+        items: City and path of each picture.
+        convert: Applied to each decoded picture, in the thread.
+        workers: Threads, see :func:`in_threads`.
+
+    Yields:
+        What ``convert`` returned, or the error that says why the picture could not be read.
+
+    Raises:
+        MissingExtraError: An address needs a package that is not installed: that concerns all of them.
+    """
+
+    def one(item: tuple[City, str]) -> T:
+        return decode_picture(read_bytes(*item), convert, *item)
+
+    return in_threads(one, items, workers)
+
+
+def in_threads(
+    read: Callable[[Item], T], items: Iterable[Item], workers: int | None = None
+) -> Iterator[T | InputError]:
+    """Call ``read`` on each item in threads; results in order, a bounded number ahead.
+
+    Args:
+        read: Reads what an item names.
+        items: Pictures, as ``read`` takes them.
+        workers: Threads; 0 reads in the caller's own; the number of cores (at most 8) when left out. Decoding
+            releases the GIL.
+
+    Yields:
+        What ``read`` returned, or the InputError it raised.
+
+    Raises:
+        MissingExtraError: An address needs a package that is not installed: that concerns all of them.
+    """
+
+    def one(item: Item) -> T | InputError:
+        try:
+            return read(item)
+        except MissingExtraError:
+            raise
+        except InputError as error:
+            return error
+
+    if workers == 0:
+        yield from map(one, items)
+        return
+    workers = workers or min(8, os.cpu_count() or 1)
+    waiting: deque[Future[T | InputError]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(one, item))
+                if len(waiting) > _AHEAD_PER_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def inspect_pictures(
@@ -66,7 +198,7 @@ def inspect_pictures(
 
     Args:
         paths: Files.
-        workers: Threads; the number of cores (at most 8) when left out. Decoding releases the GIL.
+        workers: Threads; the number of cores (at most 8) when left out.
         max_pixels: Larger pictures are rejected before they are decoded.
 
     Returns:
@@ -75,55 +207,62 @@ def inspect_pictures(
         A file that is not there has the reason ``"missing"``.
     """
     names = [str(path) for path in paths]
-    workers = workers or min(8, os.cpu_count() or 1)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+    with warnings.catch_warnings():
         # Damaged metadata and large pictures make Pillow warn; both are judged here.
         warnings.simplefilter("ignore")
-        results = pool.map(lambda name: _inspect(name, max_pixels), names)
-        found = list(track(results, "checking pictures", len(names)))
-    good = pd.DataFrame([fact for fact in found if "reason" not in fact], columns=list(_GOOD))
+        results = in_threads(lambda name: _inspect(name, max_pixels), names, workers or None)
+        # Not the errors themselves: they would hold on to the bytes of their pictures.
+        found = [
+            fact.what if isinstance(fact, InputError) else fact
+            for fact in track(results, "checking pictures", len(names))
+        ]
+    good = pd.DataFrame([fact for fact in found if isinstance(fact, dict)], columns=list(_GOOD))
     first = good.groupby("sha256")["path"].transform("first")
     good["duplicate_of"] = first.where(good["sha256"].duplicated())
-    rejected = pd.DataFrame([fact for fact in found if "reason" in fact], columns=["path", "reason"])
-    return good.astype(_GOOD), rejected.astype("str")
+    bad = [(name, fact) for name, fact in zip(names, found, strict=True) if isinstance(fact, str)]
+    return good.astype(_GOOD), pd.DataFrame(bad, columns=["path", "reason"]).astype("str")
 
 
 def _inspect(name: str, max_pixels: int) -> dict[str, object]:
+    """Facts on a good picture.
+
+    Raises:
+        InputError: Why it is none.
+    """
     try:
         data = Path(name).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return {"path": name, "reason": MISSING}
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(MISSING) from error
     except (OSError, ValueError) as error:
-        return {"path": name, "reason": f"cannot be read: {error}"}
-    if not data:
-        return {"path": name, "reason": "empty file"}
+        raise InputError(f"cannot be read: {error}") from error
     try:
-        size, kind = _decode(data, max_pixels)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else "too many pixels"
-        return {"path": name, "reason": reason}
-    except _UnfitError as error:
-        return {"path": name, "reason": str(error)}
+        return {"path": name, "sha256": hash_bytes(data), **_facts(data, max_pixels)}
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError("not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise InputError("too many pixels") from error
     except Exception as error:
         # Decoders meet damaged bytes with errors of many kinds (OSError, SyntaxError, struct.error, …).
-        return {"path": name, "reason": f"truncated or corrupt: {error or type(error).__name__}"}
-    width, height = size
-    return {"path": name, "sha256": hash_bytes(data), "width": width, "height": height, "format": kind}
+        raise InputError(f"truncated or corrupt: {error or type(error).__name__}") from error
 
 
-class _UnfitError(Exception):
-    """A whole picture that cannot be used."""
+def _facts(data: bytes, max_pixels: int) -> dict[str, object]:
+    """Size and format, when all of it can be decoded.
 
-
-def _decode(data: bytes, max_pixels: int) -> tuple[tuple[int, int], str]:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        size, kind, mode = image.size, str(image.format), image.mode
-        if size[0] * size[1] > max_pixels:
-            raise _UnfitError(f"too many pixels: {size[0]} × {size[1]}")
-        if mode not in _EIGHT_BIT:
-            raise _UnfitError(f"not 8 bits per channel (mode {mode}); convert it to 8-bit RGB")
+    Raises:
+        InputError: A whole picture that cannot be used.
+    """
+    if not data:
+        raise InputError("empty file")
+    with open_picture(data, whole=False, formats=FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise InputError(f"too many pixels: {image.width} × {image.height}")
+        if image.mode not in _EIGHT_BIT:
+            raise InputError(f"not 8 bits per channel (mode {image.mode}); convert it to 8-bit RGB")
+        facts = {"width": image.width, "height": image.height, "format": str(image.format)}
         image.verify()
     # verify() leaves the picture unusable and skips the pixels of most formats: open again and decode.
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.load()
-    return size, kind
+    open_picture(data, formats=FORMATS)
+    return facts

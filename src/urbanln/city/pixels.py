@@ -7,26 +7,19 @@ lower left and lower right quarter, whatever the true bearing.
 
 from __future__ import annotations
 
-import io
 import math
-import os
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from urbanln.base.errors import InputError, UrbanLNError, printable
-from urbanln.base.progress import progress
-from urbanln.city.reading import DAMAGE
-
-if TYPE_CHECKING:
-    from urbanln.city.store import City
+from urbanln.base.errors import InputError
+from urbanln.base.progress import track
+from urbanln.city.images import READ_ERRORS, in_threads, open_picture, unreadable
+from urbanln.city.store import City
 
 WORKING_SIZE = 256
 QUADRANTS = ("nw", "ne", "sw", "se")
@@ -72,6 +65,7 @@ _EDGE = 0.05
 _SMOOTH = 0.03
 _BRIDGE = 7
 _SAME_TONE = 0.05
+_SHOWN = 5
 
 
 def measure_pixels(image: Image.Image, *, view: str | None = None) -> dict[str, float]:
@@ -320,19 +314,18 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
 
     def one(path: str) -> dict[str, float] | str:
         try:
-            with Image.open(io.BytesIO(city.image_bytes(path))) as image:
-                return measure_pixels(image, view=view)
+            return measure_pixels(open_picture(city.image_bytes(path)), view=view)
         except READ_ERRORS as error:
             return unreadable(path, error)
 
-    threads = workers or min(8, os.cpu_count() or 1)
-    with progress(f"measuring {view} pictures", len(images)) as advance, ThreadPoolExecutor(threads) as pool:
-        rows = []
-        for row in pool.map(one, images["path"]):
-            rows.append(row)
-            advance(1)
+    found = in_threads(one, images["path"], workers or None)
+    rows = list(track(found, f"measuring {view} pictures", len(images)))
     good = [isinstance(row, dict) for row in rows]
-    warn_skipped(row for row in rows if isinstance(row, str))
+    bad = [row for row in rows if isinstance(row, str)]
+    for line in bad[:_SHOWN]:
+        print(f"picture left out: {line}", file=sys.stderr)
+    if len(bad) > _SHOWN:
+        print(f"… and {len(bad) - _SHOWN} more pictures left out", file=sys.stderr)
     if not any(good):
         raise InputError(
             f"no {view} picture of this city can be measured",
@@ -344,26 +337,3 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
     means = frame.groupby(images["region_id"].to_numpy()[good]).mean()
     order = [region for region in city.regions["region_id"] if region in means.index]
     return means.loc[order].rename_axis("region_id").reset_index()
-
-
-READ_ERRORS = (*DAMAGE, UrbanLNError)
-"""What reading, decoding and turning a broken picture raises."""
-
-
-def unreadable(path: str, error: Exception) -> str:
-    """One line on why a picture cannot be read."""
-    reason = (
-        error.what if isinstance(error, UrbanLNError) else str(error).splitlines()[0] if str(error) else ""
-    )
-    if isinstance(error, UnidentifiedImageError):
-        reason = "not a picture Pillow can read"
-    return printable(f"{path}: {reason or type(error).__name__}")
-
-
-def warn_skipped(lines: Iterable[str], shown: int = 5) -> None:
-    """Say on stderr which pictures were left out: the first few by name, then how many more."""
-    lines = list(lines)
-    for line in lines[:shown]:
-        print(f"picture left out: {line}", file=sys.stderr)
-    if len(lines) > shown:
-        print(f"… and {len(lines) - shown} more pictures left out", file=sys.stderr)

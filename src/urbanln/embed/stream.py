@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from urbanln.base.errors import InputError
-from urbanln.city.reading import read_pictures
+from urbanln.city.images import read_pictures
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, part_rows
 from urbanln.model.preprocess import Fit

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from urbanln.base.config import CacheSettings, TrainSettings
 from urbanln.base.errors import InputError, StorageError
-from urbanln.city.pixel_cache import cached_pixels
-from urbanln.city.pixel_packs import MappedPixels
-from urbanln.city.reading import read_picture
+from urbanln.city.images import read_picture
+from urbanln.city.pixel_cache import Pixels, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
 from urbanln.model.preprocess import PIXEL_RULES
@@ -42,7 +41,7 @@ class Pictures:
         rows: pd.DataFrame,
         model: LongClip,
         settings: TrainSettings,
-        kept: MappedPixels | None,
+        kept: Sequence[Pixels] | None,
     ) -> None:
         self._cities, self._model, self._fit, self._kept = cities, model, settings.fit, kept
         self._city = rows["city"].to_numpy()
