@@ -74,20 +74,24 @@ class PictureAudit:
 
     def found(self, view: str) -> list[tuple[int, str]]:
         """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
-        said = []
-        if self.unreadable:
-            said.append((2, f"{view}: {len(self.unreadable)} of {self.pictures} pictures cannot be read."))
-        if self.exact:
-            where = f"({self.exact_regions} regions); probe keeps these regions on one side of a split."
-            said.append((2, f"{view}: {self.exact} pictures are byte for byte another region's {where}"))
-        if self.near:
-            where = f"({self.near_regions} regions)."
-            said.append((2, f"{view}: {self.near} pictures nearly equal another region's {where}"))
-        if self.without:
-            said.append((1, f"{view}: {self.without} regions have no such picture."))
-        if self.flat:
-            said.append((1, f"{view}: {self.flat} pictures are flat (water, haze or blank)."))
-        return said
+        bad, apart = len(self.unreadable), "probe keeps these regions on one side of a split"
+        counts = (
+            (bad, 2, f"{bad} of {self.pictures} pictures cannot be read."),
+            (
+                self.exact,
+                2,
+                f"{self.exact} pictures are byte for byte another region's "
+                f"({self.exact_regions} regions); {apart}.",
+            ),
+            (
+                self.near,
+                2,
+                f"{self.near} pictures nearly equal another region's ({self.near_regions} regions).",
+            ),
+            (self.without, 1, f"{self.without} regions have no such picture."),
+            (self.flat, 1, f"{self.flat} pictures are flat (water, haze or blank)."),
+        )
+        return [(badness, f"{view}: {what}") for count, badness, what in counts if count]
 
     def lines(self, view: str) -> list[str]:
         """The audit as lines to print."""

@@ -89,24 +89,28 @@ def measure_pixels(image: Image.Image, *, view: str | None = None) -> dict[str, 
     surface_of, colour_of = _colour_tables()
     dx, dy, strength = _gradients(grey)
 
-    surface = _surfaces(surface_of[cell], strength)
+    surface = surface_of[cell]
+    # Water is smooth: bluish pixels in a rough neighbourhood are something else.
+    rough = _local_mean(strength) > _SMOOTH
+    surface[(surface == SURFACES.index("water")) & rough] = SURFACES.index("other")
     if view != "satellite":
         surface[_sky(grey, strength, blue - red, surface)] = SURFACES.index("sky")
     edges = strength > _EDGE
 
-    found: dict[str, float] = {}
     shares = np.bincount(surface.ravel(), minlength=len(SURFACES)) / surface.size
-    found.update({f"{name}_share": share for name, share in zip(SURFACES, shares, strict=True)})
+    tones = np.bincount(colour_of[cell].ravel(), minlength=len(COLOURS)) / cell.size
+    found: dict[str, float] = {
+        **{f"{name}_share": share for name, share in zip(SURFACES, shares, strict=True)},
+        **{f"colour_{n.replace(' ', '_')}": t for n, t in zip(COLOURS, tones, strict=True)},
+        **_light(grey, saturation),
+        "colourfulness": _colourfulness(red, green, blue),
+        **_directions(dx, dy, strength),
+        "edge_density": float(edges.mean()),
+        **_texture(grey),
+    }
     for name in _PLACED:
         mask = edges if name == "edge" else surface == SURFACES.index(name)
-        found.update({f"{name}_{corner}": v for corner, v in zip(QUADRANTS, _by_quarter(mask), strict=True)})
-    tones = np.bincount(colour_of[cell].ravel(), minlength=len(COLOURS)) / cell.size
-    found.update({f"colour_{n.replace(' ', '_')}": t for n, t in zip(COLOURS, tones, strict=True)})
-    found.update(_light(grey, saturation))
-    found["colourfulness"] = _colourfulness(red, green, blue)
-    found.update(_directions(dx, dy, strength))
-    found["edge_density"] = float(edges.mean())
-    found.update(_texture(grey))
+        found |= {f"{name}_{corner}": v for corner, v in zip(QUADRANTS, _by_quarter(mask), strict=True)}
     return {name: float(found[name]) for name in PIXEL_FEATURES}
 
 
@@ -168,13 +172,6 @@ def _gradients(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     dx[:, 1:-1] = (grey[:, 2:] - grey[:, :-2]) / 2
     dy[1:-1] = (grey[2:] - grey[:-2]) / 2
     return dx, dy, np.sqrt(dx * dx + dy * dy)
-
-
-def _surfaces(surface: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Water is smooth: bluish pixels in a rough neighbourhood are something else."""
-    rough = _local_mean(strength) > _SMOOTH
-    surface[(surface == SURFACES.index("water")) & rough] = SURFACES.index("other")
-    return surface
 
 
 def _local_mean(field: np.ndarray) -> np.ndarray:
