@@ -61,7 +61,8 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "urbanln"
     except RuntimeError as error:
-        raise StorageError("there is no home folder to keep them in", remedy="set URBANLN_CACHE") from error
+        what = "there is no home folder to keep them in"
+        raise StorageError(what, where="~", remedy="set URBANLN_CACHE") from error
 
 
 def cached_pixels(
@@ -220,8 +221,8 @@ class _Packs:
         for pack in sorted(self._folder.glob("[!.]*")):
             with suppress(FileNotFoundError, InputError):
                 try:
-                    found = _rows(pack, self._kind, self._shape)
-                    self._found = {sha: (pack, what) for sha, what in found.items()} | self._found
+                    for sha, what in _rows(pack, self._kind, self._shape).items():
+                        self._found.setdefault(sha, (pack, what))
                 except (ArtefactError, ValueError) as error:
                     self._tell(f"warning: kept pixels are damaged, decoding again: {pack} ({error})")
                     remove_folder(pack)
