@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from urbanln.base.files import hash_file
-from urbanln.city.images import inspect_pictures, shared_pictures
+from urbanln.city.images import inspect_pictures
+from urbanln.city.near_duplicates import shared_pictures
 
 
 def _bytes(kind: str, seed: int = 0, size: tuple[int, int] = (40, 30)) -> bytes:

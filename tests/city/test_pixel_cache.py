@@ -20,9 +20,8 @@ from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import read_json, write_json
-from urbanln.city import pixel_packs
-from urbanln.city.pixel_cache import cache_folder, cached_pixels
-from urbanln.city.pixel_packs import Pixels
+from urbanln.city import pixel_cache
+from urbanln.city.pixel_cache import Pixels, cache_folder, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.preprocess import Preprocessing
 
@@ -39,7 +38,7 @@ def city(city: City, tmp_path: Path) -> City:
 
 @pytest.fixture
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixel_packs, "PACK_BYTES", 10 * 768)
+    monkeypatch.setattr(pixel_cache, "PACK_BYTES", 10 * 768)
 
 
 def _items(city: City) -> list[tuple[City, str]]:
@@ -266,7 +265,7 @@ def test_other_kinds_make_room_before_anything_is_written(city: City, read: Read
     convert = read._count
     read._count = lambda image: (there.append(old.exists()), convert(image))[1]  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pixel_packs, "PACK_BYTES", 10 * 768)
+        patch.setattr(pixel_cache, "PACK_BYTES", 10 * 768)
         read(items, limit_bytes=30 * 768, workers=0)
     assert there == [True] * 10 + [False] * 14  # gone when the first of three packs was written
 
@@ -312,12 +311,12 @@ _WORKER = """
 import sys, time
 from pathlib import Path
 from tests.city.test_pixel_cache import Reader, _items, _same_as_decoded
-from urbanln.city import pixel_packs
+from urbanln.city import pixel_cache
 from urbanln.city.store import City
 
-pixel_packs.PACK_BYTES, pixel_packs._POLL_SECONDS = 4 * 768, 0.02
+pixel_cache.PACK_BYTES, pixel_cache._POLL_SECONDS = 4 * 768, 0.02
 if sys.argv[4] == "no-locks":
-    pixel_packs.fcntl = None
+    pixel_cache.fcntl = None
 class Slow(Reader):
     def _count(self, image):
         time.sleep(float(sys.argv[3]))
@@ -377,7 +376,7 @@ def test_who_waits_says_so(
     read(_items(city)[:1])
     lock = (read.packs()[0].parent / ".lock").open("a")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    monkeypatch.setattr(pixel_packs, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(pixel_cache, "_PATIENCE_SECONDS", 0.0)
 
     def sleep(seconds: float, start: float = time.monotonic()) -> None:
         if time.monotonic() - start > 0.05:

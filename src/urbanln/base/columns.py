@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,26 @@ def first(mask: object) -> int | None:
     """Position of the first true value of a mask, None when there is none."""
     flags = np.asarray(mask, dtype=bool)
     return int(flags.argmax()) if flags.any() else None
+
+
+def refuse(
+    bad: object, what: str, value: pd.Series | Callable[[int], object], table: str, remedy: str | None = None
+) -> None:
+    """Refuse a table for its first bad row.
+
+    Args:
+        bad: (N,) mask of rows.
+        what: What is wrong with them.
+        value: The offending value by row: a column, or a function of the position.
+        table: Name of the table.
+        remedy: What the user can do.
+
+    Raises:
+        InputError: A row is bad.
+    """
+    if (row := first(bad)) is not None:
+        shown = value.iloc[row] if isinstance(value, pd.Series) else value(row)
+        raise InputError(what, value=shown, where=at_row(table, row), remedy=remedy)
 
 
 def need_columns(columns: Iterable[object], needed: Sequence[str], table: str) -> None:
@@ -58,16 +78,16 @@ def text_column(frame: pd.DataFrame, column: str, table: str, *, required: bool)
     missing = series.isna().to_numpy()
     if not isinstance(series.dtype, pd.StringDtype):
         is_text = np.fromiter((isinstance(v, str) for v in series), dtype=bool, count=len(series))
-        if (row := first(~is_text & ~missing)) is not None:
-            raise InputError(
-                f"'{column}' must be text",
-                value=series.iloc[row],
-                where=at_row(table, row),
-                remedy=f"turn the column into text: frame['{column}'].astype(str)",
-            )
+        refuse(
+            ~is_text & ~missing,
+            f"'{column}' must be text",
+            series,
+            table,
+            f"turn the column into text: frame['{column}'].astype(str)",
+        )
     series = series.astype("str")
-    if required and (row := first(missing | (series == "").to_numpy())) is not None:
-        raise InputError(f"'{column}' is empty", value=series.iloc[row], where=at_row(table, row))
+    if required:
+        refuse(missing | (series == "").to_numpy(), f"'{column}' is empty", series, table)
     return series
 
 
@@ -104,25 +124,25 @@ def number_column(
     if not pd.api.types.is_numeric_dtype(series):
         blank = series.isna().to_numpy() | (series.astype("str").str.strip() == "").to_numpy(dtype=bool)
         numbers = pd.to_numeric(series.mask(blank), errors="coerce").astype("float64")
-        row = first(numbers.isna().to_numpy() & ~blank)
-        if row is None and not text_numbers:
-            row = first([isinstance(value, str) for value in series])
-        if row is not None:
-            raise InputError(
-                f"'{column}' must be a numeric column",
-                value=series.iloc[row],
-                where=at_row(table, row),
-                remedy="write plain numbers such as 12.5 (a point, no unit); leave what is missing empty",
-            )
+        bad = numbers.isna().to_numpy() & ~blank
+        if not text_numbers and not bad.any():
+            bad = np.array([isinstance(value, str) for value in series], dtype=bool)
+        refuse(
+            bad,
+            f"'{column}' must be a numeric column",
+            series,
+            table,
+            "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty",
+        )
         series = numbers
     values = pd.Series(series.to_numpy(dtype="float64", na_value=np.nan), index=series.index)
-    if finite and (row := first(np.isinf(values))) is not None:
-        raise InputError(
-            f"'{column}' is infinite",
-            value=float(values.iloc[row]),
-            where=at_row(table, row),
-            remedy="leave missing values empty",
-        )
+    refuse(
+        finite & np.isinf(values),
+        f"'{column}' is infinite",
+        lambda row: float(values.iloc[row]),
+        table,
+        "leave missing values empty",
+    )
     return values
 
 

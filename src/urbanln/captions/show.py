@@ -20,7 +20,7 @@ from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture
 from urbanln.captions.cleaning.text_faults import find_cut_off, find_refusal, find_repeated, is_wordless
 from urbanln.captions.facts import Facts
 from urbanln.captions.refine.account import accounts_of
-from urbanln.city.pixels import READ_ERRORS, unreadable
+from urbanln.city.pictures import READ_ERRORS, unreadable
 
 _PICTURE_EDGE, _CROP_EDGE = 768, 240
 _LONGEST = 20_000

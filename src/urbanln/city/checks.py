@@ -22,6 +22,7 @@ from urbanln.base.columns import (
     need_columns,
     no_duplicates,
     number_column,
+    refuse,
     text_column,
 )
 from urbanln.base.errors import InputError
@@ -110,33 +111,32 @@ def _check_geometry(frame: gpd.GeoDataFrame, table: str) -> None:
     shapes = frame.geometry.to_numpy()
     missing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     ids = frame["region_id"]
-    if (row := first(missing)) is not None:
-        raise InputError("region without geometry", value=ids.iloc[row], where=at_row(table, row))
+    refuse(missing, "region without geometry", ids, table)
     kinds = frame.geom_type
-    if (row := first(~kinds.isin(_GEOMETRIES))) is not None:
-        raise InputError(
-            "a region must be a polygon or a point",
-            value=f"{ids.iloc[row]}: {kinds.iloc[row]}",
-            where=at_row(table, row),
-        )
+    refuse(
+        ~kinds.isin(_GEOMETRIES),
+        "a region must be a polygon or a point",
+        lambda row: f"{ids.iloc[row]}: {kinds.iloc[row]}",
+        table,
+    )
     bounds = shapely.bounds(shapes)
     outside = ~(
         (np.abs(bounds[:, [0, 2]]) <= 180).all(axis=1) & (np.abs(bounds[:, [1, 3]]) <= 90).all(axis=1)
     )
-    if (row := first(outside)) is not None:
-        raise InputError(
-            "region outside ±180/±90 degrees: this looks like a projected CRS, not longitude and latitude",
-            value=f"{ids.iloc[row]}: bounds {[float(v) for v in bounds[row].round(3)]}",
-            where=at_row(table, row),
-            remedy="declare the CRS the coordinates are in, for example frame.set_crs('EPSG:3857')",
-        )
-    if (row := first(~shapely.is_valid(shapes))) is not None:
-        raise InputError(
-            "invalid geometry",
-            value=f"{ids.iloc[row]}: {shapely.is_valid_reason(shapes[row])}",
-            where=at_row(table, row),
-            remedy="repair it: frame.geometry.make_valid(), or 'Fix geometries' in QGIS",
-        )
+    refuse(
+        outside,
+        "region outside ±180/±90 degrees: this looks like a projected CRS, not longitude and latitude",
+        lambda row: f"{ids.iloc[row]}: bounds {[float(v) for v in bounds[row].round(3)]}",
+        table,
+        "declare the CRS the coordinates are in, for example frame.set_crs('EPSG:3857')",
+    )
+    refuse(
+        ~shapely.is_valid(shapes),
+        "invalid geometry",
+        lambda row: f"{ids.iloc[row]}: {shapely.is_valid_reason(shapes[row])}",
+        table,
+        "repair it: frame.geometry.make_valid(), or 'Fix geometries' in QGIS",
+    )
 
 
 def check_images(frame: pd.DataFrame, region_ids: pd.Series, *, table: str = "images") -> pd.DataFrame:
@@ -163,12 +163,7 @@ def check_images(frame: pd.DataFrame, region_ids: pd.Series, *, table: str = "im
             frame[column] = text_column(frame, column, table, required=column not in _IMAGE_OPTIONAL)
     no_duplicates(frame["image_id"], "image_id", table, "give every picture an id of its own")
     known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
-    if (row := first(~frame["view"].isin(VIEWS))) is not None:
-        raise InputError(
-            "a view is either satellite or street",
-            value=frame["view"].iloc[row],
-            where=at_row(table, row),
-        )
+    refuse(~frame["view"].isin(VIEWS), "a view is either satellite or street", frame["view"], table)
     for column, limit in (("lon", 180), ("lat", 90)):
         if (row := first(frame[column].abs() > limit)) is not None:
             raise InputError(
@@ -273,8 +268,7 @@ def check_captions(frame: pd.DataFrame, image_ids: pd.Series, *, table: str = "c
     for column in ("image_id", "caption", "captioner"):
         frame[column] = text_column(frame, column, table, required=True)
     known_ids(frame["image_id"], image_ids, table, "image_id", "images")
-    if (row := first(frame["caption"].str.strip() == "")) is not None:
-        raise InputError("empty caption", value=frame["image_id"].iloc[row], where=at_row(table, row))
+    refuse(frame["caption"].str.strip() == "", "empty caption", frame["image_id"], table)
     for column, kind in _CAPTION_TYPES.items():
         try:
             if kind == "bool" and frame[column].dtype != bool:
@@ -294,22 +288,20 @@ def check_captions(frame: pd.DataFrame, image_ids: pd.Series, *, table: str = "c
 
 def _check_choice(frame: pd.DataFrame, table: str) -> None:
     """One selected caption per image, and weights that are a distribution."""
-    if (row := first(~(frame["weight"] >= 0))) is not None:
-        raise InputError(
-            "a weight must be 0 or more", value=float(frame["weight"].iloc[row]), where=at_row(table, row)
-        )
+    weight = frame["weight"]
+    refuse(~(weight >= 0), "a weight must be 0 or more", lambda row: float(weight.iloc[row]), table)
     groups = frame.groupby("image_id", sort=False)
     selected = groups["selected"].sum()
-    if (at := first(selected != 1)) is not None:
+    if (image := first(selected != 1)) is not None:
         raise InputError(
             "exactly one caption per image must be selected",
-            value=f"{int(selected.iloc[at])} selected",
-            where=f"{table}, image {selected.index[at]}",
+            value=f"{int(selected.iloc[image])} selected",
+            where=f"{table}, image {selected.index[image]}",
         )
     total = groups["weight"].sum()
-    if (at := first((total - 1).abs() > _WEIGHT_TOLERANCE)) is not None:
+    if (image := first((total - 1).abs() > _WEIGHT_TOLERANCE)) is not None:
         raise InputError(
             "the weights of an image's captions must sum to 1",
-            value=float(total.iloc[at]),
-            where=f"{table}, image {total.index[at]}",
+            value=float(total.iloc[image]),
+            where=f"{table}, image {total.index[image]}",
         )

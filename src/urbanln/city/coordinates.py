@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyproj
 
-from urbanln.base.columns import at_row, first, need_columns, number_column
+from urbanln.base.columns import at_row, first, need_columns, number_column, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
 from urbanln.city.checks import WGS84
@@ -137,12 +137,8 @@ def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.nd
     need_columns(frame.columns, [name], table)
     text = id_text(frame[name])
     parts = text.str.extract(_PAIR)
-    if (row := first(parts[0].isna() & text.notna())) is not None:
-        raise InputError(
-            f"'{name}' must hold two numbers, such as (39.9, 116.4)",
-            value=text.iloc[row],
-            where=at_row(table, row),
-        )
+    unfit = parts[0].isna() & text.notna()
+    refuse(unfit, f"'{name}' must hold two numbers, such as (39.9, 116.4)", text, table)
     one, two = (parts[column].astype("float64").to_numpy().copy() for column in (0, 1))
     return (one, two) if where.lonlat else (two, one)
 
@@ -159,13 +155,13 @@ def _system(crs: str) -> pyproj.CRS:
 def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.ndarray]:
     shapes = frame.geometry
     there = shapes.notna() & ~shapes.is_empty
-    if (row := first(there & (shapes.geom_type != "Point"))) is not None:
-        raise InputError(
-            "the table's geometry must be points, or name columns with the coordinates",
-            value=shapes.geom_type.iloc[row],
-            where=at_row(table, row),
-            remedy="use --lon and --lat, or points such as the centroids",
-        )
+    refuse(
+        there & (shapes.geom_type != "Point"),
+        "the table's geometry must be points, or name columns with the coordinates",
+        shapes.geom_type,
+        table,
+        "use --lon and --lat, or points such as the centroids",
+    )
     x, y = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     x[there], y[there] = shapes[there].x, shapes[there].y
     return x, y

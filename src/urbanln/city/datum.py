@@ -50,7 +50,7 @@ def to_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floats
         >>> round(float(lon[0]), 6), round(float(lat[0]), 6)
         (116.377817, 39.911954)
     """
-    return _where_china(lon, lat, datum, {"gcj02": [_gcj02_back], "bd09": [_bd09_back, _gcj02_back]})
+    return _where_china(lon, lat, datum, {"gcj02": [_gcj02], "bd09": [_bd09, _gcj02]}, back=True)
 
 
 def from_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floats, Floats]:
@@ -68,14 +68,16 @@ def from_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floa
 
 
 def _where_china(
-    lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str, steps: dict[str, list[Shift]]
+    lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str, steps: dict[str, list[Shift]], back: bool = False
 ) -> tuple[Floats, Floats]:
+    """Take the shifts of a datum one after the other, or each of them back, where they apply."""
     if datum not in DATUMS:
         raise InputError("unknown datum", value=datum, remedy=f"one of {', '.join(DATUMS)}")
     x, y = np.array(lon, dtype=np.float64), np.array(lat, dtype=np.float64)
     inside = in_china(x, y)
     for step in steps.get(datum, []):
-        x[inside], y[inside] = step(x[inside], y[inside])
+        here = x[inside], y[inside]
+        x[inside], y[inside] = _invert(step, *here) if back else step(*here)
     return x, y
 
 
@@ -101,14 +103,6 @@ def _bd09(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     radius = np.hypot(lon, lat) + 0.00002 * np.sin(lat * _BAIDU)
     angle = np.arctan2(lat, lon) + 0.000003 * np.cos(lon * _BAIDU)
     return radius * np.cos(angle) + 0.0065, radius * np.sin(angle) + 0.006
-
-
-def _gcj02_back(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    return _invert(_gcj02, lon, lat)
-
-
-def _bd09_back(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    return _invert(_bd09, lon, lat)
 
 
 def _invert(shift: Shift, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:

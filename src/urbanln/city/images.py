@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import track
+from urbanln.city.pictures import in_threads, open_picture
 
 # Formats that Pillow decodes by itself; others (EPS, for one) would start foreign programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000")
@@ -34,29 +30,6 @@ _GOOD = {
 }
 
 
-def shared_pictures(images: pd.DataFrame) -> dict[str, int]:
-    """Regions that show the same picture, by content, directly or through a third one.
-
-    Args:
-        images: A city's ``images``.
-
-    Returns:
-        Region id to the number of its group, for regions that share a picture alone: to be kept off the two
-        sides of a split.
-    """
-    known = images.dropna(subset=["sha256"])
-    pairs = known[["sha256", "region_id"]].drop_duplicates()
-    pairs = pairs[pairs["sha256"].duplicated(keep=False)]
-    if pairs.empty:
-        return {}
-    region, regions = pd.factorize(pairs["region_id"])
-    picture = pd.factorize(pairs["sha256"])[0] + len(regions)
-    size = int(picture.max()) + 1
-    links = coo_array((np.ones(len(pairs)), (region, picture)), shape=(size, size))
-    group = connected_components(links, directed=False)[1]
-    return {str(name): int(group[number]) for number, name in enumerate(regions)}
-
-
 def inspect_pictures(
     paths: Sequence[Path | str], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -66,7 +39,7 @@ def inspect_pictures(
 
     Args:
         paths: Files.
-        workers: Threads; the number of cores (at most 8) when left out. Decoding releases the GIL.
+        workers: Threads; the number of cores (at most 8) when left out.
         max_pixels: Larger pictures are rejected before they are decoded.
 
     Returns:
@@ -75,55 +48,62 @@ def inspect_pictures(
         A file that is not there has the reason ``"missing"``.
     """
     names = [str(path) for path in paths]
-    workers = workers or min(8, os.cpu_count() or 1)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+    with warnings.catch_warnings():
         # Damaged metadata and large pictures make Pillow warn; both are judged here.
         warnings.simplefilter("ignore")
-        results = pool.map(lambda name: _inspect(name, max_pixels), names)
-        found = list(track(results, "checking pictures", len(names)))
-    good = pd.DataFrame([fact for fact in found if "reason" not in fact], columns=list(_GOOD))
+        results = in_threads(lambda name: _inspect(name, max_pixels), names, workers or None)
+        # Not the errors themselves: they would hold on to the bytes of their pictures.
+        found = [
+            fact.what if isinstance(fact, InputError) else fact
+            for fact in track(results, "checking pictures", len(names))
+        ]
+    good = pd.DataFrame([fact for fact in found if isinstance(fact, dict)], columns=list(_GOOD))
     first = good.groupby("sha256")["path"].transform("first")
     good["duplicate_of"] = first.where(good["sha256"].duplicated())
-    rejected = pd.DataFrame([fact for fact in found if "reason" in fact], columns=["path", "reason"])
-    return good.astype(_GOOD), rejected.astype("str")
+    bad = [(name, fact) for name, fact in zip(names, found, strict=True) if isinstance(fact, str)]
+    return good.astype(_GOOD), pd.DataFrame(bad, columns=["path", "reason"]).astype("str")
 
 
 def _inspect(name: str, max_pixels: int) -> dict[str, object]:
+    """Facts on a good picture.
+
+    Raises:
+        InputError: Why it is none.
+    """
     try:
         data = Path(name).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return {"path": name, "reason": MISSING}
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(MISSING) from error
     except (OSError, ValueError) as error:
-        return {"path": name, "reason": f"cannot be read: {error}"}
-    if not data:
-        return {"path": name, "reason": "empty file"}
+        raise InputError(f"cannot be read: {error}") from error
     try:
-        size, kind = _decode(data, max_pixels)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else "too many pixels"
-        return {"path": name, "reason": reason}
-    except _UnfitError as error:
-        return {"path": name, "reason": str(error)}
+        return {"path": name, "sha256": hash_bytes(data), **_facts(data, max_pixels)}
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError("not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise InputError("too many pixels") from error
     except Exception as error:
         # Decoders meet damaged bytes with errors of many kinds (OSError, SyntaxError, struct.error, …).
-        return {"path": name, "reason": f"truncated or corrupt: {error or type(error).__name__}"}
-    width, height = size
-    return {"path": name, "sha256": hash_bytes(data), "width": width, "height": height, "format": kind}
+        raise InputError(f"truncated or corrupt: {error or type(error).__name__}") from error
 
 
-class _UnfitError(Exception):
-    """A whole picture that cannot be used."""
+def _facts(data: bytes, max_pixels: int) -> dict[str, object]:
+    """Size and format, when all of it can be decoded.
 
-
-def _decode(data: bytes, max_pixels: int) -> tuple[tuple[int, int], str]:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        size, kind, mode = image.size, str(image.format), image.mode
-        if size[0] * size[1] > max_pixels:
-            raise _UnfitError(f"too many pixels: {size[0]} × {size[1]}")
-        if mode not in _EIGHT_BIT:
-            raise _UnfitError(f"not 8 bits per channel (mode {mode}); convert it to 8-bit RGB")
+    Raises:
+        InputError: A whole picture that cannot be used.
+    """
+    if not data:
+        raise InputError("empty file")
+    with open_picture(data, whole=False, formats=FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise InputError(f"too many pixels: {image.width} × {image.height}")
+        if image.mode not in _EIGHT_BIT:
+            raise InputError(f"not 8 bits per channel (mode {image.mode}); convert it to 8-bit RGB")
+        facts = {"width": image.width, "height": image.height, "format": str(image.format)}
         image.verify()
     # verify() leaves the picture unusable and skips the pixels of most formats: open again and decode.
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.load()
-    return size, kind
+    open_picture(data, formats=FORMATS)
+    return facts

@@ -15,7 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from urbanln.base.columns import at_row, first, need_columns
+from urbanln.base.columns import need_columns, refuse
 from urbanln.base.errors import InputError, printable
 from urbanln.base.files import write_json
 from urbanln.base.frames import id_text, read_frame
@@ -148,7 +148,7 @@ def ingest(
     shapes, units, used, counts["outside"] = _divide(units, used, regions)
     shapes, counts["no_district"] = _with_districts(shapes, used, district)
     indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
-    images = _no_images()
+    images = pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
     if folder is not None:
         units, same = _distinct(units)
         counts |= same
@@ -165,10 +165,6 @@ def _check_target(out: Path, name: str) -> None:
         raise InputError("the city needs a name", value=name, remedy="give one with --name")
     check_new(out)
     check_writable(out)
-
-
-def _no_images() -> pd.DataFrame:
-    return pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
 
 
 def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:
@@ -251,10 +247,7 @@ def _views(frame: pd.DataFrame, view: str, table: str) -> pd.Series:
             remedy=f"there are: {', '.join(map(str, frame.columns))}",
         )
     views = frame[view].astype("str").str.strip().str.lower()
-    if (row := first(~views.isin(VIEWS))) is not None:
-        raise InputError(
-            "a view is either satellite or street", value=frame[view].iloc[row], where=at_row(table, row)
-        )
+    refuse(~views.isin(VIEWS), "a view is either satellite or street", frame[view], table)
     return views
 
 

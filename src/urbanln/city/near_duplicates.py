@@ -5,7 +5,6 @@ A picture that stands on both sides of a split lets a model recognise instead of
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import track
-from urbanln.city.reading import read_pictures
+from urbanln.city.pictures import read_pictures
 from urbanln.city.store import City
 
 NEAR_BITS = 3
@@ -75,20 +74,24 @@ class PictureAudit:
 
     def found(self, view: str) -> list[tuple[int, str]]:
         """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
-        said = []
-        if self.unreadable:
-            said.append((2, f"{view}: {len(self.unreadable)} of {self.pictures} pictures cannot be read."))
-        if self.exact:
-            where = f"({self.exact_regions} regions); probe keeps these regions on one side of a split."
-            said.append((2, f"{view}: {self.exact} pictures are byte for byte another region's {where}"))
-        if self.near:
-            where = f"({self.near_regions} regions)."
-            said.append((2, f"{view}: {self.near} pictures nearly equal another region's {where}"))
-        if self.without:
-            said.append((1, f"{view}: {self.without} regions have no such picture."))
-        if self.flat:
-            said.append((1, f"{view}: {self.flat} pictures are flat (water, haze or blank)."))
-        return said
+        bad, apart = len(self.unreadable), "probe keeps these regions on one side of a split"
+        counts = (
+            (bad, 2, f"{bad} of {self.pictures} pictures cannot be read."),
+            (
+                self.exact,
+                2,
+                f"{self.exact} pictures are byte for byte another region's "
+                f"({self.exact_regions} regions); {apart}.",
+            ),
+            (
+                self.near,
+                2,
+                f"{self.near} pictures nearly equal another region's ({self.near_regions} regions).",
+            ),
+            (self.without, 1, f"{self.without} regions have no such picture."),
+            (self.flat, 1, f"{self.flat} pictures are flat (water, haze or blank)."),
+        )
+        return [(badness, f"{view}: {what}") for count, badness, what in counts if count]
 
     def lines(self, view: str) -> list[str]:
         """The audit as lines to print."""
@@ -114,14 +117,13 @@ def audit_pictures(city: City, *, workers: int | None = None) -> dict[str, Pictu
     Raises:
         MissingExtraError: An address needs a package that is not installed.
     """
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
     return {
         str(view): _audit_view(city, images.reset_index(drop=True), str(view), workers)
         for view, images in city.images.groupby("view", sort=True)
     }
 
 
-def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int) -> PictureAudit:
+def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None) -> PictureAudit:
     read = read_pictures(((city, path) for path in images["path"]), thumbnail, workers)
     thumbs = np.zeros((len(images), _SIDE, _SIDE), dtype=np.uint8)
     hashes = np.zeros(len(images), dtype=np.uint64)
@@ -241,6 +243,27 @@ def _close(different: Hashes) -> Pairs:
     return np.unique(np.concatenate(found), axis=0)
 
 
+def shared_pictures(images: pd.DataFrame) -> dict[str, int]:
+    """Regions that show the same picture, by content, directly or through a third one.
+
+    Args:
+        images: A city's ``images``.
+
+    Returns:
+        Region id to the number of its group, for regions that share a picture alone: to be kept off the two
+        sides of a split.
+    """
+    known = images.dropna(subset=["sha256"])
+    pairs = known[["sha256", "region_id"]].drop_duplicates()
+    pairs = pairs[pairs["sha256"].duplicated(keep=False)]
+    if pairs.empty:
+        return {}
+    region, regions = pd.factorize(pairs["region_id"])
+    picture = pd.factorize(pairs["sha256"])[0] + len(regions)
+    group = _groups(region, picture, int(picture.max()) + 1)
+    return {str(name): int(group[number]) for number, name in enumerate(regions)}
+
+
 def _in_several(group: npt.NDArray[np.int64], region: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Whether each row's group stands in more than one region."""
     seen = pd.DataFrame({"group": group, "region": region}).groupby("group")["region"].transform("nunique")
@@ -249,7 +272,11 @@ def _in_several(group: npt.NDArray[np.int64], region: npt.NDArray[np.int64]) -> 
 
 def _in_several_groups(pairs: Pairs, region: npt.NDArray[np.int64]) -> Pairs:
     """Rows that hang together, by pairs, with a row of another region."""
-    n = len(region)
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    group = connected_components(links, directed=False)[1].astype(np.int64)
+    group = _groups(pairs[:, 0], pairs[:, 1], len(region)).astype(np.int64)
     return np.flatnonzero(_in_several(group, region))
+
+
+def _groups(one: npt.NDArray[Any], other: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """Number of the group of each of ``count`` things, of which pairs hang together."""
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    return np.asarray(connected_components(links, directed=False)[1])

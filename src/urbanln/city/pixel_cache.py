@@ -2,24 +2,50 @@
 
 A picture is known by the SHA-256 of its bytes: a city that was changed, added to or put in another order
 decodes what it never saw, and two cities share what they have in common.
+
+``FOLDER/pixels/KIND/PACK/`` holds some 64 MB of pictures: ``pixels.npy`` (N, 3, S, S) and ``note.json``,
+which says what each row was made from. Packs are written whole or not at all, and mapped, not loaded.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
+from typing import ParamSpec, TextIO, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.format import open_memmap
 from PIL import Image
 
-from urbanln.base.errors import InputError, StorageError
-from urbanln.base.files import hash_bytes
-from urbanln.base.progress import progress
-from urbanln.city.pixel_packs import MappedPixels, Packs, Pixels, tell_failure
-from urbanln.city.reading import decode_picture, in_threads, read_bytes
+from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, remove_folder, write_json
+from urbanln.base.progress import track
+from urbanln.city.pictures import decode_picture, in_threads, read_bytes
 from urbanln.city.store import City
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes may then decode the same, and either result serves both
+    fcntl = None  # type: ignore[assignment]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Pixels = npt.NDArray[np.uint8]
+PIXELS, NOTE = "pixels.npy", "note.json"
+# A kill costs as much, and as much waits in memory to be written. Each pack that is mapped holds a file
+# descriptor, of which a process may have 1,024 (256 on macOS).
+PACK_BYTES = 64_000_000
+_POLL_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0
+# Nobody writes one pack for so long: what is older was left behind by a kill.
+_LEFTOVER_SECONDS = 3600.0
 
 
 def cache_folder() -> Path:
@@ -35,7 +61,8 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "urbanln"
     except RuntimeError as error:
-        raise StorageError("there is no home folder to keep them in", remedy="set URBANLN_CACHE") from error
+        what = "there is no home folder to keep them in"
+        raise StorageError(what, where="~", remedy="set URBANLN_CACHE") from error
 
 
 def cached_pixels(
@@ -48,7 +75,7 @@ def cached_pixels(
     workers: int = 2,
     folder: Path | None = None,
     say: bool = True,
-) -> tuple[MappedPixels | None, dict[int, InputError]]:
+) -> tuple[list[Pixels] | None, dict[int, InputError]]:
     """Read every picture once, decode those that were never decoded before, and keep their pixels.
 
     Every picture's bytes are read and hashed each time: neither a date nor a table is trusted. That takes
@@ -67,71 +94,217 @@ def cached_pixels(
         say: Tell on stderr what went wrong with the cache.
 
     Returns:
-        The pixels of the readable pictures in order, or None where they are not kept: the limit is too
-        small, or the folder cannot be written. And why the others cannot be read, by position.
+        The pixels of the readable pictures in order, read from the disk (or its page cache) when touched, or
+        None where they are not kept: the limit is too small, or the folder cannot be written. And why the
+        others cannot be read, by position.
 
     Raises:
         MissingExtraError: An address needs a package that is not installed.
     """
-    packs = _open_packs(len(items), kind, shape, limit_bytes, folder, say)
-    try:
-        contents, errors = _read(items, convert, packs, workers)
-        return (None if packs is None else packs.finish(contents)), errors
-    finally:
-        if packs is not None:
-            packs.release()
+
+    def tell(text: str) -> None:
+        if say:
+            print(text, file=sys.stderr)
+
+    packs = _Packs(kind, shape, limit_bytes, tell)
+    packs.attempt(packs.open, folder, len(items))
+    contents: list[str] = []
+    errors: dict[int, InputError] = {}
+    with closing(packs):
+        found = in_threads(partial(_read, packs, convert), items, workers)
+        for i, content in enumerate(track(found, "reading pictures", len(items))):
+            if isinstance(content, InputError):
+                errors[i] = content
+                continue
+            sha, what = content
+            contents.append(sha)
+            packs.attempt(packs.keep, sha, what, len(items) - i)
+            if isinstance(what, str):
+                errors[i] = InputError(what, value=items[i][1], where=items[i][0].folder)
+        return packs.attempt(packs.finish, contents), errors
 
 
 def _read(
-    items: Sequence[tuple[City, str]],
-    convert: Callable[[Image.Image], Pixels],
-    packs: Packs | None,
-    workers: int,
-) -> tuple[list[str], dict[int, InputError]]:
-    """The contents that could be read from a disk, and by position what cannot be used; fills ``packs``."""
-
-    def one(city: City, path: str) -> tuple[str, Pixels | str | None]:
-        data = read_bytes(city, path)
-        sha = hash_bytes(data)
-        if packs is not None and sha in packs:
-            return sha, None
-        try:
-            pixels = decode_picture(data, convert, city, path)
-        except InputError as error:
-            return sha, error.what
-        return sha, None if packs is None else pixels
-
-    contents: list[str] = []
-    errors: dict[int, InputError] = {}
-    with progress("reading pictures", len(items)) as advance:
-        for i, found in enumerate(in_threads(one, items, workers)):
-            advance(1)
-            if isinstance(found, InputError):
-                errors[i] = found
-                continue
-            sha, new = found
-            damage = new if packs is None else packs.add(sha, new)
-            if isinstance(damage, str):
-                city, path = items[i]
-                errors[i] = InputError(damage, value=path, where=city.folder)
-            contents.append(sha)
-    return contents, errors
-
-
-def _open_packs(
-    count: int, kind: str, shape: tuple[int, int, int], limit_bytes: float, folder: Path | None, say: bool
-) -> Packs | None:
-    size = count * math.prod(shape)
-    if size > limit_bytes:
-        if say and limit_bytes > 0:
-            print(
-                f"note: the pixels of {count} pictures take {size / 1e9:.2g} GB, more than the "
-                f"{limit_bytes / 1e9:.2g} GB of cache.pixels_gb; they are decoded batch by batch",
-                file=sys.stderr,
-            )
-        return None
+    packs: _Packs, convert: Callable[[Image.Image], Pixels], item: tuple[City, str]
+) -> tuple[str, Pixels | int | str]:
+    """A picture's hash, and its pixels or damage; the row of pixels that are in a pack."""
+    data = read_bytes(*item)
+    sha = hash_bytes(data)
+    if (known := packs.get(sha)) is not None:
+        return sha, known
     try:
-        return Packs((folder or cache_folder()) / "pixels", kind, shape, count, limit_bytes, say)
-    except StorageError as error:
-        tell_failure(error, say)
-        return None
+        return sha, decode_picture(data, convert, *item)
+    except InputError as error:
+        return sha, error.what
+
+
+class _Packs:
+    """The packs of one kind, and the pictures decoded here that are not written yet.
+
+    One process at a time writes a kind; the others take their turn when it ends, and find what it wrote.
+    """
+
+    def __init__(
+        self, kind: str, shape: tuple[int, int, int], limit_bytes: float, tell: Callable[[str], None]
+    ) -> None:
+        self._kind, self._shape, self._limit, self._tell = kind, shape, limit_bytes, tell
+        self._found: dict[str, tuple[Path, int | str]] = {}  # by content: pack, and row or damage
+        self._fresh: dict[str, Pixels | int | str] = {}
+        self._written: list[Path] = []
+        self._lock: TextIO | None = None
+        self._useless = False
+
+    def attempt(self, step: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | None:
+        """What a step gives; None when the disk fails, which is told once, and ever after."""
+        if self._useless:
+            return None
+        try:
+            return step(*args, **options)
+        except (StorageError, OSError) as error:
+            self._useless = True
+            for pack in self._written:  # the run that goes on needs the space for itself
+                remove_folder(pack)
+            why = f"{error.what} ({error.where})" if isinstance(error, StorageError) else error
+            self._tell(f"note: decoded pictures cannot be kept, so they are decoded batch by batch: {why}")
+            return None
+
+    def open(self, folder: Path | None, count: int) -> None:
+        """Open the packs there are, if ``count`` pictures may be kept."""
+        size = count * math.prod(self._shape)
+        if size <= self._limit:
+            self._root = (folder or cache_folder()) / "pixels"
+            self._folder = self._root / hash_bytes(f"{SCHEMA_VERSION} {self._kind}".encode())[:16]
+            self._open_all()
+            return
+        self._useless = True
+        if self._limit > 0:
+            self._tell(
+                f"note: the pixels of {count} pictures take {size / 1e9:.2g} GB, more than the "
+                f"{self._limit / 1e9:.2g} GB of cache.pixels_gb; they are decoded batch by batch"
+            )
+
+    def get(self, sha: str) -> Pixels | int | str | None:
+        """Pixels, row or damage of a content that was met before."""
+        return self._found[sha][1] if sha in self._found else self._fresh.get(sha)
+
+    def keep(self, sha: str, what: Pixels | int | str, to_come: int) -> None:
+        """Take in what is new; ``to_come`` pictures may still be, this one among them."""
+        if self.get(sha) is None and self._lock is None:
+            self._take_turn()
+        if self.get(sha) is None:
+            self._fresh[sha] = what
+        if len(self._fresh) * math.prod(self._shape) >= PACK_BYTES:
+            self._write(to_come - 1)
+
+    def finish(self, contents: Sequence[str]) -> list[Pixels]:
+        """Write the rest, mark what was used and make room."""
+        if self._fresh:
+            self._write(0)
+        places = [self._found[sha] for sha in contents]
+        # An array: a memmap per picture would cost far more.
+        mapped = {
+            pack: np.asarray(open_memmap(pack / PIXELS, mode="r")) for pack in {pack for pack, _ in places}
+        }
+        for pack in mapped:
+            with suppress(OSError):  # read only, or removed by another process: the map stays good
+                os.utime(pack)
+        _make_room(self._root, self._limit, set(mapped))
+        return [mapped[pack][row] for pack, row in places if isinstance(row, int)]
+
+    def close(self) -> None:
+        """Let other processes write."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def _open_all(self) -> None:
+        """Read what the packs hold; one removed meanwhile is passed over, a damaged one is removed."""
+        for pack in sorted(self._folder.glob("[!.]*")):
+            with suppress(FileNotFoundError, InputError):
+                try:
+                    for sha, what in _rows(pack, self._kind, self._shape).items():
+                        self._found.setdefault(sha, (pack, what))
+                except (ArtefactError, ValueError) as error:
+                    self._tell(f"warning: kept pixels are damaged, decoding again: {pack} ({error})")
+                    remove_folder(pack)
+
+    def _take_turn(self) -> None:
+        """Wait until nobody else writes this kind, and open what was written meanwhile."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self._folder / ".lock").open("a")
+        tell_at = time.monotonic() + _PATIENCE_SECONDS
+        while fcntl is not None and _is_locked(self._lock):
+            if time.monotonic() > tell_at:
+                tell_at = math.inf
+                self._tell(f"waiting for another process that decodes into {self._folder}")
+            time.sleep(_POLL_SECONDS)
+        self._open_all()
+
+    def _write(self, to_come: int) -> None:
+        """Make a pack of what is fresh."""
+        if not self._written:  # room for all that may be written now; of this kind, all may yet be asked for
+            coming = (to_come + len(self._fresh)) * math.prod(self._shape)
+            _make_room(self._root, self._limit - coming, {pack for pack, _ in self._found.values()})
+        damaged = {sha: what for sha, what in self._fresh.items() if isinstance(what, str)}
+        good = [sha for sha in self._fresh if sha not in damaged]
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(good), *self._shape)}
+        note = {"schema_version": SCHEMA_VERSION, "kind": self._kind, "pictures": good, "damaged": damaged}
+        # The number keeps processes apart where there are no locks.
+        pack = self._folder / f"{hash_bytes(chr(10).join(self._fresh).encode())[:32]}-{os.getpid()}"
+        with atomic_folder(pack) as temporary:
+            # Written and not mapped: on a full disk a map is a SIGBUS, and a write an error to be told.
+            with (temporary / PIXELS).open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for sha in good:
+                    file.write(np.ascontiguousarray(self._fresh[sha]).data)
+            write_json(temporary / NOTE, note)
+        self._written.append(pack)
+        self._found |= {sha: (pack, row) for row, sha in enumerate(good)}
+        self._found |= {sha: (pack, what) for sha, what in damaged.items()}
+        self._fresh = {}
+
+
+def _rows(pack: Path, kind: str, shape: tuple[int, int, int]) -> dict[str, int | str]:
+    """Row or damage by content.
+
+    Raises:
+        InputError, FileNotFoundError: There is no such pack any more.
+        ArtefactError, ValueError: It is damaged.
+    """
+    note, pixels = read_json(pack / NOTE), open_memmap(pack / PIXELS, mode="r")
+    try:
+        rows = {str(sha): row for row, sha in enumerate(note["pictures"])}
+        damaged = {str(sha): str(what) for sha, what in note["damaged"].items()}
+        wanted = (kind, (len(rows), *shape), np.uint8, (pack / PIXELS).stat().st_size)
+        if (note["kind"], pixels.shape, pixels.dtype, pixels.offset + pixels.nbytes) != wanted:
+            raise ArtefactError("its note and its pixels do not fit each other")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError("its note is not ours") from error
+    return rows | damaged
+
+
+def _is_locked(file: TextIO) -> bool:
+    """Take a lock or find another's; the system releases it when its owner ends, also by a kill."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # a file system without locks is as good as Windows
+        return isinstance(error, BlockingIOError)
+    return False
+
+
+def _make_room(root: Path, limit_bytes: float, used: set[Path]) -> None:
+    """Remove what a kill left behind, and packs by last use until the rest keeps within the limit."""
+    packs = []
+    for path in root.glob("*/*"):
+        with suppress(OSError):  # removed by another process meanwhile
+            touched = path.stat().st_mtime
+            if not path.name.startswith("."):
+                packs.append((touched, path, sum(file.stat().st_size for file in path.iterdir())))
+            elif ".tmp-" in path.name and time.time() - touched > _LEFTOVER_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+    total = sum(size for _, _, size in packs)
+    for _, path, size in sorted(packs):
+        if total <= limit_bytes:
+            return
+        if path not in used:
+            remove_folder(path)
+            total -= size

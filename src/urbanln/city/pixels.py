@@ -7,26 +7,19 @@ lower left and lower right quarter, whatever the true bearing.
 
 from __future__ import annotations
 
-import io
 import math
-import os
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from urbanln.base.errors import InputError, UrbanLNError, printable
-from urbanln.base.progress import progress
-from urbanln.city.reading import DAMAGE
-
-if TYPE_CHECKING:
-    from urbanln.city.store import City
+from urbanln.base.errors import InputError
+from urbanln.base.progress import track
+from urbanln.city.pictures import READ_ERRORS, in_threads, open_picture, unreadable
+from urbanln.city.store import City
 
 WORKING_SIZE = 256
 QUADRANTS = ("nw", "ne", "sw", "se")
@@ -72,6 +65,7 @@ _EDGE = 0.05
 _SMOOTH = 0.03
 _BRIDGE = 7
 _SAME_TONE = 0.05
+_SHOWN = 5
 
 
 def measure_pixels(image: Image.Image, *, view: str | None = None) -> dict[str, float]:
@@ -95,24 +89,28 @@ def measure_pixels(image: Image.Image, *, view: str | None = None) -> dict[str, 
     surface_of, colour_of = _colour_tables()
     dx, dy, strength = _gradients(grey)
 
-    surface = _surfaces(surface_of[cell], strength)
+    surface = surface_of[cell]
+    # Water is smooth: bluish pixels in a rough neighbourhood are something else.
+    rough = _local_mean(strength) > _SMOOTH
+    surface[(surface == SURFACES.index("water")) & rough] = SURFACES.index("other")
     if view != "satellite":
         surface[_sky(grey, strength, blue - red, surface)] = SURFACES.index("sky")
     edges = strength > _EDGE
 
-    found: dict[str, float] = {}
     shares = np.bincount(surface.ravel(), minlength=len(SURFACES)) / surface.size
-    found.update({f"{name}_share": share for name, share in zip(SURFACES, shares, strict=True)})
+    tones = np.bincount(colour_of[cell].ravel(), minlength=len(COLOURS)) / cell.size
+    found: dict[str, float] = {
+        **{f"{name}_share": share for name, share in zip(SURFACES, shares, strict=True)},
+        **{f"colour_{n.replace(' ', '_')}": t for n, t in zip(COLOURS, tones, strict=True)},
+        **_light(grey, saturation),
+        "colourfulness": _colourfulness(red, green, blue),
+        **_directions(dx, dy, strength),
+        "edge_density": float(edges.mean()),
+        **_texture(grey),
+    }
     for name in _PLACED:
         mask = edges if name == "edge" else surface == SURFACES.index(name)
-        found.update({f"{name}_{corner}": v for corner, v in zip(QUADRANTS, _by_quarter(mask), strict=True)})
-    tones = np.bincount(colour_of[cell].ravel(), minlength=len(COLOURS)) / cell.size
-    found.update({f"colour_{n.replace(' ', '_')}": t for n, t in zip(COLOURS, tones, strict=True)})
-    found.update(_light(grey, saturation))
-    found["colourfulness"] = _colourfulness(red, green, blue)
-    found.update(_directions(dx, dy, strength))
-    found["edge_density"] = float(edges.mean())
-    found.update(_texture(grey))
+        found |= {f"{name}_{corner}": v for corner, v in zip(QUADRANTS, _by_quarter(mask), strict=True)}
     return {name: float(found[name]) for name in PIXEL_FEATURES}
 
 
@@ -174,13 +172,6 @@ def _gradients(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     dx[:, 1:-1] = (grey[:, 2:] - grey[:, :-2]) / 2
     dy[1:-1] = (grey[2:] - grey[:-2]) / 2
     return dx, dy, np.sqrt(dx * dx + dy * dy)
-
-
-def _surfaces(surface: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Water is smooth: bluish pixels in a rough neighbourhood are something else."""
-    rough = _local_mean(strength) > _SMOOTH
-    surface[(surface == SURFACES.index("water")) & rough] = SURFACES.index("other")
-    return surface
 
 
 def _local_mean(field: np.ndarray) -> np.ndarray:
@@ -320,19 +311,18 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
 
     def one(path: str) -> dict[str, float] | str:
         try:
-            with Image.open(io.BytesIO(city.image_bytes(path))) as image:
-                return measure_pixels(image, view=view)
+            return measure_pixels(open_picture(city.image_bytes(path)), view=view)
         except READ_ERRORS as error:
             return unreadable(path, error)
 
-    threads = workers or min(8, os.cpu_count() or 1)
-    with progress(f"measuring {view} pictures", len(images)) as advance, ThreadPoolExecutor(threads) as pool:
-        rows = []
-        for row in pool.map(one, images["path"]):
-            rows.append(row)
-            advance(1)
+    found = in_threads(one, images["path"], workers or None)
+    rows = list(track(found, f"measuring {view} pictures", len(images)))
     good = [isinstance(row, dict) for row in rows]
-    warn_skipped(row for row in rows if isinstance(row, str))
+    bad = [row for row in rows if isinstance(row, str)]
+    for line in bad[:_SHOWN]:
+        print(f"picture left out: {line}", file=sys.stderr)
+    if len(bad) > _SHOWN:
+        print(f"… and {len(bad) - _SHOWN} more pictures left out", file=sys.stderr)
     if not any(good):
         raise InputError(
             f"no {view} picture of this city can be measured",
@@ -344,26 +334,3 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
     means = frame.groupby(images["region_id"].to_numpy()[good]).mean()
     order = [region for region in city.regions["region_id"] if region in means.index]
     return means.loc[order].rename_axis("region_id").reset_index()
-
-
-READ_ERRORS = (*DAMAGE, UrbanLNError)
-"""What reading, decoding and turning a broken picture raises."""
-
-
-def unreadable(path: str, error: Exception) -> str:
-    """One line on why a picture cannot be read."""
-    reason = (
-        error.what if isinstance(error, UrbanLNError) else str(error).splitlines()[0] if str(error) else ""
-    )
-    if isinstance(error, UnidentifiedImageError):
-        reason = "not a picture Pillow can read"
-    return printable(f"{path}: {reason or type(error).__name__}")
-
-
-def warn_skipped(lines: Iterable[str], shown: int = 5) -> None:
-    """Say on stderr which pictures were left out: the first few by name, then how many more."""
-    lines = list(lines)
-    for line in lines[:shown]:
-        print(f"picture left out: {line}", file=sys.stderr)
-    if len(lines) > shown:
-        print(f"… and {len(lines) - shown} more pictures left out", file=sys.stderr)

@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 import shapely.affinity
 
-from urbanln.base.columns import need_columns
+from urbanln.base.columns import first, need_columns, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text, read_frame
 from urbanln.city.checks import WGS84, check_regions
@@ -27,9 +27,7 @@ _MAX_ZOOM = 24
 
 def _coordinates(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lon, lat = np.asarray(lon, dtype=float), np.asarray(lat, dtype=float)
-    bad = ~((np.abs(lon) <= 180) & (np.abs(lat) <= 90))
-    if bad.any():
-        row = int(bad.argmax())
+    if (row := first(~((np.abs(lon) <= 180) & (np.abs(lat) <= 90)))) is not None:
         raise InputError(
             "a point is outside ±180/±90 degrees or missing",
             value=(float(lon[row]), float(lat[row])),
@@ -95,8 +93,7 @@ def tile_regions(lon: np.ndarray, lat: np.ndarray, zoom: int) -> tuple[gpd.GeoDa
     """
     lon, lat = _coordinates(lon, lat)
     side = 2 ** _whole(zoom, 0, _MAX_ZOOM, "the zoom")
-    if (beyond := np.abs(lat) > MERCATOR_LATITUDE).any():
-        row = int(beyond.argmax())
+    if (row := first(np.abs(lat) > MERCATOR_LATITUDE)) is not None:
         raise InputError(
             "map tiles end at ±85.05 degrees of latitude",
             value=float(lat[row]),
@@ -170,19 +167,15 @@ def polygon_regions(
     column = _id_column(frame, id_column, name)
     frame["region_id"] = id_text(frame[column]) if column else [f"p{i}" for i in range(len(frame))]
     regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
-    if (points := (regions.geom_type == "Point").to_numpy()).any():
-        raise InputError(
-            "polygons are needed, this is a point",
-            value=regions["region_id"].iloc[int(points.argmax())],
-            where=f"{name}, row {int(points.argmax())} (the first is 0)",
-        )
+    points = regions.geom_type == "Point"
+    refuse(points, "polygons are needed, this is a point", regions["region_id"], name)
     tree = shapely.STRtree(regions.geometry.to_numpy())
     point, polygon = tree.query(shapely.points(lon, lat), predicate=predicate)
-    first = np.full(len(lon), len(regions))
-    np.minimum.at(first, point, polygon)
-    inside = first < len(regions)
+    holder = np.full(len(lon), len(regions))
+    np.minimum.at(holder, point, polygon)
+    inside = holder < len(regions)
     ids = pd.Series([None] * len(lon), dtype="str")
-    ids[inside] = regions["region_id"].to_numpy()[first[inside]]
+    ids[inside] = regions["region_id"].to_numpy()[holder[inside]]
     return regions, ids
 
 
@@ -226,14 +219,8 @@ def make_regions(
             )
         divide = h3_regions if kind == "h3" else tile_regions
         return divide(lon, lat, int(rest))
-    path, column = _file_and_column(how)
-    if not path.exists():
-        raise InputError(
-            "regions must be picture, h3:RESOLUTION, tile:ZOOM or a file of polygons that is there",
-            value=how,
-            where="regions",
-        )
-    return polygon_regions(path, lon, lat, id_column=column)
+    what = "regions must be picture, h3:RESOLUTION, tile:ZOOM or a file of polygons that is there"
+    return _polygons_of(how, lon, lat, what, "regions")
 
 
 def districts_of(polygons: str, lon: np.ndarray, lat: np.ndarray) -> pd.Series:
@@ -247,22 +234,20 @@ def districts_of(polygons: str, lon: np.ndarray, lat: np.ndarray) -> pd.Series:
     Raises:
         InputError: No such file (nor a column of that name, where ingest asks), or no polygons in it.
     """
-    path, column = _file_and_column(polygons)
-    if not path.exists():
-        raise InputError(
-            "districts must be a column of the table or a file of polygons that is there",
-            value=polygons,
-            where="district",
-        )
-    return polygon_regions(path, lon, lat, id_column=column)[1]
+    what = "districts must be a column of the table or a file of polygons that is there"
+    return _polygons_of(polygons, lon, lat, what, "district")[1]
 
 
-def _file_and_column(text: str) -> tuple[Path, str | None]:
-    """``file.gpkg#COLUMN`` in its two parts; a file may have "#" in its own name."""
+def _polygons_of(
+    text: str, lon: np.ndarray, lat: np.ndarray, what: str, where: str
+) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """The polygons of ``file.gpkg`` or ``file.gpkg#COLUMN``; a file may have "#" in its own name."""
     path, hash_sign, column = text.rpartition("#")
     if not hash_sign or Path(text).exists():
-        return Path(text), None
-    return Path(path), column or None
+        path, column = text, ""
+    if not Path(path).exists():
+        raise InputError(what, value=text, where=where)
+    return polygon_regions(Path(path), lon, lat, id_column=column or None)
 
 
 def _frame(ids: list[str], shapes: object) -> gpd.GeoDataFrame:

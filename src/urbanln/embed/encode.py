@@ -16,7 +16,7 @@ from urbanln.base.config import View
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import hash_bytes, read_run, remove_folder
 from urbanln.base.progress import progress
-from urbanln.city.reading import tell_skipped
+from urbanln.city.pictures import tell_skipped
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, PartFolder, ShareResult, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating

@@ -26,7 +26,7 @@ from safetensors.numpy import save
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.files import SCHEMA_VERSION, atomic_path, hash_bytes, read_json, remove_folder, write_json
-from urbanln.city.reading import UnreachableError
+from urbanln.city.pictures import UnreachableError
 
 # Pictures in a part: half a minute of a small machine's work. No setting, and not tied to the size of a
 # batch: parts of several processes must fit together.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from urbanln.base.errors import InputError
-from urbanln.city.reading import read_pictures
+from urbanln.city.pictures import read_pictures
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, part_rows
 from urbanln.model.clip import LongClip

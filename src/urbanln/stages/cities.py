@@ -9,7 +9,7 @@ import geopandas as gpd
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.city.images import shared_pictures
+from urbanln.city.near_duplicates import shared_pictures
 from urbanln.city.store import City
 from urbanln.tables.cities import prefix, region_ids
 

@@ -12,7 +12,7 @@ import pandas as pd
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, square_blocks, to_metres
-from urbanln.city.images import shared_pictures
+from urbanln.city.near_duplicates import shared_pictures
 from urbanln.city.store import City
 from urbanln.probe.held_out import NO_HEAD, floor_held_out, held_out
 from urbanln.probe.labels import Labels, prepare_labels

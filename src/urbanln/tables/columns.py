@@ -154,7 +154,10 @@ def _feature_columns(
     chosen = [name for name in chosen if name not in passed]
     if twice := [name for name in chosen if there.count(name) > 1]:
         raise InputError(
-            "two columns of this table have one name", value=twice[0], where=where, remedy="rename one of them"
+            "two columns of this table have one name",
+            value=twice[0],
+            where=where,
+            remedy="rename one of them",
         )
     if not chosen:
         raise InputError(

@@ -20,7 +20,7 @@ from urbanln.captions.captioners.base import Answer, Ask, Captioner, CaptionerFa
 from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
 from urbanln.captions.refine.flow import Tools, parts_kind, refine_picture
 from urbanln.captions.refine.grounding import Calibration
-from urbanln.city.pixels import READ_ERRORS, unreadable
+from urbanln.city.pictures import READ_ERRORS, unreadable
 
 T = TypeVar("T")
 COLUMNS = ("image_id", "captioner", "caption", "finish")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image
 
 from urbanln.base.errors import UrbanLNError
 from urbanln.city.checks import is_url
+from urbanln.city.pictures import open_picture
 from urbanln.city.synthetic.scene import scene_path
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class Picture:
             InputError: No such file.
             OSError: The file is no picture, or is cut off.
         """
-        image = Image.open(io.BytesIO(self.read()))
-        image.load()
-        return image
+        return open_picture(self.read())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Ask
+from urbanln.city.pictures import open_picture
 
 _QUALITY = 90
 # Segments of a JPEG that tell how to show it: JFIF, the colour profile, Adobe's colour transform. Others may
@@ -61,8 +62,7 @@ def data_url(ask: Ask, max_edge: int) -> str:
 
 def _plain_kind(data: bytes, max_edge: int) -> str | None:
     """Media type of a file that may be sent as it is, or None."""
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
+    with open_picture(data) as image:
         plain = (
             image.format in ("JPEG", "PNG")
             and max(image.size) <= max_edge

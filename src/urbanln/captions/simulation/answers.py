@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture, Prompt, Stage, pictures_of
 from urbanln.captions.simulation.scene_captioner import answer_of
 from urbanln.captions.simulation.simulated import SIMULATED
+from urbanln.city.pictures import open_picture
 from urbanln.city.store import City
 from urbanln.city.synthetic.scene import read_scene
 
@@ -220,7 +220,7 @@ def _picture(url: str) -> tuple[str, int]:
         raise BadRequest("a picture must come as a base64 data URL", "invalid_image")
     try:
         raw = base64.b64decode(data, validate=True)
-        with Image.open(io.BytesIO(raw)) as image:
+        with open_picture(raw, whole=False) as image:
             if image.width * image.height > _MANY_PIXELS:
                 raise BadRequest("the picture is too large", "invalid_image")
             image.load()

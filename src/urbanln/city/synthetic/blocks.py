@@ -30,7 +30,6 @@ class Style:
 
     Attributes:
         spacing, jitter: Mean distance between streets (tile units) and its relative variation.
-        street, avenue: Widths (tile units).
         roofs: Attribute naming the roof colour by kind of building.
         flat_height, tower_height: Shadow lengths (tile units) of flats and towers.
         lot: Width of a detached house's lot (tile units).
@@ -42,8 +41,6 @@ class Style:
 
     spacing: float
     jitter: float
-    street: float
-    avenue: float
     roofs: dict[str, str]
     flat_height: float
     tower_height: float
@@ -73,8 +70,6 @@ class Style:
         return cls(
             spacing=0.215 - 0.035 * dense - 0.015 * old,
             jitter=0.06 + 0.2 * old,
-            street=0.022,
-            avenue=0.056,
             roofs=roofs,
             flat_height=0.02 + 0.05 * dense,
             tower_height=0.09 + 0.06 * dense,
@@ -109,13 +104,12 @@ def put_up(
     *attributes: str,
     kind: str = "flat",
     solar: bool = False,
-) -> bool:
+) -> None:
     """Draw one building where there is room, and take it down; ``solar`` covers its roof with panels."""
     u, v = footprint.centre
-    if footprint.width < 0.008 or footprint.height < 0.008 or not sheet.free(u, v, 0.008):
-        return False
-    if not sheet.dry(footprint):
-        return False
+    too_small = footprint.width < 0.008 or footprint.height < 0.008
+    if too_small or not sheet.free(u, v, 0.008) or not sheet.dry(footprint):
+        return
     colour = style.roof(name, rng)
     area = footprint.width * footprint.height
     sheet.roof(footprint, height, colour, "solar" if solar else kind, shade(colour, 0.8))
@@ -124,7 +118,6 @@ def put_up(
         style.solar -= 1
         style.panels.add(name)
         sheet.note("solar roof", u, v, "dark blue", share=area)
-    return True
 
 
 def detached_houses(sheet: Sheet, block: Block, rng: np.random.Generator, style: Style) -> None:
@@ -254,9 +247,8 @@ def park(sheet: Sheet, block: Block, rng: np.random.Generator, style: Style) -> 
 def woodland(sheet: Sheet, block: Block, rng: np.random.Generator, style: Style) -> None:
     """A block closely grown with trees."""
     sheet.rect(block, (62, 92, 54))
-    u, v = block.centre
-    if sheet.free(u, v):
-        sheet.note("woodland", u, v, "dense", share=sheet.visible(block))
+    if sheet.free(*block.centre):
+        sheet.note("woodland", *block.centre, "dense", share=sheet.visible(block))
     for _ in range(int(45 * block.width * block.height / 0.03)):
         a, b = rng.uniform(block.u0, block.u1), rng.uniform(block.v0, block.v1)
         _tree(sheet, a, b, rng.uniform(0.011, 0.019), rng, style)
@@ -274,12 +266,10 @@ def farm_field(sheet: Sheet, block: Block, rng: np.random.Generator, style: Styl
     crop = str(rng.choice(list(_CROPS)))
     light, dark = _CROPS[crop]
     sheet.rect(block, vary(rng, light, 6))
-    n = 9
-    for k in range(0, n, 2):
-        v = block.v0 + block.height * k / n
-        sheet.rect(Block(block.u0, v, block.u1, v + block.height / n), vary(rng, dark, 4))
-    u, v = block.centre
-    if sheet.free(u, v):
-        sheet.note("farm field", u, v, crop, "striped", share=sheet.visible(block))
+    for k in range(0, 9, 2):
+        v = block.v0 + block.height * k / 9
+        sheet.rect(Block(block.u0, v, block.u1, v + block.height / 9), vary(rng, dark, 4))
+    if sheet.free(*block.centre):
+        sheet.note("farm field", *block.centre, crop, "striped", share=sheet.visible(block))
     elif rng.random() < style.trees:
         _tree(sheet, block.u0, block.v0, 0.012, rng, style)

@@ -32,13 +32,12 @@ def place_details(
         count = cell.details[name]
         each = name in ("parking lot", "construction site", "sports field", "tennis court", "derelict lot")
         wanted += [(name, 1)] * count if each else [(name, count)] * (count > 0)
-    taken: set[Block] = set()
     # Houses must stay possible, or pools and solar roofs of the plan would find no roof.
     limit = max(0, len(rooms) - 6)
     picks = [wanted[k] for k in rng.permutation(len(wanted))][:limit]
     for (name, count), k in zip(picks, order, strict=False):
         _PAINTERS[name](sheet, rooms[k], count, rng, style)
-        taken.add(rooms[k])
+    taken = {rooms[k] for k in order[: len(picks)]}
     return [block for block in grid if block not in taken]
 
 
@@ -79,10 +78,8 @@ def _parking(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style
     body = pave(sheet, block, (92, 94, 98))
     fill = float(rng.choice((0.2, 0.55, 0.95)))
     name = {0.2: "nearly empty", 0.55: "half full", 0.95: "full"}[fill]
-    u, v = body.centre
-    sheet.note("parking lot", u, v, name, share=sheet.visible(block))
-    spots = _grid(body.inset(0.008), max(n, 1) * 28, 0.6)
-    for a, b in spots:
+    sheet.note("parking lot", *body.centre, name, share=sheet.visible(block))
+    for a, b in _grid(body.inset(0.008), max(n, 1) * 28, 0.6):
         sheet.line([(a - 0.0095, b - 0.011), (a - 0.0095, b + 0.011)], (206, 206, 206), 0.003)
         if rng.random() < fill:
             sheet.rect(_box(a + 0.002, b + 0.002, 0.0062, 0.0105), (40, 42, 46))
@@ -113,12 +110,10 @@ def _sports(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style:
     sheet.rect(pitch, (82, 158, 70))
     long_u = pitch.width >= pitch.height
     for k in range(0, 6, 2):
-        if long_u:
-            a = pitch.u0 + pitch.width * k / 6
-            sheet.rect(Block(a, pitch.v0, a + pitch.width / 6, pitch.v1), (96, 172, 82))
-        else:
-            b = pitch.v0 + pitch.height * k / 6
-            sheet.rect(Block(pitch.u0, b, pitch.u1, b + pitch.height / 6), (96, 172, 82))
+        a, b = pitch.u0 + pitch.width * k / 6, pitch.v0 + pitch.height * k / 6
+        across = Block(a, pitch.v0, a + pitch.width / 6, pitch.v1)
+        down = Block(pitch.u0, b, pitch.u1, b + pitch.height / 6)
+        sheet.rect(across if long_u else down, (96, 172, 82))
     u, v = pitch.centre
     sheet.outline(pitch.inset(0.004), (240, 244, 238), 0.006)
     sheet.disc(u, v, 0.018, (240, 244, 238))
@@ -135,8 +130,8 @@ def _tennis(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style:
     name, court = (("clay", (204, 104, 66)), ("blue", (58, 110, 182)))[int(rng.integers(2))]
     for u, v in _grid(body.inset(0.01), 2, 0.5):
         area = _box(u, v, min(0.03, body.width * 0.21), min(0.06, body.height * 0.42))
-        sheet.rect(area, vary(rng, court, 5))
         inner = area.inset(0.008)
+        sheet.rect(area, vary(rng, court, 5))
         sheet.outline(inner, (244, 244, 240), 0.004)
         sheet.line([(inner.u0, v), (inner.u1, v)], (244, 244, 240), 0.005)
         sheet.note("tennis court", u, v, name, share=area.width * area.height)
@@ -151,10 +146,9 @@ def _derelict(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, styl
     for _ in range(9):
         a, b = rng.uniform(body.u0 + 0.01, body.u1 - 0.01), rng.uniform(body.v0 + 0.01, body.v1 - 0.01)
         sheet.rect(_box(a, b, 0.006, 0.004), vary(rng, (196, 188, 178), 10))
-    u, v = body.centre
-    ruin = _box(u, v, body.width * 0.24, body.height * 0.2)
+    ruin = _box(*body.centre, body.width * 0.24, body.height * 0.2)
     sheet.outline(ruin, (70, 58, 52), 0.012)
-    sheet.note("derelict lot", u, v, "overgrown", "strewn with rubble", share=sheet.visible(block))
+    sheet.note("derelict lot", *body.centre, "overgrown", "strewn with rubble", share=sheet.visible(block))
 
 
 def _containers(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style: Style) -> None:
@@ -175,13 +169,11 @@ def _tanks(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style: 
 
 def _petrol(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style: Style) -> None:
     body = pave(sheet, block, (134, 134, 136))
-    u, v = body.centre
-    canopy = _box(u, v, body.width * 0.3, body.height * 0.22)
-    colour: Colour = (222, 44, 40) if rng.random() < 0.5 else (38, 150, 84)
+    canopy = _box(*body.centre, body.width * 0.3, body.height * 0.22)
+    name, colour = ("red", (222, 44, 40)) if rng.random() < 0.5 else ("green", (38, 150, 84))
     sheet.roof(canopy, 0.016, colour, "plain")
-    name = "red" if colour[0] > 100 else "green"
     sheet.roof(canopy.inset(0.014), 0.004, (242, 242, 240), "plain")
-    sheet.note("petrol station", u, v, f"with a {name} canopy", share=canopy.width * canopy.height)
+    sheet.note("petrol station", *body.centre, f"with a {name} canopy", share=canopy.width * canopy.height)
 
 
 def _buses(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style: Style) -> None:
@@ -209,8 +201,7 @@ def _playground(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, st
         a, b = rng.uniform(body.u0 + 0.02, body.u1 - 0.02), rng.uniform(body.v0 + 0.02, body.v1 - 0.02)
         colour = ((230, 60, 50), (50, 110, 220), (60, 180, 90), (250, 210, 40))[int(rng.integers(4))]
         sheet.roof(_box(a, b, 0.010, 0.010), 0.006, colour, "plain")
-    u, v = body.centre
-    sheet.note("playground", u, v, "sandy", "with bright play towers", share=sheet.visible(block))
+    sheet.note("playground", *body.centre, "sandy", "with bright play towers", share=sheet.visible(block))
 
 
 def _greenhouses(sheet: Sheet, block: Block, n: int, rng: np.random.Generator, style: Style) -> None:

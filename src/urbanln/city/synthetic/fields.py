@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,42 +15,25 @@ GROSS = ("density", "wealth", "age", "greenness", "industry", "commerce")
 LOCAL_SHARE = 0.3
 _WAVES = 256
 
-# Log-odds that a cell has a detail: constant, and slope on gross latents (standard normal each). The constant
-# and the cell's own dice dominate, so that neighbours differ and only the picture tells.
-_PRESENCE: Mapping[str, tuple[float, Mapping[str, float]]] = {
-    "market stall": (-0.7, {"commerce": 0.5}),
-    "swimming pool": (-0.4, {"wealth": 0.6}),
-    "solar roof": (-0.3, {"wealth": 0.25}),
-    "parking lot": (0.1, {"commerce": 0.3}),
-    "construction site": (-0.8, {"density": 0.2}),
-    "sports field": (-0.7, {"greenness": 0.2}),
-    "tennis court": (-1.2, {"wealth": 0.3}),
-    "derelict lot": (-0.5, {"wealth": -0.4}),
-    "container": (-1.1, {"industry": 0.9}),
-    "storage tank": (-1.4, {"industry": 1.0}),
-    "petrol station": (-1.0, {}),
-    "bus": (-0.9, {"commerce": 0.3}),
-    "fountain": (-1.2, {"commerce": 0.3}),
-    "playground": (-0.9, {"density": 0.2}),
-    "greenhouse": (-1.6, {"density": -1.0}),
-}
-# Fewest and most of each where it is present (lots, courts and stations fill a block each).
-_COUNTS: Mapping[str, tuple[int, int]] = {
-    "market stall": (6, 20),
-    "swimming pool": (2, 9),
-    "solar roof": (2, 9),
-    "parking lot": (1, 2),
-    "construction site": (1, 2),
-    "sports field": (1, 2),
-    "tennis court": (1, 2),
-    "derelict lot": (1, 3),
-    "container": (6, 16),
-    "storage tank": (2, 6),
-    "petrol station": (1, 1),
-    "bus": (3, 8),
-    "fountain": (1, 1),
-    "playground": (1, 1),
-    "greenhouse": (3, 6),
+# By detail: log-odds that a cell has it (a constant, and slopes on gross latents, standard normal each), and
+# fewest and most where it is present (lots, courts and stations fill a block each). The constant and the
+# cell's own dice dominate, so that neighbours differ and only the picture tells.
+_DETAILS: Mapping[str, tuple[float, Mapping[str, float], tuple[int, int]]] = {
+    "market stall": (-0.7, {"commerce": 0.5}, (6, 20)),
+    "swimming pool": (-0.4, {"wealth": 0.6}, (2, 9)),
+    "solar roof": (-0.3, {"wealth": 0.25}, (2, 9)),
+    "parking lot": (0.1, {"commerce": 0.3}, (1, 2)),
+    "construction site": (-0.8, {"density": 0.2}, (1, 2)),
+    "sports field": (-0.7, {"greenness": 0.2}, (1, 2)),
+    "tennis court": (-1.2, {"wealth": 0.3}, (1, 2)),
+    "derelict lot": (-0.5, {"wealth": -0.4}, (1, 3)),
+    "container": (-1.1, {"industry": 0.9}, (6, 16)),
+    "storage tank": (-1.4, {"industry": 1.0}, (2, 6)),
+    "petrol station": (-1.0, {}, (1, 1)),
+    "bus": (-0.9, {"commerce": 0.3}, (3, 8)),
+    "fountain": (-1.2, {"commerce": 0.3}, (1, 1)),
+    "playground": (-0.9, {"density": 0.2}, (1, 1)),
+    "greenhouse": (-1.6, {"density": -1.0}, (3, 6)),
 }
 
 
@@ -83,7 +66,7 @@ class Cell:
     avenue: bool
     river: tuple[float, float] | None
     rail: tuple[float, float] | None
-    views: int = field(default=0)
+    views: int = 0
 
     def rng(self, *purpose: int) -> np.random.Generator:
         """Random numbers of this cell alone, the same in whichever worker it is drawn."""
@@ -183,10 +166,9 @@ def make_cells(
 
 def _details(gross: Mapping[str, float], rng: np.random.Generator) -> dict[str, int]:
     out = {}
-    for name, (constant, slopes) in _PRESENCE.items():
+    for name, (constant, slopes, (low, high)) in _DETAILS.items():
         odds = constant + sum(slope * gross[cause] for cause, slope in slopes.items())
         present = rng.random() < 1 / (1 + math.exp(-odds))
-        low, high = _COUNTS[name]
         out[name] = int(rng.integers(low, high + 1)) if present else 0
     return out
 

@@ -68,14 +68,13 @@ def tree(street: Street, x: float, z: float, size: float) -> None:
     high = 3.2 * size
 
     def draw() -> None:
-        street.card(x - 0.16, x + 0.16, 0, high, z, (96, 74, 54))
+        street.cards(x, z, [(0, 0.16, 0, high, (96, 74, 54))])
         for dx, dy, r, c in ((0, 1.2, 1.9, 0.8), (-0.5, 1.5, 1.3, 1.0), (0.6, 1.0, 1.2, 0.92)):
             a = street.at(x + (dx - r) * size, high + (dy + r) * size, z)
             b = street.at(x + (dx + r) * size, high + (dy - r) * size, z)
             street.pen.ellipse((*a, *b), fill=shade(leaf, c))
 
-    street.later(z, draw)
-    street.note("tree", x, z, "leafy", share=min(2.5 / z**2 * 3, 0.08))
+    street.put("tree", x, z, draw, "leafy", share=min(2.5 / z**2 * 3, 0.08))
 
 
 def _shops(street: Street, fronts: list[Front], commerce: float) -> None:
@@ -144,27 +143,25 @@ def _litter(street: Street) -> None:
             a, b = street.at(x + dx - 0.3, 0.65, z), street.at(x + dx + 0.3, 0.0, z)
             street.pen.ellipse((*a, *b), fill=(30, 30, 34) if black else (214, 214, 208))
 
-    street.later(z, draw)
-    street.note("litter bag", x, z, "black" if black else "white", "on the pavement", share=0.002)
+    street.put("litter bag", x, z, draw, "black" if black else "white", "on the pavement", share=0.002)
 
 
 def _lamp(street: Street, x: float, side: int, z: float, broken: bool) -> None:
-    if not street.seen(x, z):
-        return
     height = 3.6 if broken else 6.5
+    metal = (70, 74, 80)
 
     def draw() -> None:
-        street.card(x - 0.07, x + 0.07, 0, height, z, (70, 74, 80))
+        street.cards(x, z, [(0, 0.07, 0, height, metal)])
         if broken:
             end = street.at(x - side * 1.2, height - 1.1, z)
-            street.pen.line([street.at(x, height, z), end], fill=(70, 74, 80), width=max(2, int(50 / z)))
+            street.pen.line([street.at(x, height, z), end], fill=metal, width=max(2, int(50 / z)))
             return
         a, b = sorted((x, x - side * 1.4))
-        street.card(a, b, height - 0.12, height + 0.08, z, (70, 74, 80))
-        street.card(x - side * 1.4 - 0.3, x - side * 1.4 + 0.3, height - 0.25, height, z, (250, 240, 196))
+        street.card(a, b, height - 0.12, height + 0.08, z, metal)
+        street.cards(x, z, [(-side * 1.4, 0.3, height - 0.25, height, (250, 240, 196))])
 
-    street.later(z, draw)
-    street.note("broken lamp" if broken else "street lamp", x, z, "bent" if broken else "tall", share=0.002)
+    name, look = ("broken lamp", "bent") if broken else ("street lamp", "tall")
+    street.put(name, x, z, draw, look, share=0.002)
 
 
 def _car(street: Street, x: float, z: float) -> None:
@@ -172,20 +169,18 @@ def _car(street: Street, x: float, z: float) -> None:
         return
     name, colour = _CARS[int(street.rng.integers(len(_CARS)))]
     colour = vary(street.rng, colour, 5)
+    wheel, light = (24, 24, 26), (214, 60, 50)
 
     def draw() -> None:
         inner = x - 0.9 if x > 0 else x + 0.9
         street.wall(inner, 0.35, 0.95, z, z + 4.0, shade(colour, 0.8))
         street.wall(inner, 0.95, 1.5, z + 0.8, z + 3.0, (54, 64, 76))
-        street.card(x - 0.9, x + 0.9, 0.3, 0.95, z, colour)
-        street.card(x - 0.72, x + 0.72, 0.95, 1.48, z + 0.6, (64, 76, 90))
-        street.card(x - 0.78, x + 0.78, 1.42, 1.52, z + 0.6, colour)
+        street.cards(x, z, [(0, 0.9, 0.3, 0.95, colour)])
+        street.cards(x, z + 0.6, [(0, 0.72, 0.95, 1.48, (64, 76, 90)), (0, 0.78, 1.42, 1.52, colour)])
         for dx in (-0.7, 0.7):
-            street.card(x + dx - 0.16, x + dx + 0.16, 0, 0.4, z, (24, 24, 26))
-            street.card(x + dx - 0.14, x + dx + 0.14, 0.62, 0.8, z, (214, 60, 50))
+            street.cards(x, z, [(dx, 0.16, 0, 0.4, wheel), (dx, 0.14, 0.62, 0.8, light)])
 
-    street.later(z, draw)
-    street.note("parked car", x, z, name, share=min(1.5 / z**2, 0.03))
+    street.put("parked car", x, z, draw, name, share=min(1.5 / z**2, 0.03))
 
 
 def _person(street: Street, x: float, z: float) -> None:
@@ -194,51 +189,38 @@ def _person(street: Street, x: float, z: float) -> None:
     coat = vary(street.rng, _AWNINGS[int(street.rng.integers(len(_AWNINGS)))][1], 20)
 
     def draw() -> None:
-        street.card(x - 0.2, x + 0.2, 0, 0.85, z, (44, 48, 66))
-        street.card(x - 0.27, x + 0.27, 0.8, 1.45, z, coat)
+        street.cards(x, z, [(0, 0.2, 0, 0.85, (44, 48, 66)), (0, 0.27, 0.8, 1.45, coat)])
         a, b = street.at(x - 0.15, 1.78, z), street.at(x + 0.15, 1.45, z)
         street.pen.ellipse((*a, *b), fill=(206, 164, 132))
 
-    street.later(z, draw)
-    street.note("person", x, z, "walking", share=0.002)
+    street.put("person", x, z, draw, "walking", share=0.002)
 
 
 def _stall(street: Street, x: float, z: float, k: int) -> None:
-    if not street.seen(x, z):
-        return
     colour = _AWNINGS[k % len(_AWNINGS)][1]
+    table, fruit, post = (150, 112, 70), (226, 150, 60), (90, 84, 78)
 
     def draw() -> None:
-        street.card(x - 1.0, x + 1.0, 0, 0.9, z, (150, 112, 70))
-        street.card(x - 0.9, x + 0.9, 0.9, 1.1, z, (226, 150, 60))
-        for dx in (-1.0, 1.0):
-            street.card(x + dx - 0.05, x + dx + 0.05, 0, 2.2, z, (90, 84, 78))
+        street.cards(x, z, [(0, 1.0, 0, 0.9, table), (0, 0.9, 0.9, 1.1, fruit)])
+        street.cards(x, z, [(-1.0, 0.05, 0, 2.2, post), (1.0, 0.05, 0, 2.2, post)])
         for n in range(6):
             left = x - 1.2 + n * 0.4
             street.card(left, left + 0.4, 2.0, 2.6, z, colour if n % 2 == 0 else (242, 240, 234))
 
-    street.later(z, draw)
-    street.note("market stall", x, z, "with striped awnings", share=min(4 / z**2, 0.04))
+    street.put("market stall", x, z, draw, "with striped awnings", share=min(4 / z**2, 0.04))
 
 
 def _bench(street: Street, x: float, z: float) -> None:
-    if not street.seen(x, z):
-        return
+    wood, leg = (140, 96, 58), (60, 60, 64)
 
     def draw() -> None:
-        street.card(x - 0.9, x + 0.9, 0.4, 0.52, z, (140, 96, 58))
-        street.card(x - 0.9, x + 0.9, 0.7, 0.95, z, (140, 96, 58))
-        for dx in (-0.75, 0.75):
-            street.card(x + dx - 0.06, x + dx + 0.06, 0, 0.95, z, (60, 60, 64))
+        street.cards(x, z, [(0, 0.9, 0.4, 0.52, wood), (0, 0.9, 0.7, 0.95, wood)])
+        street.cards(x, z, [(-0.75, 0.06, 0, 0.95, leg), (0.75, 0.06, 0, 0.95, leg)])
 
-    street.later(z, draw)
-    street.note("bench", x, z, "wooden", share=0.002)
+    street.put("bench", x, z, draw, "wooden", share=0.002)
 
 
 def _bicycle(street: Street, x: float, z: float) -> None:
-    if not street.seen(x, z):
-        return
-
     def draw() -> None:
         pixels = max(2, int(30 / z))
         for dx in (-0.5, 0.5):
@@ -247,17 +229,14 @@ def _bicycle(street: Street, x: float, z: float) -> None:
         frame = [(x - 0.5, 0.36, z), (x - 0.1, 0.8, z), (x + 0.5, 0.8, z), (x + 0.5, 0.36, z)]
         street.pen.line([street.at(*p) for p in frame], fill=(30, 120, 130), width=pixels)
 
-    street.later(z, draw)
-    street.note("bicycle", x, z, "leaning at the kerb", share=0.002)
+    street.put("bicycle", x, z, draw, "leaning at the kerb", share=0.002)
 
 
 def _crane(street: Street, x: float) -> None:
-    z = 90.0
-    top = 38.0
+    z, top, yellow = 90.0, 38.0, (236, 186, 40)
 
     def draw() -> None:
-        yellow = (236, 186, 40)
-        street.card(x - 0.8, x + 0.8, 0, top, z, yellow)
+        street.cards(x, z, [(0, 0.8, 0, top, yellow)])
         street.card(x - 8, x + 22, top - 1.6, top, z, yellow)
         street.card(x - 8, x - 4.5, top - 5, top - 1.6, z, (130, 130, 128))
 

@@ -20,26 +20,6 @@ UNITS: Mapping[str, str] = {
 }
 """The indicators and their units."""
 
-DETAILS = (
-    "market stall",
-    "swimming pool",
-    "solar roof",
-    "parking lot",
-    "parked car",
-    "construction site",
-    "sports field",
-    "tennis court",
-    "derelict lot",
-    "container",
-    "storage tank",
-    "petrol station",
-    "bus",
-    "fountain",
-    "playground",
-    "greenhouse",
-)
-"""Details counted on the satellite tile that labels may depend on."""
-
 # Mean and standard deviation of the square root of each count over 720 cells of ten cities: constants, so
 # that a city's labels do not depend on which other cells it has.
 _ROOT_SCALE: Mapping[str, tuple[float, float]] = {
@@ -60,6 +40,9 @@ _ROOT_SCALE: Mapping[str, tuple[float, float]] = {
     "playground": (0.24, 0.43),
     "greenhouse": (0.55, 0.94),
 }
+
+DETAILS = tuple(_ROOT_SCALE)
+"""Details counted on the satellite tile that labels may depend on."""
 
 # Level of log(label), weights on latents, weights on details (both standardised), deviation of the noise.
 _RULES: Mapping[str, tuple[float, Mapping[str, float], Mapping[str, float], float]] = {

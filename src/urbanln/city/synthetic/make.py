@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,12 +38,8 @@ _BATCH = 16
 _DISTRICTS = 8
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """What a worker reports of one cell."""
-
-    pictures: list[tuple[str, str, str]]  # (view, path, sha256)
-    counts: dict[str, int]  # objects on the satellite tile
+# What a worker reports of one cell: (view, path, sha256) of its pictures, and the objects on its tile.
+_Drawn = tuple[list[tuple[str, str, str]], dict[str, int]]
 
 
 def make_synthetic_city(
@@ -91,7 +87,7 @@ def make_synthetic_city(
     )
     _make_folders(folder)
     drawn = _draw_all(cells, folder, tile_px, workers)
-    labels, truth = make_labels(cells, [found.counts for found in drawn], seed)
+    labels, truth = make_labels(cells, [counts for _, counts in drawn], seed)
     write_table(folder / "truth.parquet", truth, kind="truth", seed=seed)
     shapes, centres = _georeference(xy, cell_km, seed)
     ids = [cell.region_id for cell in cells]
@@ -171,9 +167,8 @@ def _make_folders(folder: Path) -> None:
 
 
 def _draw_all(cells: list[Cell], folder: Path, tile_px: int, workers: int | None) -> list[_Drawn]:
-    batches = [cells[k : k + _BATCH] for k in range(0, len(cells), _BATCH)]
-    draw = partial(_draw_batch, folder=folder, tile_px=tile_px)
-    workers = min(workers or os.cpu_count() or 1, len(batches))
+    draw = partial(_draw_cell, folder=folder, tile_px=tile_px)
+    workers = min(workers or os.cpu_count() or 1, math.ceil(len(cells) / _BATCH))
     drawn: list[_Drawn] = []
     with progress("drawing a synthetic city", len(cells)) as advance:
         if workers > 1 and len(cells) >= _FEW:
@@ -183,17 +178,13 @@ def _draw_all(cells: list[Cell], folder: Path, tile_px: int, workers: int | None
                 suppress(BrokenProcessPool),
                 ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
             ):
-                for batch in pool.map(draw, batches):
-                    drawn += batch
-                    advance(len(batch))
-        for cells_left in batches[len(drawn) // _BATCH :] if len(drawn) < len(cells) else []:
-            drawn += draw(cells_left)
-            advance(len(cells_left))
+                for found in pool.map(draw, cells, chunksize=_BATCH):
+                    drawn.append(found)
+                    advance(1)
+        for cell in cells[len(drawn) :]:
+            drawn.append(draw(cell))
+            advance(1)
     return drawn
-
-
-def _draw_batch(cells: list[Cell], folder: Path, tile_px: int) -> list[_Drawn]:
-    return [_draw_cell(cell, folder, tile_px) for cell in cells]
 
 
 def _draw_cell(cell: Cell, folder: Path, tile_px: int) -> _Drawn:
@@ -204,7 +195,7 @@ def _draw_cell(cell: Cell, folder: Path, tile_px: int) -> _Drawn:
         view, seen = draw_view(cell, number)
         path = f"images/street/{cell.region_id}_{number}.jpg"
         pictures.append(("street", path, _save(view, seen, folder / path)))
-    return _Drawn(pictures, {thing["name"]: thing["count"] for thing in scene["objects"]})
+    return pictures, {thing["name"]: thing["count"] for thing in scene["objects"]}
 
 
 def _save(image: Image.Image, scene: dict[str, object], path: Path) -> str:
@@ -224,21 +215,20 @@ def _save(image: Image.Image, scene: dict[str, object], path: Path) -> str:
 
 
 def _images(cells: list[Cell], drawn: list[_Drawn], centres: Floats) -> pd.DataFrame:
-    rows = []
-    for cell, found, (lon, lat) in zip(cells, drawn, centres, strict=True):
-        for view, path, digest in found.pictures:
-            rows.append(
-                {
-                    "image_id": Path(path).stem if view == "street" else f"{cell.region_id}_satellite",
-                    "region_id": cell.region_id,
-                    "view": view,
-                    "path": path,
-                    "lon": lon,
-                    "lat": lat,
-                    "captured": None,
-                    "source": "synthetic",
-                    "licence": "CC0-1.0",
-                    "sha256": digest,
-                }
-            )
+    rows = [
+        {
+            "image_id": Path(path).stem if view == "street" else f"{cell.region_id}_satellite",
+            "region_id": cell.region_id,
+            "view": view,
+            "path": path,
+            "lon": lon,
+            "lat": lat,
+            "captured": None,
+            "source": "synthetic",
+            "licence": "CC0-1.0",
+            "sha256": digest,
+        }
+        for cell, (pictures, _), (lon, lat) in zip(cells, drawn, centres, strict=True)
+        for view, path, digest in pictures
+    ]
     return pd.DataFrame(rows)

@@ -56,6 +56,19 @@ class Street:
         a, b = self.at(x0, y1, z), self.at(x1, y0, z)
         self.pen.rectangle((min(a[0], b[0]), a[1], max(a[0], b[0]), b[1]), fill=fill)
 
+    def cards(self, x: float, z: float, parts: Sequence[tuple[float, float, float, float, Colour]]) -> None:
+        """Fill upright rectangles around (x, z), each (right of x, half its width, bottom, top, colour)."""
+        for dx, half, y0, y1, fill in parts:
+            self.card(x + dx - half, x + dx + half, y0, y1, z, fill)
+
+    def put(
+        self, name: str, x: float, z: float, draw: Callable[[], None], *attributes: str, share: float
+    ) -> None:
+        """Draw an object at (x, z) in its turn, and take it down; nothing where it would not be seen."""
+        if self.seen(x, z):
+            self.later(z, draw)
+            self.note(name, x, z, *attributes, share=share)
+
     def seen(self, x: float, z: float) -> bool:
         """Whether something at (x, z) stands within the picture."""
         px, _ = self.at(x, 1.0, z)

@@ -16,6 +16,7 @@ from urbanln.city.synthetic.scene import Notes
 from urbanln.city.synthetic.sheet import Band, Block, Sheet, vary
 
 _EDGE = 0.74  # the turned grid must cover the tile's corners
+_STREET, _AVENUE = 0.022, 0.056  # widths in tile units
 Use = Callable[[Sheet, Block, np.random.Generator, Style], None]
 
 # Score of each use: constant, then slopes on density, wealth, age, greenness, industry, commerce.
@@ -44,38 +45,27 @@ def draw_tile(cell: Cell, px: int) -> tuple[Image.Image, dict[str, Any]]:
     """
     rng = cell.rng(1)
     notes = Notes("satellite", cell.region_id)
-    bands = _bands(cell, rng)
+    river = Band(*cell.river, float(rng.uniform(0.055, 0.075))) if cell.river else None
+    rail = Band(*cell.rail, 0.022) if cell.rail else None
+    bands = [band for band in (river, rail) if band]
     sheet = Sheet(px, cell.angle, vary(rng, (112, 112, 116), 5), rng, notes, bands)
     style = Style.of(cell, rng)
     columns, avenue_u = _lines(rng, style, cell.avenue)
     rows, avenue_v = _lines(rng, style, cell.avenue and bool(rng.random() < 0.4))
     grid = [Block(u[0], v[0], u[1], v[1]) for u in columns for v in rows]
     grid = [block for block in grid if sheet.visible(block) > 0.002]
-    _streets(sheet, columns, rows, avenue_u, avenue_v)
+    avenues = [(at, vertical) for at, vertical in ((avenue_u, True), (avenue_v, False)) if at is not None]
+    _streets(sheet, columns, rows, avenues)
     rest = details.place_details(sheet, cell, grid, rng, style)
     _fill(sheet, cell, rest, rng, style)
     details.roof_details_left(sheet, style)
-    for kind, band in zip(_kinds(cell), bands, strict=True):
-        if kind == "river":
-            _river(sheet, band, avenue_u, avenue_v, rng)
-        else:
-            _railway(sheet, band, rng)
+    if river:
+        _river(sheet, river, avenues, rng)
+    if rail:
+        _railway(sheet, rail, rng)
     tint = np.clip(rng.normal(0, 4, size=3) + rng.normal(248, 6), 225, 255)
     image = sheet.finish((int(tint[0]), int(tint[1]), int(tint[2])))
     return image, notes.scene()
-
-
-def _kinds(cell: Cell) -> list[str]:
-    return [kind for kind, line in (("river", cell.river), ("rail", cell.rail)) if line is not None]
-
-
-def _bands(cell: Cell, rng: np.random.Generator) -> list[Band]:
-    out = []
-    if cell.river is not None:
-        out.append(Band(cell.river[0], cell.river[1], float(rng.uniform(0.055, 0.075))))
-    if cell.rail is not None:
-        out.append(Band(cell.rail[0], cell.rail[1], 0.022))
-    return out
 
 
 def _lines(
@@ -90,8 +80,8 @@ def _lines(
     wide = int(np.argmin(np.abs(np.asarray(edges) - rng.uniform(-0.25, 0.25)))) if avenue else -1
     spans = []
     for k in range(len(edges) - 1):
-        low = style.avenue / 2 if k == wide else style.street / 2
-        high = style.avenue / 2 if k + 1 == wide else style.street / 2
+        low = _AVENUE / 2 if k == wide else _STREET / 2
+        high = _AVENUE / 2 if k + 1 == wide else _STREET / 2
         spans.append((edges[k] + low, edges[k + 1] - high))
     return spans, edges[wide] if avenue else None
 
@@ -100,25 +90,23 @@ def _streets(
     sheet: Sheet,
     columns: list[tuple[float, float]],
     rows: list[tuple[float, float]],
-    avenue_u: float | None,
-    avenue_v: float | None,
+    avenues: list[tuple[float, bool]],
 ) -> None:
     shape = "straight" if len(columns) < 10 else "narrow"
     for _, end in (*columns, *rows):
         if abs(end) < 0.4:
             sheet.notes.add("street", 0.5, 0.5, shape, share=0.02, place="throughout")
-    for at, vertical in ((avenue_u, True), (avenue_v, False)):
-        if at is None:
-            continue
+    for at, vertical in avenues:
         ends = [(at, -_EDGE), (at, _EDGE)] if vertical else [(-_EDGE, at), (_EDGE, at)]
         sheet.line(ends, (98, 98, 102), 0.05)
         for k in range(-24, 25):
             a, b = k * 0.03, k * 0.03 + 0.016
             dash = [(at, a), (at, b)] if vertical else [(a, at), (b, at)]
             sheet.line(dash, (225, 222, 205), 0.006)
-        u, v = (at, 0.0) if vertical else (0.0, at)
         heading = "north to south" if vertical else "west to east"
-        sheet.note("avenue", u, v, "wide", f"running {heading}", share=0.05)
+        sheet.note(
+            "avenue", *((at, 0.0) if vertical else (0.0, at)), "wide", f"running {heading}", share=0.05
+        )
 
 
 def _fill(sheet: Sheet, cell: Cell, rest: list[Block], rng: np.random.Generator, style: Style) -> None:
@@ -130,21 +118,21 @@ def _fill(sheet: Sheet, cell: Cell, rest: list[Block], rng: np.random.Generator,
     for block in rest:
         painter = painters[int(rng.choice(len(painters), p=odds / odds.sum()))]
         painter(sheet, block, rng, style)
-    names = [
-        name for name in ("apartment block", "detached house", "terraced house") if sheet.notes.count(name)
-    ]
-    for name in names:
-        sheet.notes.relate(name, "along", "avenue" if sheet.notes.count("avenue") else "street")
-    sheet.notes.relate("market stall", "along", "street")
-    sheet.notes.relate("parked car", "in", "parking lot")
-    sheet.notes.relate("crane", "above", "construction site")
-    sheet.notes.relate("fountain", "in the middle of", "plaza")
-    sheet.notes.relate("swimming pool", "behind", "detached house")
+    road = "avenue" if sheet.notes.count("avenue") else "street"
+    for relation in (
+        ("apartment block", "along", road),
+        ("detached house", "along", road),
+        ("terraced house", "along", road),
+        ("market stall", "along", "street"),
+        ("parked car", "in", "parking lot"),
+        ("crane", "above", "construction site"),
+        ("fountain", "in the middle of", "plaza"),
+        ("swimming pool", "behind", "detached house"),
+    ):
+        sheet.notes.relate(*relation)
 
 
-def _river(
-    sheet: Sheet, band: Band, avenue_u: float | None, avenue_v: float | None, rng: np.random.Generator
-) -> None:
+def _river(sheet: Sheet, band: Band, avenues: list[tuple[float, bool]], rng: np.random.Generator) -> None:
     colour = vary(rng, (62, 98, 118), 8)
     for half, fill in ((band.half + 0.012, (150, 146, 124)), (band.half, colour)):
         sheet.pen.polygon(_strip(sheet, band, half), fill=fill)
@@ -156,9 +144,8 @@ def _river(
     sheet.notes.add(
         "river", x + 0.5, y + 0.5, "wide" if band.half > 0.065 else "narrow", side, share=2 * band.half
     )
-    for at, vertical in ((avenue_u, True), (avenue_v, False)):
-        if at is not None:
-            _bridge(sheet, band, at, vertical)
+    for at, vertical in avenues:
+        _bridge(sheet, band, at, vertical)
     sheet.notes.relate("bridge", "over", "river")
     sheet.notes.relate("avenue", "crossing", "river")
 

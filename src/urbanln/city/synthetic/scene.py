@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,36 +33,34 @@ class Thing:
 
 _SAT, _STREET = ("satellite",), ("street",)
 _BOTH = ("satellite", "street")
-
-
-def _things() -> Iterable[Thing]:
-    for name in ("detached house", "terraced house", "apartment block", "office tower", "industrial hall"):
-        yield Thing(name, name + "s", True, "large", _BOTH)
-    for name in ("shopping hall", "park", "farm field", "avenue", "street", "railway line", "river"):
-        yield Thing(name, name + "s", True, "large", _BOTH if name in ("park", "avenue", "street") else _SAT)
-    yield Thing("woodland", "woodlands", True, "large", _SAT)
-    yield Thing("tree", "trees", True, "middle", _BOTH)
-    yield Thing("sky", "skies", True, "large", _STREET)
-    yield Thing("pavement", "pavements", True, "large", _STREET)
-    for name in ("parking lot", "construction site", "sports field", "derelict lot", "pond", "plaza"):
-        yield Thing(name, name + "s", False, "middle", _SAT)
-    for name in ("market stall", "parked car"):
-        yield Thing(name, name + "s", False, "small", _BOTH)
-    for name in ("swimming pool", "solar roof", "tennis court", "container", "storage tank", "fountain"):
-        yield Thing(name, name + "s", False, "small", _SAT)
-    for name in ("petrol station", "playground", "greenhouse", "bridge", "barge"):
-        yield Thing(name, name + "s", False, "small", _SAT)
-    yield Thing("bus", "buses", False, "small", _SAT)
-    yield Thing("crane", "cranes", False, "small", _BOTH)
-    for name in ("shop front", "awning", "street lamp", "shop sign"):
-        yield Thing(name, name + "s", False, "middle", _STREET)
-    yield Thing("person", "people", False, "small", _STREET)
-    for name in ("bench", "litter bag", "bicycle", "broken lamp", "boarded window", "graffiti tag"):
-        plural = "benches" if name == "bench" else name + "s"
-        yield Thing(name, plural, False, "small", _STREET)
-
-
-VOCABULARY: dict[str, Thing] = {thing.name: thing for thing in _things()}
+_PLURALS = {"sky": "skies", "bus": "buses", "person": "people", "bench": "benches"}
+# Names of one kind: gross or not, size, views.
+_KINDS: tuple[tuple[tuple[str, ...], bool, str, tuple[str, ...]], ...] = (
+    (("detached house", "terraced house", "apartment block", "office tower"), True, "large", _BOTH),
+    (("industrial hall",), True, "large", _BOTH),
+    (("shopping hall",), True, "large", _SAT),
+    (("park",), True, "large", _BOTH),
+    (("farm field",), True, "large", _SAT),
+    (("avenue", "street"), True, "large", _BOTH),
+    (("railway line", "river", "woodland"), True, "large", _SAT),
+    (("tree",), True, "middle", _BOTH),
+    (("sky", "pavement"), True, "large", _STREET),
+    (("parking lot", "construction site", "sports field", "derelict lot"), False, "middle", _SAT),
+    (("pond", "plaza"), False, "middle", _SAT),
+    (("market stall", "parked car"), False, "small", _BOTH),
+    (("swimming pool", "solar roof", "tennis court", "container"), False, "small", _SAT),
+    (("storage tank", "fountain", "petrol station", "playground"), False, "small", _SAT),
+    (("greenhouse", "bridge", "barge", "bus"), False, "small", _SAT),
+    (("crane",), False, "small", _BOTH),
+    (("shop front", "awning", "street lamp", "shop sign"), False, "middle", _STREET),
+    (("person", "bench", "litter bag", "bicycle"), False, "small", _STREET),
+    (("broken lamp", "boarded window", "graffiti tag"), False, "small", _STREET),
+)
+VOCABULARY: dict[str, Thing] = {
+    name: Thing(name, _PLURALS.get(name, name + "s"), gross, size, views)
+    for names, gross, size, views in _KINDS
+    for name in names
+}
 """Every kind of object by name."""
 
 _NORTH, _MIDDLE, _SOUTH = 0, 1, 2
@@ -123,17 +121,19 @@ class Notes:
 
     def scene(self) -> dict[str, Any]:
         """The scene as JSON values: objects (most salient first) and the relations among them."""
-        names = sorted(self._groups, key=lambda n: (not VOCABULARY[n].gross, -self._groups[n].share, n))
+        groups = sorted(
+            self._groups.items(), key=lambda item: (not VOCABULARY[item[0]].gross, -item[1].share, item[0])
+        )
         objects = [
             {
                 "name": name,
-                "count": len(self._groups[name].xs),
-                "attributes": _attributes(self._groups[name]),
-                "place": self._place(self._groups[name]),
-                "share": round(min(self._groups[name].share, 1.0), 4),
-                "at": _positions(self._groups[name]),
+                "count": len(group.xs),
+                "attributes": sorted(group.attributes, key=lambda a: -group.attributes[a])[:3],
+                "place": self._place(group),
+                "share": round(min(group.share, 1.0), 4),
+                "at": [[round(x, 3), round(y, 3)] for x, y in zip(group.xs, group.ys, strict=True)],
             }
-            for name in names
+            for name, group in groups
         ]
         kept = dict.fromkeys(r for r in self._relations if r[0] in self._groups and r[2] in self._groups)
         return {
@@ -157,14 +157,6 @@ class Notes:
         if spread > 0.24:
             return "throughout"
         return _COMPASS[min(int(y * 3), 2), min(int(x * 3), 2)]
-
-
-def _positions(group: _Group) -> list[list[float]]:
-    return [[round(x, 3), round(y, 3)] for x, y in zip(group.xs, group.ys, strict=True)]
-
-
-def _attributes(group: _Group) -> list[str]:
-    return sorted(group.attributes, key=lambda a: -group.attributes[a])[:3]
 
 
 def scene_path(picture: Path | str) -> Path:

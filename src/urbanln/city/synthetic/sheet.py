@@ -56,6 +56,11 @@ class Block:
         """Middle of the rectangle."""
         return (self.u0 + self.u1) / 2, (self.v0 + self.v1) / 2
 
+    @property
+    def corners(self) -> tuple[Point, Point, Point, Point]:
+        """Its corners, one after the other around it."""
+        return (self.u0, self.v0), (self.u1, self.v0), (self.u1, self.v1), (self.u0, self.v1)
+
     def inset(self, by: float) -> Block:
         """The rectangle made smaller by ``by`` on every side."""
         return Block(self.u0 + by, self.v0 + by, self.u1 - by, self.v1 - by)
@@ -123,25 +128,18 @@ class Sheet:
     def roomy(self, block: Block, slack: float = 0.02) -> bool:
         """Whether the whole rectangle (but for ``slack``) lies in the picture and off the bands."""
         b = block.inset(slack)
-        corners = ((b.u0, b.v0), (b.u1, b.v0), (b.u1, b.v1), (b.u0, b.v1), b.centre)
-        return all(self.free(u, v) for u, v in corners)
+        return all(self.free(u, v) for u, v in (*b.corners, b.centre))
 
     def dry(self, block: Block) -> bool:
         """Whether no corner of the rectangle lies on the river or the railway."""
-        corners = ((block.u0, block.v0), (block.u1, block.v0), (block.u1, block.v1), (block.u0, block.v1))
-        return all(
-            band.distance(*self.turn(u, v)) > band.half + 0.008 for u, v in corners for band in self.bands
-        )
+        points = [self.turn(u, v) for u, v in block.corners]
+        return all(band.distance(x, y) > band.half + 0.008 for x, y in points for band in self.bands)
 
     def visible(self, block: Block) -> float:
         """Share of the whole picture that the rectangle covers, bands left out (5 × 5 points)."""
-        inside = 0
-        for i in range(5):
-            for j in range(5):
-                u = block.u0 + (i + 0.5) / 5 * block.width
-                v = block.v0 + (j + 0.5) / 5 * block.height
-                inside += self.free(u, v)
-        return inside / 25 * block.width * block.height
+        us = [block.u0 + (k + 0.5) / 5 * block.width for k in range(5)]
+        vs = [block.v0 + (k + 0.5) / 5 * block.height for k in range(5)]
+        return sum(self.free(u, v) for u in us for v in vs) / 25 * block.width * block.height
 
     def note(self, name: str, u: float, v: float, *attributes: str, share: float = 0.0) -> None:
         """Take down an object drawn at grid point (u, v)."""
@@ -150,12 +148,7 @@ class Sheet:
 
     def corners(self, block: Block) -> list[Point]:
         """The rectangle's corners in pixels."""
-        return [
-            self.pixel(block.u0, block.v0),
-            self.pixel(block.u1, block.v0),
-            self.pixel(block.u1, block.v1),
-            self.pixel(block.u0, block.v1),
-        ]
+        return [self.pixel(u, v) for u, v in block.corners]
 
     def rect(self, block: Block, fill: Colour) -> None:
         """Fill a rectangle on the ground."""
@@ -189,7 +182,12 @@ class Sheet:
             kind: ``"flat"``, ``"gable"``, ``"saw"``, ``"solar"``, ``"stripes"``, ``"tank"`` or ``"plain"``.
             accent: Second colour, where the kind has one.
         """
-        self._cast(self.corners(block), height)
+        points = self.corners(block)
+        dx, dy = _SUN[0] * height * self.size, _SUN[1] * height * self.size
+        moved = [(x + dx, y + dy) for x, y in points]
+        self._shadow_pen.polygon(moved, fill=255)
+        for k, n in ((0, 1), (1, 2), (2, 3), (3, 0)):
+            self._shadow_pen.polygon([points[k], points[n], moved[n], moved[k]], fill=255)
         self._roofs.append((block, height, colour, kind, accent))
 
     def tree(self, u: float, v: float, radius: float, colour: Colour) -> None:
@@ -201,23 +199,10 @@ class Sheet:
         )
         self._crowns.append((x, y, r, colour))
 
-    def _cast(self, points: list[Point], height: float) -> None:
-        dx, dy = _SUN[0] * height * self.size, _SUN[1] * height * self.size
-        moved = [(x + dx, y + dy) for x, y in points]
-        self._shadow_pen.polygon(moved, fill=255)
-        for k in range(len(points)):
-            n = (k + 1) % len(points)
-            self._shadow_pen.polygon([points[k], points[n], moved[n], moved[k]], fill=255)
-
-    def settle_shadows(self) -> None:
-        """Lay the shadows collected so far on the ground."""
-        soft = self._shadow.filter(ImageFilter.BoxBlur(1.2)).point([int(v * _SHADOW) for v in range(256)])
-        self.image.paste((14, 18, 34), (0, 0), soft)
-        self._shadow.paste(0, (0, 0, self.size, self.size))
-
     def finish(self, tint: Colour = (255, 255, 255)) -> Image.Image:
         """Lay the shadows, put on roofs and crowns, texture the whole, and scale to the final size."""
-        self.settle_shadows()
+        soft = self._shadow.filter(ImageFilter.BoxBlur(1.2)).point([int(v * _SHADOW) for v in range(256)])
+        self.image.paste((14, 18, 34), (0, 0), soft)
         for block, height, colour, kind, accent in sorted(self._roofs, key=lambda r: r[1]):
             self._draw_roof(block, height, colour, kind, accent)
         for x, y, r, colour in self._crowns:
@@ -242,7 +227,9 @@ class Sheet:
         self.rect(block, colour)
         long_u = block.width >= block.height
         if kind in ("gable", "solar"):
-            self.rect(_half(block, long_u), shade(colour, 0.72))
+            u, v = block.centre
+            half = (block.u0, v) if long_u else (u, block.v0)
+            self.rect(Block(*half, block.u1, block.v1), shade(colour, 0.72))
         if kind == "solar":
             self._panels(block, long_u)
         if kind in ("saw", "stripes"):
@@ -261,14 +248,7 @@ class Sheet:
         body = block.inset(min(block.width, block.height) * 0.1)
         self.rect(body, (24, 44, 120))
         for k in (1, 2):
-            cut = _slice(body, k / 3 - 0.03, k / 3 + 0.03, long_u)
-            self.rect(cut, (120, 150, 215))
-
-
-def _half(block: Block, long_u: bool) -> Block:
-    if long_u:
-        return Block(block.u0, (block.v0 + block.v1) / 2, block.u1, block.v1)
-    return Block((block.u0 + block.u1) / 2, block.v0, block.u1, block.v1)
+            self.rect(_slice(body, k / 3 - 0.03, k / 3 + 0.03, long_u), (120, 150, 215))
 
 
 def _slice(block: Block, start: float, stop: float, along_u: bool) -> Block:

@@ -12,7 +12,7 @@ from urbanln.city.synthetic import kerb
 from urbanln.city.synthetic.fields import Cell
 from urbanln.city.synthetic.perspective import Front, Street
 from urbanln.city.synthetic.scene import Notes
-from urbanln.city.synthetic.sheet import Colour, vary
+from urbanln.city.synthetic.sheet import Colour, shade, vary
 
 _WALLS: dict[str, Colour] = {
     "brick": (158, 92, 72),
@@ -58,11 +58,14 @@ def draw_view(cell: Cell, number: int) -> tuple[Image.Image, dict[str, Any]]:
         street.later(front.near, lambda f=front: _building(street, f))  # type: ignore[misc]
     kerb.furnish(street, cell, fronts)
     image = street.finish()
-    notes.relate("parked car", "along", "avenue" if wide else "street")
-    notes.relate("tree", "along", "pavement")
-    notes.relate("person", "on", "pavement")
-    notes.relate("awning", "above", "shop front")
-    notes.relate("shop sign", "above", "shop front")
+    for relation in (
+        ("parked car", "along", "avenue" if wide else "street"),
+        ("tree", "along", "pavement"),
+        ("person", "on", "pavement"),
+        ("awning", "above", "shop front"),
+        ("shop sign", "above", "shop front"),
+    ):
+        notes.relate(*relation)
     return image, notes.scene()
 
 
@@ -139,8 +142,8 @@ def _building(street: Street, front: Front) -> None:
     x = front.side * (street.wall_m + (2.5 if front.name == "detached house" else 0.0))
     near, top = max(front.near, 2.5), front.storeys * 3.0 + 0.6
     colour = vary(street.rng, _WALLS[front.wall], 7)
-    light = colour if front.side < 0 else _dim(colour, 0.82)
-    end = _dim(colour, 0.66)
+    light = colour if front.side < 0 else shade(colour, 0.82)
+    end = shade(colour, 0.66)
     a, b = sorted((x, x + front.side * 14))
     if near > 3:
         street.card(a, b, 0, top, near, end)
@@ -190,7 +193,3 @@ def _open_ground(street: Street, front: Front) -> None:
     for _ in range(3):
         z = float(street.rng.uniform(near, front.far))
         kerb.tree(street, front.side * (street.wall_m + float(street.rng.uniform(2, 7))), z, 1.3)
-
-
-def _dim(colour: Colour, factor: float) -> Colour:
-    return int(colour[0] * factor), int(colour[1] * factor), int(colour[2] * factor)

@@ -1,8 +1,12 @@
-"""Reading pictures: decoded whole by threads, in order, a bad one reported and not fatal."""
+"""The one place where pictures are opened: read, decoded whole, by threads in order, a bad one reported.
+
+Captioners, what pixels tell, the caches, training and embedding all look at what comes from here.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
 from collections import deque
@@ -10,15 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from urbanln.base.errors import InputError, MissingExtraError, StorageError
+from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError, printable
 from urbanln.city.store import City
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 # What Pillow's decoders raise on damaged bytes, besides its own UnidentifiedImageError (an OSError).
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+READ_ERRORS = (*DAMAGE, UrbanLNError)
+"""What reading, decoding and turning a broken picture raises."""
 # Enough to keep the threads busy while one batch is worked on, little enough to hold in memory.
 _AHEAD_PER_WORKER = 16
 _SHOWN = 5
@@ -26,6 +33,35 @@ _SHOWN = 5
 
 class UnreachableError(InputError):
     """The bytes of a picture could not be had; another time they may."""
+
+
+def open_picture(data: bytes, *, whole: bool = True, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Open stored bytes as a picture, in the mode and orientation they are stored in.
+
+    Every picture of a city that is looked at comes from here.
+
+    Args:
+        data: Content of a file.
+        whole: Decode the pixels too, and not the header alone.
+        formats: Pillow's names of those that are allowed; all it knows by default.
+
+    Raises:
+        Exception: One of ``DAMAGE``: it is no picture, or is cut off.
+    """
+    image = Image.open(io.BytesIO(data), formats=formats)
+    if whole:
+        image.load()
+    return image
+
+
+def unreadable(path: str, error: Exception) -> str:
+    """One line on why a picture cannot be read, of an error among ``READ_ERRORS``."""
+    reason = (
+        error.what if isinstance(error, UrbanLNError) else str(error).splitlines()[0] if str(error) else ""
+    )
+    if isinstance(error, UnidentifiedImageError):
+        reason = "not a picture Pillow can read"
+    return printable(f"{path}: {reason or type(error).__name__}")
 
 
 def read_picture(city: City, path: str) -> Image.Image:
@@ -64,22 +100,20 @@ def decode_picture(data: bytes, convert: Callable[[Image.Image], T], city: City,
         InputError: It is no picture, or is cut off.
     """
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-        return convert(image)
+        return convert(open_picture(data))
     except DAMAGE as error:
         raise InputError(f"not a readable picture: {error}", value=path, where=city.folder) from error
 
 
 def read_pictures(
-    items: Iterable[tuple[City, str]], convert: Callable[[Image.Image], T], workers: int = 2
+    items: Iterable[tuple[City, str]], convert: Callable[[Image.Image], T], workers: int | None = None
 ) -> Iterator[T | InputError]:
     """Decode pictures in threads and hand them out in order, a bounded number ahead.
 
     Args:
         items: City and path of each picture.
         convert: Applied to each decoded picture, in the thread.
-        workers: Threads; 0 decodes in the caller's own (2 fills a small machine, Pillow frees the GIL).
+        workers: Threads, see :func:`in_threads`.
 
     Yields:
         What ``convert`` returned, or the error that says why the picture could not be read.
@@ -88,16 +122,22 @@ def read_pictures(
         MissingExtraError: An address needs a package that is not installed: that concerns all of them.
     """
 
-    def one(city: City, path: str) -> T:
-        return decode_picture(read_bytes(city, path), convert, city, path)
+    def one(item: tuple[City, str]) -> T:
+        return decode_picture(read_bytes(*item), convert, *item)
 
     return in_threads(one, items, workers)
 
 
 def in_threads(
-    read: Callable[[City, str], T], items: Iterable[tuple[City, str]], workers: int = 2
+    read: Callable[[Item], T], items: Iterable[Item], workers: int | None = None
 ) -> Iterator[T | InputError]:
-    """Call ``read`` on each picture's city and path in threads; results in order, a bounded number ahead.
+    """Call ``read`` on each item in threads; results in order, a bounded number ahead.
+
+    Args:
+        read: Reads what an item names.
+        items: Pictures, as ``read`` takes them.
+        workers: Threads; 0 reads in the caller's own; the number of cores (at most 8) when left out. Decoding
+            releases the GIL.
 
     Yields:
         What ``read`` returned, or the InputError it raised.
@@ -106,23 +146,23 @@ def in_threads(
         MissingExtraError: An address needs a package that is not installed: that concerns all of them.
     """
 
-    def one(city: City, path: str) -> T | InputError:
+    def one(item: Item) -> T | InputError:
         try:
-            return read(city, path)
+            return read(item)
         except MissingExtraError:
             raise
         except InputError as error:
             return error
 
     if workers == 0:
-        for city, path in items:
-            yield one(city, path)
+        yield from map(one, items)
         return
+    workers = workers or min(8, os.cpu_count() or 1)
     waiting: deque[Future[T | InputError]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:
         try:
-            for city, path in items:
-                waiting.append(pool.submit(one, city, path))
+            for item in items:
+                waiting.append(pool.submit(one, item))
                 if len(waiting) > _AHEAD_PER_WORKER * workers:
                     yield waiting.popleft().result()
             while waiting:
