@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from urbanln.model.clip import LongClip, load_clip, new_clip
-from urbanln.model.momentum import MomentumTeacher
+from urbanln.model.teacher import MomentumTeacher
 from urbanln.model.tokens import train_clip_tokenizer
 from urbanln.probe.ridge import ALPHAS, ridge
 from urbanln.probe.splits import block_split

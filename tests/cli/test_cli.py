@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from urbanln.city.store import City
 from urbanln.cli import app as cli
-from urbanln.cli.vector_verbs import print_scores
+from urbanln.cli.scores import print_scores
 
 SMALL = ["--set", "probe.block_km=2", "--set", "probe.folds=3", "--set", "probe.seeds=2"]
 FLOORS = {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}

@@ -11,7 +11,6 @@ from tests.oracles.objective import Ring, distilled
 from torch.nn import functional
 
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.model.momentum import FeatureQueue
 from urbanln.model.objective import (
     MAX_LOG_SCALE,
     LossParts,
@@ -19,6 +18,7 @@ from urbanln.model.objective import (
     distilled_contrastive_loss,
     mu_at,
 )
+from urbanln.model.queue import FeatureQueue
 
 DIM = 5
 Batch = dict[str, torch.Tensor]

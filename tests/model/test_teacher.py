@@ -5,7 +5,7 @@ import torch
 
 from urbanln.base.errors import InputError
 from urbanln.model.clip import LongClip
-from urbanln.model.momentum import MomentumTeacher
+from urbanln.model.teacher import MomentumTeacher
 
 
 def move(model: LongClip, by: float = 0.1) -> None:

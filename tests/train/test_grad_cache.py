@@ -25,7 +25,7 @@ from urbanln.base.errors import UrbanLNError
 from urbanln.city.store import City
 from urbanln.model import clip as clip_module
 from urbanln.model.clip import load_clip
-from urbanln.model.momentum import FeatureQueue
+from urbanln.model.queue import FeatureQueue
 from urbanln.train.batches import Texts
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Plan

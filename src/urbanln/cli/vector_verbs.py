@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from urbanln.cli.options import SetOption, SettingsOption
-
-
-def print_scores(scores: Mapping[str, Any]) -> None:
-    """Print the closing table and the verdicts of a probe."""
-    from rich.console import Console
-
-    from urbanln.probe.table import scores_rich
-
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(scores_rich(scores))
-    for verdict in scores["verdicts"]:
-        console.print(verdict["sentence"], markup=False, highlight=False, soft_wrap=True)
+from urbanln.cli.scores import print_scores
 
 
 def demo(

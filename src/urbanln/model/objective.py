@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from urbanln.base.errors import InputError
-from urbanln.model.momentum import FeatureQueue
+from urbanln.model.queue import FeatureQueue
 
 ContrastKeys = Literal["batch", "batch+queue"]
 

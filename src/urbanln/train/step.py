@@ -28,8 +28,9 @@ from urbanln.base.config import TrainSettings
 from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
-from urbanln.model.momentum import FeatureQueue, MomentumTeacher
 from urbanln.model.objective import LossParts, clamp_logit_scale_, distilled_contrastive_loss, mu_at
+from urbanln.model.queue import FeatureQueue
+from urbanln.model.teacher import MomentumTeacher
 from urbanln.train.batches import Pictures, Texts, mirror
 from urbanln.train.grad_cache import backward_all, encode_all, feature_gradients, micro_batches
 from urbanln.train.pairs import Pairs, Plan
