@@ -13,7 +13,8 @@ def this_process() -> str:
     The start time tells it from a later process that was given the same number. Processes in different
     containers do not see each other, and each takes the other for gone.
     """
-    return _describe(os.getpid())
+    number = os.getpid()
+    return f"{_boot()}:{number}:{_start_time(number)}"
 
 
 def is_alive(owner: str) -> bool:
@@ -33,11 +34,6 @@ def is_alive(owner: str) -> bool:
     except PermissionError:
         return True
     return True
-
-
-@functools.lru_cache(maxsize=4)
-def _describe(number: int) -> str:
-    return f"{_boot()}:{number}:{_start_time(number)}"
 
 
 @functools.cache
