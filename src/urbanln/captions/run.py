@@ -207,8 +207,7 @@ def plan_city(
 def make_segmenter(settings: RefineSettings) -> Segmenter:
     """What finds the salient parts of pictures."""
     if settings.segmenter == "sam":
-        sam: Segmenter = require("urbanln.captions.networks.sam").SamSegmenter(settings.segmenter_model)
-        return sam
+        return require("urbanln.captions.networks.sam").SamSegmenter(settings.segmenter_model)
     require("skimage")
     return FelzenszwalbSegmenter()
 
@@ -286,8 +285,8 @@ def _check_allowed(captioners: Sequence[Captioner], settings: CaptionSettings) -
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     if not asked.texts.empty:
         return
-    stopped = [reason for reason, _ in asked.stopped.values()]
-    reasons = [*stopped, *asked.faults.values(), *asked.skipped.values()]
+    reasons = [reason for reason, _ in asked.stopped.values()]
+    reasons += [*asked.faults.values(), *asked.skipped.values()]
     raise InputError(
         "not one picture could be described",
         value=reasons[0] if reasons else f"{len(pictures)} pictures",

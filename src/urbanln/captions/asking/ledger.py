@@ -169,9 +169,8 @@ class Ledger:
             False when the key has an answer already: that one stays.
         """
         said = (_text(answer.text), _text(answer.finish), answer.tokens_in, answer.tokens_out)
-        row = (*_facts_of(key, ask, identity), *said, answer.cost_usd, answer.seconds, _now())
         with self._writing() as db:
-            _keep_prompt(db, ask)
+            row = (*_keep_asked(db, key, ask, identity), *said, answer.cost_usd, answer.seconds, _now())
             done = db.execute(f"INSERT OR IGNORE INTO texts VALUES ({_marks(row)})", row)  # noqa: S608
             reserved = db.execute("SELECT reserved FROM claims WHERE key = ?", (key,)).fetchone()
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
@@ -182,9 +181,8 @@ class Ledger:
 
     def record_error(self, key: str, ask: Ask, identity: Identity, error: str, attempts: int) -> None:
         """Keep that a question was given up, after how many tries, and let go of the claim on its key."""
-        row = (*_facts_of(key, ask, identity), _text(error), attempts, _now())
         with self._writing() as db:
-            _keep_prompt(db, ask)
+            row = (*_keep_asked(db, key, ask, identity), _text(error), attempts, _now())
             db.execute(f"INSERT OR IGNORE INTO errors VALUES ({_marks(row)})", row)  # noqa: S608
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
 
@@ -320,8 +318,12 @@ def _canonical(decoding: Mapping[str, Any]) -> str:
     return json.dumps(dict(decoding), sort_keys=True, allow_nan=False)
 
 
-def _facts_of(key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
-    box, picture = _box(ask), ask.picture
+def _keep_asked(db: sqlite3.Connection, key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
+    """Keep a question's prompt; the question as a row, in which the prompt's hash stands for it."""
+    box, picture, prompt, hashed = _box(ask), ask.picture, _text(ask.prompt.text), ""
+    if prompt:
+        hashed = hash_bytes(prompt.encode())
+        db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (hashed, ask.prompt.template, prompt))
     return (
         key,
         picture.sha256,
@@ -333,19 +335,9 @@ def _facts_of(key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
         None if box is None else json.dumps(box),
         ask.min_side,
         ask.prompt.template,
-        _prompt_hash(ask),
+        hashed,
         _canonical(identity.decoding),
     )
-
-
-def _prompt_hash(ask: Ask) -> str:
-    return hash_bytes(_text(ask.prompt.text).encode()) if ask.prompt.text else ""
-
-
-def _keep_prompt(db: sqlite3.Connection, ask: Ask) -> None:
-    if ask.prompt.text:
-        row = (_prompt_hash(ask), ask.prompt.template, _text(ask.prompt.text))
-        db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", row)
 
 
 def _spent_query(captioner: str | None) -> tuple[str, tuple[str | None]]:

@@ -13,8 +13,7 @@ def this_process() -> str:
     The start time tells it from a later process that was given the same number. Processes in different
     containers do not see each other, and each takes the other for gone.
     """
-    number = os.getpid()
-    return f"{_boot()}:{number}:{_start_time(number)}"
+    return _describe(os.getpid())
 
 
 def is_alive(owner: str) -> bool:
@@ -34,6 +33,12 @@ def is_alive(owner: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+# Kept, or a moment without file handles would make a process deny its own claims.
+@functools.lru_cache(maxsize=4)
+def _describe(number: int) -> str:
+    return f"{_boot()}:{number}:{_start_time(number)}"
 
 
 @functools.cache

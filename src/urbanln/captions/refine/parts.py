@@ -121,14 +121,10 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, iou: float) -> list[int]:
         scores: (N,); among equal ones the earlier box is the better.
         iou: Largest overlap let through.
     """
-    left = list(np.argsort(-scores, kind="stable"))
-    kept = []
-    while left:
-        best = left.pop(0)
-        kept.append(int(best))
-        if left:
-            over = overlap(boxes[[best]], boxes[left])[0]
-            left = [index for index, share in zip(left, over, strict=True) if share <= iou]
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if (overlap(boxes[[index]], boxes[kept]) <= iou).all():
+            kept.append(int(index))
     return kept
 
 
