@@ -61,5 +61,4 @@ def choose_captioners(spec: str, settings: CaptionSettings | None = None) -> lis
 def _with_model(name: str, settings: CaptionerSettings) -> Captioner:
     if settings.kind == "openai":
         return ServerCaptioner(name, settings)
-    local: Captioner = require("urbanln.captions.networks.local_model").LocalCaptioner(name, settings)
-    return local
+    return require("urbanln.captions.networks.local_model").LocalCaptioner(name, settings)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from urbanln.base.errors import InputError, MissingExtraError, require
-from urbanln.captions.account import CaptionReport
 from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
 from urbanln.captions.asking.prompts import Prompts
@@ -23,9 +22,10 @@ from urbanln.captions.cleaning.clean import Cleaned, clean_captions
 from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import Facts
 from urbanln.captions.parsing.load import load_parser
-from urbanln.captions.refine.flow import Tools, parts_kind
+from urbanln.captions.refine.flow import Tools, known_parts
 from urbanln.captions.refine.grounding import Grounder, NoGrounder
 from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter
+from urbanln.captions.report import CaptionReport
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
 from urbanln.captions.table import TokenCounter, candidates_table, merge_candidates
@@ -93,7 +93,7 @@ def caption_city(
     sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
     city.save_captions(table, made_from=sources)
     names = [captioner.identity.name for captioner in captioners]
-    return CaptionReport(len(pictures), names, asked, cleaned, table, _voted(table), remarks)
+    return CaptionReport(len(pictures), names, asked, cleaned, table, remarks)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def choose(
     settings: CaptionSettings,
     language: Language,
     count_tokens: TokenCounter | None,
-    max_tokens: int,
+    max_tokens: int = 248,
     facts: Facts | None = None,
 ) -> pd.DataFrame:
     """The caption table of some candidates: chosen by vote, or all with equal weights.
@@ -190,22 +190,24 @@ def plan_city(
         ledger = stack.enter_context(Ledger(path))
 
         def boxes_of(picture: Picture) -> list[Box] | None:
-            if segmenter is None:
-                return None
-            known = ledger.get_facts(parts_kind(refine, segmenter), [picture.sha256])
-            return [tuple(part[:4]) for part in known[picture.sha256]] if known else None
+            parts = known_parts(picture, refine, segmenter, ledger) if segmenter is not None else None
+            return None if parts is None else [part.box for part in parts]
 
         return make_plan(
-            captioners, pictures, ledger, prompts=prompts, refine=refine if refine.enabled else None,
-            boxes_of=boxes_of, budget_usd=budget_usd,
-        )  # fmt: skip
+            captioners,
+            pictures,
+            ledger,
+            prompts=prompts,
+            refine=refine,
+            boxes_of=boxes_of,
+            budget_usd=budget_usd,
+        )
 
 
 def make_segmenter(settings: RefineSettings) -> Segmenter:
     """What finds the salient parts of pictures."""
     if settings.segmenter == "sam":
-        sam: Segmenter = require("urbanln.captions.networks.sam").SamSegmenter(settings.segmenter_model)
-        return sam
+        return require("urbanln.captions.networks.sam").SamSegmenter(settings.segmenter_model)
     require("skimage")
     return FelzenszwalbSegmenter()
 
@@ -283,8 +285,8 @@ def _check_allowed(captioners: Sequence[Captioner], settings: CaptionSettings) -
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     if not asked.texts.empty:
         return
-    stopped = [reason for reason, _ in asked.stopped.values()]
-    reasons = [*stopped, *asked.faults.values(), *asked.skipped.values()]
+    reasons = [reason for reason, _ in asked.stopped.values()]
+    reasons += [*asked.faults.values(), *asked.skipped.values()]
     raise InputError(
         "not one picture could be described",
         value=reasons[0] if reasons else f"{len(pictures)} pictures",
@@ -318,10 +320,6 @@ def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, l
 def _in_order(candidates: pd.DataFrame, city: City) -> pd.DataFrame:
     place = pd.Series(range(len(city.images)), index=city.images["image_id"])
     return candidates.iloc[place.loc[candidates["image_id"]].to_numpy().argsort(kind="stable")]
-
-
-def _voted(table: pd.DataFrame) -> int:
-    return int((table["selected"] & table["agreement"].notna()).sum())
 
 
 def ledger_path(city: City | Path) -> Path:

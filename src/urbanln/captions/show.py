@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, write_text
-from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture
+from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture, cut_out
+from urbanln.captions.captioners.sending import jpeg_url
 from urbanln.captions.cleaning.text_faults import find_cut_off, find_refusal, find_repeated, is_wordless
-from urbanln.captions.facts import Facts
-from urbanln.captions.refine.account import accounts_of
+from urbanln.captions.refine.flow import accounts_of
 from urbanln.city.pictures import READ_ERRORS, unreadable
 
-_PICTURE_EDGE, _CROP_EDGE = 768, 240
+_PICTURE_EDGE, _CROP_EDGE, _QUALITY = 768, 240, 88
 _LONGEST = 20_000
 _COLOURS = ("#ffd400", "#ff5fa2", "#35d0ff", "#7dff5a", "#ff8c1a", "#c79bff", "#ffffff", "#ff4d4d")
 _NAMES = {"describe": "Description", "merge": "Merged with the parts", "repair": "Repaired"}
@@ -32,15 +30,8 @@ _UNPRINTABLE = re.compile(
 )
 
 
-class Book(Facts, Protocol):
-    """A ledger as far as the page needs it."""
-
-    def rows_of(self, which: str) -> pd.DataFrame:
-        """All texts about one picture, by its id or its hash, in the order they came."""
-
-
 def show_picture(
-    ledger: Book, picture: Picture, *, out: Path | str, captions: pd.DataFrame | None = None
+    ledger: Ledger, picture: Picture, *, out: Path | str, captions: pd.DataFrame | None = None
 ) -> Path:
     """Write the page of one picture: one HTML file that needs nothing else.
 
@@ -68,14 +59,12 @@ def show_picture(
     whole, problem = _read(picture)
     sha256 = picture.sha256 or (str(rows["picture"].iloc[0]) if len(rows) else "")
     captioners = list(dict.fromkeys(rows["captioner"].astype(str)))
-    boxes = _boxes(rows)
     context = {
         "picture": picture,
         "problem": problem,
         "size": whole.size if whole is not None else None,
-        "image": _data_url(whole, _PICTURE_EDGE) if whole is not None else "",
-        "boxes": [_drawn(number, box) for number, box in enumerate(boxes, start=1)],
-        "parts": [_part(number, box, rows, whole) for number, box in enumerate(boxes, start=1)],
+        "image": jpeg_url(whole.copy(), _PICTURE_EDGE, _QUALITY) if whole is not None else "",
+        "parts": [_part(number, box, rows, whole) for number, box in enumerate(_boxes(rows), start=1)],
         "captioners": [_captioner(name, rows, accounts_of(ledger, sha256, name)) for name in captioners],
         "chosen": chosen,
         "texts": len(rows),
@@ -94,20 +83,18 @@ def _render(context: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        finalize=_printable,
     )
     return environment.get_template("show.html.j2").render(context)
 
 
-def _finalize(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     """What Jinja does with every printed value before it escapes it; ready markup passes."""
-    return _printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-def _printable(text: str) -> str:
-    if len(text) > _LONGEST and not text.startswith("data:image/"):
-        text = text[:_LONGEST] + " …"
-    return _UNPRINTABLE.sub("\ufffd", text)
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    if len(value) > _LONGEST and not value.startswith("data:image/"):
+        value = value[:_LONGEST] + " …"
+    return _UNPRINTABLE.sub("\ufffd", value)
 
 
 def _read(picture: Picture) -> tuple[Image.Image | None, str]:
@@ -115,14 +102,6 @@ def _read(picture: Picture) -> tuple[Image.Image | None, str]:
         return Ask(picture).image(), ""
     except READ_ERRORS as error:
         return None, unreadable(picture.path, error)
-
-
-def _data_url(image: Image.Image, edge: int) -> str:
-    small = image.copy()
-    small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _chosen(captions: pd.DataFrame | None, image_id: str) -> list[dict[str, Any]]:
@@ -147,9 +126,10 @@ def _boxes(rows: pd.DataFrame) -> list[Box]:
     return [(box[0], box[1], box[2], box[3]) for box in found]
 
 
-def _drawn(number: int, box: Box) -> dict[str, Any]:
-    """A box in percent of the picture."""
+def _part(number: int, box: Box, rows: pd.DataFrame, whole: Image.Image | None) -> dict[str, Any]:
+    """One part: where it is drawn, in percent of the picture, and what was said of it."""
     left, upper, right, lower = (round(100 * side, 2) for side in box)
+    own = rows[[isinstance(text, str) and tuple(json.loads(text)) == box for text in rows["box"]]]
     return {
         "number": number,
         "x": left,
@@ -157,25 +137,7 @@ def _drawn(number: int, box: Box) -> dict[str, Any]:
         "width": round(right - left, 2),
         "height": round(lower - upper, 2),
         "colour": _COLOURS[(number - 1) % len(_COLOURS)],
-    }
-
-
-def _part(number: int, box: Box, rows: pd.DataFrame, whole: Image.Image | None) -> dict[str, Any]:
-    crop = None
-    if whole is not None:
-        sides = (whole.width, whole.height)
-        crop = whole.crop(
-            (
-                math.floor(box[0] * sides[0]),
-                math.floor(box[1] * sides[1]),
-                max(math.ceil(box[2] * sides[0]), math.floor(box[0] * sides[0]) + 1),
-                max(math.ceil(box[3] * sides[1]), math.floor(box[1] * sides[1]) + 1),
-            )
-        )
-    own = rows[[isinstance(text, str) and tuple(json.loads(text)) == box for text in rows["box"]]]
-    return {
-        **_drawn(number, box),
-        "image": _data_url(crop, _CROP_EDGE) if crop is not None else "",
+        "image": jpeg_url(cut_out(whole, box), _CROP_EDGE, _QUALITY) if whole is not None else "",
         "texts": [{"captioner": str(row.captioner), **_text(row)} for row in own.itertuples()],
     }
 

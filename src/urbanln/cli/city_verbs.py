@@ -132,8 +132,9 @@ def caption(
         return stage.show(city, show, out)
     if export_ledger is not None or import_ledger is not None:
         return stage.move_ledger(city, export_ledger, import_ledger)
-    asked = stage.Request(city, tuple(captioner), chosen, model, limit, budget_usd, replace)
-    return stage.print_plan(asked) if plan else stage.caption(asked)
+    if plan:
+        return stage.print_plan(city, captioner, chosen, limit=limit, budget_usd=budget_usd)
+    return stage.caption(city, captioner, chosen, model, limit=limit, budget_usd=budget_usd, replace=replace)
 
 
 def audit(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from urbanln.city.coordinates import Positions
     from urbanln.city.near_duplicates import PictureAudit
 
-MAX_TOKENS = 248  # text positions after stretching
 _POSITION = ("region_id", "lon", "lat", "city", "district")
 
 
@@ -51,13 +50,9 @@ class Audit:
 
     def lines(self) -> list[str]:
         """The audit as lines to print."""
-        lines = []
-        if self.labels:
-            lines += self.labels.lines()
-        for view, audit in self.pictures.items():
-            lines += audit.lines(view)
-        if self.captions:
-            lines += self.captions.lines()
+        lines = self.labels.lines() if self.labels else []
+        lines += [line for view, audit in self.pictures.items() for line in audit.lines(view)]
+        lines += self.captions.lines() if self.captions else []
         found = self.found()
         return [*lines, *(["found, worst first:"] if found else []), *(f"  {sentence}" for sentence in found)]
 
@@ -262,7 +257,7 @@ def _captions(
     from urbanln.stages.bridges import token_counter
 
     count = token_counter(model)
-    return audit_captions(frame, clean, places=places, count_tokens=count, max_tokens=MAX_TOKENS)
+    return audit_captions(frame, clean, places=places, count_tokens=count)
 
 
 def _of_captions(found: CaptionAudit) -> list[tuple[int, str]]:

@@ -66,8 +66,7 @@ def clip_grounder(model: str) -> Grounder:
         with lock, torch.inference_mode():
             image_ID = _remembered(images, pixels, seen, 512, images_of)
             text_PD = _remembered(phrases, [p.encode() for p in phrases], read, 20_000, texts_of)
-            cosines: np.ndarray = (image_ID @ text_PD.T).numpy()
-        return cosines
+            return (image_ID @ text_PD.T).numpy()
 
     name = (weights_hash(model) or model)[:12]
     return ClipGrounder(similarity, model=name, scale=float(clip.logit_scale.detach().exp()))

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.captions.asking.budget import most_tokens, most_usd
-from urbanln.captions.asking.desk import Desk, Stopped
+from urbanln.captions.asking.desk import Desk, Stopped, most_tokens, most_usd
 from urbanln.captions.asking.ledger import Ledger, ask_key
 from urbanln.captions.captioners.base import (
     Answer,

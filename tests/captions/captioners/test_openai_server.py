@@ -33,9 +33,14 @@ from urbanln.captions.captioners.base import (
     Picture,
     Prompt,
 )
-from urbanln.captions.captioners.openai_server import ServerCaptioner, parse_server_spec
+from urbanln.captions.captioners.openai_server import (
+    ServerCaptioner,
+    fault_of_status,
+    parse_server_spec,
+    quoted,
+    retry_after_s,
+)
 from urbanln.captions.captioners.sending import data_url, is_near
-from urbanln.captions.captioners.server_faults import fault_of_status, quoted, retry_after_s
 from urbanln.captions.settings import CaptionerSettings
 
 KEY = "sk-test-0123456789abcdefSECRET"

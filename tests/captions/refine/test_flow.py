@@ -13,8 +13,14 @@ from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Box, LastingFault, PassingFault, Picture
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.parsing.parse import parse_all
-from urbanln.captions.refine.account import accounts_of, keep_account
-from urbanln.captions.refine.flow import LONGEST_DESCRIPTION, Refined, Tools, refine_picture
+from urbanln.captions.refine.flow import (
+    LONGEST_DESCRIPTION,
+    Refined,
+    Tools,
+    accounts_of,
+    keep_account,
+    refine_picture,
+)
 from urbanln.captions.refine.grounding import Grounder, NoGrounder
 from urbanln.captions.refine.parts import Segment
 from urbanln.captions.scene_graph import SceneGraph

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import hash_bytes
-from urbanln.captions.asking.budget import most_usd
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
-from urbanln.captions.captioners.base import Answer, Ask, Captioner, LastingFault, PassingFault
+from urbanln.captions.captioners.base import Answer, Ask, Captioner, LastingFault, Limits, PassingFault
 
 DOWN_AFTER = 3
 """So many questions in a row given up, and a captioner counts as down."""
@@ -22,6 +23,10 @@ REFUSED_AFTER = 10
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
 _MOST_PATIENCE_S = 600.0
 _LOOK_S, _LONGEST_LOOK_S = 0.02, 0.5
+# What a question may take at most. Assumptions, on the generous side: models cut a picture into patches of
+# 14 pixels or larger, and a token of English prose is rarely shorter than two letters.
+_PATCH, _LETTERS_PER_TOKEN = 14, 2
+_EDGE, _OUT = 768, 400
 
 
 class Stopped(UrbanLNError):
@@ -38,8 +43,6 @@ class Counts:
         nothing: Pictures the captioner has nothing for.
         errors: Questions given up.
         retries: Further tries.
-        tokens_in: Tokens read for the answers given now, where counted.
-        tokens_out: Tokens written.
         cost_usd: Price of the answers given now.
         under_way: Questions being asked at this moment.
     """
@@ -49,8 +52,6 @@ class Counts:
     nothing: int = 0
     errors: int = 0
     retries: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
     cost_usd: float = 0.0
     under_way: int = 0
 
@@ -70,6 +71,10 @@ class Desk:
         sleep: Waits some seconds; another one in tests.
         clock: Seconds, ever growing; another one in tests.
         jitter: Gives a number in [0, 1), spreading the retries of many clients (full jitter).
+
+    Attributes:
+        counts: What has come of the questions so far.
+        stopped: Why this desk takes no more questions, or None.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Desk:
     ) -> None:
         self.captioner, self.ledger = captioner, ledger
         self.counts = Counts()
+        self.stopped: str | None = None
         self._limits, self._identity = captioner.limits, captioner.identity
         self._total_usd, self._down_after = budget_usd, down_after
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
@@ -94,12 +100,6 @@ class Desk:
         self._dearest_usd = 0.0
         self._began: float | None = None
         self._hashes: dict[str, str] = {}
-        self._stopped: str | None = None
-
-    @property
-    def stopped(self) -> str | None:
-        """Why this desk takes no more questions, or None."""
-        return self._stopped
 
     async def ask(self, ask: Ask) -> Answer | None:
         """The answer to a question, from the ledger or from the captioner.
@@ -129,25 +129,22 @@ class Desk:
             await self._sleep(look)
             look = min(2 * look, _LONGEST_LOOK_S)
 
-    def rate(self) -> float:
-        """Answers per second the captioner has given since its first question."""
-        passed = 0.0 if self._began is None else self._clock() - self._began
-        return self.counts.answered / passed if passed > 0 else 0.0
-
     def note(self) -> str:
         """The counts in a few words, for a progress line."""
         c = self.counts
+        passed = 0.0 if self._began is None else self._clock() - self._began
+        rate = c.answered / passed if passed > 0 else 0.0
         parts = [f"{c.answered} answered", f"{c.from_ledger} known" if c.from_ledger else ""]
-        parts += [f"{c.errors} errors" if c.errors else "", f"{self.rate():.1f}/s" if c.answered else ""]
-        parts += [f"${c.cost_usd:.2f}" if c.cost_usd else "", "stopped" if self._stopped else ""]
+        parts += [f"{c.errors} errors" if c.errors else "", f"{rate:.1f}/s" if c.answered else ""]
+        parts += [f"${c.cost_usd:.2f}" if c.cost_usd else "", "stopped" if self.stopped else ""]
         return f"{self._identity.name}: {', '.join(part for part in parts if part)}"
 
-    def _go_on(self) -> None:
-        if self._stopped is not None:
-            raise Stopped(f"{self._identity.name} takes no more questions: {self._stopped}")
+    def _go_on(self, after: Exception | None = None) -> None:
+        if self.stopped is not None:
+            raise Stopped(f"{self._identity.name} takes no more questions: {self.stopped}") from after
 
     def _stop(self, reason: str) -> None:
-        self._stopped = self._stopped or reason
+        self.stopped = self.stopped or reason
 
     async def _with_hash(self, ask: Ask) -> Ask:
         """The question with its picture's hash, which is worked out once per picture."""
@@ -180,7 +177,9 @@ class Desk:
             if answer is None:
                 self.counts.nothing += 1
                 return None
-            self._count(answer)
+            self.counts.answered += 1
+            self.counts.cost_usd += answer.cost_usd or 0.0
+            self._dearest_usd = max(self._dearest_usd, answer.cost_usd or 0.0)
             self.ledger.record(key, ask, self._identity, answer)
             # As the ledger has it, so that a later run goes on from the very same text.
             return self.ledger.find(key)
@@ -196,17 +195,15 @@ class Desk:
             attempts += 1
             try:
                 answer = await self.captioner.answer(ask)
-            except PassingFault as fault:
-                if attempts > self._limits.retries or (fault.retry_after or 0.0) > _MOST_PATIENCE_S:
+            except (PassingFault, LastingFault) as fault:
+                # What lasts is worth no wait, however long.
+                pause = (fault.retry_after or 0.0) if isinstance(fault, PassingFault) else math.inf
+                if attempts > self._limits.retries or pause > _MOST_PATIENCE_S:
                     self._give_up(key, ask, fault, attempts)
-                    self._go_on_after(fault)
+                    self._go_on(after=fault)
                     raise
                 self.counts.retries += 1
-                await self._wait(attempts, fault.retry_after)
-            except LastingFault as fault:
-                self._give_up(key, ask, fault, attempts)
-                self._go_on_after(fault)
-                raise
+                await self._wait(attempts, pause)
             else:
                 self._failed_in_a_row = self._refused_in_a_row = 0
                 return answer
@@ -223,20 +220,6 @@ class Desk:
             if fault.whole or self._refused_in_a_row >= REFUSED_AFTER:
                 self._stop(f"it refuses every question: {fault.what}")
 
-    def _go_on_after(self, fault: UrbanLNError) -> None:
-        try:
-            self._go_on()
-        except Stopped as stopped:
-            raise stopped from fault
-
-    def _count(self, answer: Answer) -> None:
-        c = self.counts
-        c.answered += 1
-        c.tokens_in += answer.tokens_in or 0
-        c.tokens_out += answer.tokens_out or 0
-        c.cost_usd += answer.cost_usd or 0.0
-        self._dearest_usd = max(self._dearest_usd, answer.cost_usd or 0.0)
-
     async def _pace(self) -> None:
         """Wait for this question's turn: 60 / per_minute seconds apart, and none while the server rests."""
         while (wait := self._next_start - self._clock()) > 0:
@@ -244,7 +227,7 @@ class Desk:
         if self._limits.per_minute > 0:
             self._next_start = self._clock() + 60.0 / self._limits.per_minute
 
-    async def _wait(self, attempts: int, retry_after: float | None) -> None:
+    async def _wait(self, attempts: int, retry_after: float) -> None:
         """Exponential back-off with full jitter; a server's own wish comes first and holds for all."""
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (attempts - 1))
         if not retry_after:  # 0, or a date that has passed, would be no pause at all
@@ -253,3 +236,21 @@ class Desk:
         self._next_start = max(self._next_start, self._clock() + retry_after)
         # Some spread, so that all who were sent away do not come back in the same instant.
         await self._sleep(retry_after * (1.0 + 0.25 * self._jitter()))
+
+
+def most_tokens(ask: Ask, decoding: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens a question may take and its answer may have, at most.
+
+    Args:
+        ask: The question.
+        decoding: Of the captioner's identity; ``max_edge``, ``max_tokens`` and ``max_tokens_local`` count.
+    """
+    edge = int(decoding.get("max_edge", _EDGE))
+    local = ask.stage == "local" and "max_tokens_local" in decoding
+    out = int(decoding["max_tokens_local"] if local else decoding.get("max_tokens", _OUT))
+    return (edge // _PATCH) ** 2 + len(ask.prompt.text) // _LETTERS_PER_TOKEN + 64, out
+
+
+def most_usd(ask: Ask, decoding: Mapping[str, Any], limits: Limits) -> float:
+    """Price of :func:`most_tokens` in US dollars, set aside before a question is asked; 0 without prices."""
+    return limits.cost(*most_tokens(ask, decoding)) or 0.0

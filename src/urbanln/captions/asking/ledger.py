@@ -27,8 +27,7 @@ from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity
 
 LEDGER_NAME = "captions.sqlite"
-_CHUNK = 500
-_FOUND = "key, text, finish, tokens_in, tokens_out, cost_usd, seconds"
+_AMONG = "IN (SELECT value FROM json_each(?))"  # of any number of values, handed over as one JSON list
 
 Claim = Literal["mine", "answered", "held", "reserved", "spent"]
 """What :meth:`Ledger.claim` says: ask it now; it has been answered; somebody asks it now; calls under way may
@@ -153,16 +152,13 @@ class Ledger:
 
     def find(self, key: str) -> Answer | None:
         """The answer under a key, or None."""
-        rows = self._rows(f"SELECT {_FOUND} FROM texts WHERE key = ?", (key,))  # noqa: S608
-        return Answer(*rows[0][1:]) if rows else None
+        return self.find_many([key]).get(key)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers under many keys; keys without one are left out."""
-        found: dict[str, Answer] = {}
-        for chunk in _chunks(keys):
-            sql = f"SELECT {_FOUND} FROM texts WHERE key IN ({_marks(chunk)})"  # noqa: S608
-            found.update((row[0], Answer(*row[1:])) for row in self._rows(sql, chunk))
-        return found
+        columns = "key, text, finish, tokens_in, tokens_out, cost_usd, seconds"
+        rows = self._rows(f"SELECT {columns} FROM texts WHERE key {_AMONG}", (json.dumps([*keys]),))  # noqa: S608
+        return {row[0]: Answer(*row[1:]) for row in rows}
 
     def record(self, key: str, ask: Ask, identity: Identity, answer: Answer) -> bool:
         """Keep an answer, and let go of the claim on its key.
@@ -173,9 +169,8 @@ class Ledger:
             False when the key has an answer already: that one stays.
         """
         said = (_text(answer.text), _text(answer.finish), answer.tokens_in, answer.tokens_out)
-        row = (*_facts_of(key, ask, identity), *said, answer.cost_usd, answer.seconds, _now())
         with self._writing() as db:
-            _keep_prompt(db, ask)
+            row = (*_keep_asked(db, key, ask, identity), *said, answer.cost_usd, answer.seconds, _now())
             done = db.execute(f"INSERT OR IGNORE INTO texts VALUES ({_marks(row)})", row)  # noqa: S608
             reserved = db.execute("SELECT reserved FROM claims WHERE key = ?", (key,)).fetchone()
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
@@ -186,9 +181,8 @@ class Ledger:
 
     def record_error(self, key: str, ask: Ask, identity: Identity, error: str, attempts: int) -> None:
         """Keep that a question was given up, after how many tries, and let go of the claim on its key."""
-        row = (*_facts_of(key, ask, identity), _text(error), attempts, _now())
         with self._writing() as db:
-            _keep_prompt(db, ask)
+            row = (*_keep_asked(db, key, ask, identity), _text(error), attempts, _now())
             db.execute(f"INSERT OR IGNORE INTO errors VALUES ({_marks(row)})", row)  # noqa: S608
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
 
@@ -281,12 +275,9 @@ class Ledger:
             templates: Asked with one of these prompts: hashes of their templates.
         """
         sql = "SELECT count(*) FROM texts WHERE captioner = ? AND revision = ? AND decoding = ? AND stage = ?"
-        sql += f" AND template IN ({_marks(templates)})"
-        one = (identity.name, identity.revision, _canonical(identity.decoding), stage, *templates)
-        return sum(
-            self._rows(f"{sql} AND picture IN ({_marks(chunk)})", (*one, *chunk))[0][0]
-            for chunk in _chunks(list(dict.fromkeys(pictures)))
-        )
+        sql += f" AND template {_AMONG} AND picture {_AMONG}"
+        asked = (identity.name, identity.revision, _canonical(identity.decoding), stage)
+        return int(self._rows(sql, (*asked, json.dumps([*templates]), json.dumps([*pictures])))[0][0])
 
     def export_parquet(self, path: Path | str) -> None:
         """Write all that is in it to a Parquet file (see :mod:`urbanln.captions.asking.ledger_parquet`)."""
@@ -308,11 +299,8 @@ class Ledger:
 
     def get_facts(self, kind: str, keys: Sequence[str]) -> dict[str, Any]:
         """The facts that are there, by key; keys without one are left out."""
-        found: dict[str, Any] = {}
-        for chunk in _chunks(keys):
-            sql = f"SELECT key, value FROM facts WHERE kind = ? AND key IN ({_marks(chunk)})"  # noqa: S608
-            found.update((key, json.loads(value)) for key, value in self._rows(sql, (kind, *chunk)))
-        return found
+        sql = f"SELECT key, value FROM facts WHERE kind = ? AND key {_AMONG}"  # noqa: S608
+        return {key: json.loads(value) for key, value in self._rows(sql, (kind, json.dumps([*keys])))}
 
     def put_facts(self, kind: str, values: Mapping[str, Any]) -> None:
         """Keep JSON values; one that is there already stays as it is."""
@@ -330,8 +318,12 @@ def _canonical(decoding: Mapping[str, Any]) -> str:
     return json.dumps(dict(decoding), sort_keys=True, allow_nan=False)
 
 
-def _facts_of(key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
-    box, picture = _box(ask), ask.picture
+def _keep_asked(db: sqlite3.Connection, key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
+    """Keep a question's prompt; the question as a row, in which the prompt's hash stands for it."""
+    box, picture, prompt, hashed = _box(ask), ask.picture, _text(ask.prompt.text), ""
+    if prompt:
+        hashed = hash_bytes(prompt.encode())
+        db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (hashed, ask.prompt.template, prompt))
     return (
         key,
         picture.sha256,
@@ -343,19 +335,9 @@ def _facts_of(key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
         None if box is None else json.dumps(box),
         ask.min_side,
         ask.prompt.template,
-        _prompt_hash(ask),
+        hashed,
         _canonical(identity.decoding),
     )
-
-
-def _prompt_hash(ask: Ask) -> str:
-    return hash_bytes(_text(ask.prompt.text).encode()) if ask.prompt.text else ""
-
-
-def _keep_prompt(db: sqlite3.Connection, ask: Ask) -> None:
-    if ask.prompt.text:
-        row = (_prompt_hash(ask), ask.prompt.template, _text(ask.prompt.text))
-        db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", row)
 
 
 def _spent_query(captioner: str | None) -> tuple[str, tuple[str | None]]:
@@ -386,8 +368,3 @@ def _now() -> str:
 
 def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield list(keys[start : start + _CHUNK])

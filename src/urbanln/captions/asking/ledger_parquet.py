@@ -32,26 +32,20 @@ _NUMBERS: Mapping[str, str] = {
     "cost_usd": "Float64",
     "seconds": "Float64",
 }
-# Part → its table, and the export's columns in the order of that table's own.
-_PARTS: Mapping[str, tuple[str, Sequence[str]]] = {
-    "prompt": ("prompts", ("key", "template", "text")),
-    "text": ("texts", TEXT_COLUMNS),
-    "error": ("errors", (*ASKED_COLUMNS, "text", "attempts", "created")),
-    "fact": ("facts", ("stage", "key", "text")),
-}
-_OWN_COLUMNS: Mapping[str, Sequence[str]] = {
-    "prompts": ("hash", "template", "text"),
-    "texts": TEXT_COLUMNS,
-    "errors": ERROR_COLUMNS,
-    "facts": ("kind", "key", "value"),
+# Part → its table, the table's columns, and under which names they are exported.
+_PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[str]]] = {
+    "prompt": ("prompts", ("hash", "template", "text"), ("key", "template", "text")),
+    "text": ("texts", TEXT_COLUMNS, TEXT_COLUMNS),
+    "error": ("errors", ERROR_COLUMNS, (*ASKED_COLUMNS, "text", "attempts", "created")),
+    "fact": ("facts", ("kind", "key", "value"), ("stage", "key", "text")),
 }
 
 
 def write_export(db: sqlite3.Connection, path: Path | str) -> None:
     """Write the tables of a ledger to one Parquet file, whole or not at all."""
     rows = []
-    for part, (table, columns) in _PARTS.items():
-        for row in db.execute(f"SELECT {', '.join(_OWN_COLUMNS[table])} FROM {table}"):  # noqa: S608
+    for part, (table, own, columns) in _PARTS.items():
+        for row in db.execute(f"SELECT {', '.join(own)} FROM {table}"):  # noqa: S608
             rows.append({"part": part, **dict(zip(columns, row, strict=True))})
     frame = pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object)
     types = {name: _NUMBERS.get(name, "string") for name in _COLUMNS}
@@ -79,7 +73,7 @@ def insert_export(db: sqlite3.Connection, table: pd.DataFrame) -> dict[str, int]
         Number of rows added, by table.
     """
     added = {}
-    for part, (name, columns) in _PARTS.items():
+    for part, (name, _, columns) in _PARTS.items():
         rows = table.loc[table["part"] == part, list(columns)].astype(object)
         sql = f"INSERT OR IGNORE INTO {name} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
         added[name] = 0

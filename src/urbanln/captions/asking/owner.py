@@ -35,6 +35,7 @@ def is_alive(owner: str) -> bool:
     return True
 
 
+# Kept, or a moment without file handles would make a process deny its own claims.
 @functools.lru_cache(maxsize=4)
 def _describe(number: int) -> str:
     return f"{_boot()}:{number}:{_start_time(number)}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urbanln.captions.asking.ledger import Ledger, Total, ask_key
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.asking.queues import worth_refining
-from urbanln.captions.captioners.base import Ask, Box, Captioner, Limits, Picture, Prompt, Stage
-from urbanln.captions.refine.flow import local_ask
+from urbanln.captions.captioners.base import Box, Captioner, Limits, Picture, Stage
+from urbanln.captions.refine.flow import describe_ask, local_ask
 from urbanln.captions.settings import RefineSettings
 
 ENOUGH = 20
@@ -140,10 +140,10 @@ def make_plan(
         boxes_of: Parts of a picture where they are known; without it five parts are assumed.
         budget_usd: What all answers in the ledger may cost: whether it will do is a remark.
     """
-    refining = refine is not None and refine.enabled
+    refine = refine if refine is not None and refine.enabled else None
     totals, steps, remarks = ledger.totals(), [], []
     for captioner in captioners:
-        counted = _counts(captioner, pictures, ledger, prompts, refine if refining else None, boxes_of)
+        counted = _counts(captioner, pictures, ledger, prompts, refine, boxes_of)
         for stage, (wanted, known, exact) in counted.items():
             total = totals.get((captioner.identity.name, stage), Total())
             steps.append(_step(captioner, stage, max(wanted - known, 0), known, total, exact))
@@ -153,10 +153,9 @@ def make_plan(
                 remarks.append(f"{captioner.identity.name}: no price is set, so its cost is not known")
     if any(not step.measured and step.calls for step in steps):
         remarks.append(f"tokens and times are assumed where the ledger has fewer than {ENOUGH} answers")
-    if refining and any(not step.exact for step in steps):
-        remarks.append(
-            f"parts are counted where they are known, else {_guess(refine):.0f} per picture are assumed"
-        )
+    if refine is not None and any(not step.exact for step in steps):
+        guess = min(_PARTS, refine.max_crops)
+        remarks.append(f"parts are counted where they are known, else {guess:.0f} per picture are assumed")
     unhashed = sum(not picture.sha256 for picture in pictures)
     if unhashed:
         remarks.append(f"{unhashed} pictures have no hash yet: all about them counts as still to be asked")
@@ -191,7 +190,7 @@ def _counts(
 ) -> dict[Stage, tuple[int, int, bool]]:
     """Stage → questions in all, those of them in the ledger, whether both are exact."""
     keys = {
-        ask_key(_describe(captioner, picture, prompts), captioner.identity): picture.sha256
+        ask_key(describe_ask(picture, captioner, prompts), captioner.identity): picture.sha256
         for picture in pictures
         if picture.sha256
     }
@@ -209,7 +208,7 @@ def _counts(
         for picture, found in zip(distinct, boxes, strict=True)
         for box in found or ()
     }
-    n_parts = len(parts) + round(_guess(refine) * boxes.count(None))
+    n_parts = len(parts) + round(min(_PARTS, refine.max_crops) * boxes.count(None))
     counts["local"] = (n_parts, len(ledger.find_many([*parts])), None not in boxes)
     asked = [keys[key] for key in described]
     return counts | _later(asked, distinct, boxes, captioner, ledger, prompts, refine.grounder != "none")
@@ -236,14 +235,6 @@ def _later(
     # Nothing is repaired that nobody has checked.
     repairs = known["repair"] + round(_REPAIRS * grounded * (merges - known["merge"]))
     return {"merge": (merges, known["merge"], False), "repair": (repairs, known["repair"], False)}
-
-
-def _describe(captioner: Captioner, picture: Picture, prompts: Prompts) -> Ask:
-    return Ask(picture, prompt=prompts.render("describe", picture.view) if captioner.prompted else Prompt())
-
-
-def _guess(refine: RefineSettings | None) -> float:
-    return _PARTS if refine is None else min(_PARTS, refine.max_crops)
 
 
 def _step(captioner: Captioner, stage: Stage, calls: int, known: int, total: Total, exact: bool) -> Step:

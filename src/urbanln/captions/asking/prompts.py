@@ -38,7 +38,10 @@ class Prompts:
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
-        self._texts = {name: _shipped(name) for name in prompt_files()}
+        shipped = resources.files("urbanln.captions.asking").joinpath("prompt_texts")
+        self._texts = {
+            name: shipped.joinpath(name).read_text(encoding="utf-8").strip() for name in prompt_files()
+        }
         if folder is not None:
             self._replace(Path(folder))
         self._hashes = {name: hash_bytes(text.encode())[:12] for name, text in self._texts.items()}
@@ -81,11 +84,6 @@ def prompt_files() -> list[str]:
 
 def _file(stage: str, view: str) -> str:
     return "repair.txt" if stage == "repair" else f"{stage}-{view}.txt"
-
-
-def _shipped(name: str) -> str:
-    file = resources.files("urbanln.captions.asking").joinpath("prompt_texts", name)
-    return file.read_text(encoding="utf-8").strip()
 
 
 def _checked(text: str, path: Path) -> str:

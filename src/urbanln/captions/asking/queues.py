@@ -16,9 +16,9 @@ from urbanln.captions.asking.desk import Counts, Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.asking.prompts import Prompts
-from urbanln.captions.captioners.base import Answer, Ask, Captioner, CaptionerFault, Picture
+from urbanln.captions.captioners.base import Answer, Captioner, CaptionerFault, Picture
 from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
-from urbanln.captions.refine.flow import Tools, parts_kind, refine_picture
+from urbanln.captions.refine.flow import Tools, describe_ask, known_parts, refine_picture
 from urbanln.captions.refine.grounding import Calibration
 from urbanln.city.pictures import READ_ERRORS, unreadable
 
@@ -106,7 +106,8 @@ class _Round:
         self._desks = [Desk(captioner, ledger, budget_usd=budget_usd) for captioner in captioners]
         self._texts: dict[tuple[int, int], tuple[str, str]] = {}
         self._asked = Asked()
-        self._calibration = Calibration(tools.grounder, tools.settings.threshold) if tools else None
+        if tools is not None:
+            self._asked.calibration = Calibration(tools.grounder, tools.settings.threshold)
 
     async def run(self) -> Asked:
         with progress("captions", len(self._pictures) * len(self._desks)) as advance:
@@ -115,17 +116,19 @@ class _Round:
                     for place, desk in enumerate(self._desks):
                         group.create_task(self._queue(place, desk, advance))
             except BaseExceptionGroup as several:
-                error = _first(several)
+                error: BaseException = several  # the first one ended the tasks
+                while isinstance(error, BaseExceptionGroup):
+                    error = error.exceptions[0]
                 raise error from error.__cause__
             finally:
                 await asyncio.gather(*(desk.captioner.close() for desk in self._desks))
         asked, names = self._asked, [desk.captioner.identity.name for desk in self._desks]
         rows = [
-            (self._pictures[at].image_id, names[place], *text)
-            for (at, place), text in sorted(self._texts.items())
+            (self._pictures[number].image_id, names[place], *text)
+            for (number, place), text in sorted(self._texts.items())
         ]
         asked.texts = pd.DataFrame(rows, columns=list(COLUMNS))
-        asked.calibration = self._calibration if asked.refined else None
+        asked.calibration = asked.calibration if asked.refined else None
         asked.counts = dict(zip(names, (desk.counts for desk in self._desks), strict=True))
         return asked
 
@@ -136,21 +139,21 @@ class _Round:
 
         async def work() -> None:
             while waiting:
-                at = waiting.popleft()
+                number = waiting.popleft()
                 try:
-                    await self._one(place, desk, at)
+                    await self._one(place, desk, number)
                 except Stopped as stopped:
                     # The others are gone through nevertheless: the ledger may know them.
                     left = self._asked.stopped.get(name, ("", 0))[1] + 1
                     self._asked.stopped[name] = (desk.stopped or stopped.what, left)
-                advance(1, self._note())
+                advance(1, "; ".join(one.note() for one in self._desks))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(desk.captioner.limits.concurrency, len(waiting))):
                 group.create_task(work())
 
-    async def _one(self, place: int, desk: Desk, at: int) -> None:
-        picture, name = self._pictures[at], desk.captioner.identity.name
+    async def _one(self, place: int, desk: Desk, number: int) -> None:
+        picture, name = self._pictures[number], desk.captioner.identity.name
         try:
             text = await self._text(desk, picture)
         except (Stopped, LedgerFault):
@@ -164,17 +167,14 @@ class _Round:
             if text is None:
                 self._asked.nothing[name] = self._asked.nothing.get(name, 0) + 1
             else:
-                self._texts[at, place] = text
+                self._texts[number, place] = text
 
     async def _text(self, desk: Desk, picture: Picture) -> tuple[str, str] | None:
         """A captioner's last word on a picture and why it ended."""
         captioner = desk.captioner
         if desk.stopped is not None and not picture.sha256:
             raise Stopped(desk.stopped)  # not worth being fetched for its hash
-        asked = Ask(picture)
-        if captioner.prompted:
-            asked = Ask(picture, prompt=self._prompts.render("describe", picture.view))
-        answer = await desk.ask(asked)
+        answer = await desk.ask(describe_ask(picture, captioner, self._prompts))
         if answer is None:
             return None
         if self._tools is None or not captioner.prompted or not worth_refining(answer.text):
@@ -183,30 +183,17 @@ class _Round:
 
     async def _refined(self, desk: Desk, picture: Picture, answer: Answer, tools: Tools) -> tuple[str, str]:
         name = desk.captioner.identity.name
-        if desk.stopped is not None and not _has_parts(picture, tools):
+        if (
+            desk.stopped is not None
+            and known_parts(picture, tools.settings, tools.segmenter, tools.facts) is None
+        ):
             raise Stopped(desk.stopped)  # nor for its parts: they have not been described
         found = await refine_picture(picture, answer, captioner=name, ask=desk.ask, tools=tools)
         self._asked.refined += found.stage != "describe"
         self._asked.remaining += len(found.remaining)
-        if self._calibration is not None:
-            self._calibration.add(found.phrases)
+        if self._asked.calibration is not None:
+            self._asked.calibration.add(found.phrases)
         return found.text, found.finish
-
-    def _note(self) -> str:
-        """What each captioner has answered so far, for the progress line."""
-        return "; ".join(desk.note() for desk in self._desks)
-
-
-def _has_parts(picture: Picture, tools: Tools) -> bool:
-    kind = parts_kind(tools.settings, tools.segmenter)
-    return bool(tools.facts.get_facts(kind, [picture.sha256]))
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error that ended a group of tasks."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def worth_refining(text: str) -> bool:

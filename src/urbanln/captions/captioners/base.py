@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +108,13 @@ class Ask:
         return shown
 
 
+def cut_out(image: Image.Image, box: Box) -> Image.Image:
+    """A part of an image, its edges moved outwards to whole pixels; one pixel at least."""
+    left, upper = int(box[0] * image.width), int(box[1] * image.height)
+    right, lower = math.ceil(box[2] * image.width), math.ceil(box[3] * image.height)
+    return image.crop((left, upper, max(right, left + 1), max(lower, upper + 1)))
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a captioner gave.
@@ -210,27 +218,23 @@ class Identity:
 
 
 class Captioner(Protocol):
-    """Answers questions about pictures; what it needs (a server, a model, a table) it is made with."""
+    """Answers questions about pictures; what it needs (a server, a model, a table) it is made with.
 
-    @property
-    def identity(self) -> Identity:
-        """Name, revision and decoding settings."""
+    One that derives from this class need only say who it is and answer.
 
-    @property
-    def limits(self) -> Limits:
-        """How hard it may be driven."""
+    Attributes:
+        identity: Name, revision and decoding settings.
+        limits: How hard it may be driven.
+        prompted: Whether it reads prompts, and so can describe parts and merge texts.
+        remote: Address of a server beyond this machine and its network, or None.
+        sources: Names and SHA-256 of the files its texts come from.
+    """
 
-    @property
-    def prompted(self) -> bool:
-        """Whether it reads prompts, and so can describe parts and merge texts."""
-
-    @property
-    def remote(self) -> str | None:
-        """Address of a server beyond this machine and its network, or None."""
-
-    @property
-    def sources(self) -> Mapping[str, str]:
-        """Names and SHA-256 of the files its texts come from."""
+    identity: Identity
+    limits: Limits
+    prompted: bool = False
+    remote: str | None = None
+    sources: Mapping[str, str] = {}  # never changed
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
         """Look at the list of all pictures before the first question.
@@ -241,6 +245,7 @@ class Captioner(Protocol):
         Raises:
             InputError: This captioner can say nothing about any of these pictures.
         """
+        return []
 
     async def answer(self, ask: Ask) -> Answer | None:
         """Answer one question; several may be under way at once.
@@ -255,6 +260,7 @@ class Captioner(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and models; it may be asked again afterwards."""
+        return None
 
 
 def pictures_of(city: City, view: str = "both") -> list[Picture]:

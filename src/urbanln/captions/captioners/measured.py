@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from urbanln.base.files import hash_bytes
-from urbanln.captions.captioners.base import Answer, Ask, Identity, Limits, Picture
+from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.captioners.phrases import Phrases, amount, corner_list, graded, join
 from urbanln.city.pixels import COLOURS, QUADRANTS, measure_pixels
 
@@ -35,7 +35,7 @@ RULES = "1"
 """Version of measures and wording: raised whenever the same picture would get another text."""
 
 
-class MeasuredCaptioner:
+class MeasuredCaptioner(Captioner):
     """Describes a picture only from :func:`urbanln.city.pixels.measure_pixels`.
 
     About 110 to 150 words. The words are quantised from the numbers, and the phrasing is chosen by the
@@ -49,16 +49,9 @@ class MeasuredCaptioner:
     """
 
     identity = Identity("measured", revision=RULES)
-    prompted = False
-    remote: str | None = None
-    sources: Mapping[str, str] = {}  # never changed
 
     def __init__(self) -> None:
         self.limits = Limits(concurrency=os.cpu_count() or 1, retries=0)
-
-    def prepare(self, pictures: Sequence[Picture]) -> list[str]:
-        """Nothing to prepare: every readable picture can be measured."""
-        return []
 
     def describe(self, picture: Picture) -> str:
         """Measure and describe one picture.
@@ -82,9 +75,6 @@ class MeasuredCaptioner:
         started = time.perf_counter()
         text = await asyncio.to_thread(self.describe, ask.picture)
         return Answer(text, finish="stop", cost_usd=0.0, seconds=time.perf_counter() - started)
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def describe_measures(measures: Mapping[str, float], view: str, *, seed: str) -> str:
@@ -164,16 +154,11 @@ def _absent(measures: Measures, view: str, say: Phrases) -> str:
     )
     none = [word for name, word in names.items() if measures[f"{name}_share"] < 0.01]
     few = [word for name, word in names.items() if 0.01 <= measures[f"{name}_share"] < _SMALLEST]
-    parts = []
-    if none:
-        parts.append(
-            say.choose("none", "there is no {w} to speak of", "nothing is {w}").format(w=join(none, "or"))
-        )
-    if few:
-        parts.append(
-            say.choose("few", "only specks are {w}", "{w} shows in specks only").format(w=join(few, "or"))
-        )
-    text = join(parts)
+    ways = (
+        (none, "none", "there is no {w} to speak of", "nothing is {w}"),
+        (few, "few", "only specks are {w}", "{w} shows in specks only"),
+    )
+    text = join([say.choose(key, *said).format(w=join(words, "or")) for words, key, *said in ways if words])
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
@@ -197,22 +182,16 @@ def _sides(measures: Measures, view: str, say: Phrases) -> str:
     for name, word in (("vegetation", "green"), ("built", "the grey surface")):
         if measures[f"{name}_share"] < _SMALLEST:
             continue
-        left = measures[f"{name}_nw"] + measures[f"{name}_sw"]
-        right = measures[f"{name}_ne"] + measures[f"{name}_se"]
-        up, low = (
-            measures[f"{name}_nw"] + measures[f"{name}_ne"],
-            measures[f"{name}_sw"] + measures[f"{name}_se"],
-        )
-        lean = (right - left) / (left + right)
+        nw, ne, sw, se = (measures[f"{name}_{quarter}"] for quarter in QUADRANTS)
+        left, right, up, low = nw + sw, ne + se, nw + ne, sw + se
         side = graded(
-            lean,
+            (right - left) / (left + right),
             (-0.6, "almost only on the left"), (-0.2, "more on the left than on the right"),
             (0.2, "on both sides alike"), (0.6, "more on the right than on the left"),
             (2.0, "almost only on the right"),
         )  # fmt: skip
-        reach = up / (up + low)
         height = graded(
-            reach,
+            up / (up + low),
             (0.1, "confined to the lower half"), (0.35, "mostly in the lower half"),
             (0.65, "reaching into the upper half"), (2.0, "mostly in the upper half"),
         )  # fmt: skip
@@ -266,38 +245,28 @@ def _edges(measures: Measures, view: str, say: Phrases) -> str:
     return say.choose("busy", *ways).format(d=density, b=busy, c=calm)
 
 
+_ONE_WAY = ("line", "The edges run mainly in one direction", "One direction of edges prevails")
+# By how far the edges keep to two crossing directions, the strictest first.
+_GRIDS = (
+    (-0.4, ("grid", "The edges form a strict, grid-like pattern",
+            "Edges meet at right angles, as in a grid")),
+    (-0.22, ("near", "Edges keep mostly to two crossing directions",
+             "The edges are fairly regular, near to a grid")),
+    (-0.1, ("some", "The edges are only loosely ordered",
+            "There is a weak order in the directions of the edges")),
+    (1.0, ("none2", "The edges point in all directions, without order",
+           "The directions of the edges are irregular")),
+)  # fmt: skip
+
+
 def _regularity(measures: Measures, view: str, say: Phrases) -> str:
     if measures["edge_density"] < 0.02:
         return ""
-    grid, line = measures["edge_grid"], measures["edge_line"]
-    if line > 0.3:
-        text = say.choose("line", "The edges run mainly in one direction", "One direction of edges prevails")
-    elif grid > 0.4:
-        text = say.choose(
-            "grid", "The edges form a strict, grid-like pattern", "Edges meet at right angles, as in a grid"
-        )
-    elif grid > 0.22:
-        text = say.choose(
-            "near",
-            "Edges keep mostly to two crossing directions",
-            "The edges are fairly regular, near to a grid",
-        )
-    elif grid > 0.1:
-        text = say.choose(
-            "some",
-            "The edges are only loosely ordered",
-            "There is a weak order in the directions of the edges",
-        )
-    else:
-        text = say.choose(
-            "none2",
-            "The edges point in all directions, without order",
-            "The directions of the edges are irregular",
-        )
+    grid = measures["edge_grid"]
+    text = say.choose(*_ONE_WAY if measures["edge_line"] > 0.3 else graded(-grid, *_GRIDS))
     if view != "street" and grid > 0.22:
-        tilt = measures["edge_tilt"]
         text += graded(
-            tilt,
+            measures["edge_tilt"],
             (0.15, ", parallel to the frame"), (0.5, ", slightly turned against the frame"),
             (0.85, ", clearly turned against the frame"), (2.0, ", running diagonally"),
         )  # fmt: skip
@@ -309,11 +278,7 @@ def _texture(measures: Measures, view: str, say: Phrases) -> str:
     strongest = max(scales, key=lambda s: scales[s])
     if scales[strongest] < 0.01:
         return "The surface is smooth at every scale."
-    words = {
-        "fine": "fine-grained",
-        "middle": "in small patches",
-        "coarse": "in broad patches",
-    }
+    words = {"fine": "fine-grained", "middle": "in small patches", "coarse": "in broad patches"}
     grain = graded(
         scales["fine"],
         (0.015, "hardly any fine grain"),

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import json
+import math
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from urbanln.base.errors import InputError, require
+from urbanln.base.errors import InputError, printable, require
 from urbanln.captions.captioners.base import (
     Answer,
     Ask,
+    Captioner,
     CaptionerFault,
     Identity,
+    LastingFault,
     Limits,
     PassingFault,
     Picture,
 )
 from urbanln.captions.captioners.sending import data_url, is_near, server_url
-from urbanln.captions.captioners.server_faults import fault_of_status, quoted
 from urbanln.captions.settings import CaptionerSettings
 
 if TYPE_CHECKING:
@@ -44,8 +48,15 @@ _DECODING = (
     "omit",
 )
 
+_LONGEST = 300
+_PASSING = (408, 409, 425, 429)
+_USED_UP = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"model_not_found|model\b.{0,120}\b(?:not (?:found|exist)|does not exist)", re.IGNORECASE
+)
 
-class ServerCaptioner:
+
+class ServerCaptioner(Captioner):
     """Asks a model behind an OpenAI-compatible server (``POST BASE_URL/chat/completions``).
 
     It tries once: trying again is the desk's business. The key is read from the environment at the first
@@ -61,21 +72,16 @@ class ServerCaptioner:
     """
 
     prompted = True
-    sources: Mapping[str, str] = {}  # never changed
 
     def __init__(self, name: str, settings: CaptionerSettings, env: Mapping[str, str] = os.environ) -> None:
         self._host = server_url(settings.base_url).hostname or ""
+        self.remote = None if is_near(self._host) else settings.base_url
         self._settings, self._env = settings, env
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         kept = settings.model_dump(mode="json")
         self.identity = Identity(name, settings.revision, {field: kept[field] for field in _DECODING})
         self.limits = Limits(**{field: kept[field] for field in Limits.__dataclass_fields__})
-
-    @property
-    def remote(self) -> str | None:
-        """The server's address when it is beyond this machine and its network, else None."""
-        return None if is_near(self._host) else self._settings.base_url
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
         """Check that the client is installed and the key is there.
@@ -176,12 +182,9 @@ class ServerCaptioner:
             reason = type(error.__cause__ or error).__name__
             raise PassingFault(f"the connection failed ({reason})", where=self._host) from None
         except library.APIStatusError as error:
-            raise self._status_fault(error) from None
+            said = quoted(error.body, hide=self._key())
+            raise fault_of_status(error.status_code, said, error.response.headers, self._host) from None
         return raw.content
-
-    def _status_fault(self, error: openai.APIStatusError) -> CaptionerFault:
-        said = quoted(error.body, hide=self._key())
-        return fault_of_status(error.status_code, said, error.response.headers, self._host)
 
     def _read(self, body: bytes, seconds: float) -> Answer:
         try:
@@ -242,3 +245,68 @@ def _tag(ask: Ask) -> str:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
+
+
+def fault_of_status(status: int, said: str, headers: Mapping[str, str], host: str) -> CaptionerFault:
+    """The fault an HTTP status stands for.
+
+    Args:
+        status: 3xx, 4xx or 5xx.
+        said: What the server said about it, see :func:`quoted`.
+        headers: Of the answer; ``retry-after`` counts.
+        host: Told as the place where it happened.
+
+    Returns:
+        Passing for 408, 409, 425, 429 and 5xx. Lasting for the rest; of these 401, 403, 404, redirections, a
+        used-up account and an unknown model would be the same for every question.
+    """
+    what = f"the server answered {status}"
+    value = said or None
+    if status == 429 and _USED_UP.search(said):
+        return LastingFault(what + ": the account is used up", whole=True, value=value, where=host)
+    if status in _PASSING or status >= 500:
+        wait = retry_after_s(headers.get("retry-after"))
+        return PassingFault(what, retry_after=wait, value=value, where=host)
+    if status in (401, 403):
+        what, remedy = what + ": the key is missing or wrong", "name the key's variable as key_env and set it"
+        return LastingFault(what, whole=True, value=value, where=host, remedy=remedy)
+    if status == 404 or _NO_MODEL.search(said):
+        what, remedy = what + ": no such model or address", "check model and base_url (it often ends in /v1)"
+        return LastingFault(what, whole=True, value=value, where=host, remedy=remedy)
+    return LastingFault(what, whole=status < 400, value=value, where=host)
+
+
+def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header: a number or an HTTP date; None where it says nothing.
+
+    Example:
+        >>> retry_after_s("1.5"), retry_after_s("soon")
+        (1.5, None)
+    """
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            then = email.utils.parsedate_to_datetime(header)
+        except (ValueError, TypeError):
+            return None
+        then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
+        seconds = (then - (now or datetime.now(UTC))).total_seconds()
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def quoted(body: object, hide: str) -> str:
+    """What a server said, in one short printable line, the key taken out: some servers repeat it.
+
+    Args:
+        body: Text, or what was read from JSON.
+        hide: The key.
+    """
+    text = body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)
+    # A server may show its start and end only: "sk-ab…yz".
+    for secret in (hide, *((hide[:8], hide[-4:]) if len(hide) >= 16 else ())):
+        text = text.replace(secret, "…") if len(hide) > 4 else text
+    text = printable(" ".join(text.split()))
+    return text[:_LONGEST] + (" …" if len(text) > _LONGEST else "")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file
 from urbanln.base.frames import read_csv
-from urbanln.captions.captioners.base import Answer, Ask, Identity, Limits, Picture
+from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
 
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
@@ -22,7 +23,7 @@ TEXT_COLUMNS = ("caption", "text", "description")
 _NAME = "recorded"
 
 
-class RecordedCaptioner:
+class RecordedCaptioner(Captioner):
     """Gives back captions that were recorded under an image's id or a picture's file name.
 
     Args:
@@ -33,8 +34,6 @@ class RecordedCaptioner:
         remarks: Said once in the report.
     """
 
-    prompted = False
-    remote: str | None = None
     limits = Limits(concurrency=256, retries=0)
 
     def __init__(
@@ -45,7 +44,7 @@ class RecordedCaptioner:
         sources: Mapping[str, str] | None = None,
         remarks: Sequence[str] = (),
     ) -> None:
-        self.sources: Mapping[str, str] = dict(sources or {})
+        self.sources = dict(sources or {})
         self._texts, self._remarks = dict(texts), list(remarks)
         revision = next(iter(self.sources.values()), None)
         if revision is None:
@@ -82,12 +81,8 @@ class RecordedCaptioner:
                 ),
             )
         unknown = len(self._texts) - len(set(self._key_of.values()))
-        said = (
-            [f"{self.identity.name}: {unknown} recorded captions belong to no picture of this city"]
-            if unknown
-            else []
-        )
-        return [*self._remarks, *said]
+        said = f"{self.identity.name}: {unknown} recorded captions belong to no picture of this city"
+        return [*self._remarks, *([said] if unknown else [])]
 
     def describe(self, picture: Picture) -> str | None:
         """The recorded caption, or None where there is none."""
@@ -98,9 +93,6 @@ class RecordedCaptioner:
         """The recorded caption of a whole picture; None where there is none, and for every later stage."""
         text = self.describe(ask.picture) if ask.stage == "describe" else None
         return None if text is None else Answer(text, cost_usd=0.0)
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def _unique_names(keys: Iterable[str]) -> dict[str, str]:
@@ -247,16 +239,14 @@ def _from_json(value: Any, path: Path) -> pd.DataFrame:
 def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
     """UrbanCLIP's form, which was split at full stops: sentences of one image make one caption."""
     sentences: dict[str, list[str]] = {}
-    for part in _flatten(groups):
+    for part in chain.from_iterable(group if isinstance(group, list) else [group] for group in groups):
         row = _object(part, path)
         lower = {str(key).lower(): key for key in row}
         image = row[_column(lower, IMAGE_COLUMNS, "the picture", path)]
         text = tidy_text(str(row[_column(lower, TEXT_COLUMNS, "the text", path)] or ""))
         if image is None:
             continue
-        kept = sentences.setdefault(str(image), [])
-        if text:
-            kept.append(text)
+        sentences.setdefault(str(image), []).extend([text] if text else [])
     captions = [" ".join([*map(_with_stop, parts[:-1]), *parts[-1:]]) for parts in sentences.values()]
     return pd.DataFrame({"image": list(sentences), "caption": captions})
 
@@ -264,14 +254,6 @@ def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
 def _with_stop(sentence: str) -> str:
     # The last one stays as it is: without a full stop there, the text was cut off.
     return sentence if sentence[-1] in ".!?" else sentence + "."
-
-
-def _flatten(groups: list[Any]) -> Iterator[Any]:
-    for group in groups:
-        if isinstance(group, list):
-            yield from group
-        else:
-            yield group
 
 
 def _object(part: Any, path: Path) -> dict[str, Any]:

@@ -52,11 +52,15 @@ def data_url(ask: Ask, max_edge: int) -> str:
         if kind is not None:
             return f"data:{kind};base64,{base64.b64encode(data).decode()}"
     shown = ask.image()
-    if max(shown.size) > max_edge:
-        shown.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
     shown.info.clear()  # else Pillow writes a file's comment into the new one
+    return jpeg_url(shown, max_edge, _QUALITY)
+
+
+def jpeg_url(image: Image.Image, max_edge: int, quality: int) -> str:
+    """An image as a JPEG in a data URL; it is itself scaled down to ``max_edge`` where it is larger."""
+    image.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    shown.save(buffer, format="JPEG", quality=_QUALITY)
+    image.save(buffer, format="JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

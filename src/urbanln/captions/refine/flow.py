@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from threading import Lock
+from typing import Any
 
 from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.prompts import Prompts
-from urbanln.captions.captioners.base import Answer, Ask, Box, LastingFault, Picture, Stage
+from urbanln.captions.captioners.base import Answer, Ask, Box, Captioner, LastingFault, Picture, Prompt, Stage
 from urbanln.captions.cleaning.sentences import normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
 from urbanln.captions.facts import Facts
-from urbanln.captions.refine.account import keep_account
 from urbanln.captions.refine.grounding import Grounder, NoGrounder, Scored, ground_phrases
 from urbanln.captions.refine.mentions import mentions, phrases_of, without_longer
 from urbanln.captions.refine.parts import Part, Segmenter, find_parts, parts_version
@@ -28,6 +28,7 @@ from urbanln.captions.table import tidy_text
 
 Asking = Callable[[Ask], Awaitable[Answer | None]]
 LONGEST_DESCRIPTION, LONGEST_NOTE, MOST_REJECTED = 4000, 300, 40
+_ACCOUNTS, _MOST_ACCOUNTS = "refine", 64
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ async def refine_picture(
     Args:
         picture: The picture.
         description: What the captioner said of the whole; worth refining, that is no refusal.
-        captioner: Its name, for the account (see :mod:`urbanln.captions.refine.account`).
+        captioner: Its name, for the account (see :func:`keep_account`).
         ask: Asks the captioner: the ledger's desk.
         tools: See :class:`Tools`.
 
@@ -127,21 +128,30 @@ def parts_of(picture: Picture, tools: Tools) -> list[Part]:
     Raises:
         InputError, OSError: The picture cannot be read.
     """
-    kind = parts_kind(tools.settings, tools.segmenter)
-    known = tools.facts.get_facts(kind, [picture.sha256])
-    if picture.sha256 not in known:
+    parts = known_parts(picture, tools.settings, tools.segmenter, tools.facts)
+    if parts is None:
         with picture.load() as image:
-            found = find_parts(image, tools.settings, tools.segmenter)
-        known = {picture.sha256: [[*part.box, part.score] for part in found]}
-        tools.facts.put_facts(kind, known)
-    return [
-        Part((left, upper, right, lower), score) for left, upper, right, lower, score in known[picture.sha256]
-    ]
+            parts = find_parts(image, tools.settings, tools.segmenter)
+        kept = {picture.sha256: [[*part.box, part.score] for part in parts]}
+        tools.facts.put_facts(_parts_kind(tools.settings, tools.segmenter), kept)
+    return parts
 
 
-def parts_kind(settings: RefineSettings, segmenter: Segmenter) -> str:
-    """The kind of facts under which the parts of pictures are kept, by the picture's hash."""
+def known_parts(
+    picture: Picture, settings: RefineSettings, segmenter: Segmenter, facts: Facts
+) -> list[Part] | None:
+    """The salient parts of a picture by its hash, or None while nobody has looked for them."""
+    known = facts.get_facts(_parts_kind(settings, segmenter), [picture.sha256])
+    return [Part(tuple(box), score) for *box, score in known[picture.sha256]] if known else None
+
+
+def _parts_kind(settings: RefineSettings, segmenter: Segmenter) -> str:
     return f"parts:{parts_version(settings, segmenter)}"
+
+
+def describe_ask(picture: Picture, captioner: Captioner, prompts: Prompts) -> Ask:
+    """The question about the whole picture."""
+    return Ask(picture, prompt=prompts.render("describe", picture.view) if captioner.prompted else Prompt())
 
 
 def local_ask(picture: Picture, box: Box, settings: RefineSettings, prompts: Prompts) -> Ask:
@@ -200,7 +210,7 @@ async def _repair(picture: Picture, merged: Refined, check: _Check, ask: Asking,
     answer = await ask(Ask(picture, "repair", prompt))
     told = tuple(dict.fromkeys((*merged.rejected, *merged.remaining)))
     # Half of the words gone is no repair but another answer, such as "Done."
-    if answer is None or not _says_something(answer.text) or 2 * _words(answer.text) < _words(text):
+    if answer is None or not _says_something(answer.text) or 2 * len(answer.text.split()) < len(text.split()):
         return replace(merged, rejected=told)
     remaining = await asyncio.to_thread(check.failing, "repair", answer.text)
     return replace(
@@ -262,7 +272,7 @@ def _graphs(texts: Sequence[str], tools: Tools) -> list[SceneGraph]:
     return [graph_from_json(known[keys[text]]) for text in texts]
 
 
-def _account(found: Refined, description: Answer, tools: Tools) -> dict[str, object]:
+def _account(found: Refined, description: Answer, tools: Tools) -> dict[str, Any]:
     """As it is kept: the texts themselves are in the ledger, so their hashes will do."""
     return {
         "description": hash_bytes(description.text.encode("utf-8", "surrogatepass")),
@@ -280,15 +290,46 @@ def _account(found: Refined, description: Answer, tools: Tools) -> dict[str, obj
     }
 
 
+def keep_account(facts: Facts, picture: str, captioner: str, account: dict[str, Any]) -> None:
+    """Keep what refining a text found out, to be looked at later; one that says the same is kept already.
+
+    Facts never change, so accounts of one picture and captioner are numbered: other settings, another
+    account.
+
+    Args:
+        facts: Where it is kept.
+        picture: SHA-256 of the picture.
+        captioner: Name of the captioner.
+        account: JSON values.
+    """
+    keys = _account_keys(picture, captioner)
+    known = facts.get_facts(_ACCOUNTS, keys)
+    for key in keys:
+        if key not in known:
+            facts.put_facts(_ACCOUNTS, {key: account})
+            # Another process may have taken the number in between; then the next one is tried.
+            known |= facts.get_facts(_ACCOUNTS, [key])
+        if known[key] == account:
+            return
+
+
+def accounts_of(facts: Facts, picture: str, captioner: str) -> list[dict[str, Any]]:
+    """All accounts of a picture and captioner, oldest first."""
+    keys = _account_keys(picture, captioner)
+    known = facts.get_facts(_ACCOUNTS, keys)
+    return [known[key] for key in keys if key in known]
+
+
+def _account_keys(picture: str, captioner: str) -> list[str]:
+    of = hash_bytes(repr((picture, captioner)).encode())[:32]
+    return [f"{of}:{number}" for number in range(_MOST_ACCOUNTS)]
+
+
 def _says_something(text: str) -> bool:
     # A refusal stands at the beginning: a megabyte need not be looked through.
     text = _bounded(text)
     unclear = normalise(text[:20]).startswith("unclear")
     return not (unclear or is_wordless(text) or find_refusal(text) is not None)
-
-
-def _words(text: str) -> int:
-    return len(text.split())
 
 
 def _bounded(text: str) -> str:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
-from urbanln.captions.captioners.base import STAGES, Box, Picture
+from urbanln.captions.captioners.base import STAGES, Box, Picture, cut_out
 from urbanln.captions.facts import Facts
 
 Similarity = Callable[[list[Image.Image], list[str]], np.ndarray]
@@ -120,18 +120,12 @@ class ClipGrounder:
         """
         with picture.load() as loaded:
             whole = loaded.convert("RGB")
-        images = [whole, *(_crop(whole, box) for box in boxes)]
+        images = [whole, *(cut_out(whole, box) for box in boxes)]
         texts = [self._template.replace("{}", phrase) for phrase in (*phrases, *NEUTRAL)]
         logits = self._scale * np.asarray(self._similarity(images, texts), dtype=np.float64)
         neutral = np.logaddexp.reduce(logits[:, len(phrases) :], axis=1) - math.log(len(NEUTRAL))
         odds = (logits[:, : len(phrases)] - neutral[:, None]).max(axis=0)
         return [float(score) for score in 0.5 * (1 + np.tanh(odds / 2))]
-
-
-def _crop(image: Image.Image, box: Box) -> Image.Image:
-    left, upper = int(box[0] * image.width), int(box[1] * image.height)
-    right, lower = math.ceil(box[2] * image.width), math.ceil(box[3] * image.height)
-    return image.crop((left, upper, max(right, left + 1), max(lower, upper + 1)))
 
 
 def ground_phrases(
@@ -190,7 +184,6 @@ class Calibration:
     """
 
     def __init__(self, grounder: Grounder, threshold: float | None = None) -> None:
-        self.version = grounder.version
         self.threshold = grounder.threshold if threshold is None else threshold
         self._grounder = grounder
         self._scores: dict[str, array[float]] = {}
@@ -203,13 +196,13 @@ class Calibration:
     def lines(self) -> list[str]:
         """The report: keep rate overall and by stage, and quantiles of the scores."""
         total = sum(len(scores) for scores in self._scores.values())
-        if self.version == NoGrounder.version:
+        if self._grounder.version == NoGrounder.version:
             return ["grounding: none; nothing that was said was looked for in the pictures"]
         if not total:
-            return [f"grounding by {self.version}: no phrase was checked"]
+            return [f"grounding by {self._grounder.version}: no phrase was checked"]
         every = np.concatenate([np.frombuffer(scores, np.float32) for scores in self._scores.values()])
         lines = [
-            f"grounding by {self.version}, threshold {self.threshold:g}: "
+            f"grounding by {self._grounder.version}, threshold {self.threshold:g}: "
             f"{self._rate(every)} of {total} phrases kept"
         ]
         for stage in STAGES:

@@ -32,7 +32,7 @@ def cluster_parts(boxes: Sequence[Box], size: tuple[int, int]) -> list[Box]:
     scale = np.array([width, height, width, height])
     # Rounded, or 12 pixels that became a fraction and back are cut to 11.
     merged = merge_hulls(_hulls(np.round(np.array(boxes) * scale, 6)))
-    order = sorted(merged, key=_area, reverse=True)
+    order = sorted(merged, key=area, reverse=True)
     emptied, rest = order[:EMPTIED], order[EMPTIED:]
     for box in emptied:
         rest += empty_rectangles(box, rest)
@@ -47,12 +47,7 @@ def _hulls(boxes: np.ndarray) -> list[tuple[int, ...]]:
     points = np.hstack([boxes, (boxes[:, :2] + boxes[:, 2:]) / 2])
     clusters = min(CLUSTERS, len(np.unique(points, axis=0)))
     means = KMeans(n_clusters=clusters, n_init=10, init="k-means++", random_state=0).fit(points)
-    hulls = []
-    for label in range(clusters):
-        members = boxes[means.labels_ == label]
-        if len(members):
-            hulls.append(_around(members))
-    return hulls
+    return [_around(boxes[means.labels_ == label]) for label in np.unique(means.labels_)]
 
 
 def _around(boxes: np.ndarray) -> tuple[int, ...]:
@@ -66,7 +61,7 @@ def merge_hulls(hulls: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     With g = (hull − union) / hull of two boxes, they are merged when IoU − g > 0 or g < 0.1. One pass: what a
     merged box has grown into is not merged again.
     """
-    left = sorted((tuple(int(c) for c in hull) for hull in hulls), key=_area)
+    left = sorted((tuple(int(c) for c in hull) for hull in hulls), key=area)
     merged = []
     while left:
         smallest = left[0]
@@ -79,8 +74,8 @@ def merge_hulls(hulls: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 def _belongs(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     sides = [max(min(one[i + 2], other[i + 2]) - max(one[i], other[i]), 0) for i in (0, 1)]
     shared = sides[0] * sides[1]
-    union = _area(one) + _area(other) - shared
-    hull = _area(_around(np.array([one, other])))
+    union = area(one) + area(other) - shared
+    hull = area(_around(np.array([one, other])))
     # Boxes thinner than a pixel have no area; they overlap nothing.
     if union <= 0 or hull <= 0:
         return False
@@ -88,7 +83,8 @@ def _belongs(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return shared / union - gap > 0 or gap < MERGE_ENCLOSED
 
 
-def _area(box: Sequence[int]) -> int:
+def area(box: Sequence[float]) -> float:
+    """Width times height of a box, in the square of its unit."""
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
@@ -118,9 +114,8 @@ def empty_rectangles(box: Sequence[int], others: Sequence[Sequence[int]]) -> lis
         cells[upper:lower, left:right] = False
         if (right - left) * (lower - upper) / cells.size < LEAST_FREE:
             break
-        corner = (box[0], box[1], box[0], box[1])
-        cell = (left, upper, right, lower)
-        found.append(tuple(c * CELL_PX + o for c, o in zip(cell, corner, strict=True)))
+        corner = np.array([box[0], box[1], box[0], box[1]])
+        found.append(tuple((corner + CELL_PX * np.array([left, upper, right, lower])).tolist()))
     return found
 
 

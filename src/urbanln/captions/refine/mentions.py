@@ -45,13 +45,11 @@ def mentions(text: str, phrase: str) -> bool:
 
 
 def _forms(noun: str) -> str:
-    forms = {noun, noun + "s", noun + "es"}
+    forms = {noun, noun + "s", noun + "es", _IRREGULAR.get(noun, noun)}
     if noun.endswith("y"):
         forms.add(noun[:-1] + "ies")
     if noun.endswith("man"):
         forms.add(noun[:-3] + "men")
-    if noun in _IRREGULAR:
-        forms.add(_IRREGULAR[noun])
     return "(?:" + "|".join(re.escape(form) for form in sorted(forms)) + ")"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from urbanln.base.errors import require
 from urbanln.captions.captioners.base import Box
+from urbanln.captions.refine.legacy_parts import area, cluster_parts
 from urbanln.captions.settings import RefineSettings
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.001, 0.9
@@ -95,16 +95,12 @@ class FelzenszwalbSegmenter:
 
 def _boxes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (N, 4) and areas (N,) of the labels 0 to N − 1 of a map (H, W), as shares of the picture."""
+    from scipy.ndimage import find_objects
+
     height, width = labels.shape
-    n = int(labels.max()) + 1
-    rows, columns = np.indices(labels.shape)
-    edges = np.empty((n, 4))
-    for column, (at, size) in enumerate(((columns, width), (rows, height))):
-        first, last = np.full(n, size), np.zeros(n, dtype=int)
-        np.minimum.at(first, labels.ravel(), at.ravel())
-        np.maximum.at(last, labels.ravel(), at.ravel())
-        edges[:, column], edges[:, column + 2] = first / size, (last + 1) / size
-    return edges, np.bincount(labels.ravel(), minlength=n) / labels.size
+    found = find_objects(labels + 1)  # which counts from 1
+    edges = [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in found]
+    return np.array(edges) / (width, height, width, height), np.bincount(labels.ravel()) / labels.size
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -125,14 +121,10 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, iou: float) -> list[int]:
         scores: (N,); among equal ones the earlier box is the better.
         iou: Largest overlap let through.
     """
-    left = list(np.argsort(-scores, kind="stable"))
-    kept = []
-    while left:
-        best = left.pop(0)
-        kept.append(int(best))
-        if left:
-            over = overlap(boxes[[best]], boxes[left])[0]
-            left = [index for index, share in zip(left, over, strict=True) if share <= iou]
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if (overlap(boxes[[index]], boxes[kept]) <= iou).all():
+            kept.append(int(index))
     return kept
 
 
@@ -153,13 +145,11 @@ def find_parts(image: Image.Image, settings: RefineSettings, segmenter: Segmente
         None or more parts: a picture of one colour has none.
     """
     rgb = image.convert("RGB")
-    segments = [s for s in segmenter.segment(rgb) if SMALLEST_SHARE <= _share(s.box) <= LARGEST_SHARE]
+    segments = [s for s in segmenter.segment(rgb) if SMALLEST_SHARE <= area(s.box) <= LARGEST_SHARE]
     if not segments:
         return []
     if settings.selection == "legacy":
-        from urbanln.captions.refine.legacy_parts import cluster_parts
-
-        chosen = [(box, _share(box)) for box in cluster_parts([s.box for s in segments], rgb.size)]
+        chosen = [(box, area(box)) for box in cluster_parts([s.box for s in segments], rgb.size)]
     else:
         scores = np.array([s.area * s.stability for s in segments])
         best = suppress(np.array([s.box for s in segments]), scores, SAME_IOU)[: settings.max_crops]
@@ -172,10 +162,6 @@ def parts_version(settings: RefineSettings, segmenter: Segmenter) -> str:
     """What decides the parts of a picture besides its pixels: the key under which they are kept."""
     how = "legacy" if settings.selection == "legacy" else f"nms-{settings.max_crops}"
     return f"{segmenter.version}:{how}:{settings.dilation:g}"
-
-
-def _share(box: Sequence[float]) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _grow(box: Box, by: float) -> Box:

@@ -26,7 +26,6 @@ class CaptionReport:
         asked: What each gave, what failed and what was left.
         cleaned: What cleaning found and did.
         table: The caption table as written: ``captions.parquet``.
-        voted: Pictures whose caption was chosen by vote.
         remarks: What the captioners said beforehand, what became of captions that were there, and how
             refined texts were checked.
     """
@@ -36,7 +35,6 @@ class CaptionReport:
     asked: Asked
     cleaned: Cleaned
     table: pd.DataFrame
-    voted: int
     remarks: Sequence[str]
 
     @property
@@ -72,18 +70,16 @@ class CaptionReport:
             lines.append(f"refined texts: {self.asked.refined}; {left}")
             lines += self.asked.calibration.lines()
         lines += self.cleaned.lines()
-        lines += table_lines(self.table, self.voted)
+        lines += table_lines(self.table)
         lines.append(f"pictures that share their caption with another one: {self.shared:.1%}")
         return lines + self._left_out()
 
     def _captioner_line(self, name: str) -> str:
-        asked = self.asked
+        asked, counts = self.asked, self.asked.counts[name]
         parts = [f"{self.per_captioner[name]} captions"]
-        if name in asked.counts:
-            counts = asked.counts[name]
-            parts.append(f"{counts.from_ledger} answers from the ledger, {counts.answered} new")
-            parts += [f"{counts.retries} tries repeated"] if counts.retries else []
-            parts += [f"${counts.cost_usd:.4f}"] if counts.cost_usd else []
+        parts.append(f"{counts.from_ledger} answers from the ledger, {counts.answered} new")
+        parts += [f"{counts.retries} tries repeated"] if counts.retries else []
+        parts += [f"${counts.cost_usd:.4f}"] if counts.cost_usd else []
         parts += [f"nothing for {asked.nothing[name]}"] if name in asked.nothing else []
         if name in asked.failed:
             parts.append(f"no answer for {asked.failed[name]} (the last time: {asked.faults[name]})")
@@ -101,20 +97,19 @@ class CaptionReport:
         return lines + ([f"  … and {more} more"] if more > 0 else [])
 
 
-def table_lines(table: pd.DataFrame, voted: int) -> list[str]:
+def table_lines(table: pd.DataFrame) -> list[str]:
     """A caption table in lines: how the vote went, lengths in words and tokens.
 
     Args:
         table: With the columns of ``captions.parquet``.
-        voted: Pictures whose caption was chosen by vote.
     """
     lines = []
-    selected = table[table["selected"]]
-    if voted:
-        winners = selected.loc[selected["agreement"].notna(), "captioner"].value_counts()
-        won = ", ".join(f"{name} {count / voted:.0%}" for name, count in winners.items())
-        lines.append(f"chosen by vote: {voted} pictures ({won})")
-        lines.append(f"agreement of the chosen: {_spread(selected['agreement'].dropna().to_numpy(), 2)}")
+    voted = table[table["selected"] & table["agreement"].notna()]
+    if len(voted):
+        winners = voted["captioner"].value_counts()
+        won = ", ".join(f"{name} {count / len(voted):.0%}" for name, count in winners.items())
+        lines.append(f"chosen by vote: {len(voted)} pictures ({won})")
+        lines.append(f"agreement of the chosen: {_spread(voted['agreement'].to_numpy(), 2)}")
     words = np.array([len(text.split()) for text in table["caption"]])
     if len(words):
         lines.append(f"words per caption: {_spread(words)}")
