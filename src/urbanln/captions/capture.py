@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 
 from urbanln.base.errors import InputError, require
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import Parser, SceneGraph
 from urbanln.captions.wordnet import Pos, Synonyms, load_wordnet
 

@@ -16,8 +16,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
 from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
 from urbanln.captions.facts import Facts
-from urbanln.captions.parsing.load import load_parser
-from urbanln.captions.parsing.parse import parse_all
+from urbanln.captions.parsing.parse import load_parser, parse_all
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.table import TokenCounter, candidates_table, tidy_candidate
 from urbanln.captions.wordnet import Synonyms

@@ -1,7 +1,7 @@
 """Scene graphs by the FACTUAL parser, the T5 that the published CAPTURE score reads captions with.
 
 Prompt, decoding and linear form of the graphs follow the public repository zhuang-li/FactualSceneGraph; that
-nothing of a long sentence is cut is ours. Loaded only by :func:`urbanln.captions.parsing.load.load_parser`.
+nothing of a long sentence is cut is ours. Loaded only by :func:`urbanln.captions.parsing.parse.load_parser`.
 """
 
 from __future__ import annotations

@@ -20,17 +20,12 @@ if TYPE_CHECKING:
 _SAME_VERBS = {"lie": "lay", "rid": "ride", "shin": "shine", "ske": "ski"}  # used alike, or cut too short
 
 
-def read_graph(doc: Doc) -> SceneGraph:
-    """The scene graph of a parsed text.
+class Reader(Tree):
+    """What one text names, collected word by word.
 
     Args:
         doc: With tags, lemmas and dependencies.
     """
-    return _Reader(doc).read()
-
-
-class _Reader(Tree):
-    """What one text names, collected word by word."""
 
     def __init__(self, doc: Doc) -> None:
         super().__init__(doc)
@@ -38,7 +33,7 @@ class _Reader(Tree):
         self.relations: set[tuple[int, str, int]] = set()
 
     def read(self) -> SceneGraph:
-        """All patterns, then only what is left in the world that is shown."""
+        """The scene graph: all patterns, then only what is left in the world that is shown."""
         for i, pos in enumerate(self.pos):
             if pos in NOUNS:
                 self._describe(i)
@@ -57,22 +52,20 @@ class _Reader(Tree):
         )
 
     def _is_object(self, i: int) -> bool:
-        lemma = self.lemma[i]
-        if self.dep[i] in ("compound", "nmod") or not any(c.isalpha() for c in lemma):
-            return False
-        if self.joined(i + 2):  # "tree-lined", "red-roofed"
-            return False
-        if lemma in words.NO_OBJECTS or self.measured(i) is not None or self.is_part_of_place(i):
-            return False
-        if self.dep[i] == "poss" and self.lemma[self.head[i]] in words.NO_OBJECTS:  # "a bird's eye view"
-            return False
-        if not self.compounds(i):
-            if lemma in words.PLACES_WITHIN:
-                return False
-            told = self.attributes[i] - words.LOOSE_QUANTITIES - words.NO_ATTRIBUTES
-            if lemma in words.VAGUE and not told:
-                return False
-        return not self.is_denied(i)
+        lemma, dep = self.lemma[i], self.dep[i]
+        told = self.attributes[i] - words.LOOSE_QUANTITIES - words.NO_ATTRIBUTES
+        vague = lemma in words.PLACES_WITHIN or (lemma in words.VAGUE and not told)
+        return not (
+            dep in ("compound", "nmod")
+            or not any(c.isalpha() for c in lemma)
+            or self.joined(i + 2)  # "tree-lined", "red-roofed"
+            or lemma in words.NO_OBJECTS
+            or self.measured(i) is not None
+            or self.is_part_of_place(i)
+            or (dep == "poss" and self.lemma[self.head[i]] in words.NO_OBJECTS)  # "a bird's eye view"
+            or (vague and not self.compounds(i))
+            or self.is_denied(i)
+        )
 
     # Attributes.
 
@@ -133,20 +126,17 @@ class _Reader(Tree):
         """A preposition's whole name with the things after it: "on top of", roofs."""
         name = self.lower[i]
         for _ in range(MOST_STEPS):
-            if self.lower[i] in words.NO_RELATIONS or (
-                self.lower[i] == "for" and self.pos[self.head[i]] in NOUNS
-            ):
-                return
+            purpose = self.lower[i] == "for" and self.pos[self.head[i]] in NOUNS
+            inner = [k for k in self.below(i, "prep", "pcomp") if self.pos[k] in ("ADP", "SCONJ")]
             objects = self.below(i, "pobj")
+            if self.lower[i] in words.NO_RELATIONS or purpose or not (objects or inner):
+                return
             if not objects:
-                inner = [k for k in self.below(i, "prep", "pcomp", "pobj") if self.pos[k] in ("ADP", "SCONJ")]
-                if not inner:
-                    return
                 i = inner[0]
                 name = f"{name} {self.lower[i]}"
                 continue
             part = self.lemma[objects[0]]
-            of = [k for k in self.below(objects[0], "prep") if self.lower[k] == "of"]
+            of = self.ofs(objects[0])
             if part in words.PARTS_OF_PLACE and of:
                 i = of[0]
                 name = f"{words.PARTS_OF_PLACE[part]} {part} of"
