@@ -130,8 +130,8 @@ class Library:
         """
         try:
             value = json.loads(body)
-            model, messages, most = str(value["model"]), value["messages"], value.get("max_tokens")
-            most = value.get("max_completion_tokens", most)
+            model, messages = str(value["model"]), value["messages"]
+            most = value.get("max_completion_tokens", value.get("max_tokens"))
             texts, urls = _pieces(messages)
             marks = json.loads(tag) if tag else {}
             limit = None if most is None else int(most)

@@ -236,20 +236,16 @@ class _Handler(BaseHTTPRequestHandler):
             whole = json.dumps(request.completion("This picture shows", cut=False)).encode()
             self._send_bytes(200, whole[: len(whole) // 2])
         elif fault == "drop":
-            self._drop()
+            self.close_connection = True
+            begun = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+            with contextlib.suppress(OSError):
+                self.wfile.write(begun)
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
         else:
             # Readable means that the client went away; it sends nothing more while it waits.
             select.select([self.connection], [], [], self.server.faults.hang_s)
             self.close_connection = True
-
-    def _drop(self) -> None:
-        self.close_connection = True
-        with contextlib.suppress(OSError):
-            self.wfile.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
-            )
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _send(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> bool:
         return self._send_bytes(status, json.dumps(value).encode(), headers)
@@ -298,13 +294,8 @@ def serve(city_folder: Path | str, faults: Faults | None = None) -> Iterator[str
         >>> with serve("mycity", Faults.spread(0.2)) as base_url:  # doctest: +SKIP
         ...     print(base_url)
     """
-    options = [
-        "--port",
-        "0",
-        "--until-stdin-closes",
-        "--faults-json",
-        json.dumps(asdict(faults or Faults())),
-    ]
+    rates = json.dumps(asdict(faults or Faults()))
+    options = ["--port", "0", "--until-stdin-closes", "--faults-json", rates]
     process = subprocess.Popen(  # noqa: S603 - our own module, started as a list of arguments
         [sys.executable, "-m", "urbanln.captions.simulation.server", str(city_folder), *options],
         stdin=subprocess.PIPE,
