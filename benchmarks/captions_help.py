@@ -39,9 +39,8 @@ from urbanln.captions.captioners.openai_server import ServerCaptioner
 from urbanln.captions.refine.grounding import Grounder
 from urbanln.captions.run import caption_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, RefineSettings
-from urbanln.captions.simulation.faults import Faults
 from urbanln.captions.simulation.scene_captioner import SimulatedGrounder
-from urbanln.captions.simulation.server import serve
+from urbanln.captions.simulation.server import Faults, serve
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city, read_scene

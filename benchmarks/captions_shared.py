@@ -35,7 +35,7 @@ from urbanln.base.files import read_json, write_json
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import MemoryFacts
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.synthetic.fields import make_cells

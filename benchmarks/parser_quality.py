@@ -27,8 +27,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from urbanln.captions.networks.factual import read_linear_graph, singular_phrase
-from urbanln.captions.parsing.load import load_parser
-from urbanln.captions.parsing.parse import parse_all
+from urbanln.captions.parsing.parse import load_parser, parse_all
 from urbanln.captions.parsing.scene_words import LOOSE_QUANTITIES
 from urbanln.captions.scene_graph import SceneGraph
 

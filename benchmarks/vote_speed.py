@@ -27,7 +27,7 @@ import numpy as np
 
 from urbanln.captions import consensus
 from urbanln.captions.capture import PhraseVectors, load_vectors
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 
 CANDIDATES = 5
 _FILE = "caption/pairs/Beijing_captions.json"

@@ -19,10 +19,11 @@ import pandas as pd
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.files import atomic_folder, hash_file
-from urbanln.captions.simulation.simulated import SIMULATED, read_scene, short_caption
+from urbanln.captions.simulation.simulated import SIMULATED
+from urbanln.captions.simulation.wording import short_caption
 from urbanln.city.pixels import measure_pixels
 from urbanln.city.store import City
-from urbanln.city.synthetic import make_synthetic_city
+from urbanln.city.synthetic import make_synthetic_city, read_scene
 from urbanln.model.clip import load_clip, new_clip
 from urbanln.model.tokens import train_clip_tokenizer
 from urbanln.train.loop import pretrain

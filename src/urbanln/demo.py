@@ -107,8 +107,7 @@ def _caption(city: City) -> None:
     from urbanln.captions.choice import choose_captioners
     from urbanln.captions.run import caption_city
     from urbanln.captions.settings import CaptionSettings
-    from urbanln.captions.simulation.faults import Faults
-    from urbanln.captions.simulation.server import serve
+    from urbanln.captions.simulation.server import Faults, serve
     from urbanln.stages.bridges import token_counter
 
     _say("2/6 captions: five simulated models behind a faulty local server; cleaned, then voted on")

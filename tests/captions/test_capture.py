@@ -12,7 +12,7 @@ from tests.oracles import capture as oracle
 
 from urbanln.base.errors import InputError
 from urbanln.captions.capture import Scorer, capture_score, load_vectors, score_graphs
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import SceneGraph
 from urbanln.captions.wordnet import load_wordnet
 

@@ -19,7 +19,7 @@ from urbanln.captions import consensus
 from urbanln.captions.capture import load_vectors
 from urbanln.captions.consensus import Vote, vote, vote_many, vote_table
 from urbanln.captions.facts import MemoryFacts
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import SceneGraph
 from urbanln.captions.table import tidy_text
 from urbanln.city.checks import CAPTION_COLUMNS, check_captions

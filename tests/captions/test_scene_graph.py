@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from urbanln.base.errors import InputError
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.parsing import parse
-from urbanln.captions.parsing.load import load_parser
-from urbanln.captions.parsing.parse import parse_all
-from urbanln.captions.parsing.parse_workers import _Worker, parse_in_processes
+from urbanln.captions.parsing.parse import _Worker, load_parser, parse_all, parse_in_processes
 from urbanln.captions.scene_graph import SceneGraph, graph_from_json, graph_to_json, phrases
 
 names = st.text(min_size=1, max_size=8)

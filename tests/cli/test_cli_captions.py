@@ -13,8 +13,7 @@ import tomli_w
 from tests.cli.test_cli import run
 
 from urbanln.captions.asking.ledger import Ledger
-from urbanln.captions.simulation.faults import Faults
-from urbanln.captions.simulation.server import serve
+from urbanln.captions.simulation.server import Faults, serve
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
 

@@ -14,13 +14,13 @@ from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentences
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.sentences import normalise
+from urbanln.captions.cleaning.text_faults import shorten
 from urbanln.captions.settings import CleanSettings
 from urbanln.captions.table import TokenCounter, tidy_text
 
 CLIP_LENGTHS = (77, 248)
 """Text positions of CLIP, and of CLIP stretched."""
 _TOP = 10
-_WIDTH = 90
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class CaptionAudit:
             lines.append(f"places named: {named}")
         if self.stock:
             lines.append(f"stock sentences: {self.n_stock}; those of most pictures:")
-            lines += [f"  {count} × {_cut(sentence)}" for sentence, count in self.stock[:_TOP]]
+            lines += [f"  {count} × {shorten(sentence, 90)}" for sentence, count in self.stock[:_TOP]]
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -152,11 +152,11 @@ def audit_captions(
         InputError: A column is missing, or there are no captions.
     """
     settings = settings or CleanSettings()
-    look = settings.model_copy(update=dict.fromkeys(_ACTIONS, "keep"))
+    look = settings.model_copy(update=dict.fromkeys((flag for flag in FLAGS if flag != "empty"), "keep"))
     found = clean_captions(frame, look, places=places, count_tokens=count_tokens, max_tokens=max_tokens).flags
     if frame.empty:
         raise InputError("there are no captions to audit")
-    texts = [tidy_text(text) if isinstance(text, str) else "" for text in frame["caption"]]
+    texts = [tidy_text(text) for text in frame["caption"]]
     tidied = frame.assign(caption=texts)
     tokens = None if count_tokens is None else np.asarray(count_tokens(texts))
     names = list(dict.fromkeys(tidied["captioner"]))
@@ -174,9 +174,6 @@ def audit_captions(
         places=_places(texts, PlaceNames([*places, *settings.places])),
         equal=_equal(tidied),
     )
-
-
-_ACTIONS = ("refusal", "cut_off", "repeated", "boilerplate", "place_names", "too_long")
 
 
 def _places(texts: Sequence[str], known: PlaceNames) -> dict[str, int]:
@@ -200,7 +197,3 @@ def _lengths(values: np.ndarray, limits: Sequence[int]) -> Lengths:
 
 def _spread(lengths: Lengths) -> str:
     return f"mean {lengths.mean:.1f}, median {lengths.median:.0f}, longest {lengths.longest}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
 from urbanln.base.errors import InputError, require
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import Parser, SceneGraph
 from urbanln.captions.wordnet import Pos, Synonyms, load_wordnet
 
@@ -125,9 +126,9 @@ class Scorer:
         self.mode = mode
         self._vectors = vectors
         self._synonyms = load_wordnet() if synonyms is None else synonyms
-        self._lemmas: dict[tuple[str, str], str] = {}
-        self._names: dict[tuple[str, Pos | None], frozenset[str]] = {}
-        self._close: dict[tuple[str, str, Pos | None], float] = {}
+        self._lemma = lru_cache(_CACHED)(self._synonyms.lemma)
+        self._names = lru_cache(_CACHED)(self._names_of)
+        self._close = lru_cache(_CACHED)(self._closeness)
 
     def elements(self, graph: SceneGraph, text: str | None = None) -> Elements:
         """Bring a scene graph's words to their base forms, ready for comparison.
@@ -177,11 +178,11 @@ class Scorer:
             [self._match(*classes) for classes in zip(a.classes, b.classes, _POS, strict=True)]
             for a, b in pairs
         ]
-        open_classes = [part for parts in matched for part in parts if part.open]
-        phrases = {" ".join(item): 0 for part in open_classes for side in part.left for item in side}
+        left = [part.left for parts in matched for part in parts if part.open]
+        phrases = dict.fromkeys(" ".join(item) for sides in left for side in sides for item in side)
         row_of = {phrase: row for row, phrase in enumerate(phrases)}
         table = self._encode(list(row_of))
-        finish = self._strict if self.mode == "strict" else _legacy
+        finish = _strict if self.mode == "strict" else _legacy
         return [finish([(part, _cosines(part, row_of, table)) for part in parts]) for parts in matched]
 
     def score(self, candidate: Elements, reference: Elements) -> float:
@@ -201,21 +202,16 @@ class Scorer:
         if self.mode == "strict":
             both = set(ours) & set(theirs)
             left = ([x for x in ours if x not in both], [y for y in theirs if y not in both])
-            count = len(both)
+            left = self._closest_first(*left, kinds)
         else:
-            count, left = _pair_up(ours, theirs, lambda x, y: x == y)
-        if not (left[0] and left[1]):
-            return _Matched(size, count, left)
-        if self.mode == "strict":
-            more, left = self._closest_first(*left, kinds)
-        else:
-            more, left = _pair_up(*left, lambda x, y: self._alike(x, y, (None,) * len(x)) > 0)
-        return _Matched(size, count + more, left)
+            left = _pair_up(ours, theirs, lambda x, y: x == y)
+            left = _pair_up(*left, lambda x, y: self._alike(x, y, (None,) * len(x)) > 0)
+        return _Matched(size, len(ours) - len(left[0]), left)
 
     def _closest_first(
         self, ours: list[Item], theirs: list[Item], kinds: tuple[Pos | None, ...]
-    ) -> tuple[int, tuple[list[Item], list[Item]]]:
-        """Match synonyms by falling closeness, then by their words, which look the same from either side."""
+    ) -> tuple[list[Item], list[Item]]:
+        """What is left when synonyms are matched: by falling closeness, then by words, alike either way."""
         found = []
         for x in ours:
             for y in theirs:
@@ -227,75 +223,52 @@ class Scorer:
             if x not in taken[0] and y not in taken[1]:
                 taken[0].add(x)
                 taken[1].add(y)
-        left = ([x for x in ours if x not in taken[0]], [y for y in theirs if y not in taken[1]])
-        return len(taken[0]), left
+        return [x for x in ours if x not in taken[0]], [y for y in theirs if y not in taken[1]]
 
     def _alike(self, x: Item, y: Item, kinds: tuple[Pos | None, ...]) -> float:
         """Closeness of the two least close words of two elements; 0 unless all are synonyms."""
         least = 1.0
         for a, b, pos in zip(x, y, kinds, strict=True):
-            if a == b:
-                continue
-            key = (a, b, pos)
-            closeness = self._close.get(key)
-            if closeness is None:
-                if len(self._close) >= _CACHED:
-                    self._close.clear()
-                closeness = self._close[key] = self._closeness(a, b, pos)
-            if closeness == 0:
-                return 0.0
-            least = min(least, closeness)
+            if a != b:
+                least = min(least, self._close(a, b, pos))
+            if least == 0:
+                break
         return least
 
     def _closeness(self, a: str, b: str, pos: Pos | None) -> float:
         """1 for terms that contain one another, else the shared part of their synonyms, 0 for no synonyms."""
-        if self.mode == "legacy":
-            if a in b or b in a:
-                return 1.0
-            ours, theirs = self._names_of(a, pos), self._names_of(b, pos)
-            return len(ours & theirs) / (len(ours | theirs) + _EPS)
-        if _contains(a.split(), b.split()):
+        legacy = self.mode == "legacy"
+        if (a in b or b in a) if legacy else _contains(a.split(), b.split()):
             return 1.0
-        ours, theirs = self._names_of(a, pos), self._names_of(b, pos)
+        ours, theirs = self._names(a, pos), self._names(b, pos)
+        if legacy:
+            return len(ours & theirs) / (len(ours | theirs) + _EPS)
         if a.replace(" ", "_") not in theirs and b.replace(" ", "_") not in ours:
             return 0.0
         return len(ours & theirs) / len(ours | theirs)
 
     def _names_of(self, word: str, pos: Pos | None) -> frozenset[str]:
-        key = (word, pos)
-        names = self._names.get(key)
-        if names is None:
-            if len(self._names) >= _CACHED:
-                self._names.clear()
-            found = self._synonyms.synonyms(word, pos, _SENSES if self.mode == "strict" else None)
-            names = self._names[key] = frozenset(map(str.lower, found)) if self.mode == "strict" else found
-        return names
+        if self.mode == "legacy":
+            return self._synonyms.synonyms(word, pos, None)
+        return frozenset(map(str.lower, self._synonyms.synonyms(word, pos, _SENSES)))
 
-    def _lemma(self, word: str, pos: Pos) -> str:
-        key = (word, pos)
-        lemma = self._lemmas.get(key)
-        if lemma is None:
-            if len(self._lemmas) >= _CACHED:
-                self._lemmas.clear()
-            lemma = self._lemmas[key] = self._synonyms.lemma(word, pos)
-        return lemma
 
-    def _strict(self, classes: Iterable[tuple[_Matched, np.ndarray | None]]) -> float:
-        total, weights = 0.0, 0
-        for weight, (part, cosines) in zip(_WEIGHTS, classes, strict=True):
-            if part.size == (0, 0):
-                continue
-            weights += weight
-            if 0 in part.size:
-                continue
-            sums = (part.count * _STEPS, part.count * _STEPS)
-            if cosines is not None:
-                steps = np.rint(cosines.clip(0, 1) * _STEPS).astype(np.int64)
-                sums = (sums[0] + int(steps.max(1).sum()), sums[1] + int(steps.max(0).sum()))
-            precision, recall = (s / (_STEPS * n) for s, n in zip(sums, part.size, strict=True))
-            if precision + recall > 0:
-                total += weight * (2 * precision * recall / (precision + recall))
-        return total / weights if weights else 0.0
+def _strict(classes: Iterable[tuple[_Matched, np.ndarray | None]]) -> float:
+    total, weights = 0.0, 0
+    for weight, (part, cosines) in zip(_WEIGHTS, classes, strict=True):
+        if part.size == (0, 0):
+            continue
+        weights += weight
+        if 0 in part.size:
+            continue
+        sums = (part.count * _STEPS, part.count * _STEPS)
+        if cosines is not None:
+            steps = np.rint(cosines.clip(0, 1) * _STEPS).astype(np.int64)
+            sums = (sums[0] + int(steps.max(1).sum()), sums[1] + int(steps.max(0).sum()))
+        precision, recall = (s / (_STEPS * n) for s, n in zip(sums, part.size, strict=True))
+        if precision + recall > 0:
+            total += weight * (2 * precision * recall / (precision + recall))
+    return total / weights if weights else 0.0
 
 
 def _legacy(classes: Iterable[tuple[_Matched, np.ndarray | None]]) -> float:
@@ -321,17 +294,16 @@ def _cosines(part: _Matched, row_of: dict[str, int], table: np.ndarray) -> np.nd
 
 def _pair_up(
     ours: Sequence[Item], theirs: Sequence[Item], fits: Callable[[Item, Item], bool]
-) -> tuple[int, tuple[list[Item], list[Item]]]:
-    """One to one and in order: each of ours takes the first of theirs that is free and fits."""
+) -> tuple[list[Item], list[Item]]:
+    """What is left when, in order, each of ours takes the first of theirs that is free and fits."""
     free, left = list(theirs), []
     for x in ours:
-        for index, y in enumerate(free):
-            if fits(x, y):
-                del free[index]
-                break
-        else:
+        index = next((index for index, y in enumerate(free) if fits(x, y)), None)
+        if index is None:
             left.append(x)
-    return len(ours) - len(left), (left, free)
+        else:
+            del free[index]
+    return left, free
 
 
 def _contains(a: list[str], b: list[str]) -> bool:

@@ -16,10 +16,9 @@ from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
 from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
 from urbanln.captions.facts import Facts
-from urbanln.captions.parsing.load import load_parser
-from urbanln.captions.parsing.parse import parse_all
+from urbanln.captions.parsing.parse import load_parser, parse_all
 from urbanln.captions.scene_graph import Parser
-from urbanln.captions.table import TokenCounter, candidates_table, tidy_candidate
+from urbanln.captions.table import TokenCounter, candidates_table, spoken_candidates, tidy_candidate
 from urbanln.captions.wordnet import Synonyms
 from urbanln.city.checks import CAPTION_COLUMNS
 
@@ -253,10 +252,8 @@ def vote_table(
     if table.empty:
         return table
     # Not the table's rows: there equal texts have collapsed, which here are witnesses for one another.
-    told = candidates[["image_id", "captioner", "caption"]].dropna()
-    told = told.assign(caption=told["caption"].astype(str).map(tidy_candidate))
-    told = told[told["caption"] != ""]
-    texts_of = {image: list(texts) for image, texts in told.groupby("image_id", sort=False)["caption"]}
+    by_image = spoken_candidates(candidates).groupby("image_id", sort=False)
+    texts_of = {image: list(texts) for image, texts in by_image["caption"]}
     counted = dict(zip(table["caption"], table["tokens"], strict=True))
     votes = vote_many(
         list(texts_of.values()),
@@ -280,9 +277,8 @@ def _ranked(
         best = list(dict.fromkeys(texts[i] for i in found.order))
         scores = dict(zip(texts, found.scores, strict=True))
         values = np.array([scores[text] for text in best])
-        lead = values - values[0] if len(best) > 1 else np.array([math.nan])
-        if len(best) > 1:
-            lead[0] = found.margin
+        lead = values - values[0]
+        lead[0] = found.margin
         shares = np.zeros(len(best))
         shares[0] = 1.0
         if temperature is not None and len(best) > 1:

@@ -21,7 +21,7 @@ from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.cleaning.clean import Cleaned, clean_captions
 from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import Facts
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.refine.flow import Tools, known_parts
 from urbanln.captions.refine.grounding import Grounder, NoGrounder
 from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter

@@ -10,6 +10,7 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
 
+COLUMNS = ["image_id", "captioner", "caption"]
 TokenCounter = Callable[[list[str]], Sequence[int]]
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
@@ -18,14 +19,16 @@ _CONTROL = re.compile(
 _BLANK = re.compile(r"\s+")
 
 
-def tidy_text(text: str) -> str:
+def tidy_text(text: object) -> str:
     """Strip control and invisible formatting characters; any run of white space becomes one blank.
+
+    What is no text, such as a missing value, becomes an empty one.
 
     Example:
         >>> tidy_text(" a\\tgreen\\x07 roof\\n")
         'a green roof'
     """
-    return _BLANK.sub(" ", _CONTROL.sub("", text)).strip()
+    return _BLANK.sub(" ", _CONTROL.sub("", text)).strip() if isinstance(text, str) else ""
 
 
 def tidy_candidate(text: object) -> str:
@@ -35,8 +38,35 @@ def tidy_candidate(text: object) -> str:
         >>> tidy_candidate(" A  roof. "), tidy_candidate(" … "), tidy_candidate(None)
         ('A roof.', '', '')
     """
-    tidied = tidy_text(text) if isinstance(text, str) else ""
+    tidied = tidy_text(text)
     return tidied if any(map(str.isalnum, tidied)) else ""
+
+
+def check_columns(frame: pd.DataFrame, what: str) -> None:
+    """Refuse captions without image, captioner or text.
+
+    Args:
+        frame: Any table.
+        what: Of the captions, for the error: ``"candidate captions"``.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise InputError(f"{what} lack the column '{missing[0]}'", value=", ".join(map(str, frame.columns)))
+
+
+def spoken_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Image, captioner and tidied text of the candidates that say something.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    check_columns(candidates, "candidate captions")
+    frame = candidates[COLUMNS].dropna()
+    frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_candidate))
+    return frame[frame["caption"] != ""]
 
 
 def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None = None) -> pd.DataFrame:
@@ -57,15 +87,7 @@ def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None
     Raises:
         InputError: A column is missing.
     """
-    missing = [name for name in ("image_id", "captioner", "caption") if name not in candidates.columns]
-    if missing:
-        raise InputError(
-            f"candidate captions lack the column '{missing[0]}'",
-            value=", ".join(map(str, candidates.columns)),
-        )
-    frame = candidates[["image_id", "captioner", "caption"]].dropna()
-    frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_candidate))
-    frame = frame[frame["caption"] != ""]
+    frame = spoken_candidates(candidates)
     if frame.empty:
         return empty_captions()
     frame["n_candidates"] = frame.groupby("image_id")["caption"].transform("size").astype("int64")
@@ -77,11 +99,9 @@ def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None
     frame["rank"] = groups.cumcount().astype("int64")
     frame["selected"] = frame["rank"] == 0
     frame["weight"] = 1.0 / groups["caption"].transform("size")
-    frame["agreement"] = float("nan")
-    frame["margin"] = float("nan")
-    frame["tokens"] = pd.array([pd.NA] * len(frame), dtype="Int64")
-    if count_tokens is not None:
-        frame["tokens"] = pd.array(list(count_tokens(list(frame["caption"]))), dtype="Int64")
+    frame[["agreement", "margin"]] = float("nan")
+    counts = [pd.NA] * len(frame) if count_tokens is None else list(count_tokens(list(frame["caption"])))
+    frame["tokens"] = pd.array(counts, dtype="Int64")
     return frame[list(CAPTION_COLUMNS)]
 
 
@@ -98,8 +118,7 @@ def merge_candidates(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``image_id``, ``captioner``, ``caption``: one row per image and captioner.
     """
-    columns = ["image_id", "captioner", "caption"]
-    both = pd.concat([kept[columns], new[columns]], ignore_index=True)
+    both = pd.concat([kept[COLUMNS], new[COLUMNS]], ignore_index=True)
     key = ["image_id", "captioner"]
     both["caption"] = both.groupby(key)["caption"].transform("last")
     return both.drop_duplicates(key, ignore_index=True)

@@ -6,7 +6,7 @@ no label is seen.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,8 +20,6 @@ from urbanln.base.config import View
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
 
-MAX_TERMS = 1000
-MIN_REGIONS = 2
 Which = Literal["selected", "all"]
 # Only such an ending is taken off a name: a region may be called "12.5".
 _PICTURE_ENDINGS = frozenset(
@@ -45,7 +43,7 @@ class Matched:
 
 
 def text_vectors(
-    captions: Mapping[str, pd.DataFrame], *, max_terms: int = MAX_TERMS, min_regions: int = MIN_REGIONS
+    captions: Mapping[str, pd.DataFrame], *, max_terms: int = 1000, min_regions: int = 2
 ) -> dict[str, pd.DataFrame]:
     """TF-IDF vectors of the captions of each region, with one vocabulary for all cities.
 
@@ -128,12 +126,9 @@ def match_recorded(city: City, rows: pd.DataFrame, *, where: str = "") -> Matche
     exact |= dict(zip(city.images["image_id"], city.images["region_id"], strict=True))
     exact |= {region: region for region in city.regions["region_id"]}
     names = list(dict.fromkeys(rows["image_id"]))
-    loose = _by_stem(exact)
     stems = Counter(map(_stem, names))
-    region_of = {name: exact.get(name) for name in names}
-    for name in names:
-        if region_of[name] is None and stems[_stem(name)] == 1:
-            region_of[name] = loose.get(_stem(name))
+    loose = {stem: region for stem, region in _by_stem(exact).items() if stems[stem] == 1}
+    region_of = {name: exact.get(name, loose.get(_stem(name))) for name in names}
     region = rows["image_id"].map(region_of)
     kept = region.notna() & (rows["caption"] != "")
     matched = sum(found is not None for found in region_of.values())
@@ -155,9 +150,9 @@ def _stem(name: str) -> str:
 
 def _by_stem(exact: Mapping[str, str]) -> dict[str, str]:
     """Stem → region, where all names with that stem are of one region."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = defaultdict(set)
     for name, region in exact.items():
-        found.setdefault(_stem(name), set()).add(region)
+        found[_stem(name)].add(region)
     return {stem: next(iter(regions)) for stem, regions in found.items() if len(regions) == 1}
 
 

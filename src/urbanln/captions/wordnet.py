@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Literal, Protocol
@@ -57,18 +57,16 @@ class WordNet:
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self._synsets: dict[Pos, list[str]] = {pos: [] for pos in POS}
-        self._bases: dict[Pos, dict[str, Sequence[str]]] = {pos: {} for pos in POS}
         rows: dict[str, list[str]] = {}
         for line in lines:
             if line[:2] in ("= ", "! "):
                 rows[line] = current = []
             else:
                 current.append(line)
-        for pos in POS:
-            self._synsets[pos] = rows[f"= {pos}"]
-            for form, *bases in map(str.split, rows[f"! {pos}"]):
-                self._bases[pos][form] = bases
+        self._synsets = {pos: rows[f"= {pos}"] for pos in POS}
+        self._bases: dict[Pos, dict[str, list[str]]] = {
+            pos: {form: bases for form, *bases in map(str.split, rows[f"! {pos}"])} for pos in POS
+        }
         # "house#5" → row; sense numbers of a word have no gaps, so its senses are found by counting.
         self._row_of: dict[Pos, dict[str, int]] = {
             pos: {
@@ -94,13 +92,10 @@ class WordNet:
         """
         form = _joined(word)
         known = self._forms(form, pos)
-        if known:
-            return known[0].replace("_", " ")
-        head, _, last = form.rpartition("_")
-        known = self._forms(last, pos)
-        if head and known:
-            last = known[0]
-        return f"{head}_{last}".replace("_", " ").strip()
+        head, joint, last = form.rpartition("_")
+        if not known and head:
+            known = [head + joint + base for base in self._forms(last, pos)]
+        return (known[0] if known else form).replace("_", " ")
 
     def synonyms(self, word: str, pos: Pos | None = None, senses: int | None = None) -> frozenset[str]:
         """The words of all synsets that a word or one of its base forms is in.

@@ -11,8 +11,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 
 from urbanln.base.errors import InputError
 from urbanln.captions.networks.factual import FactualParser, read_linear_graph
-from urbanln.captions.parsing.load import load_parser
-from urbanln.captions.parsing.parse import parse_all
+from urbanln.captions.parsing.parse import load_parser, parse_all
 from urbanln.captions.scene_graph import SceneGraph
 
 WORDS = "generate scene graph: the red roof of a house , is on in road ( ) ; and with cars trees 2"

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from urbanln.base.errors import InputError, MissingExtraError
-from urbanln.captions.parsing.load import load_parser
+from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.parsing.spacy_parser import MOST_CHARACTERS, SpacyParser, tidy
 from urbanln.captions.scene_graph import SceneGraph
 

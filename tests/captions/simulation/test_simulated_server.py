@@ -26,9 +26,8 @@ from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Box, PassingFault, Picture, Stage, pictures_of
 from urbanln.captions.captioners.openai_server import ServerCaptioner
 from urbanln.captions.settings import CaptionerSettings
-from urbanln.captions.simulation.faults import KINDS, REFUSAL, Faults
 from urbanln.captions.simulation.scene_captioner import SceneCaptioner
-from urbanln.captions.simulation.server import SimulatedServer, serve
+from urbanln.captions.simulation.server import KINDS, REFUSAL, Faults, SimulatedServer, serve
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
-from urbanln.base.errors import InputError
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.sentences import join_sentences, normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import (
@@ -22,12 +21,10 @@ from urbanln.captions.cleaning.text_faults import (
     is_wordless,
 )
 from urbanln.captions.settings import Action, CleanSettings
-from urbanln.captions.table import TokenCounter, tidy_text
+from urbanln.captions.table import COLUMNS, TokenCounter, check_columns, tidy_text
 
 Flag = Literal["refusal", "empty", "cut_off", "repeated", "boilerplate", "place_names", "too_long"]
-FLAGS: tuple[Flag, ...] = (
-    "refusal", "empty", "cut_off", "repeated", "boilerplate", "place_names", "too_long",
-)  # fmt: skip
+FLAGS: tuple[Flag, ...] = get_args(Flag)
 # Mending one fault may lay bare another (two sentences that differed by a city's name); real texts settle in
 # two or three rounds.
 _ROUNDS = 20
@@ -89,12 +86,7 @@ def clean_captions(
     Raises:
         InputError: A column is missing.
     """
-    missing = [name for name in ("image_id", "captioner", "caption") if name not in frame.columns]
-    if missing:
-        raise InputError(
-            f"captions to be cleaned lack the column '{missing[0]}'",
-            value=", ".join(map(str, frame.columns)),
-        )
+    check_columns(frame, "captions to be cleaned")
     cleaning = _Cleaning(frame, settings or CleanSettings(), places, count_tokens, max_tokens)
     pending: Iterable[int] = list(cleaning.texts)
     for _ in range(_ROUNDS):
@@ -123,8 +115,7 @@ class _Cleaning:
         finish = frame["finish"] if "finish" in frame.columns else pd.Series("", index=frame.index)
         self._finish = [text if isinstance(text, str) else "" for text in finish]
         self._found: dict[tuple[int, Flag], tuple[Action, str]] = {}
-        raw = enumerate(frame["caption"])
-        self.texts = {row: tidy_text(text) if isinstance(text, str) else "" for row, text in raw}
+        self.texts = {row: tidy_text(text) for row, text in enumerate(frame["caption"])}
 
     def round(self, rows: Iterable[int]) -> list[int]:
         """Look at some rows once, and at what all share; the rows that changed and still stand."""
@@ -145,25 +136,16 @@ class _Cleaning:
 
     def _look_at(self, row: int) -> None:
         # Names go first: two sentences may differ in nothing else, and then one repeats the other.
-        looks: list[tuple[Flag, Action]] = [
-            ("place_names", self._settings.place_names),
-            ("refusal", self._settings.refusal),
-            ("repeated", self._settings.repeated),
-            ("cut_off", self._settings.cut_off),
-        ]
-        if is_wordless(self.texts[row]):
-            self._act(row, "empty", "drop", Fault(self.texts[row][:20], ""))
-        for flag, action in looks:
-            if row not in self.texts:
-                return
-            self._act(row, flag, action, self._fault(flag, self.texts[row], self._finish[row]))
-
-    def _fault(self, flag: Flag, text: str, finish: str) -> Fault | None:
-        if flag == "place_names":
-            return find_places(text, self._places)
-        if flag == "refusal":
-            return find_refusal(text)
-        return find_repeated(text) if flag == "repeated" else find_cut_off(text, finish)
+        looks: dict[Flag, Callable[[str], Fault | None]] = {
+            "empty": lambda text: Fault(text[:20], "") if is_wordless(text) else None,
+            "place_names": lambda text: find_places(text, self._places),
+            "refusal": find_refusal,
+            "repeated": find_repeated,
+            "cut_off": lambda text: find_cut_off(text, self._finish[row]),
+        }
+        for flag, find in looks.items():
+            if row in self.texts:
+                self._act(row, flag, find(self.texts[row]))
 
     def _look_at_lengths(self, rows: list[int]) -> None:
         count = self._count
@@ -171,7 +153,7 @@ class _Cleaning:
             return
         for row, tokens in zip(rows, count([self.texts[row] for row in rows]), strict=True):
             fault = find_too_long(self.texts[row], int(tokens), self._max, lambda text: int(count([text])[0]))
-            self._act(row, "too_long", self._settings.too_long, fault)
+            self._act(row, "too_long", fault)
 
     def _look_at_boilerplate(self) -> set[int]:
         sentences = {row: split_sentences(text) for row, text in self.texts.items()}
@@ -186,15 +168,16 @@ class _Cleaning:
                 continue
             own = [part for part, key in zip(parts, keys, strict=True) if key not in stock]
             fault = Fault(f"{stock[keys[first]]} pictures: {parts[first][:60]}", join_sentences(own))
-            if self._act(row, "boilerplate", self._settings.boilerplate, fault):
+            if self._act(row, "boilerplate", fault):
                 changed.add(row)
         return changed
 
-    def _act(self, row: int, flag: Flag, action: Action, fault: Fault | None) -> bool:
+    def _act(self, row: int, flag: Flag, fault: Fault | None) -> bool:
         """Note a fault and do what is set; whether the text changed or went."""
         if fault is None:
             return False
         text = self.texts[row]
+        action: Action = "drop" if flag == "empty" else getattr(self._settings, flag)
         if action == "trim" and is_wordless(fault.mended):
             action = "drop"
         elif action == "trim" and fault.mended == text:
@@ -218,8 +201,8 @@ def stock_sentences(frame: pd.DataFrame, least: int = 2) -> list[tuple[str, int]
     Returns:
         Sentence as it was first written and number of pictures, most shared first.
     """
-    columns = frame[["image_id", "captioner", "caption"]].itertuples(index=False)
-    rows = [(image, captioner, split_sentences(caption)) for image, captioner, caption in columns]
+    said = frame[COLUMNS].itertuples(index=False)
+    rows = [(image, captioner, split_sentences(caption)) for image, captioner, caption in said]
     spelling: dict[tuple[str, str], str] = {}
     for _, captioner, sentences in rows:
         for sentence in sentences:

@@ -7,6 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.sentences import (
@@ -98,7 +99,7 @@ def find_refusal(text: str) -> Fault | None:
     if not any(refusing):
         return None
     rest = [sentence for sentence, bad in zip(sentences, refusing, strict=True) if not bad]
-    return Fault(_short(sentences[refusing.index(True)]), join_sentences(rest))
+    return Fault(shorten(sentences[refusing.index(True)]), join_sentences(rest))
 
 
 def find_cut_off(text: str, finish: str = "") -> Fault | None:
@@ -120,7 +121,7 @@ def find_cut_off(text: str, finish: str = "") -> Fault | None:
     hangs = last[-1] in ",;:-–—(" or last.split()[-1].strip(_EDGE).casefold() in _DANGLING
     if not by_limit and not hangs and (len(sentences) == 1 or finish == _ENDED):
         return None
-    return Fault(_short("… " + last[-_SHOWN:]), join_sentences(sentences[:-1]))
+    return Fault(shorten("… " + last[-_SHOWN:]), join_sentences(sentences[:-1]))
 
 
 def find_repeated(text: str) -> Fault | None:
@@ -139,13 +140,13 @@ def find_repeated(text: str) -> Fault | None:
         seen.add(key)
     if again:
         mended = join_sentences(kept)
-    return None if mended == text else Fault(_short(phrase or again or "a row of marks"), mended)
+    return None if mended == text else Fault(shorten(phrase or again or "a row of marks"), mended)
 
 
 def find_places(text: str, places: PlaceNames) -> Fault | None:
     """Names of places in a text; mended, it says "this place"."""
     names = [name for mention in places.mentions(text) for name in mention.names]
-    return Fault(_short(", ".join(dict.fromkeys(names))), places.hide(text)) if names else None
+    return Fault(shorten(", ".join(dict.fromkeys(names))), places.hide(text)) if names else None
 
 
 def find_too_long(text: str, tokens: int, limit: int, count: Callable[[str], int]) -> Fault | None:
@@ -185,8 +186,9 @@ def _is_refusal(sentence: str) -> bool:
     return _REFUSAL.match(sentence[:_HEAD].casefold().replace("’", "'").replace("‘", "'")) is not None
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def shorten(text: str, most: int = _SHOWN) -> str:
+    """At most so many characters of a text, the last one "…" where there are more."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _longest(n: int, fits: Callable[[int], bool]) -> int:
@@ -234,12 +236,9 @@ def _loops(keys: list[str]) -> list[tuple[int, int, int]]:
 
 def _stretches(flags: list[bool]) -> Iterator[tuple[int, int]]:
     """Start and end of each run of true values."""
-    start = None
-    for at, flag in enumerate(flags):
-        if flag and start is None:
-            start = at
-        elif not flag and start is not None:
-            yield start, at
-            start = None
-    if start is not None:
-        yield start, len(flags)
+    start = 0
+    for flag, run in groupby(flags):
+        end = start + len(list(run))
+        if flag:
+            yield start, end
+        start = end

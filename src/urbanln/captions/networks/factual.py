@@ -1,7 +1,7 @@
 """Scene graphs by the FACTUAL parser, the T5 that the published CAPTURE score reads captions with.
 
 Prompt, decoding and linear form of the graphs follow the public repository zhuang-li/FactualSceneGraph; that
-nothing of a long sentence is cut is ours. Loaded only by :func:`urbanln.captions.parsing.load.load_parser`.
+nothing of a long sentence is cut is ours. Loaded only by :func:`urbanln.captions.parsing.parse.load_parser`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
 from urbanln.captions.cleaning.sentences import split_sentences
+from urbanln.captions.networks.pretrained import usual_device
 from urbanln.captions.parsing.scene_words import NO_OBJECTS, NUMBERS, PLACES_WITHIN, singular
 from urbanln.captions.parsing.spacy_parser import tidy
 from urbanln.captions.scene_graph import SceneGraph
 
 MODEL = "lizhuang144/flan-t5-base-VG-factual-sg"
 PROMPT = "Generate Scene Graph: "
+_BATCH = 32  # sentences
 _FACT = re.compile(r"\(([^()]*)\)")
 # Marks of the variants of the model that tell verbs, passives and things of one name apart.
 _MARKS = re.compile(r"\bp?v:|:\d+")
@@ -45,14 +47,11 @@ class FactualParser:
 
     Args:
         model: Hub name or folder of a T5 with its tokenizer.
-        revision: Of the hub's model; empty for its newest.
-        device: Where it runs; ``None``: an accelerator if there is one.
         beams: Of the search (authors: 5).
         max_input: Tokens of a sentence with the prompt (authors: 64). Longer sentences are split at
             semicolons, conjunctions and commas, and between words if nothing else helps; originally they are
             cut.
         max_output: Tokens of a linear graph (authors: 128).
-        batch: Sentences at a time.
 
     Attributes:
         split: Sentences that were too long so far and were split.
@@ -66,24 +65,20 @@ class FactualParser:
         self,
         model: str | Path = MODEL,
         *,
-        revision: str = "",
-        device: str | None = None,
         beams: int = 5,
         max_input: int = 64,
         max_output: int = 128,
-        batch: int = 32,
     ) -> None:
-        self.model, self.revision = str(model), revision
-        self.beams, self.max_input, self.max_output, self.batch = beams, max_input, max_output, batch
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.beams, self.max_input, self.max_output = beams, max_input, max_output
+        self.device = usual_device(None)
         self.split = self.hard_splits = 0
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.model, revision=revision or "main")
-            network = T5ForConditionalGeneration.from_pretrained(self.model, revision=revision or "main")
+            self._tokenizer = AutoTokenizer.from_pretrained(str(model))
+            network = T5ForConditionalGeneration.from_pretrained(str(model))
         except (OSError, ValueError) as error:
             raise InputError(
                 "the FACTUAL parser could not be loaded",
-                value=self.model,
+                value=str(model),
                 where=str(error).splitlines()[0],
                 remedy="give a folder with a T5 and its tokenizer, or a name where the hub can be reached",
             ) from error
@@ -115,8 +110,8 @@ class FactualParser:
         # Alike in length, so that little is padded.
         pieces.sort(key=lambda entry: (len(entry[1]), entry[1], entry[0]))
         told: dict[int, list[str]] = defaultdict(list)
-        for start in range(0, len(pieces), self.batch):
-            batch = pieces[start : start + self.batch]
+        for start in range(0, len(pieces), _BATCH):
+            batch = pieces[start : start + _BATCH]
             for (number, _), linear in zip(batch, self._ask([piece for _, piece in batch]), strict=True):
                 told[number].append(linear)
         return [read_linear_graph(told[number]) for number in range(len(texts))]
@@ -202,10 +197,7 @@ def read_linear_graph(linear: Iterable[str], *, hidden: Set[str] = NO_OBJECTS | 
 def _facts(answer: str) -> Iterator[tuple[str, str, str]]:
     """Subject, relation and object of each whole fact; an object alone has neither of the others."""
     answer = _MARKS.sub("", answer.lower().replace(PROMPT.strip().lower(), ""))
-    whole = _FACT.findall(answer)
-    if not whole:
-        first = answer.strip(" ()").split(",")[0].strip(" ()")
-        whole = [first] if first else []
+    whole = _FACT.findall(answer) or [answer.strip(" ()").split(",")[0].strip(" ()")]
     for fact in whole:
         parts = [" ".join(part.split()) for part in fact.split(",")]
         if len(parts) == 3 and all(parts):

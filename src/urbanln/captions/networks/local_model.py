@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -62,9 +62,8 @@ class LocalCaptioner:
             # A folder may be moved; what is in it is told by the revision.
             decoding["model"] = Path(settings.model).name
         self.identity = Identity(name, revision, decoding)
-        self.limits = replace(
-            Limits(**{field: kept[field] for field in Limits.__dataclass_fields__}), concurrency=1
-        )
+        limits = {field: kept[field] for field in Limits.__dataclass_fields__}
+        self.limits = Limits(**{**limits, "concurrency": 1})
         self._settings, self._device = settings, usual_device(device)
         self._loaded: _Loaded | None = None
         self._lock = Lock()
@@ -97,9 +96,8 @@ class LocalCaptioner:
         if self._loaded is None:
             from transformers import AutoModelForImageTextToText, AutoProcessor
 
-            name, options = self._settings.model, {}
-            if self._settings.revision and not Path(name).is_dir():
-                options["revision"] = self._settings.revision
+            name, revision = self._settings.model, self._settings.revision
+            options = {"revision": revision} if revision and not Path(name).is_dir() else {}
             model = load_pretrained(
                 AutoModelForImageTextToText, name, "image-text-to-text", dtype="auto", **options
             )
@@ -187,9 +185,12 @@ def _inputs(loaded: _Loaded, prompt: str, shown: Image.Image) -> Any:
 
 
 def _special_tokens(processor: Any) -> re.Pattern[str]:
-    tokens = {getattr(processor, "image_token", None), getattr(processor, "boi_token", None)}
-    tokens |= set(getattr(processor.tokenizer, "all_special_tokens", ()))
-    tokens |= set(getattr(processor.tokenizer, "added_tokens_encoder", ()))
+    tokens = {
+        getattr(processor, "image_token", None),
+        getattr(processor, "boi_token", None),
+        *getattr(processor.tokenizer, "all_special_tokens", ()),
+        *getattr(processor.tokenizer, "added_tokens_encoder", ()),
+    }
     texts = {str(token) for token in tokens if token}
     words = sorted((text for text in texts if text.strip()), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, words)) or r"(?!)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
+from typing import cast
 
 import torch
 from PIL import Image
@@ -49,8 +50,7 @@ class Owlv2Grounder:
         self._model = model.eval().to(self._device)
         self._processor = load_pretrained(Owlv2ImageProcessorPil, name_or_folder, "OWLv2")
         self._tokenizer = load_pretrained(AutoTokenizer, name_or_folder, "OWLv2")
-        positions = int(model.config.text_config.max_position_embeddings)
-        self._tokens = min(QUERY_TOKENS, positions)
+        self._tokens = min(QUERY_TOKENS, int(model.config.text_config.max_position_embeddings))
         self._batch, self._lock, self.cut = batch, Lock(), 0
         self._seen: OrderedDict[str, Tensor] = OrderedDict()
         self.threshold = threshold
@@ -100,5 +100,4 @@ class Owlv2Grounder:
         )
         queries = self._model.owlv2.text_projection(read.pooler_output)[None]  # (1, Q, D)
         logits, _ = self._model.class_predictor(features, queries)  # (1, N, Q)
-        scores: list[float] = logits[0].float().sigmoid().max(dim=0).values.tolist()
-        return scores
+        return cast(list[float], logits[0].float().sigmoid().max(dim=0).values.tolist())

@@ -78,7 +78,7 @@ class SamSegmenter:
 
     def _search(self, rgb: Image.Image, frame: tuple[int, int, int, int]) -> Iterator[tuple[Segment, float]]:
         """Segments within a frame of the picture, each with its estimated quality."""
-        whole = frame == (0, 0, *rgb.size)
+        whole, padded = frame == (0, 0, *rgb.size), self._processor.pad_size
         inputs = self._processor(rgb.crop(frame), return_tensors="pt")
         height, width = (int(side) for side in inputs["reshaped_input_sizes"][0])
         embedding = self._model.get_image_embeddings(inputs["pixel_values"].to(self._device))
@@ -91,17 +91,12 @@ class SamSegmenter:
                 image_embeddings=embedding, input_points=points[None, :, None].to(self._device)
             )
             masks, qualities = output.pred_masks.flatten(0, 2).float(), output.iou_scores.flatten().float()
-            covered = self._covered(masks, height, width)
-            for mask, quality in zip(covered, qualities.tolist(), strict=True):
+            # Only the part that the picture covers: SAM pads it at the right and below.
+            rows = math.ceil(masks.shape[1] * height / padded["height"])
+            columns = math.ceil(masks.shape[2] * width / padded["width"])
+            for mask, quality in zip(masks[:, :rows, :columns], qualities.tolist(), strict=True):
                 if quality > self._least_iou and (segment := self._read(mask, rgb.size, frame)) is not None:
                     yield segment, quality
-
-    def _covered(self, masks: Tensor, height: int, width: int) -> Tensor:
-        """The part of the masks (N, h, w) that the picture covers: SAM pads it at the right and below."""
-        padded = self._processor.pad_size
-        rows = math.ceil(masks.shape[1] * height / padded["height"])
-        columns = math.ceil(masks.shape[2] * width / padded["width"])
-        return masks[:, :rows, :columns]
 
     def _read(self, mask: Tensor, size: tuple[int, int], frame: tuple[int, int, int, int]) -> Segment | None:
         """A mask of logits (h, w) as a segment of the whole picture, if it is a good one."""

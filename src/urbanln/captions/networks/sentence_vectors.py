@@ -15,10 +15,8 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
-from urbanln.base.errors import ArtefactError, InputError, UrbanLNError, require
+from urbanln.base.errors import ArtefactError, InputError, require
 from urbanln.base.files import hash_bytes, hash_file
-
-__all__ = ["SentenceVectors"]
 
 MINILM = "minilm"
 # Rows of a forward pass, filled up with empty ones: a matrix product may add up in another order for
@@ -58,11 +56,6 @@ class SentenceVectors:
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
         self.version = f"{name_or_folder}@{_revision(source, local, self._model)}"
 
-    @property
-    def dim(self) -> int:
-        """Length D of a vector."""
-        return int(self._model.config.hidden_size)
-
     def encode(self, phrases: Sequence[str]) -> np.ndarray:
         """Vectors of phrases, each distinct one worked out once.
 
@@ -74,15 +67,13 @@ class SentenceVectors:
         """
         wanted = dict.fromkeys(phrases)
         fresh = [phrase for phrase in wanted if phrase not in self._kept]
-        found = {phrase: self._kept[phrase] for phrase in wanted if phrase in self._kept}
+        found = {phrase: self._kept.pop(phrase) for phrase in wanted if phrase in self._kept}
         found.update(zip(fresh, self._encode(fresh), strict=True))
-        for phrase, vector in found.items():
-            self._kept[phrase] = vector
-            self._kept.move_to_end(phrase)
+        self._kept.update(found)  # at the end stand the last used ones
         while len(self._kept) > self._cached:
             self._kept.popitem(last=False)
         if not found:
-            return np.zeros((0, self.dim), np.float32)
+            return np.zeros((0, self._model.config.hidden_size), np.float32)
         return np.stack([found[phrase] for phrase in phrases])
 
     def _encode(self, phrases: list[str]) -> list[np.ndarray]:
@@ -146,20 +137,16 @@ def _read(source: str, local: bool) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
             model = AutoModel.from_pretrained(source, local_files_only=local, dtype=torch.float32)
     except Exception as error:
-        raise _unreadable(source, error, local) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if local:
+            raise ArtefactError("the sentence encoder cannot be read", value=reason, where=source) from error
+        raise InputError(
+            "this sentence encoder could not be had from the hub",
+            value=source,
+            where=reason,
+            remedy="check the name and the network, give a folder with the encoder in it, or use 'minilm'",
+        ) from error
     return tokenizer, model.eval()
-
-
-def _unreadable(source: str, error: Exception, local: bool) -> UrbanLNError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if local:
-        return ArtefactError("the sentence encoder cannot be read", value=reason, where=source)
-    return InputError(
-        "this sentence encoder could not be had from the hub",
-        value=source,
-        where=reason,
-        remedy="check the name and the network, give a folder with the encoder in it, or use 'minilm'",
-    )
 
 
 def _revision(source: str, local: bool, model: Any) -> str:

@@ -20,17 +20,12 @@ if TYPE_CHECKING:
 _SAME_VERBS = {"lie": "lay", "rid": "ride", "shin": "shine", "ske": "ski"}  # used alike, or cut too short
 
 
-def read_graph(doc: Doc) -> SceneGraph:
-    """The scene graph of a parsed text.
+class Reader(Tree):
+    """What one text names, collected word by word.
 
     Args:
         doc: With tags, lemmas and dependencies.
     """
-    return _Reader(doc).read()
-
-
-class _Reader(Tree):
-    """What one text names, collected word by word."""
 
     def __init__(self, doc: Doc) -> None:
         super().__init__(doc)
@@ -38,7 +33,7 @@ class _Reader(Tree):
         self.relations: set[tuple[int, str, int]] = set()
 
     def read(self) -> SceneGraph:
-        """All patterns, then only what is left in the world that is shown."""
+        """The scene graph: all patterns, then only what is left in the world that is shown."""
         for i, pos in enumerate(self.pos):
             if pos in NOUNS:
                 self._describe(i)
@@ -57,22 +52,20 @@ class _Reader(Tree):
         )
 
     def _is_object(self, i: int) -> bool:
-        lemma = self.lemma[i]
-        if self.dep[i] in ("compound", "nmod") or not any(c.isalpha() for c in lemma):
-            return False
-        if self.joined(i + 2):  # "tree-lined", "red-roofed"
-            return False
-        if lemma in words.NO_OBJECTS or self.measured(i) is not None or self.is_part_of_place(i):
-            return False
-        if self.dep[i] == "poss" and self.lemma[self.head[i]] in words.NO_OBJECTS:  # "a bird's eye view"
-            return False
-        if not self.compounds(i):
-            if lemma in words.PLACES_WITHIN:
-                return False
-            told = self.attributes[i] - words.LOOSE_QUANTITIES - words.NO_ATTRIBUTES
-            if lemma in words.VAGUE and not told:
-                return False
-        return not self.is_denied(i)
+        lemma, dep = self.lemma[i], self.dep[i]
+        told = self.attributes[i] - words.LOOSE_QUANTITIES - words.NO_ATTRIBUTES
+        vague = lemma in words.PLACES_WITHIN or (lemma in words.VAGUE and not told)
+        return not (
+            dep in ("compound", "nmod")
+            or not any(c.isalpha() for c in lemma)
+            or self.joined(i + 2)  # "tree-lined", "red-roofed"
+            or lemma in words.NO_OBJECTS
+            or self.measured(i) is not None
+            or self.is_part_of_place(i)
+            or (dep == "poss" and self.lemma[self.head[i]] in words.NO_OBJECTS)  # "a bird's eye view"
+            or (vague and not self.compounds(i))
+            or self.is_denied(i)
+        )
 
     # Attributes.
 
@@ -133,20 +126,17 @@ class _Reader(Tree):
         """A preposition's whole name with the things after it: "on top of", roofs."""
         name = self.lower[i]
         for _ in range(MOST_STEPS):
-            if self.lower[i] in words.NO_RELATIONS or (
-                self.lower[i] == "for" and self.pos[self.head[i]] in NOUNS
-            ):
-                return
+            purpose = self.lower[i] == "for" and self.pos[self.head[i]] in NOUNS
+            inner = [k for k in self.below(i, "prep", "pcomp") if self.pos[k] in ("ADP", "SCONJ")]
             objects = self.below(i, "pobj")
+            if self.lower[i] in words.NO_RELATIONS or purpose or not (objects or inner):
+                return
             if not objects:
-                inner = [k for k in self.below(i, "prep", "pcomp", "pobj") if self.pos[k] in ("ADP", "SCONJ")]
-                if not inner:
-                    return
                 i = inner[0]
                 name = f"{name} {self.lower[i]}"
                 continue
             part = self.lemma[objects[0]]
-            of = [k for k in self.below(objects[0], "prep") if self.lower[k] == "of"]
+            of = self.ofs(objects[0])
             if part in words.PARTS_OF_PLACE and of:
                 i = of[0]
                 name = f"{words.PARTS_OF_PLACE[part]} {part} of"
@@ -157,20 +147,16 @@ class _Reader(Tree):
     def _relate_noun(self, i: int) -> None:
         for k in self.kids[i]:
             dep = self.dep[k]
-            if dep == "prep":
-                self._relate_preposition(i, k)
+            if dep == "prep" and self.lower[k] != "of":
+                self._relate(self.things(i), "", k)
+            elif dep == "prep" and self.measured(i) is None and not self.is_part_of_place(i):
+                for _, owners in self._places(k):
+                    self.relations.update((owner, "have", i) for owner in owners)
             elif dep == "poss":
                 self.relations.update((owner, "have", i) for owner in self.things(k))
             elif dep == "advmod" and self.lower[k] in words.BEFORE_PREPOSITION:
                 for preposition in self.below(k, "prep"):
                     self._relate(self.things(i), self.lower[k], preposition)
-
-    def _relate_preposition(self, i: int, preposition: int) -> None:
-        if self.lower[preposition] != "of":
-            self._relate(self.things(i), "", preposition)
-        elif self.measured(i) is None and not self.is_part_of_place(i):
-            for _, owners in self._places(preposition):
-                self.relations.update((owner, "have", i) for owner in owners)
 
     def _relate_verb(self, i: int) -> None:
         if self.below(i, "neg") or self.lemma[i] in words.NO_SIGHT:
@@ -179,15 +165,15 @@ class _Reader(Tree):
             makers = [k for k in self.below(i, "npadvmod") if not self.joined(k + 2)]  # "snow covered roofs"
             self.relations.update((maker, self._verb(i), self.head[i]) for maker in makers)
             return
-        subjects, passive = self._subjects(i)
-        verb = self._verb(i)
+        subjects, verb = self._subjects(i), self._verb(i)
+        passive = self.tag[i] == "VBN" and not any(self.lemma[k] == "have" for k in self.below(i, "aux"))
         objects = [thing for k in self.below(i, *OBJECTS) for thing in self.things(k)]
         if not objects and self.dep[i] == "relcl" and not self._relative(i):
             verb = " ".join(
                 [verb, *(self.lower[k] for k in self.below(i, "prep") if not self.kids[k])]
             ).strip()
             objects = self.things(self.head[i]) if verb else []
-        placed = bool(objects)
+        placed, covered = bool(objects), passive and verb in ("cover", "surround", "line")
         self.relations.update((s, verb, o) for s in subjects for o in objects)
         for k in self.kids[i]:
             dep = self.dep[k]
@@ -197,8 +183,12 @@ class _Reader(Tree):
                 for agents in (self.things(p) for p in self.below(k, "pobj")):
                     placed = True
                     self.relations.update((agent, verb, s) for agent in agents for s in subjects)
+            elif dep == "prep" and covered and self.lower[k] in ("with", "in", "by"):
+                things = [thing for _, found in self._places(k) for thing in found]
+                placed = placed or bool(things)
+                self.relations.update((thing, verb, s) for thing in things for s in subjects)
             elif dep == "prep":
-                placed = self._relate_verb_preposition(subjects, verb, k, passive) or placed
+                placed = self._relate(subjects, verb, k) or placed
             elif dep in ("acomp", "oprd") and self.pos[k] in ("ADJ", "VERB"):
                 placed = True
                 self._relate_quality(subjects, k)
@@ -212,19 +202,6 @@ class _Reader(Tree):
             for subject in subjects:
                 self.attributes[subject].add(self.lower[i])
 
-    def _relate_verb_preposition(
-        self, subjects: list[int], verb: str, preposition: int, passive: bool
-    ) -> bool:
-        if (
-            passive
-            and verb in ("cover", "surround", "line")
-            and self.lower[preposition] in ("with", "in", "by")
-        ):
-            things = [thing for _, found in self._places(preposition) for thing in found]
-            self.relations.update((thing, verb, s) for thing in things for s in subjects)
-            return bool(things)
-        return self._relate(subjects, verb, preposition)
-
     def _verb(self, i: int) -> str:
         lemma = _SAME_VERBS.get(self.lemma[i], self.lemma[i])
         if lemma == "be" or (lemma in words.PLACED and self.tag[i] == "VBN"):
@@ -237,24 +214,21 @@ class _Reader(Tree):
         subjects = self.below(i, *SUBJECTS)
         return not subjects or self.tag[subjects[0]] in ("WDT", "WP")
 
-    def _subjects(self, i: int) -> tuple[list[int], bool]:
-        """The nouns that do, or suffer, what a verb says, and whether they suffer it."""
-        passive = self.tag[i] == "VBN" and not any(self.lemma[k] == "have" for k in self.below(i, "aux"))
+    def _subjects(self, i: int) -> list[int]:
+        """The nouns that do, or suffer, what a verb says."""
         for _ in range(MOST_STEPS):
-            own = self.below(i, *SUBJECTS)
-            if self.below(i, "expl"):
-                own = self.below(i, "attr", "dobj")
+            own = self.below(i, *(("attr", "dobj") if self.below(i, "expl") else SUBJECTS))
             dep, head = self.dep[i], self.head[i]
             if own and not (dep == "relcl" and self._relative(i)):
-                return [thing for k in own for thing in self.things(k)], passive
+                return [thing for k in own for thing in self.things(k)]
             if dep in ("acl", "relcl"):
-                return self._scope(head), passive
+                return self._scope(head)
             if dep not in ("conj", "advcl", "xcomp", "ccomp") or head == i:
-                return [], passive
+                break
             if self.pos[head] in NOUNS:
-                return [head], passive
+                return [head]
             i = head
-        return [], passive
+        return []
 
     def _scope(self, noun: int) -> list[int]:
         """A noun with the conjuncts before it, which what follows describes as well."""

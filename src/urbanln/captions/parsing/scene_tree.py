@@ -51,6 +51,10 @@ class Tree:
         """The words that hang on a word in one of some ways."""
         return [k for k in self.kids[i] if self.dep[k] in deps]
 
+    def ofs(self, i: int) -> list[int]:
+        """The words "of" that hang on a word."""
+        return [k for k in self.below(i, "prep") if self.lower[k] == "of"]
+
     def _mend(self, i: int) -> None:
         """Undo what the tagger often gets wrong where captions are no whole sentences."""
         pos, dep = self.pos[i], self.dep[i]
@@ -88,25 +92,23 @@ class Tree:
     def is_denied(self, i: int) -> bool:
         """Named only to say that it is not there: "no cars", "without trees", "a lack of green"."""
         for _ in range(MOST_STEPS):
-            if any(self.lower[k] == "no" for k in self.below(i, "det")):
+            dep, head = self.dep[i], self.head[i]
+            if (
+                any(self.lower[k] == "no" for k in self.below(i, "det"))
+                or (dep == "pobj" and self.lower[head] == "without")
+                or (dep == "attr" and self.below(head, "neg") and self.below(head, "expl"))
+            ):
                 return True
-            head = self.head[i]
-            if self.dep[i] == "pobj" and self.lower[head] == "without":
-                return True
-            if self.dep[i] == "pobj" and self.lower[head] == "of":
+            if dep == "pobj" and self.lower[head] == "of":
                 return self.lemma[self.head[head]] in words.NOT_SHOWN
-            if self.dep[i] == "attr" and self.below(head, "neg") and self.below(head, "expl"):
-                return True
-            if self.dep[i] != "conj":
+            if dep != "conj":
                 return False
             i = head
         return False
 
     def is_part_of_place(self, i: int) -> bool:
         """Only part of a preposition: the front of "in front of the gate"."""
-        if self.dep[i] != "pobj" or self.lemma[i] not in words.PARTS_OF_PLACE:
-            return False
-        return any(self.lower[k] == "of" for k in self.below(i, "prep"))
+        return self.dep[i] == "pobj" and self.lemma[i] in words.PARTS_OF_PLACE and bool(self.ofs(i))
 
     def joined(self, i: int) -> bool:
         """Whether a hyphen ties this word to the one before, without spaces."""
@@ -143,11 +145,7 @@ class Tree:
         """What a measure is of: the people of "a group of people"."""
         if self.lemma[i] not in words.MEASURES or self.compounds(i):
             return None
-        for preposition in self.below(i, "prep"):
-            if self.lower[preposition] == "of":
-                for k in self.below(preposition, "pobj"):
-                    return k
-        return None
+        return next((k for of in self.ofs(i) for k in self.below(of, "pobj")), None)
 
     def things(self, i: int) -> list[int]:
         """The nouns a phrase stands for: through measures, with its conjuncts."""

@@ -6,13 +6,10 @@ what captions of towns are about.
 
 from __future__ import annotations
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from urbanln.captions.cleaning.sentences import word_set
 
 # The picture itself, what a viewer feels, and what cannot be seen at all.
-NO_OBJECTS = _words(
+NO_OBJECTS = word_set(
     """
     image picture photo photograph photography shot scene view viewpoint overview perspective eye glimpse
     look imagery snapshot screenshot background foreground backdrop distance vicinity proximity direction
@@ -28,7 +25,7 @@ NO_OBJECTS = _words(
 )
 
 # Places within the picture or on a thing; objects only by a noun before them, as a "shopping center" is.
-PLACES_WITHIN = _words(
+PLACES_WITHIN = word_set(
     """
     left right top bottom middle center centre side end rest half portion part shape frame surrounding
     outskirt
@@ -36,13 +33,13 @@ PLACES_WITHIN = _words(
 )
 
 # Say what is meant only with a word beside them: "residential area" is an object, "the area" is none.
-VAGUE = _words("area zone region space place spot location section setting environment landscape site")
+VAGUE = word_set("area zone region space place spot location section setting environment landscape site")
 
 # "A group of people" shows people, "the front of the house" the house.
 MEASURES = (
     NO_OBJECTS
     | PLACES_WITHIN
-    | _words(
+    | word_set(
         """
     group bunch pair couple lot row line set series cluster crowd herd flock pile stack assortment array
     collection range plenty handful majority piece slice bit section patch body abundance dozen hundred
@@ -52,10 +49,10 @@ MEASURES = (
 )
 
 # "A lack of trees" shows none, nor does "a sense of community" show one.
-NOT_SHOWN = _words("lack absence shortage sense feeling feel impression idea indication atmosphere")
+NOT_SHOWN = word_set("lack absence shortage sense feeling feel impression idea indication atmosphere")
 
 # Nouns before a noun that say what it is made of, or how it looks: "brick wall" is a wall, and brick.
-MATERIALS = _words(
+MATERIALS = word_set(
     """
     metal wood brick glass stone concrete cement asphalt plastic leather paper iron steel chrome aluminum
     aluminium copper brass gold silver marble granite ceramic porcelain clay tile slate gravel dirt mud
@@ -66,17 +63,17 @@ MATERIALS = _words(
 )
 
 # "Dark green" is one colour.
-COLOURS = _words(
+COLOURS = word_set(
     """
     white black blue green red brown yellow gray grey orange pink tan purple silver gold beige maroon teal
     turquoise cream violet colored coloured
     """
 )
 LOOKS = MATERIALS | COLOURS
-SHADES = _words("dark light bright pale deep")
+SHADES = word_set("dark light bright pale deep")
 
 # Quantities too loose to tell pictures apart: attributes, but not to be held against an annotator.
-LOOSE_QUANTITIES = _words("several many few some various numerous multiple lots countless much more most")
+LOOSE_QUANTITIES = word_set("several many few some various numerous multiple lots countless much more most")
 
 NUMBERS = {
     "0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
@@ -84,17 +81,17 @@ NUMBERS = {
 }  # fmt: skip
 
 # Say nothing of the thing itself.
-NO_ATTRIBUTES = _words("visible other same overall such own different certain likely able due")
+NO_ATTRIBUTES = word_set("visible other same overall such own different certain likely able due")
 
 # Verbs that only link: "the roof is red", "the lane looks empty".
-LINKS = _words("be look seem appear remain stay become get")
+LINKS = word_set("be look seem appear remain stay become get")
 
 # Where on a thing: "at the edge of the park" is a preposition as a whole, "on edge of".
 PARTS_OF_PLACE = {
     **dict.fromkeys(
-        _words("top side back bottom middle center centre edge left right foot base heart"), "on"
+        word_set("top side back bottom middle center centre edge left right foot base heart"), "on"
     ),
-    **dict.fromkeys(_words("front corner end midst rear"), "in"),
+    **dict.fromkeys(word_set("front corner end midst rear"), "in"),
 }
 
 # Said in several ways.
@@ -104,13 +101,15 @@ SAME_PLACES = {
 }  # fmt: skip
 
 # Adverbs and adjectives that make a preposition with the one that follows: "next to", "full of".
-BEFORE_PREPOSITION = _words("next close adjacent near opposite parallel connected full covered out away")
+BEFORE_PREPOSITION = word_set("next close adjacent near opposite parallel connected full covered out away")
 
 # Compare, explain or time; they place nothing.
-NO_RELATIONS = _words("as like such including than due because during despite while after before since until")
+NO_RELATIONS = word_set(
+    "as like such including than due because during despite while after before since until"
+)
 
 # In which people are: "a man in a red jacket" wears it.
-CLOTHES = _words(
+CLOTHES = word_set(
     """
     shirt pant pants jean jeans jacket coat dress hat cap suit short shorts uniform skirt sweater vest
     helmet shoe outfit tie wetsuit glasses sunglasses clothing clothes gear scarf hoodie t-shirt apron
@@ -119,7 +118,7 @@ CLOTHES = _words(
 )
 
 # Verbs that tell what a sight means or does to a viewer, not what is where.
-NO_SIGHT = _words(
+NO_SIGHT = word_set(
     """
     indicate suggest imply ensure allow create provide add capture offer showcase evidence contribute
     characterize reflect highlight emphasize enhance convey display depict represent try
@@ -127,10 +126,10 @@ NO_SIGHT = _words(
 )
 
 # "Located near the park" is near it.
-PLACED = _words("situate locate position find see")
+PLACED = word_set("situate locate position find see")
 
 # What is "parked by the road" is not parked by it.
-POSITIONS = _words("park sit stand lie lay place locate situate position build")
+POSITIONS = word_set("park sit stand lie lay place locate situate position build")
 
 _PLURALS = {
     "men": "man", "women": "woman", "people": "person", "children": "child", "leaves": "leaf",
@@ -153,5 +152,5 @@ def singular(word: str) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "shes", "ches", "xes", "zzes", "toes")):
         return word[:-2]
-    plain = len(word) <= 3 or word.endswith(("ss", "us", "is")) or not word.endswith("s")
-    return word if plain else word[:-1]
+    plain = len(word) <= 3 or word.endswith(("ss", "us", "is"))
+    return word if plain else word.removesuffix("s")

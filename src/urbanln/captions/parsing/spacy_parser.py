@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from urbanln.base.errors import InputError, MissingExtraError
 from urbanln.base.files import hash_bytes
 from urbanln.captions.parsing import scene_rules, scene_tree, scene_words
-from urbanln.captions.parsing.scene_rules import read_graph
 from urbanln.captions.scene_graph import SceneGraph
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ MOST_CHARACTERS = 8_000  # of a text; four times the longest caption known, and 
 _LONGEST_WORD = 60
 _BATCH = 64  # texts; larger ones need more memory and are no faster
 _MARKUP = re.compile(r"</?[A-Za-z!][^<>]*>")  # each character is looked at once
-_UNWANTED = ("ner", "senter")
 
 
 class SpacyParser:
@@ -75,7 +73,7 @@ class SpacyParser:
     def _pipeline(self) -> Language:
         import spacy
 
-        return spacy.load(self.model, exclude=list(_UNWANTED))
+        return spacy.load(self.model, exclude=["ner", "senter"])
 
     def parse(self, texts: Sequence[str]) -> list[SceneGraph]:
         """One graph per text, in order; a text without a word has an empty one."""
@@ -88,7 +86,7 @@ class SpacyParser:
             with self._one_at_a_time, self._pipeline.memory_zone():
                 documents = self._pipeline.pipe((tidied[number] for number in numbers), batch_size=_BATCH)
                 for number, document in zip(numbers, documents, strict=True):
-                    graphs[number] = read_graph(document)
+                    graphs[number] = scene_rules.Reader(document).read()
         return graphs
 
 
@@ -101,8 +99,7 @@ def tidy(text: str) -> str:
     """
     text = html.unescape(_MARKUP.sub(" ", text[: 2 * MOST_CHARACTERS]))
     printable = "".join(c if c.isprintable() else " " for c in text)
-    words = (word for word in printable.split() if len(word) <= _LONGEST_WORD)
-    kept = " ".join(words)
+    kept = " ".join(word for word in printable.split() if len(word) <= _LONGEST_WORD)
     if len(kept) > MOST_CHARACTERS:
         kept = kept[:MOST_CHARACTERS].rpartition(" ")[0]
     return kept if any(c.isalpha() for c in kept) else ""

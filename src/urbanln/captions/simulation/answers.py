@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,12 +14,11 @@ from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
-from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture, Prompt, Stage, pictures_of
+from urbanln.captions.captioners.base import STAGES, Ask, Box, Prompt, Stage, pictures_of
 from urbanln.captions.simulation.scene_captioner import answer_of
 from urbanln.captions.simulation.simulated import SIMULATED
 from urbanln.city.pictures import open_picture
 from urbanln.city.store import City
-from urbanln.city.synthetic.scene import read_scene
 
 _TOKENS_PER_WORD = 1.3
 # Large models of today read a square of 28 pixels as one token.
@@ -43,29 +41,33 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
-class ReadRequest:
+class Request:
     """A request taken apart.
 
     Attributes:
         model: Name of a simulated captioner.
-        prompt: All text of its messages.
+        ask: What is asked about which picture of the city.
         picture_hash: SHA-256 of the picture as it came.
         picture_tokens: Tokens the picture counts.
         max_tokens: Longest answer; None for no limit.
-        tag: The header that says what the picture is, as JSON; empty without one.
     """
 
     model: str
-    prompt: str
+    ask: Ask
     picture_hash: str
     picture_tokens: int
     max_tokens: int | None
-    tag: Mapping[str, Any]
 
     @property
     def prompt_hash(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of the prompt."""
-        return hash_bytes(self.prompt.encode())[:12]
+        return hash_bytes(self.ask.prompt.text.encode())[:12]
+
+    @property
+    def key(self) -> str:
+        """For the log: model, stage, the picture's hash and the part, joined by "|"."""
+        box = "" if self.ask.box is None else ",".join(f"{edge:.4f}" for edge in self.ask.box)
+        return f"{self.model}|{self.ask.stage}|{self.ask.picture.sha256}|{box}"
 
     def completion(self, text: str, *, cut: bool) -> dict[str, Any]:
         """The body of an answer.
@@ -77,42 +79,26 @@ class ReadRequest:
         words = text.split()
         if self.max_tokens is not None and _tokens(len(words)) > self.max_tokens:
             text, cut = " ".join(words[: max(1, int(self.max_tokens / _TOKENS_PER_WORD))]), True
-        tokens_in, tokens_out = (
-            _tokens(len(self.prompt.split())) + self.picture_tokens,
-            _tokens(len(text.split())),
-        )
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "finish_reason": "length" if cut else "stop",
-        }
-        usage = {
-            "prompt_tokens": tokens_in,
-            "completion_tokens": tokens_out,
-            "total_tokens": tokens_in + tokens_out,
-        }
+        tokens_in = _tokens(len(self.ask.prompt.text.split())) + self.picture_tokens
+        tokens_out = _tokens(len(text.split()))
         return {
             "id": f"chatcmpl-{self.picture_hash[:12]}{self.prompt_hash}",
             "object": "chat.completion",
             "created": 0,
             "model": self.model,
-            "choices": [choice],
-            "usage": usage,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text},
+                    "finish_reason": "length" if cut else "stop",
+                }
+            ],
+            "usage": {
+                "prompt_tokens": tokens_in,
+                "completion_tokens": tokens_out,
+                "total_tokens": tokens_in + tokens_out,
+            },
         }
-
-
-@dataclass(frozen=True)
-class Question:
-    """Who is asked what about which picture."""
-
-    model: str
-    ask: Ask
-
-    @property
-    def key(self) -> str:
-        """For the log: model, stage, the picture's hash and the part, joined by "|"."""
-        box = "" if self.ask.box is None else ",".join(f"{edge:.4f}" for edge in self.ask.box)
-        return f"{self.model}|{self.ask.stage}|{self.ask.picture.sha256}|{box}"
 
 
 class Library:
@@ -129,23 +115,23 @@ class Library:
         self._pictures = {p.sha256: p for p in pictures_of(city) if p.scene_path is not None}
         if not self._pictures:
             raise InputError("a simulated server needs a synthetic city: no true scenes", where=city.folder)
-        self._scenes: dict[str, dict[str, Any]] = {}
         self.models = {one.name: one for one in SIMULATED}
 
-    def read(self, body: bytes, tag: str | None) -> ReadRequest:
+    def read(self, body: bytes, tag: str | None) -> Request:
         """Take a request apart.
 
         Args:
             body: As it came.
-            tag: The header ``X-Urbanln-Tag``, if there is one.
+            tag: The header ``X-Urbanln-Tag``, if there is one: what the picture is, as JSON.
 
         Raises:
-            BadRequest: It is no chat request for one of the models with exactly one valid picture.
+            BadRequest: It is no chat request for one of the models with exactly one valid picture, the tag is
+                not understood, or nobody knows the picture.
         """
         try:
             value = json.loads(body)
-            model, messages, most = str(value["model"]), value["messages"], value.get("max_tokens")
-            most = value.get("max_completion_tokens", most)
+            model, messages = str(value["model"]), value["messages"]
+            most = value.get("max_completion_tokens", value.get("max_tokens"))
             texts, urls = _pieces(messages)
             marks = json.loads(tag) if tag else {}
             limit = None if most is None else int(most)
@@ -158,40 +144,24 @@ class Library:
         if len(urls) != 1 or not isinstance(marks, dict):
             raise BadRequest(f"exactly one picture is needed, {len(urls)} came", "invalid_image")
         digest, tokens = _picture(urls[0])
-        return ReadRequest(model, prompt, digest, tokens, limit, marks)
-
-    def question(self, request: ReadRequest) -> Question:
-        """What is asked.
-
-        Raises:
-            BadRequest: The tag is not understood, or nobody knows the picture.
-        """
-        tag = request.tag
-        stage: Stage = tag.get("stage", "describe")
-        picture = self._pictures.get(str(tag.get("picture", request.picture_hash)))
+        stage: Stage = marks.get("stage", "describe")
+        picture = self._pictures.get(str(marks.get("picture", digest)))
         if stage not in STAGES:
             raise BadRequest(f"no such stage: {stage!r}", "invalid_tag")
         if picture is None:
             raise BadRequest("this picture is not of the city served here", "unknown_image")
-        return Question(request.model, Ask(picture, stage, Prompt(request.prompt), _box(tag.get("box"))))
+        ask = Ask(picture, stage, Prompt(prompt), _box(marks.get("box")))
+        return Request(model, ask, digest, tokens, limit)
 
-    def text(self, question: Question) -> str:
+    def text(self, request: Request) -> str:
         """The answer.
 
         Raises:
             UrbanLNError: The prompt has not the headings of the package's own, or the city is too old.
         """
-        picture = question.ask.picture
-        return answer_of(self.models[question.model], self._scene(picture), picture.image_id, question.ask)
-
-    def _scene(self, picture: Picture) -> dict[str, Any]:
-        scene = self._scenes.get(picture.sha256)
-        if scene is None:
-            if picture.scene_path is None:
-                raise InputError("a picture without a true scene", where=picture.path)
-            # Two threads may read the same one at once: harmless.
-            scene = self._scenes[picture.sha256] = read_scene(picture.scene_path.with_suffix(""))
-        return scene
+        text = answer_of(self.models[request.model], request.ask)
+        assert text is not None  # for the type checker: all pictures here have scenes
+        return text
 
 
 def _tokens(words: int) -> int:

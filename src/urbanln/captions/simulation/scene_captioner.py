@@ -5,61 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Answer, Ask, Box, Identity, Limits, Picture
 from urbanln.captions.simulation.naming import meant_objects
+from urbanln.captions.simulation.simulated import SimulatedCaptioner
 from urbanln.captions.simulation.wording import generator
 from urbanln.city.synthetic.scene import read_scene
 
 _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
-class TellsScenes(Protocol):
-    """A simulated captioner: it is shown the true scene instead of the picture."""
-
-    @property
-    def name(self) -> str:
-        """Stands in the caption table."""
-
-    @property
-    def revision(self) -> str:
-        """Hash of all that its texts depend on besides pictures and prompts."""
-
-    def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
-        """A text for the scene, with omissions and errors that depend on the image's id."""
-
-    def describe_part(self, scene: Mapping[str, Any], image_id: str, box: Box) -> str:
-        """A few words on a part of the picture, or "unclear"."""
-
-    def merge(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
-        """One text from the description and the notes in the prompt."""
-
-    def repair(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
-        """The description in the prompt without what it is not to mention."""
-
-
-def answer_of(simulated: TellsScenes, scene: Mapping[str, Any], image_id: str, ask: Ask) -> str:
-    """What a simulated captioner answers.
-
-    Args:
-        simulated: The captioner.
-        scene: The true scene of the picture.
-        image_id: Id of the picture.
-        ask: The question; its picture is not looked at.
+def answer_of(simulated: SimulatedCaptioner, ask: Ask) -> str | None:
+    """What a simulated captioner answers from the true scene of a picture; None where there is no scene.
 
     Raises:
         LastingFault: The prompt of a merge or repair has not the headings of the package's own.
-        ArtefactError: The scene does not say where its objects are, and a part is asked about.
+        ArtefactError: The file is no scene, or too old to ask about parts.
     """
+    picture = ask.picture
+    if picture.scene_path is None:
+        return None
+    scene = _scene(picture.scene_path)
     if ask.stage == "local":
-        return simulated.describe_part(scene, image_id, ask.box or _WHOLE)
+        return simulated.describe_part(scene, picture.image_id, ask.box or _WHOLE)
     if ask.stage == "merge":
-        return simulated.merge(scene, image_id, ask.prompt.text)
+        return simulated.merge(scene, picture.image_id, ask.prompt.text)
     if ask.stage == "repair":
-        return simulated.repair(scene, image_id, ask.prompt.text)
-    return simulated.describe(scene, image_id)
+        return simulated.repair(scene, picture.image_id, ask.prompt.text)
+    return simulated.describe(scene, picture.image_id)
 
 
 class SceneCaptioner:
@@ -74,7 +49,7 @@ class SceneCaptioner:
     sources: Mapping[str, str] = {}  # never changed
     limits = Limits(concurrency=8)
 
-    def __init__(self, simulated: TellsScenes) -> None:
+    def __init__(self, simulated: SimulatedCaptioner) -> None:
         self._simulated = simulated
         self.identity = Identity(simulated.name, simulated.revision)
 
@@ -95,16 +70,9 @@ class SceneCaptioner:
         return [f"{name}: {bare} pictures have no true scene beside them"] if bare else []
 
     async def answer(self, ask: Ask) -> Answer | None:
-        """Answer from the scene of the picture; None where there is no scene.
-
-        Raises:
-            LastingFault: The prompt of a merge or repair has not the headings of the package's own.
-            ArtefactError: The file is no scene, or too old to ask about parts.
-        """
-        path = ask.picture.scene_path
-        if path is None:
-            return None
-        return Answer(answer_of(self._simulated, _scene(path), ask.picture.image_id, ask), finish="stop")
+        """As :func:`answer_of`."""
+        text = answer_of(self._simulated, ask)
+        return None if text is None else Answer(text, finish="stop")
 
     async def close(self) -> None:
         """Nothing is held."""

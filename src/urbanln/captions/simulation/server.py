@@ -22,19 +22,110 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from urbanln.base.errors import UrbanLNError
-from urbanln.captions.simulation.answers import BadRequest, Library, Question, ReadRequest
-from urbanln.captions.simulation.faults import REFUSAL, Faults, RequestLog
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.captions.simulation.answers import BadRequest, Library, Request
+from urbanln.captions.simulation.wording import generator
 from urbanln.city.store import City
 
 TAG_HEADER = "X-Urbanln-Tag"
+REFUSAL = "I'm sorry, but I can't help with describing this picture."
+KINDS = ("too_many", "server_error", "hang", "drop", "cut", "refusal", "broken_json")
 _LARGEST = 64 * 2**20
 _START_S = 120.0
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Chances of each fault per request, and how they show.
+
+    Which request fails depends on the seed, on what is asked and on how often it was asked before, not on the
+    order in which requests come.
+
+    Attributes:
+        too_many: 429 with ``Retry-After``.
+        server_error: 500.
+        hang: No answer until the client gives up, or ``hang_s`` have passed; then the connection is dropped.
+        drop: The connection is dropped in the middle of the answer.
+        cut: The text ends in the middle of a word, ``finish_reason`` is "length".
+        refusal: "I'm sorry, but …" instead of a description.
+        broken_json: The answer's body is half an object.
+        seed: Another seed, other requests fail.
+        retry_after_s: What ``Retry-After`` says, in seconds.
+        hang_s: The longest a hanging request is held, in seconds.
+
+    Raises:
+        InputError: A rate outside 0–1, or rates that add up to more than 1.
+    """
+
+    too_many: float = 0.0
+    server_error: float = 0.0
+    hang: float = 0.0
+    drop: float = 0.0
+    cut: float = 0.0
+    refusal: float = 0.0
+    broken_json: float = 0.0
+    seed: int = 0
+    retry_after_s: float = 0.05
+    hang_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        rates = {kind: getattr(self, kind) for kind in KINDS}
+        for kind, rate in rates.items():
+            if not 0.0 <= rate <= 1.0:
+                raise InputError("a fault's rate must be from 0 to 1", value=rate, where=kind)
+        if sum(rates.values()) > 1 + 1e-9:
+            raise InputError("the rates of faults add up to more than 1", value=sum(rates.values()))
+
+    @classmethod
+    def spread(cls, rate: float, seed: int = 0, **how: Any) -> Faults:
+        """All kinds equally often, together at this rate.
+
+        Args:
+            rate: Share of requests that go wrong.
+            seed: As in the class.
+            how: ``retry_after_s`` and ``hang_s``.
+        """
+        return cls(**{kind: rate / len(KINDS) for kind in KINDS}, seed=seed, **how)
+
+    def draw(self, what: str, attempt: int) -> str | None:
+        """The fault of one request, or None.
+
+        Args:
+            what: What is asked.
+            attempt: How often it was asked before.
+        """
+        at = generator(self.seed, "fault", f"{what}\n{attempt}").random()
+        for kind in KINDS:
+            at -= getattr(self, kind)
+            if at < 0:
+                return kind
+        return None
+
+
+class RequestLog:
+    """Counts what was asked and answered by key, and faults by kind; several threads may use it."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {what: Counter() for what in ("asked", "answered", "faults")}
+        self._lock = threading.Lock()
+
+    def count(self, what: Literal["asked", "answered", "faults"], key: str, n: int = 1) -> int:
+        """Count one more, or ``n``; returns how many there were before."""
+        with self._lock:
+            self._counts[what][key] += n
+            return self._counts[what][key] - n
+
+    def to_json(self) -> Mapping[str, Mapping[str, int]]:
+        """``asked`` and ``answered`` by key, ``faults`` by kind."""
+        with self._lock:
+            return {what: dict(counts) for what, counts in self._counts.items()}
 
 
 class SimulatedServer(ThreadingHTTPServer):
@@ -90,56 +181,52 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """One answer, or a fault."""
-        body = self._body()
-        if body is None:
-            return
-        if self.path != "/v1/chat/completions":
-            self._send(404, _error("no such page", "not_found"))
-            return
-        library = self.server.library
+        log = self.server.log
         try:
-            request = library.read(body, self.headers.get(TAG_HEADER))
-            question = library.question(request)
+            request = self._read()
         except BadRequest as error:
             self._send(error.status, _error(str(error), error.code))
             return
         fault = self.server.faults.draw(
-            f"{question.key}|{request.prompt_hash}", self.server.log.ask(question.key)
+            f"{request.key}|{request.prompt_hash}", log.count("asked", request.key)
         )
         if fault is not None:
-            self.server.log.fault(fault)
+            log.count("faults", fault)
         if fault is None or fault in ("cut", "refusal"):
-            self._answer(request, question, fault)
+            self._answer(request, fault)
         else:
-            self._fail(fault, request, question)
+            self._fail(fault, request)
 
-    def _body(self) -> bytes | None:
+    def _read(self) -> Request:
         try:
             length = int(self.headers.get("Content-Length", ""))
         except ValueError:
             length = -1
         if not 0 <= length <= _LARGEST:
             self.close_connection = True
-            self._send(
-                411 if length < 0 else 413, _error("say how long the body is, up to 64 MiB", "bad_length")
-            )
-            return None
+            status = 411 if length < 0 else 413
+            raise BadRequest("say how long the body is, up to 64 MiB", "bad_length", status)
         body = self.rfile.read(length)
-        return body if len(body) == length else None
+        if len(body) < length:
+            raise ConnectionError("the client went away")
+        if self.path != "/v1/chat/completions":
+            raise BadRequest("no such page", "not_found", 404)
+        return self.server.library.read(body, self.headers.get(TAG_HEADER))
 
-    def _answer(self, request: ReadRequest, question: Question, fault: str | None) -> None:
+    def _answer(self, request: Request, fault: str | None) -> None:
         try:
-            text = REFUSAL if fault == "refusal" else self.server.library.text(question)
+            text = REFUSAL if fault == "refusal" else self.server.library.text(request)
         except UrbanLNError as error:
             self._send(400, _error(str(error), "bad_prompt"))
             return
         if fault == "cut":
             text = text[: max(1, int(0.6 * len(text)))]
-        self.server.log.answer(question.key)
+        # Before it is sent: whoever has received an answer finds it counted.
+        self.server.log.count("answered", request.key)
         if not self._send(200, request.completion(text, cut=fault == "cut")):
-            self.server.log.unsent(question.key)
+            self.server.log.count("answered", request.key, -1)
 
-    def _fail(self, fault: str, request: ReadRequest, question: Question) -> None:
+    def _fail(self, fault: str, request: Request) -> None:
         if fault == "too_many":
             wait = {"Retry-After": f"{self.server.faults.retry_after_s:g}"}
             self._send(429, _error("too many requests", "rate_limit_exceeded"), wait)
@@ -149,20 +236,16 @@ class _Handler(BaseHTTPRequestHandler):
             whole = json.dumps(request.completion("This picture shows", cut=False)).encode()
             self._send_bytes(200, whole[: len(whole) // 2])
         elif fault == "drop":
-            self._drop()
+            self.close_connection = True
+            begun = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+            with contextlib.suppress(OSError):
+                self.wfile.write(begun)
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
         else:
             # Readable means that the client went away; it sends nothing more while it waits.
             select.select([self.connection], [], [], self.server.faults.hang_s)
             self.close_connection = True
-
-    def _drop(self) -> None:
-        self.close_connection = True
-        with contextlib.suppress(OSError):
-            self.wfile.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
-            )
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _send(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> bool:
         return self._send_bytes(status, json.dumps(value).encode(), headers)
@@ -211,13 +294,8 @@ def serve(city_folder: Path | str, faults: Faults | None = None) -> Iterator[str
         >>> with serve("mycity", Faults.spread(0.2)) as base_url:  # doctest: +SKIP
         ...     print(base_url)
     """
-    options = [
-        "--port",
-        "0",
-        "--until-stdin-closes",
-        "--faults-json",
-        json.dumps((faults or Faults()).to_json()),
-    ]
+    rates = json.dumps(asdict(faults or Faults()))
+    options = ["--port", "0", "--until-stdin-closes", "--faults-json", rates]
     process = subprocess.Popen(  # noqa: S603 - our own module, started as a list of arguments
         [sys.executable, "-m", "urbanln.captions.simulation.server", str(city_folder), *options],
         stdin=subprocess.PIPE,

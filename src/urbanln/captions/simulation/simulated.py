@@ -32,27 +32,18 @@ from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import Box
 from urbanln.captions.captioners.phrases import join
 from urbanln.captions.simulation.naming import meant_objects, mentions_any, named_objects, read_prompt
-from urbanln.captions.simulation.telling import compose, short_caption, spoken_lines
 from urbanln.captions.simulation.wording import (
     STYLES,
     Mention,
+    compose,
     generator,
     mentions,
     noun_phrase,
     other_attribute,
     sentence,
+    spoken_lines,
 )
-from urbanln.city.synthetic.scene import VOCABULARY, part_of_scene, read_scene, scene_path
-
-__all__ = [
-    "SIMULATED",
-    "UNCLEAR",
-    "Described",
-    "SimulatedCaptioner",
-    "read_scene",
-    "scene_path",
-    "short_caption",
-]
+from urbanln.city.synthetic.scene import VOCABULARY, part_of_scene
 
 UNCLEAR = "unclear"
 """What a captioner says of a part in which it makes nothing out."""

@@ -1,8 +1,9 @@
-"""Words for true scenes: mentions, noun phrases, places, ways of speaking."""
+"""True scenes in words: mentions, noun phrases and ways of speaking, and what is seen, told at length."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from urbanln.captions.captioners.phrases import join
 from urbanln.city.synthetic.scene import VOCABULARY
 
 
@@ -102,12 +104,7 @@ STYLES: dict[str, Style] = {
 # Attributes one of which may be mistaken for another.
 _SLOTS: tuple[tuple[str, ...], ...] = (
     (
-        "red-roofed",
-        "brown-roofed",
-        "grey-roofed",
-        "dark-roofed",
-        "white-roofed",
-        "blue-roofed",
+        "red-roofed", "brown-roofed", "grey-roofed", "dark-roofed", "white-roofed", "blue-roofed",
         "rust-coloured",
     ),
     ("tall", "mid-rise", "low"),
@@ -123,19 +120,10 @@ _SLOTS: tuple[tuple[str, ...], ...] = (
     ("red", "orange", "silver", "black"),
     ("running north to south", "running west to east"),
     ("straight", "diagonal"),
-)
+)  # fmt: skip
 _AFTER = (
-    "with ",
-    "in ",
-    "on ",
-    "running ",
-    "stacked ",
-    "strewn ",
-    "parked ",
-    "sprayed ",
-    "leaning ",
-    "paved ",
-)
+    "with ", "in ", "on ", "running ", "stacked ", "strewn ", "parked ", "sprayed ", "leaning ", "paved ",
+)  # fmt: skip
 _COUNTS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (2, ("two", "a pair of")),
     (3, ("three",)),
@@ -151,6 +139,22 @@ _USES: dict[str, tuple[str, ...]] = {
     "a business district": ("office tower", "shopping hall"),
     "a green and open area": ("park", "woodland", "farm field"),
 }
+
+_WORDS_AT_MOST = 150
+_WORDS_AT_LEAST = 84
+_SHORT_WORDS = 40
+_PADDING = {
+    "satellite": (
+        "The streets divide the ground into blocks, and each block has its own use and its own colour.",
+        "Roofs, paving and open ground stand out clearly from one another, with shadows to one side.",
+    ),
+    "street": (
+        "The roadway runs straight away from the viewer towards the horizon between the two sides.",
+        "The fronts on both sides line up with the kerb and grow smaller with distance.",
+    ),
+}
+_LAST = "Nothing else of any size stands out, and the rest of the picture repeats what was described."
+_AERIAL = ("an aerial view of", "a satellite image of", "a picture from above of", "a tile showing")
 
 
 def generator(seed: int, name: str, image_id: str) -> Generator:
@@ -230,3 +234,138 @@ def other_attribute(attribute: str, rng: Generator) -> str:
 def sentence(text: str) -> str:
     """The text with a capital letter and a full stop."""
     return f"{text[0].upper()}{text[1:]}."
+
+
+def compose(
+    seen: list[Mention], made_up: list[Mention], scene: Mapping[str, Any], style: str, rng: Generator
+) -> tuple[str, set[str]]:
+    """A long text: summary, gross layout, then details as far as the length allows; and what was named.
+
+    Args:
+        seen: True things, most salient first.
+        made_up: Things put in at places of their own.
+        scene: As in :func:`spoken_lines`.
+        style: Way of speaking.
+        rng: Decides the wording and the order of details.
+    """
+    gross = [m for m in seen if VOCABULARY[m.name].gross]
+    details = [m for m in seen if not VOCABULARY[m.name].gross]
+    for mention in made_up:
+        target = gross if VOCABULARY[mention.name].gross else details
+        target.insert(int(rng.integers(min(2, len(target)), len(target) + 1)), mention)
+    lines = [_summary(gross, scene, style, rng)]
+    lines += [line for _, line in spoken_lines(gross, scene, style, rng, detail=False)]
+    said = {m.name for m in gross}
+    # Roughly by size, as people tell, but not strictly: else the same small things were always cut off.
+    details.sort(key=lambda m: rng.normal() - math.log(m.share + 1e-3))
+    details_told: list[str] = []
+    for group, line in spoken_lines(details, scene, style, rng, detail=True):
+        if _words(lines) + _words(details_told) + len(line.split()) <= _WORDS_AT_MOST:
+            details_told.append(line)
+            said |= {m.name for m in group}
+    lines += details_told
+    for line in _padding(gross, str(scene["view"]), rng):
+        if _words(lines) >= _WORDS_AT_LEAST:
+            break
+        lines.insert(max(1, len(lines) - len(details_told)), line)
+    return " ".join(lines), said
+
+
+def _words(lines: Sequence[str]) -> int:
+    return sum(len(line.split()) for line in lines)
+
+
+def _summary(gross: Sequence[Mention], scene: Mapping[str, Any], style: str, rng: Generator) -> str:
+    opening = str(rng.choice(STYLES[style].openings[str(scene["view"])]))
+    named = [m for m in gross if m.name not in ("street", "sky", "pavement")][:2]
+    what = " and ".join(
+        VOCABULARY[m.name].plural if m.count > 1 else f"{_article([m.name])} {m.name}" for m in named
+    )
+    return sentence(opening.format(use=land_use(gross), what=what or "open ground"))
+
+
+def spoken_lines(
+    things: Sequence[Mention], scene: Mapping[str, Any], style: str, rng: Generator, *, detail: bool
+) -> list[tuple[list[Mention], str]]:
+    """Two or three objects to a sentence, in the order given, some with a relation instead of a place.
+
+    Args:
+        things: What to tell of.
+        scene: Says which relations hold, and by its number of objects how briefly to speak.
+        style: Way of speaking.
+        rng: Decides the wording.
+        detail: Speak of details rather than of the gross layout.
+
+    Returns:
+        Per sentence the things in it, and the sentence.
+    """
+    patterns = STYLES[style].details if detail else STYLES[style].gross
+    names = {m.name for m in things}
+    relations = {r[0]: r for r in scene.get("relations", []) if r[0] in names}
+    # A full scene is told more briefly, so that its details still find room.
+    full, very_full = len(scene["objects"]) > 11, len(scene["objects"]) > 15
+    size, place_chance = (3, 0.1 if very_full else 0.3) if full else (2, 0.8)
+    out, last = [], ""
+    for k in range(0, len(things), size):
+        group, parts = list(things[k : k + size]), []
+        for mention in group:
+            phrase = noun_phrase(mention, rng)
+            relation = relations.get(mention.name)
+            placed = rng.random() < place_chance
+            if relation is not None and rng.random() < (0.1 if very_full else 0.25 if full else 0.6):
+                phrase, placed = f"{phrase} {relation[1]} the {_other(relation[2], scene)}", False
+            parts.append(with_place(phrase, mention.place if placed else "", rng))
+        choices = [p for p in patterns if p != last]
+        last = str(rng.choice(choices))
+        verb = "is" if things[k].count == 1 else "are"
+        out.append((group, sentence(last.format(what=join(parts), be=verb))))
+    return out
+
+
+def _other(name: str, scene: Mapping[str, Any]) -> str:
+    count = next((o["count"] for o in scene["objects"] if o["name"] == name), 1)
+    return VOCABULARY[name].plural if count > 1 else name
+
+
+def _padding(gross: Sequence[Mention], view: str, rng: Generator) -> list[str]:
+    """True sentences on the gross layout for a scene with little to tell."""
+    lines = []
+    built = [m for m in gross if m.name.endswith(("house", "block", "tower", "hall"))]
+    if built:
+        plural = VOCABULARY[built[0].name].plural
+        lines.append(
+            f"Among the buildings, the {plural} take up the most room and set the character of the place."
+        )
+    trees = next((m for m in gross if m.name == "tree"), None)
+    if trees is not None:
+        lines.append(f"In all, {count_word(trees.count, rng)} trees bring some green between the buildings.")
+    return [*lines, *_PADDING[view], _LAST]
+
+
+def short_caption(scene: Mapping[str, Any], image_id: str, seed: int = 0) -> str:
+    """One or two short sentences (40 words at most), as a base model is trained on.
+
+    Names gross content and at most two details chosen at random; makes nothing up.
+
+    Args:
+        scene: The true scene.
+        image_id: Decides the wording, with ``seed``.
+        seed: Another seed, another wording and other details.
+    """
+    rng = generator(seed, "short", image_id)
+    true = mentions(scene)
+    gross = [m for m in true if VOCABULARY[m.name].gross and m.name not in ("street", "sky", "pavement")]
+    details = [m for m in true if not VOCABULARY[m.name].gross]
+    kind = ("a street with", "a street view of", "a photo of") if scene["view"] == "street" else _AERIAL
+    top = gross[: int(rng.integers(2, 4))]
+    named = [top[k] for k in sorted(rng.permutation(len(top))[:2])]
+    text = f"{rng.choice(kind)} {' and '.join(noun_phrase(m, rng) for m in named) or 'open ground'}"
+    lines = [sentence(text)]
+    chosen = [details[k] for k in rng.permutation(len(details))[: int(rng.integers(0, 3))]]
+    for n in range(len(chosen), 0, -1):
+        phrases = " and ".join(noun_phrase(m, rng) for m in chosen[:n])
+        line = sentence(f"there {'is' if chosen[0].count == 1 else 'are'} {phrases}")
+        if _words([*lines, line]) <= _SHORT_WORDS:
+            lines.append(line)
+            break
+    return " ".join(lines)
