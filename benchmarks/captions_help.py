@@ -20,6 +20,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,14 @@ def caption_one(folder: Path, seed: int, regions: int) -> City:
 def caption_setup(city: City, folder: Path, setup: str, base_url: str) -> None:
     """Caption a city in one setup and keep its texts, the vote and what went wrong on the way."""
     kind = SETUPS[setup]
+    server = {"base_url": base_url, "tag_requests": True, "timeout_s": 3.0, "retries": 10}
     grounders = {"detector": SimulatedGrounder, "clip": lambda: clip_grounder("tiny")}
     report = caption_city(
         city,
-        [served(one.name, one.revision, base_url) for one in SIMULATED],
+        [
+            ServerCaptioner(one.name, CaptionerSettings(model=one.name, revision=one.revision, **server))
+            for one in SIMULATED
+        ],
         settings=CaptionSettings(refine=RefineSettings(enabled=kind is not None)),
         count_tokens=token_counter("tiny"),
         grounder=grounders[kind]() if kind in grounders else None,
@@ -126,11 +131,10 @@ def caption_setup(city: City, folder: Path, setup: str, base_url: str) -> None:
     )
     if not report.complete:
         raise SystemExit(f"{setup}: a captioner was stopped: {dict(report.asked.stopped)}")
-    raw = report.asked.texts.assign(setup=AS_ANSWERED)
-    texts = report.cleaned.frame.assign(setup=setup)[["image_id", "captioner", "caption", "setup"]]
+    texts = report.cleaned.frame.assign(setup=setup)
     if kind is None:
-        texts = pd.concat([texts, raw[list(texts.columns)]], ignore_index=True)
-    calibration = report.asked.calibration
+        texts = pd.concat([texts, report.asked.texts.assign(setup=AS_ANSWERED)], ignore_index=True)
+    texts, calibration = texts[["image_id", "captioner", "caption", "setup"]], report.asked.calibration
     notes = {
         "failed": dict(report.asked.failed),
         "flags": report.cleaned.counts(),
@@ -142,14 +146,6 @@ def caption_setup(city: City, folder: Path, setup: str, base_url: str) -> None:
     write_json(folder / f"{slug(setup)}.json", notes)
     write_table(folder / f"{slug(setup)}.parquet", texts, kind="benchmark-texts")
     write_table(voted_path(folder, setup), report.table, kind="benchmark-voted")
-
-
-def served(name: str, revision: str, base_url: str) -> ServerCaptioner:
-    """The client of one simulated captioner behind the server."""
-    settings = CaptionerSettings(
-        model=name, revision=revision, base_url=base_url, tag_requests=True, timeout_s=3.0, retries=10
-    )
-    return ServerCaptioner(name, settings)
 
 
 def slug(setup: str) -> str:
@@ -168,65 +164,56 @@ def scenes_of(city: City) -> Scenes:
     return {image_id: read_scene(city.folder / path) for image_id, path in images}
 
 
-def read_texts(folder: Path, setup: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Candidates of a setup after cleaning, and the texts that were voted for."""
+def read_texts(folder: Path, setup: str, state: str = "") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candidates of a setup after cleaning, or in the ``state`` before, and the texts that were voted for."""
     texts = read_table(folder / f"{slug(setup)}.parquet", kind="benchmark-texts")
     voted = read_table(voted_path(folder, setup), kind="benchmark-voted")
-    return texts[texts["setup"] == setup].reset_index(drop=True), voted[voted["selected"]]
+    return texts[texts["setup"] == (state or setup)].reset_index(drop=True), voted[voted["selected"]]
 
 
 def measure(city: City, folder: Path) -> dict[str, Any]:
     """Shares of errors per view, setup and captioner, and how good each way to choose is per setup."""
     scenes = scenes_of(city)
-    both = read_table(folder / f"{slug(DESCRIBED)}.parquet", kind="benchmark-texts")
-    answered = count_errors(both[both["setup"] == AS_ANSWERED], scenes)
-    shares: dict[str, Any] = {view: {AS_ANSWERED: _shares(answered, view)} for view in VIEWS}
+    answered = count_errors(read_texts(folder, DESCRIBED, AS_ANSWERED)[0], scenes)
+    shares: dict[str, Any] = {v: {AS_ANSWERED: _shares(answered[answered["view"] == v])} for v in VIEWS}
     chosen: dict[str, Any] = {view: {} for view in VIEWS}
     for setup in SETUPS:
         texts, voted = read_texts(folder, setup)
         errors, winners = count_errors(texts, scenes), count_errors(voted, scenes)
         for view in VIEWS:
-            of_vote = {VOTE: error_shares(winners[winners["view"] == view])}
-            shares[view][setup] = _shares(errors, view) | of_vote
-            chosen[view][setup] = choices(errors[errors["view"] == view], voted)
+            seen, won = (one[one["view"] == view] for one in (errors, winners))
+            shares[view][setup] = _shares(seen) | {VOTE: error_shares(won)}
+            chosen[view][setup] = choices(seen, voted)
     notes = {setup: read_json(folder / f"{slug(setup)}.json") for setup in SETUPS}
     return {"shares": shares, "choices": chosen, "notes": notes}
 
 
-def _shares(errors: pd.DataFrame, view: str) -> dict[str, dict[str, float]]:
-    seen = errors[errors["view"] == view]
-    return {str(name): error_shares(group) for name, group in seen.groupby("captioner")}
+def _shares(errors: pd.DataFrame) -> dict[str, dict[str, float]]:
+    return {str(name): error_shares(group) for name, group in errors.groupby("captioner")}
 
 
 def captions_tables(found: Sequence[Mapping[str, Any]]) -> str:
     """Markdown of what :func:`measure` found, mean ± 95 % interval over seeds."""
-    parts = [
-        f"### Share of {what} objects, {view} pictures\n\n{_shares_table(found, view, what)}"
-        for view in VIEWS
-        for what in ("hallucinated", "missed")
-    ]
-    parts += [
-        f"### Which candidate is chosen, {view} pictures\n\n{_choices_table(found, view)}" for view in VIEWS
-    ]
+
+    def cell(*place: str) -> str:
+        values = [reduce(lambda part, key: part.get(key, {}), place, one) for one in found]
+        return "–" if {} in values else interval(values).show()
+
+    parts, setups = [], [AS_ANSWERED, *SETUPS]
+    names = [*(one.name for one in SIMULATED), VOTE]
+    for view in VIEWS:
+        for what in ("hallucinated", "missed"):
+            rows = [[name, *(cell("shares", view, setup, name, what) for setup in setups)] for name in names]
+            table = markdown(["captioner", *setups], rows)
+            parts.append(f"### Share of {what} objects, {view} pictures\n\n{table}")
+    head = ["chosen", *(f"{setup}: {what}" for setup in SETUPS for what in ("best", "F1"))]
+    for view in VIEWS:
+        rows = [
+            [how, *(cell("choices", view, setup, how, what) for setup in SETUPS for what in ("best", "f1"))]
+            for how in ORDER
+        ]
+        parts.append(f"### Which candidate is chosen, {view} pictures\n\n{markdown(head, rows)}")
     return "\n".join([*parts, ASSUMED])
-
-
-def _shares_table(found: Sequence[Mapping[str, Any]], view: str, what: str) -> str:
-    setups, rows = [AS_ANSWERED, *SETUPS], []
-    for name in [*(one.name for one in SIMULATED), VOTE]:
-        values = [[one["shares"][view][setup].get(name, {}).get(what) for one in found] for setup in setups]
-        rows.append([name, *("–" if None in cell else interval(cell).show() for cell in values)])
-    return markdown(["captioner", *setups], rows)
-
-
-def _choices_table(found: Sequence[Mapping[str, Any]], view: str) -> str:
-    columns = [(setup, key) for setup in SETUPS for key in ("best", "f1")]
-    head = [f"{setup}: {key.replace('f1', 'F1')}" for setup, key in columns]
-    rows = []
-    for how in ORDER:
-        values = [[one["choices"][view][setup][how][key] for one in found] for setup, key in columns]
-        rows.append([how, *(interval(cell).show() for cell in values)])
-    return markdown(["chosen", *head], rows)
 
 
 def score_one(city: City, folder: Path) -> dict[str, dict[str, float]]:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.caption_measures import Scenes, choices, count_errors, error_shares, interval, picks
@@ -121,8 +122,8 @@ def measure(texts: pd.DataFrame, voted: pd.DataFrame, scenes: Scenes) -> dict[st
     """
     errors = count_errors(texts, scenes)
     picked, scored = picks(errors, voted), choices(errors, voted)
-    both = {how: scored[how] | error_shares(picked[how]) for how in CHOSEN}
-    chosen = {how: {what: found[what] for what in MEASURES} for how, found in both.items()}
+    chosen = {how: scored[how] | error_shares(picked[how]) for how in CHOSEN}
+    chosen = {how: {what: found[what] for what in MEASURES} for how, found in chosen.items()}
     return {"chosen": chosen, "alike": {kind: error_overlap(texts, kind) for kind in ERRORS}}
 
 
@@ -146,31 +147,30 @@ def error_overlap(texts: pd.DataFrame, kind: str) -> float | None:
 
 def shared_tables(found: Sequence[Mapping[str, Any]]) -> str:
     """Markdown of what :func:`measure_seed` found: mean ± 95 % interval over seeds."""
-    chosen = {share: [one["shared"][f"{share:g}"]["chosen"] for one in found] for share in SHARES}
-    rows = [
-        [
-            f"{share:.0%}",
-            how,
-            *(interval([one[how][what] for one in chosen[share]]).show() for what in MEASURES),
-        ]
-        for share in SHARES
-        for how in CHOSEN
-    ]
-    head = ["in common", "chosen", "hallucinated", "missed", "object F1", "is the best"]
-    parts = ["### The chosen text, by share of errors in common\n", markdown(head, rows)]
-    head = ["in common", *(f"F1: vote − {how}" for how in CHOSEN[1:]), "made up alike", "missed alike"]
-    rows = []
+    rows, gains = [], []
     for share in SHARES:
-        gains = [[one["vote"]["f1"] - one[how]["f1"] for one in chosen[share]] for how in CHOSEN[1:]]
-        alike = [[one["shared"][f"{share:g}"]["alike"][kind] for one in found] for kind in ERRORS]
-        shown = [interval(gain).show(sign=True) for gain in gains]
-        shown += ["–" if None in values else interval(values).show() for values in alike]
-        rows.append([f"{share:.0%}", *shown])
-    parts += [
-        "### What the vote gains, by seed; errors of one that another makes too\n",
-        markdown(head, rows),
+        at_share = [one["shared"][f"{share:g}"] for one in found]
+        of = {
+            how: {what: [one["chosen"][how][what] for one in at_share] for what in MEASURES} for how in CHOSEN
+        }
+        for how, values in of.items():
+            rows.append([f"{share:.0%}", how, *(interval(values[what]).show() for what in MEASURES)])
+        gain = [interval(np.subtract(of["vote"]["f1"], of[how]["f1"])).show(sign=True) for how in CHOSEN[1:]]
+        alike = [[one["alike"][kind] for one in at_share] for kind in ERRORS]
+        told = ["–" if None in values else interval(values).show() for values in alike]
+        gains.append([f"{share:.0%}", *gain, *told])
+    head = ["in common", "chosen", "hallucinated", "missed", "object F1", "is the best"]
+    head_of_gains = [
+        "in common",
+        *(f"F1: vote − {how}" for how in CHOSEN[1:]),
+        "made up alike",
+        "missed alike",
     ]
-    return "\n".join(parts)
+    return (
+        f"### The chosen text, by share of errors in common\n\n{markdown(head, rows)}\n"
+        "### What the vote gains, by seed; errors of one that another makes too\n\n"
+        f"{markdown(head_of_gains, gains)}"
+    )
 
 
 if __name__ == "__main__":

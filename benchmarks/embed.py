@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from urbanln.tables.vectors import matrix
 EDGE = 256  # pixels of a tile on disk
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print and write what was found."""
     asked = options(__doc__, argv, images=512, batch=64, size=SIZES, repeat=5, json=None)
     model = model_of(asked.size).to(pick_device())
@@ -54,18 +54,18 @@ def row_of_tiles(folder: Path, count: int) -> City:
 def measure(model: LongClip, city: City, batch: int, repeat: int, workers: int = 0) -> dict[str, Any]:
     """Rates of both, in pictures per second, and the median and range of their ratio."""
     job, pixels = job_of(model, city, batch, workers)
-    vectors, parts = {}, city.folder / "v.parts"
+    parts = city.folder / "v.parts"
 
-    def alone() -> None:
-        vectors["alone"] = encoder_alone(job, pixels)
-
-    def from_files() -> None:
-        frame = embed_regions(model, city, batch_size=batch, precision="bf16", workers=workers, parts=parts)
-        vectors["files"] = matrix(frame)
+    def from_files() -> np.ndarray:
+        found = embed_regions(model, city, batch_size=batch, precision="bf16", workers=workers, parts=parts)
+        vectors = matrix(found)
         discard(parts)
+        return vectors
 
-    rates = len(job.paths) / turns(repeat, alone, from_files)
-    cosine = lowest_cosine(vectors["files"], vectors["alone"])
+    seconds, (alone, files) = turns(repeat, partial(encoder_alone, job, pixels), from_files)
+    rates = len(job.paths) / seconds
+    lengths = np.linalg.norm(files[-1], axis=1) * np.linalg.norm(alone[-1], axis=1)
+    cosine = float(((files[-1] * alone[-1]).sum(axis=1) / lengths).min())
     if cosine < 0.999:
         raise SystemExit(f"the vectors do not agree: cosine {cosine}")
     return {
@@ -91,9 +91,3 @@ def encoder_alone(job: Job, pixels: torch.Tensor) -> np.ndarray:
     with evaluating(job):
         batches = [job.encoder.encode_image(batch, normalize=False) for batch in pixels.split(job.batch_size)]
         return torch.cat(batches).cpu().numpy()
-
-
-def lowest_cosine(one: np.ndarray, other: np.ndarray) -> float:
-    """The smallest cosine between two vectors of the same picture."""
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(((one * other).sum(axis=1) / lengths).min())

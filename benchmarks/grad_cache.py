@@ -12,7 +12,6 @@ Memory: the peak of a process that takes one gradient by GradCache, at several b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ _TOKENS = 85
 _MB = 1e6
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure and print."""
     asked = options(__doc__, argv, model=SIZES, batch=128, micro=16, repeat=5, memory=[64, 1024], json=None)
     result: dict[str, Any] = {"facts": {**facts(), **vars(asked), "json": None}, "memory": []}
@@ -75,7 +74,7 @@ def time_ratio(size: str, batch: int, micro: int, repeat: int) -> dict[str, Any]
             _gradient(ours, part)
 
     _gradient(ours, cut[0])
-    plain, cached = turns(repeat, one_by_one, partial(_gradient, ours, whole), warm_up=0)
+    (plain, cached), _ = turns(repeat, one_by_one, partial(_gradient, ours, whole), warm_up=0)
     return {
         "plain_ms": 1e3 * float(np.median(plain)) / batch,
         "cached_ms": 1e3 * float(np.median(cached)) / batch,

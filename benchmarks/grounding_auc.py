@@ -34,11 +34,8 @@ def scores_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Truth (0 or 1) and score for each picture of a view (rows) and each name of it (columns)."""
     names = [name for name, thing in VOCABULARY.items() if view in thing.views]
-    truth: list[list[bool]] = []
-    scores: list[list[float]] = []
-    for picture in pictures:
-        if picture.view != view:
-            continue
+    truth, scores = [], []
+    for picture in (one for one in pictures if one.view == view):
         there = {thing["name"] for thing in read_scene(city.folder / picture.path)["objects"]}
         found = find_parts(picture.load(), RefineSettings(), FelzenszwalbSegmenter()) if parts else []
         truth.append([name in there for name in names])

@@ -15,7 +15,6 @@ Memory is what the stage and the processes it starts hold at most, less what its
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import sys
@@ -28,8 +27,6 @@ from benchmarks.growth_stages import STAGES, make_data, run
 from benchmarks.harness import alone, markdown, options, write
 from urbanln.pages.charts import Canvas, log_ticks
 
-_NEEDS = {"epoch": "torch", "cache": "torch", "embed": "torch", "vote": "spacy"}
-_EXTRAS = {"torch": "train", "spacy": "nlp"}
 # Okabe and Ito's colours, told apart with any kind of colour vision; labels stand at the lines besides.
 _COLOURS = {
     "cache": "#0072b2", "epoch": "#d55e00", "embed": "#009e73", "vote": "#aa4499", "probe": "#444444",
@@ -60,11 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         json=None,
         plot=None,
     )
-    missing = {s: _NEEDS[s] for s in asked.stages if s in _NEEDS and not importlib.util.find_spec(_NEEDS[s])}
-    for stage, package in missing.items():
-        print(f"{stage} is left out: it needs pip install 'urbanln[{_EXTRAS[package]}]'", file=sys.stderr)
-    stages = [stage for stage in asked.stages if stage not in missing]
-    rows = measure(sorted(asked.sizes), stages, asked.most)
+    rows = measure(sorted(asked.sizes), asked.stages, asked.most)
     print(tables(rows))
     facts = {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "cores": os.cpu_count()}
     write(asked.json, {**facts, "rows": rows})
@@ -89,20 +82,16 @@ def measure(sizes: Sequence[int], stages: Sequence[str], most: float) -> list[Ro
             if any(expected.get(stage, 0.0) <= most for stage in stages):
                 make_data(root, size)
             for stage in stages:
-                row = {"stage": stage, "pictures": size}
+                row: Row = {"stage": stage, "pictures": size}
                 if expected.get(stage, 0.0) > most:
-                    rows.append(row | {"expected_s": expected[stage]})
-                    continue
-                last[stage] = row | _in_a_process(stage, root)
-                rows.append(last[stage])
-                print(f"{stage}, {size:,} pictures: {last[stage]['seconds']:.1f} s", file=sys.stderr)
+                    row["expected_s"] = expected[stage]
+                else:
+                    found, peak = alone(run, stage, root, URBANLN_CACHE=str(root / "cache"))
+                    row |= found | {"peak_mb": peak}
+                    last[stage] = row
+                    print(f"{stage}, {size:,} pictures: {row['seconds']:.1f} s", file=sys.stderr)
+                rows.append(row)
     return rows
-
-
-def _in_a_process(stage: str, root: Path) -> Row:
-    """What the stage says of itself, and the peak of its memory as seen from here."""
-    found, peak = alone(run, stage, root, URBANLN_CACHE=str(root / "cache"))
-    return found | {"peak_mb": peak}
 
 
 def tables(rows: Sequence[Row]) -> str:

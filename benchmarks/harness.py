@@ -91,16 +91,20 @@ def _finish() -> None:
         torch.cuda.synchronize()
 
 
-def turns(repeat: int, *ways: Callable[[], object], warm_up: int = 1) -> np.ndarray:
-    """Seconds (ways, repeat) of ways that take turns, so that whatever else the machine does falls on all.
+def turns(repeat: int, *ways: Callable[[], Any], warm_up: int = 1) -> tuple[np.ndarray, list[list[Any]]]:
+    """Time ways that take turns, so that whatever else the machine does falls on all.
 
     Args:
         repeat: Rounds that count.
         *ways: What is timed.
         warm_up: Rounds before these.
+
+    Returns:
+        Seconds (ways, repeat), and what each way returned in each round that counts.
     """
-    seconds = [[timed(way)[0] for way in ways] for _ in range(warm_up + repeat)]
-    return np.array(seconds[warm_up:]).T
+    taken = [[timed(way) for way in ways] for _ in range(warm_up + repeat)][warm_up:]
+    seconds, results = ([[one[k] for one in way] for way in zip(*taken, strict=True)] for k in (0, 1))
+    return np.array(seconds), results
 
 
 def ratio(ours: Any, plain: Any) -> dict[str, Any]:

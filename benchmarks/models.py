@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
@@ -15,51 +15,31 @@ from urbanln.base.config import TrainSettings
 from urbanln.model.checkpoint import Record
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.model.preprocess import Preprocessing
-from urbanln.model.stretch import ratio_for, stretch_positions
 from urbanln.model.vocabulary import clip_tokenizer
 from urbanln.train.batches import Pictures, Texts
 from urbanln.train.step import Data
 
 SIZES = ("b16", "tiny")
 CONTEXT, QUEUE = 248, 4096
-_KEEP = 20
 
 
 def model_of(size: str) -> LongClip:
-    """A model by its name in :data:`SIZES`, stretched to 248 text positions, in eval mode on the CPU.
+    """A model by its name in :data:`SIZES`, with 248 text positions, in eval mode on the CPU.
 
-    ``b16`` is a CLIP of the size of ViT-B/16 with random weights, the first 20 of its positions kept and not
-    trained, as in the paper; ``tiny`` is the CLIP in the package.
+    ``b16`` is a CLIP of the size of ViT-B/16 with random weights, of whose positions the first 20 do not
+    train, as after stretching in the paper; ``tiny`` is the CLIP in the package.
     """
     if size == "tiny":
         return load_clip("tiny")
-    config = CLIPConfig(
-        text_config=_tower(512, 8, vocab_size=49408, max_position_embeddings=77)
-        | {"bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407},
-        vision_config=_tower(768, 12, image_size=224, patch_size=16),
-        projection_dim=512,
-    )
+    # Transformers' defaults are the sizes of ViT-B/32, and a padding token of older days.
+    text = {"pad_token_id": 49407, "max_position_embeddings": CONTEXT}
+    config = CLIPConfig(text_config=text, vision_config={"patch_size": 16})
     config._attn_implementation = "sdpa"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        clip = CLIPModel(config)
-    embeddings = clip.text_model.embeddings
-    ratio = ratio_for(CONTEXT, 77, _KEEP)
-    table = stretch_positions(embeddings.position_embedding.weight, _KEEP, ratio)[:CONTEXT]
-    embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
-    record = Record(keep=_KEEP, ratio=ratio, stretched_from=77)
-    return LongClip(clip, clip_tokenizer(), Preprocessing(224), record=record, freeze_head=True).eval()
-
-
-def _tower(width: int, heads: int, **more: int) -> dict[str, int]:
-    return {
-        "hidden_size": width,
-        "intermediate_size": 4 * width,
-        "num_hidden_layers": 12,
-        "num_attention_heads": heads,
-        "projection_dim": 512,
-        **more,
-    }
+    torch.manual_seed(0)
+    record = Record(keep=20, ratio=4, stretched_from=77)
+    return LongClip(
+        CLIPModel(config), clip_tokenizer(), Preprocessing(224), record=record, freeze_head=True
+    ).eval()
 
 
 class _Pairs:

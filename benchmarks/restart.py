@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import tempfile
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,27 +25,28 @@ import torch
 
 from benchmarks.cities import caption_groups
 from benchmarks.embed import row_of_tiles
-from benchmarks.harness import clock, ends, facts, markdown, options, ratio, write
+from benchmarks.harness import ends, facts, markdown, options, ratio, timed, turns, write
 from benchmarks.models import SIZES, model_of
 from urbanln.base.config import Settings, load_settings
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
-from urbanln.model.clip import load_clip
+from urbanln.model.clip import LongClip, load_clip
 from urbanln.train.loop import load_data
-from urbanln.train.pairs import epoch_plan
+from urbanln.train.pairs import Plan, epoch_plan
 from urbanln.train.run import describe_run
 from urbanln.train.schedule import make_schedule
-from urbanln.train.step import assemble, start_engine
+from urbanln.train.step import Data, assemble, start_engine
 
-WAYS = {"first": 20.0, "restart": 20.0, "no_cache": 0.0}  # GB that may be kept
+WAYS = ("first", "restart", "no_cache")
 PARTS = (
     "open city", "note what the run is made from", "load model", "read pictures and captions",
     "teacher and optimiser", "first batch",
 )  # fmt: skip
-_WORKERS = 2
+_WORKERS, _KEPT_GB = 2, 20.0
+Found = tuple[dict[str, float], torch.Tensor]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print a table; with ``--json`` also write the figures."""
     asked = options(__doc__, argv, images=4000, model=SIZES, batch=64, repeat=3, json=None)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,48 +76,46 @@ def measure(city: Path, cache: Path, base: dict[str, dict[str, object]], repeat:
         base: Settings of the run, for :func:`urbanln.base.config.load_settings`.
         repeat: Rounds.
     """
-    rounds: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    settings = {
-        way: load_settings(base={**base, "cache": {"pixels_gb": gigabytes}})
-        for way, gigabytes in WAYS.items()
-    }
+    kept, cacheless = (
+        load_settings(base={**base, "cache": {"pixels_gb": gigabytes}}) for gigabytes in (_KEPT_GB, 0.0)
+    )
+
+    def first() -> Found:
+        shutil.rmtree(cache, ignore_errors=True)
+        return set_up(city, kept)
+
     with mock.patch.dict(os.environ, URBANLN_CACHE=str(cache)):
-        set_up(city, settings["no_cache"])  # files and code are in memory from here on
-        for _ in range(repeat):
-            shutil.rmtree(cache, ignore_errors=True)
-            batches = []
-            for way in WAYS:
-                seconds, batch = set_up(city, settings[way])
-                rounds[way].append(seconds)
-                batches.append(batch)
-            if not all(torch.equal(batch, batches[0]) for batch in batches):
-                raise SystemExit("the first batch depends on the cache")
-        kept = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
-    found: dict[str, Any] = {"cache_bytes": kept}
-    sums = {way: [sum(row.values()) for row in rows] for way, rows in rounds.items()}
-    for way, rows in rounds.items():
-        found[f"{way}_s"] = statistics.median(sums[way])
-        found[f"{way}_parts_s"] = {part: statistics.median(row[part] for row in rows) for part in PARTS}
-    return found | ratio(sums["restart"], sums["first"])
+        set_up(city, cacheless)  # files and code are in memory from here on
+        ways = (first, partial(set_up, city, kept), partial(set_up, city, cacheless))
+        _, results = turns(repeat, *ways, warm_up=0)
+        size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
+    if not all(torch.equal(batch, results[0][0][1]) for result in results for _, batch in result):
+        raise SystemExit("the first batch depends on the cache")
+    found: dict[str, Any] = {"cache_bytes": size}
+    parts = {way: pd.DataFrame([row for row, _ in one]) for way, one in zip(WAYS, results, strict=True)}
+    for way, table in parts.items():
+        found |= {f"{way}_s": table.sum(axis=1).median(), f"{way}_parts_s": table.median().to_dict()}
+    return found | ratio(parts["restart"].sum(axis=1), parts["first"].sum(axis=1))
 
 
-def set_up(folder: Path, settings: Settings) -> tuple[dict[str, float], torch.Tensor]:
+def set_up(folder: Path, settings: Settings) -> Found:
     """Seconds of each part of what ``pretrain`` does before its first step, and the first batch's pixels."""
-    spent: dict[str, float] = {}
     train = settings.train
     engine = start_engine(train)
-    with clock(spent, "open city"):
-        city = City.open(folder)
-    with clock(spent, "note what the run is made from"):
-        describe_run(settings, [city], 1)
-    with clock(spent, "load model"):
-        student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
-    with clock(spent, "read pictures and captions"):
-        data = load_data([city], student, train, settings.cache, say=False)
-        plan = epoch_plan(data.pairs, train, 0)
-        make_schedule(len(plan), 1, train)
-    with clock(spent, "teacher and optimiser"):
-        assemble(engine, student, train)
-    with clock(spent, "first batch"):
-        pixels = data.pictures.pixels(plan.picture[: train.batch_size])
-    return spent, pixels
+    opening, city = timed(City.open, folder)
+    noting, _ = timed(describe_run, settings, [city], 1)
+    loading, student = timed(
+        partial(load_clip, **settings.model.model_dump(exclude={"name"})), settings.model.name
+    )
+    reading, (data, plan) = timed(_read, city, student, settings)
+    preparing, _ = timed(assemble, engine, student, train)
+    fetching, pixels = timed(data.pictures.pixels, plan.picture[: train.batch_size])
+    seconds = (opening, noting, loading, reading, preparing, fetching)
+    return dict(zip(PARTS, seconds, strict=True)), pixels
+
+
+def _read(city: City, student: LongClip, settings: Settings) -> tuple[Data, Plan]:
+    data = load_data([city], student, settings.train, settings.cache, say=False)
+    plan = epoch_plan(data.pairs, settings.train, 0)
+    make_schedule(len(plan), 1, settings.train)
+    return data, plan

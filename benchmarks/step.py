@@ -11,7 +11,6 @@ fp32; ``--variants`` adds the plain step's attention unfused, and ours with half
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -24,7 +23,7 @@ from torch.nn import functional
 
 from benchmarks.harness import clock, clocks, facts, options, ratio, timed, write
 from benchmarks.models import QUEUE, SIZES, made_up_data, model_of, random_queue
-from benchmarks.plain_step import PlainStep
+from benchmarks.plain_step import plain_step
 from urbanln.base.config import TrainSettings
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device
@@ -65,21 +64,20 @@ def measure(size: str, batch: int, steps: int, *, fp32: bool, variants: bool) ->
     for i in range(steps + 1):
         for name, take in takers.items():
             taken[name].append(timed(take, i))
-        peaks.append(matrix_product_rate(ours.device, torch.bfloat16))
+        peaks.append(matrix_product_rate(ours.device))
     per_pair = {name: [1e3 * s / batch for s, _ in found[1:]] for name, found in taken.items()}
     losses = {name: [loss for _, loss in found] for name, found in taken.items()}
     lengths = [len(row) for row in data.texts.rows]
-    on = facts()
     return {
         "model": size,
         "batch": batch,
         "steps": steps,
         "precision": _PRECISION,
-        "mean_tokens": statistics.mean(lengths),
-        "device": on.pop("machine"),
-        **on,
+        "mean_tokens": float(np.mean(lengths)),
+        "device": facts()["machine"],
+        **facts(),
         **_ratios(per_pair),
-        **_shares(model, lengths, statistics.median(per_pair["ours"]), max(peaks)),
+        **_shares(model, lengths, float(np.median(per_pair["ours"])), max(peaks)),
         "largest_loss_difference": float(np.abs(np.subtract(losses["ours"], losses["plain"])).max()),
         "first_loss": losses["plain"][0],
         "last_loss": losses["plain"][-1],
@@ -89,7 +87,7 @@ def measure(size: str, batch: int, steps: int, *, fp32: bool, variants: bool) ->
 
 def _ratios(per_pair: dict[str, list[float]]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        f"{name}_ms_per_pair": statistics.median(times) for name, times in per_pair.items()
+        f"{name}_ms_per_pair": float(np.median(times)) for name, times in per_pair.items()
     }
     for name, times in per_pair.items():
         if name != "ours":
@@ -104,12 +102,9 @@ def _shares(model: LongClip, lengths: list[int], ms_per_pair: float, peak: float
     ``peak_share`` counts what is needed: of the last layer the one token that is read. With the whole of it,
     as a plain forward pass computes it, it is ``peak_share_whole_forward``.
     """
-    rate = [4 * forward_flops(model, lengths, whole=whole) / (ms_per_pair / 1e3) for whole in (False, True)]
-    return {
-        "peak_gflops": peak / 1e9,
-        "peak_share": rate[0] / peak,
-        "peak_share_whole_forward": rate[1] / peak,
-    }
+    needed, whole = (4 * forward_flops(model, lengths, whole=whole) for whole in (False, True))
+    most = peak * ms_per_pair / 1e3
+    return {"peak_gflops": peak / 1e9, "peak_share": needed / most, "peak_share_whole_forward": whole / most}
 
 
 def plain_taker(
@@ -125,11 +120,18 @@ def plain_taker(
     """Takes the plain step on batch i of the pairs in this order; its loss."""
     device = pick_device()
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-    on_device = (queue[0].to(device), queue[1].to(device))
-    plain = PlainStep(model.to(device), on_device, lr=lr, mu=MU, dtype=dtype, attention=attention)
+    model, on_device = model.to(device), (queue[0].to(device), queue[1].to(device))
+    step = plain_step(model.clip, on_device, lr=lr, mu=MU, dtype=dtype, attention=attention)
     # The batches lie ready, as a loader's would.
     batches = [(data.pictures.pixels(part), data.texts.ids(part)) for part in order.reshape(-1, batch)]
-    return lambda i: plain.step(*batches[i])
+
+    def take(i: int) -> float:
+        pixels, ids = batches[i]
+        padded = functional.pad(ids, (0, model.context - ids.shape[1]), value=model.tokenizer.eos_token_id)
+        image = (pixels.to(device).float() / 255 - model.pixel_mean) / model.pixel_std
+        return step(image, padded.to(device), i * batch % QUEUE)
+
+    return take
 
 
 class OurStep:
@@ -190,13 +192,12 @@ class OurStep:
         return {name: round(1e3 * seconds / self.batch, 3) for name, seconds in spent.items()}
 
 
-def matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """The best rate of a matrix product here, operations per second: large ones, and those of ViT-B/16."""
-    dtype = torch.bfloat16 if dtype == torch.float32 else dtype
+def matrix_product_rate(device: torch.device) -> float:
+    """The best rate of a matrix product in bf16, operations per second: large ones, and those of ViT-B/16."""
     edge = 8192 if device.type == "cuda" else 2048
     best = 0.0
     for m, k, n in ((edge, edge, edge), (3152, 768, 3072), (3152, 3072, 768)):
-        a, b = (torch.randn(shape, dtype=dtype, device=device) for shape in ((m, k), (n, k)))
+        a, b = (torch.randn(shape, dtype=torch.bfloat16, device=device) for shape in ((m, k), (n, k)))
         fastest = min(timed(functional.linear, a, b)[0] for _ in range(4))
         best = max(best, 2 * m * k * n / fastest)
     return best
@@ -221,11 +222,7 @@ def forward_flops(model: LongClip, lengths: Sequence[int], *, whole: bool) -> fl
 
 def _encoder_flops(config: Any, lengths: Sequence[int], *, causal: bool, whole: bool) -> float:
     width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    total = 0.0
-    for tokens in lengths:
-        token = 2 * (4 * width**2 + 2 * width * inner)
-        attention = 4 * tokens**2 * width / (2 if causal else 1)
-        layer = tokens * token + attention
-        last = tokens * 4 * width**2 + token - 4 * width**2 + 4 * tokens * width
-        total += (layers - 1) * layer + (layer if whole else last)
-    return total / len(lengths)
+    tokens, token = np.array(lengths, dtype=float), 2 * (4 * width**2 + 2 * width * inner)
+    layer = tokens * token + 4 * tokens**2 * width / (2 if causal else 1)
+    last = tokens * 4 * width**2 + token - 4 * width**2 + 4 * tokens * width
+    return float(np.mean((layers - 1) * layer + (layer if whole else last)))

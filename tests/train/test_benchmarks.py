@@ -84,7 +84,7 @@ def test_growth_in_processes(
 def test_growth_fails_with_what_the_stage_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "COMMAND", (sys.executable, "-c", "raise SystemExit('the disk is full')"))
     with pytest.raises(SystemExit, match="probe failed:\nthe disk is full"):
-        growth._in_a_process("probe", tmp_path)
+        harness.alone(growth_stages.run, "probe", tmp_path)
 
 
 @pytest.fixture(scope="module")
