@@ -1,4 +1,4 @@
-"""Made-up cities to time: pictures, captions and vectors of any number, no two alike."""
+"""Made-up cities to time: pictures and captions of any number, no two alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from PIL import Image
 from urbanln.city.store import City, Meta
 
 CANDIDATES = 5
-_FACTORS = 64
 _SIZES = (
     "large", "small", "long", "narrow", "wide", "tall", "low", "modern", "old", "dense", "curved", "several",
 )  # fmt: skip
@@ -80,19 +79,3 @@ def caption_groups(pictures: int) -> list[list[str]]:
             ]
         )
     return groups
-
-
-def vectors_and_label(regions: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (N, 2), one per km²; vectors (N, D) of 64 factors; a label of factors and map; in noise."""
-    rng = np.random.default_rng(0)
-    edge = np.sqrt(regions) / 111
-    lonlat = rng.random((regions, 2)) * [edge / np.cos(np.radians(40)), edge] + [116, 40]
-    shares = np.sqrt(1 + np.arange(_FACTORS))[:, None]
-    mixing = rng.standard_normal((_FACTORS, dim), dtype=np.float32) / shares
-    X, y = np.empty((regions, dim), dtype=np.float32), np.empty(regions)
-    for start in range(0, regions, 2000):
-        part = slice(start, min(start + 2000, regions))
-        factors = rng.standard_normal((part.stop - start, _FACTORS), dtype=np.float32)
-        X[part] = factors @ mixing + 0.5 * rng.standard_normal((len(factors), dim), dtype=np.float32)
-        y[part] = factors[:, 0] + np.abs(factors[:, 1]) + factors[:, 30] + np.sin(2 * factors[:, 2])
-    return lonlat, X, y + np.sin(lonlat[:, 0] * 40) / 2 + 0.5 * rng.standard_normal(regions)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.cities import caption_groups, tiles, vectors_and_label
+from benchmarks.cities import caption_groups, tiles
 from benchmarks.harness import memory_mb, timed
+from benchmarks.probe_scale import vectors_and_label
 from urbanln.base.config import CacheSettings, load_settings
 from urbanln.base.files import read_table, write_table
 from urbanln.captions.table import candidates_table

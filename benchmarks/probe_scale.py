@@ -13,12 +13,14 @@ import os
 import time
 from typing import Any
 
-from benchmarks.cities import vectors_and_label
+import numpy as np
+
 from benchmarks.harness import alone, markdown, options, peak_mb, timed, write
 from urbanln.probe.held_out import held_out
 from urbanln.probe.metrics import r2
 from urbanln.probe.splits import block_split
 
+_FACTORS = 64
 HEADS = ("ridge", "mlp", "boosting")
 _COLUMNS = {
     "what": ("what", ""), "s": ("seconds", ".0f"), "CPU s": ("cpu_s", ".0f"), "R²": ("r2", ".3f"),
@@ -57,6 +59,22 @@ def measure(head: str, regions: int, dim: int) -> dict[str, Any]:
         "peak_mb": peak,
         "ratio": peak / table,
     }
+
+
+def vectors_and_label(regions: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (N, 2), one per km²; vectors (N, D) of 64 factors; a label of factors and map; in noise."""
+    rng = np.random.default_rng(0)
+    edge = np.sqrt(regions) / 111
+    lonlat = rng.random((regions, 2)) * [edge / np.cos(np.radians(40)), edge] + [116, 40]
+    shares = np.sqrt(1 + np.arange(_FACTORS))[:, None]
+    mixing = rng.standard_normal((_FACTORS, dim), dtype=np.float32) / shares
+    X, y = np.empty((regions, dim), dtype=np.float32), np.empty(regions)
+    for start in range(0, regions, 2000):
+        part = slice(start, min(start + 2000, regions))
+        factors = rng.standard_normal((part.stop - start, _FACTORS), dtype=np.float32)
+        X[part] = factors @ mixing + 0.5 * rng.standard_normal((len(factors), dim), dtype=np.float32)
+        y[part] = factors[:, 0] + np.abs(factors[:, 1]) + factors[:, 30] + np.sin(2 * factors[:, 2])
+    return lonlat, X, y + np.sin(lonlat[:, 0] * 40) / 2 + 0.5 * rng.standard_normal(regions)
 
 
 if __name__ == "__main__":
