@@ -135,7 +135,7 @@ def plain_taker(
 
 
 class OurStep:
-    """The real ``train_step`` on made-up pairs, in the order given."""
+    """The real ``train_step`` on made-up pairs in this order; trains a copy, or with ``own`` the model."""
 
     def __init__(
         self,
@@ -145,6 +145,7 @@ class OurStep:
         order: np.ndarray,
         batch: int,
         precision: str,
+        own: bool = False,
         **train: Any,
     ) -> None:
         chosen = {
@@ -160,7 +161,8 @@ class OurStep:
         self.schedule = replace(make_schedule(len(order), 1, self.train), total=10**9)  # lr stays
         engine = start_engine(self.train)
         self.device = engine.device
-        student = deepcopy(model, {id(model.tokenizer): model.tokenizer})  # the tokenizer is shared
+        # A copy shares the tokenizer.
+        student = model if own else deepcopy(model, {id(model.tokenizer): model.tokenizer})
         self.parts = assemble(engine, student, self.train)
         marks = torch.arange(QUEUE, device=self.device)[:, None].expand(-1, 2) + 10**6
         self.parts.queue.push(*(part.to(self.device) for part in queue), marks)
