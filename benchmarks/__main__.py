@@ -5,17 +5,14 @@
 
 Each row alternates between the plain way and ours, so that whatever else the machine does falls on both;
 the median of the ratios and their range are printed. Equal results are checked before anything is timed.
+Where there is a GPU, the named ones use it; with ``CUDA_VISIBLE_DEVICES=`` before them they stay on the CPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -24,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from urbanln.model.clip import LongClip, load_clip, new_clip
+from benchmarks.harness import ends, facts, options, ratio, turns, write
+from urbanln.model.clip import load_clip, new_clip
 from urbanln.model.teacher import MomentumTeacher
 from urbanln.model.tokens import train_clip_tokenizer
 from urbanln.probe.ridge import ALPHAS, ridge
@@ -39,41 +37,19 @@ def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in NAMED:
         import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
         return
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    rows = [measure(case, args.repeat) for case in (*text_cases(args.width), *ridge_cases())]
-    facts = {"torch": torch.__version__, "threads": torch.get_num_threads(), "machine": platform.machine()}
-    print(json.dumps(facts))
+    asked = options(__doc__, repeat=7, width=256, json=None)
+    rows = []
+    for what, plain, ours in (*text_cases(asked.width), ridge_case()):
+        seconds, _ = turns(asked.repeat, plain, ours)
+        plain_ms, ours_ms = (1e3 * np.median(seconds, axis=1)).tolist()
+        row = {"what": what, "plain_ms": plain_ms, "ours_ms": ours_ms, **ratio(seconds[1], seconds[0])}
+        rows.append(row)
+    print(json.dumps(facts()))
     print(f"{'what':<58} {'plain ms':>9} {'ours ms':>9} {'ours/plain':>11} {'range':>13}")
     for row in rows:
-        spread = "–".join(f"{end:.2f}" for end in row["range"])
         times = f"{row['plain_ms']:9.1f} {row['ours_ms']:9.1f}"
-        print(f"{row['what']:<58} {times} {row['ratio']:11.2f} {spread:>13}")
-    if args.json:
-        args.json.write_text(json.dumps({**facts, "rows": rows}, indent=1))
-
-
-def measure(case: Case, repeat: int) -> dict:
-    """Alternate between the two ways; the first round warms up and does not count."""
-    what, plain, ours = case
-    seconds = np.array([[_time(plain), _time(ours)] for _ in range(repeat + 1)][1:])
-    ratios = seconds[:, 1] / seconds[:, 0]
-    return {
-        "what": what,
-        "plain_ms": 1e3 * statistics.median(seconds[:, 0]),
-        "ours_ms": 1e3 * statistics.median(seconds[:, 1]),
-        "ratio": statistics.median(ratios),
-        "range": [float(ratios.min()), float(ratios.max())],
-    }
-
-
-def _time(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+        print(f"{row['what']:<58} {times} {row['ratio']:11.2f} {ends(row['range']):>13}")
+    write(asked.json, {**facts(), "rows": rows})
 
 
 def text_cases(width: int) -> list[Case]:
@@ -82,11 +58,14 @@ def text_cases(width: int) -> list[Case]:
     words = sentence.split()
     tokenizer = train_clip_tokenizer([sentence] * 3, 700)
     base = new_clip(tokenizer, image_size=32, patch=16, width=width, layers=6, heads=width // 32, dim=width)
-    model = _stretched(base)
+    with tempfile.TemporaryDirectory() as folder:
+        base.save(Path(folder) / "base")
+        model = load_clip(Path(folder) / "base", context=248)
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, size=int(n))) for n in rng.normal(60, 12, size=32).clip(20, 110)]
     ids = model.tokenize(texts)
-    padded = torch.nn.functional.pad(ids, (0, model.context - ids.shape[1]), value=tokenizer.pad_token_id)
+    length = ids.shape[1]
+    padded = torch.nn.functional.pad(ids, (0, model.context - length), value=tokenizer.pad_token_id)
 
     @torch.inference_mode()
     def all_positions() -> torch.Tensor:
@@ -104,21 +83,14 @@ def text_cases(width: int) -> list[Case]:
         for ours, theirs in zip(teacher.model.parameters(), model.parameters(), strict=True):
             ours.data = ours.data * 0.995 + theirs.data * 0.005
 
-    length = ids.shape[1]
     return [
         (f"encode 32 texts, {length} of {model.context} positions used", all_positions, to_the_last_eot),
         ("momentum teacher: rebinding against in place", rebind, teacher.update),
     ]
 
 
-def _stretched(base: LongClip) -> LongClip:
-    with tempfile.TemporaryDirectory() as folder:
-        base.save(Path(folder) / "base")
-        return load_clip(Path(folder) / "base", context=248)
-
-
-def ridge_cases() -> list[Case]:
-    """Ridge over 13 penalties on one fold: scikit-learn once per penalty against one decomposition."""
+def ridge_case() -> Case:
+    """Ridge over all penalties on one fold: scikit-learn once per penalty against one decomposition."""
     from sklearn.linear_model import Ridge
 
     rng = np.random.default_rng(0)
@@ -134,13 +106,8 @@ def ridge_cases() -> list[Case]:
         for alpha in ALPHAS:
             Ridge(alpha=alpha).fit(train, target[fold.train]).predict(val)
 
-    return [
-        (
-            f"ridge, {len(ALPHAS)} penalties, {n:,} regions × {width}",
-            one_by_one,
-            lambda: ridge(vectors, target, fold, 0),
-        )
-    ]
+    what = f"ridge, {len(ALPHAS)} penalties, {n:,} regions × {width}"
+    return what, one_by_one, lambda: ridge(vectors, target, fold, 0)
 
 
 if __name__ == "__main__":

@@ -63,12 +63,34 @@ def error_shares(errors: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def picks(errors: pd.DataFrame, voted: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows that each way to choose takes of the candidates.
+
+    The single captioner is the one of the highest (or middle) mean F1; where it has no text, the next one
+    steps in. "Random" is all candidates: what is expected of it, not one draw.
+
+    Args:
+        errors: Of all candidates, from :func:`count_errors`; each index once.
+        voted: Caption table after the vote; ``selected`` rows count.
+    """
+    by_merit, of_picture = captioners_by_merit(errors), errors.groupby("image_id")
+    selected = voted.loc[voted["selected"], ["image_id", "captioner"]]
+    found = (
+        errors.merge(selected, on=["image_id", "captioner"]),
+        errors,
+        errors.loc[of_picture["words"].idxmax()],
+        first_available(errors, by_merit),
+        first_available(errors, median_first(by_merit)),
+        errors.loc[of_picture["f1"].idxmax()],
+    )
+    return dict(zip(ORDER, found, strict=True))
+
+
 def choices(errors: pd.DataFrame, voted: pd.DataFrame) -> dict[str, dict[str, float]]:
     """How good the chosen text is under each way to choose, and how often it is the best candidate there.
 
     The best candidate has the highest F1 of objects against the scene; equally good ones are all the best.
-    Pictures with one candidate only are left out. "Random" is the expectation, not one draw. The single
-    captioner is the one of the highest (or middle) mean F1; where it has no text, the next one steps in.
+    Pictures with one candidate only are left out.
 
     Args:
         errors: Of all candidates, from :func:`count_errors`.
@@ -77,25 +99,13 @@ def choices(errors: pd.DataFrame, voted: pd.DataFrame) -> dict[str, dict[str, fl
     Returns:
         Way to choose → ``best`` (share of pictures), ``f1`` (mean).
     """
-    groups = errors.groupby("image_id")
-    errors = errors[groups["f1"].transform("size") > 1].copy()
+    errors = errors[errors.groupby("image_id")["f1"].transform("size") > 1].copy()
     errors["best"] = errors["f1"] >= errors.groupby("image_id")["f1"].transform("max") - _SAME
-    by_merit = captioners_by_merit(errors)
-    selected = voted.loc[voted["selected"], ["image_id", "captioner"]]
-    picked = {
-        "vote": errors.merge(selected, on=["image_id", "captioner"]),
-        "longest": errors.loc[errors.groupby("image_id")["words"].idxmax()],
-        "best single (by truth)": first_available(errors, by_merit),
-        "median single (by truth)": first_available(errors, median_first(by_merit)),
-        "best of all (by truth)": errors.loc[errors.groupby("image_id")["f1"].idxmax()],
-    }
-    found = {
-        how: {"best": float(rows["best"].mean()), "f1": float(rows["f1"].mean())}
-        for how, rows in picked.items()
-    }
-    means = errors.groupby("image_id")[["best", "f1"]].mean().mean()
-    found["random"] = {"best": float(means["best"]), "f1": float(means["f1"])}
-    return {how: found[how] for how in ORDER}
+    found = {}
+    for how, rows in picks(errors, voted).items():
+        means = rows.groupby("image_id")[["best", "f1"]].mean().mean()  # each picture counts alike
+        found[how] = {"best": float(means["best"]), "f1": float(means["f1"])}
+    return found
 
 
 def captioners_by_merit(errors: pd.DataFrame) -> list[str]:
@@ -143,9 +153,3 @@ def interval(values: Sequence[float]) -> Interval:
     n = len(found)
     half = student.ppf(0.975, n - 1) * found.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
     return Interval(float(found.mean()), float(half))
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

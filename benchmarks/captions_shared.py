@@ -12,25 +12,17 @@ Nothing is asked of a server, refined or cleaned. Run again after a kill, it goe
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from benchmarks.caption_measures import (
-    Scenes,
-    captioners_by_merit,
-    choices,
-    count_errors,
-    error_shares,
-    first_available,
-    interval,
-    markdown,
-)
+from benchmarks.caption_measures import Scenes, choices, count_errors, error_shares, interval, picks
+from benchmarks.harness import markdown, options
 from urbanln.base.files import read_json, write_json
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.consensus import vote_table
@@ -52,23 +44,16 @@ _TILE_PX = 48  # scenes do not depend on it, and nobody looks at the pictures
 
 def main() -> None:
     """Describe, vote, measure and print Markdown tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--regions", type=int, default=256)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--processes", type=int, default=1, help="that parse; 0: one per core")
-    args = parser.parse_args()
-    reading, vectors = load_parser("spacy"), load_vectors()
-    found = [
-        measure_seed(args.out, FIRST_SEED + k, args.regions, reading, vectors, args.processes)
-        for k in range(args.seeds)
-    ]
-    write_json(args.out / "captions_shared.json", {"regions": args.regions, "seeds": found})
+    asked = options(__doc__, out=Path, regions=256, seeds=5)
+    parser, vectors = load_parser("spacy"), load_vectors()
+    seeds = range(FIRST_SEED, FIRST_SEED + asked.seeds)
+    found = [measure_seed(asked.out, seed, asked.regions, parser, vectors) for seed in seeds]
+    write_json(asked.out / "captions_shared.json", {"regions": asked.regions, "seeds": found})
     print(shared_tables(found))
 
 
 def measure_seed(
-    out: Path, seed: int, regions: int, parser: Parser, vectors: PhraseVectors, processes: int = 1
+    out: Path, seed: int, regions: int, parser: Parser, vectors: PhraseVectors
 ) -> dict[str, Any]:
     """What :func:`measure` finds for a seed and each share of errors in common; kept in a file of ``out``.
 
@@ -87,13 +72,8 @@ def measure_seed(
     for share in SHARES:
         print(f"seed {seed}: {share:.0%} of errors in common", file=sys.stderr, flush=True)
         texts = describe(scenes, seed, share)
-        voted = vote_table(
-            texts[["image_id", "captioner", "caption"]],
-            parser=parser,
-            vectors=vectors,
-            facts=facts,
-            processes=processes,
-        )
+        candidates = texts[["image_id", "captioner", "caption"]]
+        voted = vote_table(candidates, parser=parser, vectors=vectors, facts=facts, processes=1)
         by_share[f"{share:g}"] = measure(texts, voted, scenes)
     found = {"seed": seed, "regions": regions, "shared": by_share}
     write_json(path, found)
@@ -141,15 +121,9 @@ def measure(texts: pd.DataFrame, voted: pd.DataFrame, scenes: Scenes) -> dict[st
         expectation, all candidates together. ``alike``: see :func:`error_overlap`, by kind of error.
     """
     errors = count_errors(texts, scenes)
-    rows = {
-        "vote": count_errors(voted[voted["selected"]], scenes),
-        "random": errors,
-        "longest": errors.loc[errors.groupby("image_id")["words"].idxmax()],
-        BEST: first_available(errors, captioners_by_merit(errors)),
-    }
-    picks = choices(errors, voted)
-    both = {how: picks[how] | error_shares(rows[how]) for how in CHOSEN}
-    chosen = {how: {what: found[what] for what in MEASURES} for how, found in both.items()}
+    picked, scored = picks(errors, voted), choices(errors, voted)
+    chosen = {how: scored[how] | error_shares(picked[how]) for how in CHOSEN}
+    chosen = {how: {what: found[what] for what in MEASURES} for how, found in chosen.items()}
     return {"chosen": chosen, "alike": {kind: error_overlap(texts, kind) for kind in ERRORS}}
 
 
@@ -173,31 +147,30 @@ def error_overlap(texts: pd.DataFrame, kind: str) -> float | None:
 
 def shared_tables(found: Sequence[Mapping[str, Any]]) -> str:
     """Markdown of what :func:`measure_seed` found: mean ± 95 % interval over seeds."""
-    chosen = {share: [one["shared"][f"{share:g}"]["chosen"] for one in found] for share in SHARES}
-    rows = [
-        [
-            f"{share:.0%}",
-            how,
-            *(interval([one[how][what] for one in chosen[share]]).show() for what in MEASURES),
-        ]
-        for share in SHARES
-        for how in CHOSEN
-    ]
-    head = ["in common", "chosen", "hallucinated", "missed", "object F1", "is the best"]
-    parts = ["### The chosen text, by share of errors in common\n", markdown(head, rows)]
-    head = ["in common", *(f"F1: vote − {how}" for how in CHOSEN[1:]), "made up alike", "missed alike"]
-    rows = []
+    rows, gains = [], []
     for share in SHARES:
-        gains = [[one["vote"]["f1"] - one[how]["f1"] for one in chosen[share]] for how in CHOSEN[1:]]
-        alike = [[one["shared"][f"{share:g}"]["alike"][kind] for one in found] for kind in ERRORS]
-        shown = [interval(gain).show(sign=True) for gain in gains]
-        shown += ["–" if None in values else interval(values).show() for values in alike]
-        rows.append([f"{share:.0%}", *shown])
-    parts += [
-        "### What the vote gains, by seed; errors of one that another makes too\n",
-        markdown(head, rows),
+        at_share = [one["shared"][f"{share:g}"] for one in found]
+        of = {
+            how: {what: [one["chosen"][how][what] for one in at_share] for what in MEASURES} for how in CHOSEN
+        }
+        for how, values in of.items():
+            rows.append([f"{share:.0%}", how, *(interval(values[what]).show() for what in MEASURES)])
+        gain = [interval(np.subtract(of["vote"]["f1"], of[how]["f1"])).show(sign=True) for how in CHOSEN[1:]]
+        alike = [[one["alike"][kind] for one in at_share] for kind in ERRORS]
+        told = ["–" if None in values else interval(values).show() for values in alike]
+        gains.append([f"{share:.0%}", *gain, *told])
+    head = ["in common", "chosen", "hallucinated", "missed", "object F1", "is the best"]
+    head_of_gains = [
+        "in common",
+        *(f"F1: vote − {how}" for how in CHOSEN[1:]),
+        "made up alike",
+        "missed alike",
     ]
-    return "\n".join(parts)
+    return (
+        f"### The chosen text, by share of errors in common\n\n{markdown(head, rows)}\n"
+        "### What the vote gains, by seed; errors of one that another makes too\n\n"
+        f"{markdown(head_of_gains, gains)}"
+    )
 
 
 if __name__ == "__main__":

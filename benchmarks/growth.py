@@ -6,7 +6,8 @@
 Synthetic tiles of 64 px, no two alike, with three different captions of about 90 words each, and the CLIP in
 the package; making them is not timed. Each stage runs in a process of its own. Networks are loaded before the
 clock starts. A straight line has the same milliseconds per picture at every size: a ratio of 1, or below it
-where something fixed is spread over more pictures.
+where something fixed is spread over more pictures. A stage is not run where a straight line through its last
+size takes more than ``--most`` seconds.
 
 Memory is what the stage and the processes it starts hold at most, less what its process held before it began
 (given beside it); looked at 20 times a second. Mapped files, such as the kept pixels, do not count.
@@ -14,53 +15,54 @@ Memory is what the stage and the processes it starts hold at most, less what its
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import json
+import math
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth_plot import draw
-from benchmarks.growth_stages import STAGES, make_data, memory_mb
+from benchmarks.growth_stages import STAGES, make_data, run
+from benchmarks.harness import alone, markdown, options, write
+from urbanln.pages.charts import Canvas, log_ticks
 
-_NEEDS = {"epoch": "torch", "cache": "torch", "embed": "torch", "vote": "spacy"}
-_EXTRAS = {"torch": "train", "spacy": "nlp"}
-_COMMAND = (sys.executable, "-m", "benchmarks.growth_stages")
-_PAUSE_SECONDS = 0.05
+# Okabe and Ito's colours, told apart with any kind of colour vision; labels stand at the lines besides.
+_COLOURS = {
+    "cache": "#0072b2", "epoch": "#d55e00", "embed": "#009e73", "vote": "#aa4499", "probe": "#444444",
+}  # fmt: skip
+_WIDTH, _HEIGHT, _GAP = 360.0, 300.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 48.0, 34.0, 44.0
+_LABEL = 13.0  # between two labels, at least
+_STYLE = (
+    "<style>text{font:12px system-ui,sans-serif;fill:#333}.title{font-weight:600}.grid{stroke:#ddd}"
+    ".guide{stroke:#bbb;stroke-dasharray:3 4}path{fill:none;stroke-width:2}"
+    + "".join(
+        f".{n}{{stroke:{c}}}circle.{n}{{fill:{c}}}text.{n}{{fill:{c};stroke:none}}"
+        for n, c in _COLOURS.items()
+    )
+    + "</style>"
+)
 Row = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print tables; with ``--json`` and ``--plot`` also write files."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks growth", description=__doc__.split("\n", 1)[0]
+    asked = options(
+        __doc__,
+        argv,
+        sizes=[1000, 4000, 16000, 64000],
+        stages=list(STAGES),
+        most=240.0,
+        json=None,
+        plot=None,
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 4000, 16000, 64000])
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
-    parser.add_argument("--most", type=float, default=240, help="seconds a stage may be expected to take")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path, help="SVG file")
-    args = parser.parse_args(argv)
-    rows = measure(sorted(args.sizes), _usable(args.stages), args.most)
+    rows = measure(sorted(asked.sizes), asked.stages, asked.most)
     print(tables(rows))
-    if args.json:
-        facts = {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "cores": os.cpu_count()}
-        args.json.write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
-    if args.plot:
-        args.plot.write_text(draw(rows), encoding="utf-8")
-
-
-def _usable(stages: Sequence[str]) -> list[str]:
-    missing = {s: _NEEDS[s] for s in stages if s in _NEEDS and not importlib.util.find_spec(_NEEDS[s])}
-    for stage, package in missing.items():
-        print(f"{stage} is left out: it needs pip install 'urbanln[{_EXTRAS[package]}]'", file=sys.stderr)
-    return [stage for stage in stages if stage not in missing]
+    facts = {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "cores": os.cpu_count()}
+    write(asked.json, {**facts, "rows": rows})
+    if asked.plot:
+        asked.plot.write_text(draw(rows), encoding="utf-8")
 
 
 def measure(sizes: Sequence[int], stages: Sequence[str], most: float) -> list[Row]:
@@ -80,41 +82,25 @@ def measure(sizes: Sequence[int], stages: Sequence[str], most: float) -> list[Ro
             if any(expected.get(stage, 0.0) <= most for stage in stages):
                 make_data(root, size)
             for stage in stages:
+                row: Row = {"stage": stage, "pictures": size}
                 if expected.get(stage, 0.0) > most:
-                    rows.append({"stage": stage, "pictures": size, "expected_s": expected[stage]})
-                    continue
-                last[stage] = {"stage": stage, "pictures": size, **_in_a_process(stage, root)}
-                rows.append(last[stage])
-                print(f"{stage}, {size:,} pictures: {last[stage]['seconds']:.1f} s", file=sys.stderr)
+                    row["expected_s"] = expected[stage]
+                else:
+                    found, peak = alone(run, stage, root, URBANLN_CACHE=str(root / "cache"))
+                    row |= found | {"peak_mb": peak}
+                    last[stage] = row
+                    print(f"{stage}, {size:,} pictures: {row['seconds']:.1f} s", file=sys.stderr)
+                rows.append(row)
     return rows
-
-
-def _in_a_process(stage: str, root: Path) -> Row:
-    """What the stage says of itself, and the peak of its memory as seen from here."""
-    command = [*_COMMAND, stage, str(root)]
-    said, told = root / "said", root / "told"
-    with said.open("w") as out, told.open("w") as errors:
-        env = {**os.environ, "URBANLN_CACHE": str(root / "cache")}
-        process = subprocess.Popen(command, stdout=out, stderr=errors, env=env)
-        peak = 0.0
-        while process.poll() is None:
-            peak = max(peak, memory_mb(process.pid) or 0.0)
-            time.sleep(_PAUSE_SECONDS)
-    if process.returncode:
-        raise SystemExit(f"{stage} failed:\n{told.read_text()}")
-    row: Row = json.loads(said.read_text().splitlines()[-1])
-    return row | {"peak_mb": peak or None}
 
 
 def tables(rows: Sequence[Row]) -> str:
     """Three tables in Markdown: time, memory, disk."""
-    return "\n\n".join(
+    return "\n".join(
         [
-            _table(rows, "ms per picture", lambda row: 1e3 * row["seconds"] / row["pictures"], _more_digits),
-            _table(rows, "memory, MB above idle", _above_idle, "{:,.0f}".format, idle=True),
-            _table(
-                rows, "disk, kB per picture", lambda row: row["bytes"] / row["pictures"] / 1e3, _more_digits
-            ),
+            _table(rows, "ms per picture", lambda row: 1e3 * row["seconds"] / row["pictures"]),
+            _table(rows, "memory, MB above idle", _above_idle, idle=True),
+            _table(rows, "disk, kB per picture", lambda row: row["bytes"] / row["pictures"] / 1e3),
         ]
     )
 
@@ -123,37 +109,93 @@ def _above_idle(row: Row) -> float | None:
     return None if row["peak_mb"] is None else max(row["peak_mb"] - row["idle_mb"], 0.0)
 
 
-def _more_digits(value: float) -> str:
-    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
-
-
 def _table(
-    rows: Sequence[Row],
-    what: str,
-    value: Callable[[Row], float | None],
-    told: Callable[[float], str],
-    *,
-    idle: bool = False,
+    rows: Sequence[Row], what: str, value: Callable[[Row], float | None], *, idle: bool = False
 ) -> str:
-    sizes = list(dict.fromkeys(row["pictures"] for row in rows))
-    last = "idle" if idle else "largest / smallest"
-    lines = [
-        f"| {what} | {' | '.join(f'{n:,}' for n in sizes)} | {last} |",
-        "|---|" + "---:|" * (len(sizes) + 1),
-    ]
+    def told(number: float | None) -> str:
+        if number is None:
+            return "–"
+        return f"{number:,.0f}" if idle or number >= 100 else f"{number:.3g}"
+
+    lines = []
     for stage in dict.fromkeys(row["stage"] for row in rows):
         own = [row for row in rows if row["stage"] == stage]
         found = [value(row) for row in own if "seconds" in row]
-        cells = [_cell(row, value, told) for row in own]
+        late = [f"not run: about {row['expected_s']:,.0f} s expected" for row in own if "expected_s" in row]
         ratio = f"{found[-1] / found[0]:.2f}" if len(found) > 1 and found[0] and found[-1] else "–"
-        held = own[0].get("idle_mb")
-        cells.append(ratio if not idle else "–" if held is None else told(held))
-        lines.append(f"| {stage} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        last = told(own[0].get("idle_mb")) if idle else ratio
+        lines.append([stage, *map(told, found), *late, last])
+    sizes = dict.fromkeys(f"{row['pictures']:,}" for row in rows)
+    return markdown([what, *sizes, "idle" if idle else "largest / smallest"], lines)
 
 
-def _cell(row: Row, value: Callable[[Row], float | None], told: Callable[[float], str]) -> str:
-    if "expected_s" in row:
-        return f"not run: about {row['expected_s']:,.0f} s expected"
-    found = value(row)
-    return "–" if found is None else told(found)
+def draw(rows: Sequence[Row]) -> str:
+    """A standalone SVG of what :func:`measure` found; what was not run is left out.
+
+    Written out by the canvas of the reports, since no plotting library is among the dependencies.
+    """
+    label = "Time and memory of each stage against the number of pictures"
+    canvas = Canvas(2 * _WIDTH + _GAP, _HEIGHT, label)
+    canvas.parts.append(_STYLE)
+    canvas.rectangle(0, 0, canvas.width, canvas.height, "#ffffff")
+    run_rows = [row for row in rows if "seconds" in row]
+    _panel(canvas, 0.0, "time, s", run_rows, lambda row: row["seconds"], guide=True)
+    _panel(canvas, _WIDTH + _GAP, "peak memory above idle, MB", run_rows, _above_idle)
+    return str(canvas.svg()).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
+
+
+def _panel(
+    canvas: Canvas,
+    x0: float,
+    title: str,
+    rows: Sequence[Row],
+    value: Callable[[Row], float | None],
+    *,
+    guide: bool = False,
+) -> None:
+    """Both axes logarithmic. The guides rise as a straight line through zero does."""
+    canvas.text(x0 + _LEFT, 18, title, "title")
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if (y := value(row)) is not None:
+            lines.setdefault(row["stage"], []).append((row["pictures"], max(y, 1e-3)))
+    if not lines:
+        return
+    xs, ys = zip(*(point for line in lines.values() for point in line), strict=True)
+    x_ends, y_ends = (min(xs), max(xs) * 1.0001), (min(ys) * 0.8, max(ys) * 1.25)
+    left, right, bottom = x0 + _LEFT, x0 + _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across, up = (
+            math.log(v / low) / math.log(high / low) for v, (low, high) in ((x, x_ends), (y, y_ends))
+        )
+        return left + across * (right - left), bottom + up * (_TOP - bottom)
+
+    for tick in log_ticks(*y_ends, 6):
+        y = place(x_ends[0], tick)[1]
+        canvas.line(left, y, right, y, "grid")
+        canvas.text(left - 6, y + 4, f"{tick:,g}", anchor="end")
+    for tick in sorted(set(xs)):
+        x = place(tick, y_ends[0])[0]
+        canvas.line(x, bottom, x, _TOP, "grid")
+        canvas.text(x, bottom + 16, f"{tick:,.0f}", anchor="middle")
+    below = "pictures (dashed: time in proportion to them)" if guide else "pictures"
+    canvas.text((left + right) / 2, _HEIGHT - 8, below, anchor="middle")
+    for power in range(-9, 9) if guide else ():  # a decade apart, cut at the frame
+        rate = 10.0**power  # seconds per picture
+        first, last = max(x_ends[0], y_ends[0] / rate), min(x_ends[1], y_ends[1] / rate)
+        if first < last:
+            canvas.line(*place(first, rate * first), *place(last, rate * last), "guide")
+    for name, line in lines.items():
+        canvas.path([place(*point) for point in line], name)
+        for point in line:
+            canvas.circle(*place(*point), 3, name)
+    _labels(canvas, {name: place(*line[-1]) for name, line in lines.items()})
+
+
+def _labels(canvas: Canvas, places: Mapping[str, tuple[float, float]]) -> None:
+    """Names behind the ends of the lines, moved apart where they would overlap."""
+    lowest = -math.inf
+    for name, (x, y) in sorted(places.items(), key=lambda item: item[1][1]):
+        lowest = max(y + 4, lowest + _LABEL)
+        canvas.text(x + 7, lowest, name, name)

@@ -1,36 +1,29 @@
 """What a pre-training step costs, beside the way the field's published code takes it.
 
-    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--precision bf16] [--device auto]
-        [--variants] [--json FILE]
+    python -m benchmarks step [--model b16] [--batch 16] [--steps 5] [--no-fp32] [--variants] [--json FILE]
 
 Both start from the same weights and a full queue, and see the same batches in the same order: captions of
-120 ± 30 tokens, 248 positions, momentum teacher, queues of 4096. They alternate, step by step; medians, and
-the median and range of the ratios. How far the losses differ is said in the same run. The matrix-product
-peak is measured in between.
+120 ± 30 tokens, 248 positions, momentum teacher, queues of 4096, bf16. They alternate, step by step, the
+first of which warms up; medians, and the median and range of the ratios. How far the losses differ is said
+in the same run. The matrix-product peak is measured in between. ``--no-fp32`` leaves out the plain step in
+fp32; ``--variants`` adds the plain step's attention unfused, and ours with half of the patches.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.models import SIZES, model_of
-from benchmarks.plain_step import PlainStep
+from benchmarks.harness import clock, clocks, facts, options, ratio, timed, write
+from benchmarks.models import QUEUE, SIZES, made_up_data, model_of, random_queue
+from benchmarks.plain_step import plain_step
 from urbanln.base.config import TrainSettings
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device
@@ -38,117 +31,67 @@ from urbanln.train import step as step_module
 from urbanln.train.pairs import Plan
 from urbanln.train.step import Data, assemble, make_schedule, start_engine, train_step
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-QUEUE = 4096
 LR, MU = 1e-6, 0.5
+_PRECISION, _TOKENS = "bf16", 120
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print; with ``--json`` also write the named figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks step", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--model", choices=SIZES, default="b16")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind, after one to warm up")
-    parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
-    parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
-    parser.add_argument(
-        "--tokens", type=int, default=120, help="mean tokens of a caption; spread is a quarter"
-    )
-    parser.add_argument("--no-fp32", action="store_true", help="leave out the plain step in fp32")
-    parser.add_argument(
-        "--variants",
-        action="store_true",
-        help="also the plain step's attention unfused, and half our patches",
-    )
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args(argv)
-    chosen = (args.model, args.batch, args.steps, args.precision)
-    with training_on(args.device):
-        found = measure(*chosen, tokens=args.tokens, fp32=not args.no_fp32, variants=args.variants)
+    asked = options(__doc__, argv, model=SIZES, batch=16, steps=5, no_fp32=False, variants=False, json=None)
+    found = measure(asked.model, asked.batch, asked.steps, fp32=not asked.no_fp32, variants=asked.variants)
     for name, value in found.items():
         print(f"{name:<28} {value:.4g}" if isinstance(value, float) else f"{name:<28} {value}")
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    write(asked.json, found)
 
 
-@contextmanager
-def training_on(device: str) -> Iterator[None]:
-    """Training takes the best device it finds; here, where told, the CPU beside a GPU."""
-    with mock.patch.object(step_module, "pick_device", partial(pick_device, device)):
-        yield
-
-
-def measure(
-    size: str,
-    batch: int,
-    steps: int,
-    precision: str,
-    *,
-    tokens: int = 120,
-    fp32: bool = True,
-    variants: bool = False,
-) -> dict[str, Any]:
+def measure(size: str, batch: int, steps: int, *, fp32: bool, variants: bool) -> dict[str, Any]:
     """All figures of one run, times in milliseconds per pair."""
     model = model_of(size)
-    data, queue = made_up_data(model, batch * (steps + 1), tokens), random_queue(model.dim)
-    order = np.arange(batch * (steps + 1))
-    takers = {"plain": plain_taker(model, data, queue, order, batch, precision)}
+    count = batch * (steps + 1)
+    data = made_up_data(model, count, _TOKENS)
+    chosen = (model, data, random_queue(model.dim), np.arange(count), batch)
+    takers = {"plain": plain_taker(*chosen, _PRECISION)}
     if fp32:
-        takers["plain fp32"] = plain_taker(model, data, queue, order, batch, "fp32")
+        takers["plain_fp32"] = plain_taker(*chosen, "fp32")
     if variants:
-        takers["plain eager"] = plain_taker(model, data, queue, order, batch, precision, attention="eager")
-        half = OurStep(model, data, queue, order, batch, precision, patch_dropout=0.5)
-        takers["half patches"] = half.take
-    ours = OurStep(model, data, queue, order, batch, precision)
+        takers["plain_eager"] = plain_taker(*chosen, _PRECISION, attention="eager")
+        takers["half_patches"] = OurStep(*chosen, _PRECISION, patch_dropout=0.5).take
+    ours = OurStep(*chosen, _PRECISION)
     takers["ours"] = ours.take
-    seconds: dict[str, list[float]] = {name: [] for name in takers}
-    losses: dict[str, list[float]] = {name: [] for name in takers}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in takers}
     peaks = []
     for i in range(steps + 1):
         for name, take in takers.items():
-            start = time.perf_counter()
-            losses[name].append(take(i))
-            seconds[name].append(time.perf_counter() - start)
-        peaks.append(matrix_product_rate(ours.device, DTYPES[precision]))
-    per_pair = {name: [1e3 * s / batch for s in times[1:]] for name, times in seconds.items()}
+            taken[name].append(timed(take, i))
+        peaks.append(matrix_product_rate(ours.device))
+    per_pair = {name: [1e3 * s / batch for s, _ in found[1:]] for name, found in taken.items()}
+    losses = {name: [loss for _, loss in found] for name, found in taken.items()}
     lengths = [len(row) for row in data.texts.rows]
     return {
-        **_facts(ours.device, size, batch, steps, precision, lengths),
+        "model": size,
+        "batch": batch,
+        "steps": steps,
+        "precision": _PRECISION,
+        "mean_tokens": float(np.mean(lengths)),
+        "device": facts()["machine"],
+        **facts(),
         **_ratios(per_pair),
-        **_shares(model, lengths, statistics.median(per_pair["ours"]), max(peaks)),
-        "largest_loss_difference": max(
-            abs(a - b) for a, b in zip(losses["ours"], losses["plain"], strict=True)
-        ),
+        **_shares(model, lengths, float(np.median(per_pair["ours"])), max(peaks)),
+        "largest_loss_difference": float(np.abs(np.subtract(losses["ours"], losses["plain"])).max()),
         "first_loss": losses["plain"][0],
         "last_loss": losses["plain"][-1],
         "where_time_goes_ms_per_pair": ours.where_time_goes(),
     }
 
 
-def _facts(
-    device: torch.device, size: str, batch: int, steps: int, precision: str, lengths: list[int]
-) -> dict[str, Any]:
-    return {
-        "model": size,
-        "batch": batch,
-        "steps": steps,
-        "precision": precision,
-        "mean_tokens": statistics.mean(lengths),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
-
-
 def _ratios(per_pair: dict[str, list[float]]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        f"{name.replace(' ', '_')}_ms_per_pair": statistics.median(times) for name, times in per_pair.items()
+        f"{name}_ms_per_pair": float(np.median(times)) for name, times in per_pair.items()
     }
-    for name in per_pair:
+    for name, times in per_pair.items():
         if name != "ours":
-            ratios = [a / b for a, b in zip(per_pair["ours"], per_pair[name], strict=True)]
-            key = f"ours_to_{name.replace(' ', '_')}"
-            found |= {key: statistics.median(ratios), f"{key}_range": [min(ratios), max(ratios)]}
+            beside = ratio(per_pair["ours"], times)
+            found |= {f"ours_to_{name}": beside["ratio"], f"ours_to_{name}_range": beside["range"]}
     return found
 
 
@@ -158,63 +101,9 @@ def _shares(model: LongClip, lengths: list[int], ms_per_pair: float, peak: float
     ``peak_share`` counts what is needed: of the last layer the one token that is read. With the whole of it,
     as a plain forward pass computes it, it is ``peak_share_whole_forward``.
     """
-    rate = [4 * forward_flops(model, lengths, whole=whole) / (ms_per_pair / 1e3) for whole in (False, True)]
-    return {
-        "peak_gflops": peak / 1e9,
-        "peak_share": rate[0] / peak,
-        "peak_share_whole_forward": rate[1] / peak,
-    }
-
-
-@dataclass
-class _Pictures:
-    """Pixels in memory, handed out as :class:`urbanln.train.batches.Pictures` does."""
-
-    all: Tensor
-
-    def pixels(self, index: Any) -> Tensor:
-        return self.all[torch.as_tensor(index)]
-
-    def prefetch(self, index: Any) -> None:
-        pass
-
-
-@dataclass
-class _Texts:
-    rows: list[np.ndarray]
-    eot: int
-
-    def ids(self, index: Any) -> Tensor:
-        rows = [self.rows[int(i)] for i in index]
-        out = np.full((len(rows), max(map(len, rows))), self.eot, dtype=np.int64)
-        for i, row in enumerate(rows):
-            out[i, : len(row)] = row
-        return torch.from_numpy(out)
-
-
-class _Pairs:
-    @staticmethod
-    def ids(picture: Any, text: Any, _same: bool = True) -> np.ndarray:
-        return np.stack([picture, text], axis=1)
-
-
-def made_up_data(model: LongClip, count: int, tokens: int) -> Data:
-    """Pairs that all differ: noise for pictures, random words, about as many tokens as long captions have."""
-    rng = np.random.default_rng(0)
-    bos, eot = model.tokenizer.bos_token_id, model.tokenizer.eos_token_id
-    lengths = np.clip(rng.normal(tokens, tokens / 4, count).round().astype(int), 8, model.context)
-    words = [rng.integers(0, min(bos, eot), size=n - 2) for n in lengths]
-    rows = [np.concatenate([[bos], row, [eot]]).astype(np.int32) for row in words]
-    edge = model.image_size
-    pixels = torch.from_numpy(rng.integers(0, 256, (count, 3, edge, edge), dtype=np.uint8))
-    return Data(_Pairs(), _Pictures(pixels), _Texts(rows, eot), {})  # type: ignore[arg-type]
-
-
-def random_queue(dim: int) -> tuple[Tensor, Tensor]:
-    """A full queue, (K, D) of pictures and of texts: the state that a run spends nearly all its steps in."""
-    generator = torch.Generator().manual_seed(3)
-    image, text = (torch.randn(QUEUE, dim, generator=generator) for _ in range(2))
-    return functional.normalize(image, dim=1), functional.normalize(text, dim=1)
+    needed, whole = (4 * forward_flops(model, lengths, whole=whole) for whole in (False, True))
+    most = peak * ms_per_pair / 1e3
+    return {"peak_gflops": peak / 1e9, "peak_share": needed / most, "peak_share_whole_forward": whole / most}
 
 
 def plain_taker(
@@ -228,20 +117,24 @@ def plain_taker(
     attention: str = "sdpa",
 ) -> Callable[[int], float]:
     """Takes the plain step on batch i of the pairs in this order; its loss."""
-    device = start_engine(TrainSettings(precision="fp32")).device
-    model = model.to(device)
-    image, text = (part.to(device) for part in queue)
-    plain = PlainStep(model, (image, text), lr=lr, mu=MU, dtype=DTYPES[precision], attention=attention)
+    device = pick_device()
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    model, on_device = model.to(device), (queue[0].to(device), queue[1].to(device))
+    step = plain_step(model.clip, on_device, lr=lr, mu=MU, dtype=dtype, attention=attention)
+    # The batches lie ready, as a loader's would.
+    batches = [(data.pictures.pixels(part), data.texts.ids(part)) for part in order.reshape(-1, batch)]
 
     def take(i: int) -> float:
-        index = order[i * batch : (i + 1) * batch]
-        return plain.step(data.pictures.pixels(index), data.texts.ids(index))
+        pixels, ids = batches[i]
+        padded = functional.pad(ids, (0, model.context - ids.shape[1]), value=model.tokenizer.eos_token_id)
+        image = (pixels.to(device).float() / 255 - model.pixel_mean) / model.pixel_std
+        return step(image, padded.to(device), i * batch % QUEUE)
 
     return take
 
 
 class OurStep:
-    """The real ``train_step`` on made-up pairs, in the order given."""
+    """The real ``train_step`` on made-up pairs in this order; trains a copy, or with ``own`` the model."""
 
     def __init__(
         self,
@@ -251,25 +144,27 @@ class OurStep:
         order: np.ndarray,
         batch: int,
         precision: str,
+        own: bool = False,
         **train: Any,
     ) -> None:
         chosen = {
-            "batch_size": batch,
-            "epochs": 1,
             "lr": LR,
             "mu": MU,
             "mu_ramp_epochs": 0,
+            "warmup_steps": 0,
             "queue_size": QUEUE,
+            "epochs": 1,
         }
-        self.train = TrainSettings(**{**chosen, "precision": precision, "warmup_steps": 0, **train})
+        self.train = TrainSettings(**{**chosen, "batch_size": batch, "precision": precision, **train})
         self.data, self.batch = data, batch
         self.schedule = replace(make_schedule(len(order), 1, self.train), total=10**9)  # lr stays
         engine = start_engine(self.train)
         self.device = engine.device
-        self.parts = assemble(engine, _copy(model), self.train)
-        index = torch.arange(QUEUE)
-        self.parts.queue.push(queue[0].to(self.device), queue[1].to(self.device),
-                              torch.stack([index, index], dim=1).to(self.device) + 10**6)  # fmt: skip
+        # A copy shares the tokenizer.
+        student = model if own else deepcopy(model, {id(model.tokenizer): model.tokenizer})
+        self.parts = assemble(engine, student, self.train)
+        marks = torch.arange(QUEUE, device=self.device)[:, None].expand(-1, 2) + 10**6
+        self.parts.queue.push(*(part.to(self.device) for part in queue), marks)
         self.plan = Plan(order, order, np.zeros(len(order), dtype=bool))
 
     def take(self, i: int) -> float:
@@ -281,7 +176,7 @@ class OurStep:
         """Milliseconds per pair of each part of one more step; what is left is the rest of it."""
         spent: dict[str, float] = {}
         parts, engine = self.parts, self.parts.engine
-        timed_parts = replace(parts, towers=_clocked(spent, "student forward", parts.towers, self.device))
+        towers = clock(spent, "student forward")(parts.towers)
         watched = [
             (step_module, "_read", "data"),
             (parts.teacher, "update", "moving the teacher"),
@@ -291,68 +186,21 @@ class OurStep:
             (engine, "clip_grad_norm_", "clipping"),
             (parts.optimizer, "step", "optimiser"),
         ]
-        with _patched(spent, watched, self.device):
-            start = time.perf_counter()
-            train_step(timed_parts, self.data, self.plan, 0, 0, self.schedule, self.train)
-            _wait(self.device)
-            spent["rest"] = time.perf_counter() - start - sum(spent.values())
+        step = (replace(parts, towers=towers), self.data, self.plan, 0, 0, self.schedule, self.train)
+        with clocks(spent, watched):
+            whole = timed(train_step, *step)[0]
+        spent["rest"] = whole - sum(spent.values())
         return {name: round(1e3 * seconds / self.batch, 3) for name, seconds in spent.items()}
 
 
-def _copy(model: LongClip) -> LongClip:
-    """Another model with the same weights; tokenizer and preprocessing are shared."""
-    from copy import deepcopy
-
-    return deepcopy(model, {id(model.tokenizer): model.tokenizer})
-
-
-def _clocked(spent: dict[str, float], name: str, work: Callable[..., Any], device: torch.device) -> Any:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        _wait(device)
-        start = time.perf_counter()
-        result = work(*args, **kwargs)
-        _wait(device)
-        spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
-        return result
-
-    return timed
-
-
-@contextmanager
-def _patched(
-    spent: dict[str, float], watched: Sequence[tuple[Any, str, str]], device: torch.device
-) -> Iterator[None]:
-    patches = [
-        mock.patch.object(owner, name, _clocked(spent, label, getattr(owner, name), device))
-        for owner, name, label in watched
-    ]
-    for patch in patches:
-        patch.start()
-    try:
-        yield
-    finally:
-        for patch in patches:
-            patch.stop()
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """The best rate of a matrix product here, operations per second: large ones, and those of ViT-B/16."""
-    dtype = torch.bfloat16 if dtype == torch.float32 else dtype
+def matrix_product_rate(device: torch.device) -> float:
+    """The best rate of a matrix product in bf16, operations per second: large ones, and those of ViT-B/16."""
     edge = 8192 if device.type == "cuda" else 2048
     best = 0.0
     for m, k, n in ((edge, edge, edge), (3152, 768, 3072), (3152, 3072, 768)):
-        a, b = (torch.randn(shape, dtype=dtype, device=device) for shape in ((m, k), (n, k)))
-        for _ in range(4):
-            _wait(device)
-            start = time.perf_counter()
-            functional.linear(a, b)
-            _wait(device)
-            best = max(best, 2 * m * k * n / (time.perf_counter() - start))
+        a, b = (torch.randn(shape, dtype=torch.bfloat16, device=device) for shape in ((m, k), (n, k)))
+        fastest = min(timed(functional.linear, a, b)[0] for _ in range(4))
+        best = max(best, 2 * m * k * n / fastest)
     return best
 
 
@@ -375,11 +223,7 @@ def forward_flops(model: LongClip, lengths: Sequence[int], *, whole: bool) -> fl
 
 def _encoder_flops(config: Any, lengths: Sequence[int], *, causal: bool, whole: bool) -> float:
     width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    total = 0.0
-    for tokens in lengths:
-        token = 2 * (4 * width**2 + 2 * width * inner)
-        attention = 4 * tokens**2 * width / (2 if causal else 1)
-        layer = tokens * token + attention
-        last = tokens * 4 * width**2 + token - 4 * width**2 + 4 * tokens * width
-        total += (layers - 1) * layer + (layer if whole else last)
-    return total / len(lengths)
+    tokens, token = np.array(lengths, dtype=float), 2 * (4 * width**2 + 2 * width * inner)
+    layer = tokens * token + 4 * tokens**2 * width / (2 if causal else 1)
+    last = tokens * 4 * width**2 + token - 4 * width**2 + 4 * tokens * width
+    return float(np.mean((layers - 1) * layer + (layer if whole else last)))

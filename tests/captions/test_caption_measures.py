@@ -13,9 +13,9 @@ from benchmarks.caption_measures import (
     count_errors,
     error_shares,
     interval,
-    markdown,
 )
 from benchmarks.grounding_auc import within_names
+from benchmarks.harness import markdown
 from sklearn.metrics import roc_auc_score
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks import captions_downstream as downstream
 from benchmarks import captions_help as benchmark
+from benchmarks import captions_help as downstream
 
 from urbanln.base.files import write_json, write_table
 from urbanln.captions.simulation.naming import object_errors

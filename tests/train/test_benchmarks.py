@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import gpu, growth, growth_plot, growth_stages, restart
+from benchmarks import gpu, growth, growth_stages, harness, restart
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.files import read_json, read_table
@@ -82,9 +82,9 @@ def test_growth_in_processes(
 
 
 def test_growth_fails_with_what_the_stage_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "_COMMAND", (sys.executable, "-c", "raise SystemExit('the disk is full')"))
+    monkeypatch.setattr(harness, "COMMAND", (sys.executable, "-c", "raise SystemExit('the disk is full')"))
     with pytest.raises(SystemExit, match="probe failed:\nthe disk is full"):
-        growth._in_a_process("probe", tmp_path)
+        harness.alone(growth_stages.run, "probe", tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_the_plot_tells_straight_lines_from_others() -> None:
         for s, p in (("cache", 1), ("probe", 2))
         for n in (10, 100, 1000)
     ] + [{"stage": "probe", "pictures": 10_000, "expected_s": 1e5}]
-    svg = ET.fromstring(growth_plot.draw(rows))
+    svg = ET.fromstring(growth.draw(rows))
     paths = {p.get("class"): p for p in svg.iter("{http://www.w3.org/2000/svg}path")}
     slopes = {}
     for name in ("cache", "probe"):

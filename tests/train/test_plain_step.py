@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.step import MU, OurStep, forward_flops, made_up_data, plain_taker, random_queue
+from benchmarks.models import made_up_data, random_queue
+from benchmarks.step import MU, OurStep, forward_flops, plain_taker
 
 from urbanln.model.clip import LongClip, load_clip
 
