@@ -1,6 +1,6 @@
 """The city folder: regions, pictures, labels and captions of one city, checked when written and when opened.
 
-Layout (``docs/architecture.md``)::
+Layout (``docs/files.md``)::
 
     city.toml            name, datum note, sources with licence and attribution, unit and year per indicator
     regions.parquet      GeoParquet, EPSG:4326
