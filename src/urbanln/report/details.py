@@ -117,17 +117,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return events
 
 
-def _series(events: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, values) of one field; a step written twice (a run taken up again) counts as last written."""
-    found: dict[float, float] = {}
-    for event in events:
-        step, value = finite(event.get("step")), finite(event.get(key))
-        if step is not None and value is not None:
-            found[step] = value
-    steps = sorted(found)
-    return np.array(steps), np.array([found[s] for s in steps])
-
-
 def training_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The curves there are numbers for, each with a title, a picture and a line of summary."""
     charts = []
