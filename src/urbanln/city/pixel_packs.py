@@ -208,17 +208,17 @@ class Packs:
         folder = self._folder / name
         try:
             found = _contents(read_json(folder / NOTE), folder / PIXELS, self._kind, self._shape)
-        except (FileNotFoundError, InputError):
-            return False
-        except OSError as error:
-            raise StorageError(f"could not read: {error.strerror}", where=folder) from error
-        except (ArtefactError, ValueError, EOFError) as error:
+        except (FileNotFoundError, InputError, ArtefactError, ValueError, EOFError) as error:
+            if not folder.exists():
+                return False
             if self._say:
                 print(
                     f"warning: kept pixels are damaged, decoding again: {folder} ({error})", file=sys.stderr
                 )
             remove_folder(folder)
             return False
+        except OSError as error:
+            raise StorageError(f"could not read: {error.strerror}", where=folder) from error
         self._known.add(name)
         for sha, row in found.items():
             self._found.setdefault(sha, (name, row))
@@ -239,7 +239,8 @@ class Packs:
         }
         name = hash_bytes("\n".join(self._fresh).encode())[:32]
         try:
-            with atomic_folder(self._folder / name) as temporary:
+            # Its name tells its content: one that is there is as good, and may be open elsewhere.
+            with atomic_folder(self._folder / name, replace=False) as temporary:
                 _write_pixels(temporary / PIXELS, list(good.values()), self._shape)
                 write_json(temporary / NOTE, note)
         except StorageError:
