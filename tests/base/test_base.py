@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,41 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_what_is_made_follows_the_umask_which_is_never_touched(tmp_path: Path, monkeypatch) -> None:
+    before = os.umask(0o027)
+    try:
+        # Asking for it sets it: between the two calls another thread's files would have other rights.
+        monkeypatch.delattr(os, "umask")
+        files.write_text(tmp_path / "a.txt", "x")
+        with files.atomic_folder(tmp_path / "f"):
+            pass
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "f")] == [0o640, 0o750]
+
+
+def test_a_folder_is_removed_also_where_an_earlier_removal_was_cut_off(tmp_path: Path, monkeypatch) -> None:
+    remove = shutil.rmtree
+    for rmtree in (lambda *_, **__: None, remove):  # the first removal is killed once the folder is renamed
+        (tmp_path / "f").mkdir()
+        (tmp_path / "f" / "x").write_text("")
+        monkeypatch.setattr(shutil, "rmtree", rmtree)
+        files.remove_folder(tmp_path / "f")
+        assert not (tmp_path / "f").exists()
+
+
+def test_a_folder_that_is_not_to_be_replaced_stays_for_who_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    with pytest.raises(errors.StorageError), files.atomic_folder(path, replace=False) as ours:
+        (ours / "x").write_text("ours")
+        with files.atomic_folder(path, replace=False) as theirs:
+            (theirs / "x").write_text("theirs")
+        there = path.stat().st_ino
+    assert (path.stat().st_ino, (path / "x").read_text()) == (there, "theirs")
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
 def test_a_folder_whose_successor_cannot_be_renamed_comes_back(tmp_path: Path, monkeypatch) -> None:
     path, rename = tmp_path / "f", Path.replace
     path.mkdir()
@@ -165,7 +201,7 @@ def test_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     code = (
         "import sys, time; from urbanln.base.files import atomic_path\n"
         "with atomic_path(sys.argv[1]) as t:\n"
-        "    t.write_text('half'); print('writing', flush=True); time.sleep(60)"
+        "    t.write_text('half'); print('writing', flush=True); time.sleep(3600)"
     )
     command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

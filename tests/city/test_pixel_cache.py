@@ -151,6 +151,14 @@ def _empty(pack: Path) -> None:
     (pack / "pixels.npy").write_bytes(b"")
 
 
+def _no_pixels(pack: Path) -> None:
+    (pack / "pixels.npy").unlink()
+
+
+def _no_note(pack: Path) -> None:
+    (pack / "note.json").unlink()
+
+
 def _unreadable_note(pack: Path) -> None:
     (pack / "note.json").write_text('{"kind": ')
 
@@ -165,7 +173,9 @@ def _one_row_less(pack: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_packs")
-@pytest.mark.parametrize("spoil", [_cut, _empty, _unreadable_note, _foreign_note, _one_row_less])
+@pytest.mark.parametrize(
+    "spoil", [_cut, _empty, _no_pixels, _no_note, _unreadable_note, _foreign_note, _one_row_less]
+)
 def test_a_damaged_pack_is_made_again(
     city: City, read: Reader, spoil: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,9 +316,10 @@ def test_a_read_only_folder_that_holds_all_serves(city: City, read: Reader) -> N
             folder.chmod(0o755)
 
 
-# A process of its own that decodes slowly into packs of four; it prints each picture it has decoded.
+# A process of its own that decodes into packs of four; it prints each picture it has decoded. After so many
+# it says that it stands still, and waits to be told to go on.
 _WORKER = """
-import sys, time
+import sys
 from pathlib import Path
 from tests.city.test_pixel_cache import Reader, _items, _same_as_decoded
 from urbanln.city import pixel_cache
@@ -317,29 +328,35 @@ from urbanln.city.store import City
 pixel_cache.PACK_BYTES, pixel_cache._POLL_SECONDS = 4 * 768, 0.02
 if sys.argv[4] == "no-locks":
     pixel_cache.fcntl = None
-class Slow(Reader):
+class Telling(Reader):
     def _count(self, image):
-        time.sleep(float(sys.argv[3]))
+        if self.decoded == int(sys.argv[3]):
+            print("still", flush=True)
+            sys.stdin.readline()
         print("decoded", flush=True)
         return super()._count(image)
 
-read, items = Slow(Path(sys.argv[2])), _items(City.open(sys.argv[1]))
+read, items = Telling(Path(sys.argv[2])), _items(City.open(sys.argv[1]))
 pixels, errors = read(items, workers=0)
 _same_as_decoded(pixels, items)
 print("whole", flush=True)
 """
 
 
-def _start(city: City, folder: Path, seconds: float, locks: str = "locks") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _WORKER, str(city.folder), str(folder), str(seconds), locks]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
+def _start(city: City, folder: Path, still_after: int, locks: str = "locks") -> subprocess.Popen[str]:
+    """A worker that stands still after it has decoded so many pictures."""
+    command = [sys.executable, "-c", _WORKER, str(city.folder), str(folder), str(still_after), locks]
+    worker = subprocess.Popen(
+        command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1
+    )
+    assert worker.stdout is not None
+    for word in ["decoded\n"] * still_after + ["still\n"]:
+        assert worker.stdout.readline() == word
+    return worker
 
 
 def test_kill_9_leaves_whole_packs_and_the_next_call_goes_on(city: City, read: Reader) -> None:
-    worker = _start(city, read.folder, 0.01)
-    assert worker.stdout is not None
-    for _ in range(15):
-        assert worker.stdout.readline() == "decoded\n"
+    worker = _start(city, read.folder, 15)
     worker.send_signal(signal.SIGKILL)
     worker.communicate()
     kept = read.packs()
@@ -357,8 +374,11 @@ def test_kill_9_leaves_whole_packs_and_the_next_call_goes_on(city: City, read: R
 
 @pytest.mark.parametrize("locks", ["locks", "no-locks"])
 def test_two_processes_at_once_both_end_well(city: City, read: Reader, locks: str) -> None:
-    workers = [_start(city, read.folder, 0.02, locks) for _ in range(2)]
-    said = [worker.communicate(timeout=60)[0].split() for worker in workers]
+    workers = [_start(city, read.folder, 0, locks) for _ in range(2)]
+    for worker in workers:  # both have begun: none finds what the other did before
+        assert worker.stdin is not None
+        worker.stdin.write("go on\n")
+    said = [worker.communicate()[0].split() for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
     assert [words[-1] for words in said] == ["whole", "whole"]
     if (
@@ -369,6 +389,26 @@ def test_two_processes_at_once_both_end_well(city: City, read: Reader, locks: st
     assert read.decoded == 0
 
 
+def test_a_pack_that_another_process_wrote_at_the_same_time_is_taken_and_not_replaced(
+    city: City, read: Reader, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pixel_cache, "fcntl", None)
+    items, write, theirs = _items(city), pixel_cache.write_json, list[int]()
+
+    def both_write(*given: Any) -> None:
+        write(*given)
+        monkeypatch.setattr(pixel_cache, "write_json", write)
+        Reader(read.folder)(items)
+        theirs.extend(pack.stat().st_ino for pack in read.packs())
+
+    monkeypatch.setattr(pixel_cache, "write_json", both_write)
+    pixels, _ = read(items)
+    _same_as_decoded(pixels, items)
+    # Never replaced, it was there at every moment for whoever opens it.
+    assert [pack.stat().st_ino for pack in read.packs()] == theirs
+    assert capsys.readouterr().err == ""
+
+
 def test_who_waits_says_so(
     city: City, read: Reader, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -376,10 +416,12 @@ def test_who_waits_says_so(
     read(_items(city)[:1])
     lock = (read.packs()[0].parent / ".lock").open("a")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    monkeypatch.setattr(pixel_cache, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(pixel_cache, "_PATIENCE_SECONDS", -1.0)
+    slept: list[float] = []
 
-    def sleep(seconds: float, start: float = time.monotonic()) -> None:
-        if time.monotonic() - start > 0.05:
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
             lock.close()
 
     monkeypatch.setattr(time, "sleep", sleep)

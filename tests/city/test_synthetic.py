@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,33 @@ def test_the_city_opens_and_says_that_it_is_synthetic(city: City) -> None:
     assert -40 < west < east < -20
     side = again.regions.to_crs(again.regions.estimate_utm_crs()).area.to_numpy() ** 0.5
     np.testing.assert_allclose(side, 1000, rtol=0.01)
+
+
+# Draws on two processes, and stands still once the first pictures are there.
+_STANDING_STILL = """
+import sys, time
+from contextlib import contextmanager
+from urbanln.city.synthetic import make
+
+@contextmanager
+def standing_still(label, total):
+    def advance(n):
+        print("drawn", flush=True)
+        time.sleep(3600)
+    yield advance
+
+make.progress = standing_still
+make.make_synthetic_city(sys.argv[1], regions=1000, workers=2)
+"""
+
+
+def test_a_kill_takes_the_drawing_processes_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _STANDING_STILL, str(tmp_path / "city")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as drawing:
+        assert drawing.stdout is not None
+        assert drawing.stdout.readline() == "drawn\n"
+        drawing.send_signal(signal.SIGKILL)
+        drawing.communicate(timeout=120)  # returns when nobody holds its output any more
 
 
 def test_about_a_quarter_of_regions_has_no_street_view(city: City) -> None:

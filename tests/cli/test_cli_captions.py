@@ -32,7 +32,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(town: Path) -> Iterator[Path]:
     """Three captioners behind a server that fails now and then, as a settings file."""
     with serve(town, Faults.spread(0.1, seed=1)) as base_url:
-        one = {"base_url": base_url, "tag_requests": True, "timeout_s": 2.0, "usd_per_million_out": 1.0}
+        one = {"base_url": base_url, "tag_requests": True, "timeout_s": 5.0, "usd_per_million_out": 1.0}
         values = {
             "describe": {"view": "satellite"},
             "captioners": {name: {**one, "model": name} for name in MODELS},

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +73,15 @@ from urbanln.model.clip import load_clip
 torch.set_num_threads(1)
 parts.PART_SIZE = 4
 clip = load_clip(sys.argv[1], context=None)
-encode = clip.encode_image
+write = parts.PartFolder.write
 
-def slow(pixels, normalize=True):
-    time.sleep(0.1)
-    return encode(pixels, normalize)
+def write_three(folder, number, part):
+    if number == 3:
+        print("three are there", flush=True)
+        time.sleep(3600)
+    write(folder, number, part)
 
-clip.encode_image = slow
+parts.PartFolder.write = write_three
 embed_regions(clip, City.open(sys.argv[2]), view="both", precision="fp32", parts=Path(sys.argv[3]))
 """
 
@@ -91,10 +92,9 @@ def test_killed_in_the_middle_it_goes_on_and_the_table_is_the_same_bit_for_bit(
     whole = embed_regions(clip, city, **_HOW)
     encoded.clear()
     command = [sys.executable, "-c", _KILLED, str(clip_folder), str(city.folder), str(tmp_path / "v.parts")]
-    with subprocess.Popen(command) as process:
-        end = time.monotonic() + 60
-        while len(list(tmp_path.glob("v.parts/part-*"))) < 3 and time.monotonic() < end:
-            time.sleep(0.02)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "three are there\n"
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     there = len(list(tmp_path.glob("v.parts/part-*")))
@@ -190,9 +190,14 @@ def test_processes_that_write_the_same_parts_do_not_disturb_each_other(tmp_path:
     folder.open(shared=True)
     part = Part(np.arange(4), np.ones((4, 3), np.float32))
     broken: list[object] = []
+    under_way, closed = threading.Barrier(4), threading.Event()
 
     def write() -> None:
-        for _ in range(50):
+        for turn in range(50):
+            if turn == 10:
+                under_way.wait()
+            elif turn == 49:
+                closed.wait()  # so that there is a write after it
             folder.write(1, part)
             read = folder.read(1)
             if read is not None and not (read.vectors == part.vectors).all():
@@ -201,8 +206,9 @@ def test_processes_that_write_the_same_parts_do_not_disturb_each_other(tmp_path:
     threads = [threading.Thread(target=write) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.05)
+    under_way.wait()
     discard(folder.folder)
+    closed.set()
     for thread in threads:
         thread.join()
     assert not broken

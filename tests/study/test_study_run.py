@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -186,20 +185,36 @@ def test_inductive_scores_stand_under_the_block_split_alone(tmp_path: Path, fake
     assert "inductive" not in rows_of(tmp_path / "out", "random")
 
 
+# A study that stands still once its first candidates are there.
+_STANDING_STILL = """
+import sys, time
+from urbanln.cli.app import main
+from urbanln.study import run
+
+over = run._Queue.over
+
+def over_and_stand_still(queue, stage, reason):
+    over(queue, stage, reason)
+    if stage.kind == "candidates":
+        print("still", flush=True)
+        time.sleep(3600)
+
+run._Queue.over = over_and_stand_still
+main(sys.argv[1:])
+"""
+
+
 def test_the_smoke_study_survives_a_kill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "urbanln", "study", str(SMOKE), "--out", str(out), "--jobs", "2"]
+    command = [sys.executable, "-c", _STANDING_STILL, "study", str(SMOKE), "--out", str(out), "--jobs", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        limit = time.monotonic() + 120
-        while not any(out.glob(f"{CACHE}/candidates/*/{DONE}")):
-            assert process.poll() is None, process.stderr.read() if process.stderr else ""
-            assert time.monotonic() < limit
-            time.sleep(0.05)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment, text=True, **pipes)
+    said = process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    _, complaint = process.communicate()  # returns when its own processes are gone too
+    assert said == "still\n", complaint
+    assert any(out.glob(f"{CACHE}/candidates/*/{DONE}"))
     stood = {path: path.stat().st_mtime_ns for path in out.glob(f"{CACHE}/*/*/{DONE}")}
     assert not (out / "study.json").exists()
     main_exits(["study", str(SMOKE), "--out", str(out), "--jobs", "1"])

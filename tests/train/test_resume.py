@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import sys
 import time
 import tomllib
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,9 +61,29 @@ def processes() -> ForkServerContext:
     return context
 
 
-def _steps_done(out: Path) -> int:
-    metrics = out / "metrics.jsonl"
-    return metrics.read_text().count('"step", "step"') if metrics.exists() else 0
+def _train_until(city: Path, clip: Path, out: Path, steps: int, touches: int, told: Connection) -> None:
+    """Train up to a step, and stand still the n-th time that the run folder is touched from there on."""
+    from urbanln.train import loop
+
+    train_step, left = loop.train_step, touches
+    begun = steps == 0
+
+    def watched_step(*args: Any) -> dict[str, float]:
+        nonlocal begun
+        begun = begun or args[4] >= steps
+        return train_step(*args)
+
+    def stand_still(event: str, args: tuple[Any, ...]) -> None:
+        nonlocal left
+        if begun and event in ("open", "os.mkdir", "os.rename", "os.remove") and str(out) in str(args[0]):
+            left -= 1
+            if left == 0:
+                told.send("still")
+                time.sleep(3600)
+
+    loop.train_step = watched_step  # type: ignore[assignment]
+    sys.addaudithook(stand_still)
+    _train(city, clip, out)
 
 
 def test_killed_again_and_again_it_ends_the_same(
@@ -71,11 +94,13 @@ def test_killed_again_and_again_it_ends_the_same(
     out = tmp_path / "killed"
     rng = random.Random(5)
     for share in (0.0, 0.02, 0.3, 0.5, 0.75):
-        process = processes.Process(target=_train, args=(city.folder, clip_folder, out))
+        still, told = processes.Pipe(duplex=False)
+        # A step touches the folder a dozen times: events, a checkpoint, and the removal of an old one.
+        where = (city.folder, clip_folder, out, round(share * total), rng.randint(1, 12), told)
+        process = processes.Process(target=_train_until, args=where)
         process.start()
-        while _steps_done(out) < share * total and process.is_alive():
-            time.sleep(0.002)
-        time.sleep(rng.random() * 0.02)
+        told.close()
+        assert still.recv() == "still"
         process.kill()
         process.join()
         assert process.exitcode == -9, "the run ended before it could be killed: train longer here"
@@ -181,6 +206,12 @@ def test_what_kills_left_half_written_is_removed(stopped: Path, city: City, clip
     (stopped / ".metrics.jsonl.tmp-x4").write_text("{")
     pretrain(city, tiny_settings(clip_folder), stopped)
     assert not [path for path in stopped.rglob("*") if path.name.startswith(".")]
+
+
+def test_what_others_write_into_the_folder_meanwhile_stays(stopped: Path) -> None:
+    (stopped / ".vectors.parquet.tmp-x5").write_text("half")
+    RunFolder(stopped, tomllib.loads((stopped / "run.toml").read_text())).rewind(5, 1.0)
+    assert (stopped / ".vectors.parquet.tmp-x5").read_text() == "half"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")

@@ -10,9 +10,8 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
-import tempfile
-import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -77,39 +76,44 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
     with storing(path):
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path)
+        temporary.touch(exist_ok=False)
         try:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_folder(path: Path | str) -> Iterator[Path]:
+def atomic_folder(path: Path | str, *, replace: bool = True) -> Iterator[Path]:
     """A temporary sibling folder that takes the place of ``path`` when the block ends well.
 
+    Args:
+        path: The folder.
+        replace: Take the place of one that is there, which for a moment is not there then. False where its
+            name tells its content and others may have it open: whoever comes first stays.
+
     Raises:
-        StorageError: The disk is full, the folder is read-only or may not be written.
+        StorageError: The disk is full, the folder is read-only or may not be written; or there is one, and
+            it is not to be replaced.
     """
     path = Path(path)
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
+        temporary = _beside(path)
+        temporary.mkdir()
         try:
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
             for file in temporary.rglob("*"):
                 if file.is_file():
                     with file.open("rb+") as handle:
                         os.fsync(handle.fileno())
-            if path.exists():
-                stale = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-old-", dir=path.parent))
+            if replace and path.exists():
+                stale = _beside(path)
+                stale.mkdir()
                 path.replace(stale / "old")
                 try:
                     temporary.replace(path)
@@ -129,16 +133,19 @@ def remove_folder(folder: Path) -> None:
 
     Not there, or in use by a system that does not allow it: nothing happens.
     """
-    gone = folder.with_name(f".{folder.name}.tmp-gone-{os.getpid()}-{threading.get_ident()}")
+    gone = _beside(folder)
     with suppress(OSError):
         folder.replace(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _beside(path: Path) -> Path:
+    """A name beside ``path`` that nobody uses, on any machine that sees this folder.
+
+    What ``tempfile`` makes is its owner's alone, and the umask, which says what it should be, cannot be asked
+    for without being set, for all threads. What is made under this name follows it by itself.
+    """
+    return path.parent / f".{path.name}.tmp-{secrets.token_hex(8)}"
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -219,13 +219,16 @@ class _Packs:
     def _open_all(self) -> None:
         """Read what the packs hold; one removed meanwhile is passed over, a damaged one is removed."""
         for pack in sorted(self._folder.glob("[!.]*")):
-            with suppress(FileNotFoundError, InputError):
-                try:
-                    for sha, what in _rows(pack, self._kind, self._shape).items():
-                        self._found.setdefault(sha, (pack, what))
-                except (ArtefactError, ValueError) as error:
-                    self._tell(f"warning: kept pixels are damaged, decoding again: {pack} ({error})")
-                    remove_folder(pack)
+            self._open_one(pack)
+
+    def _open_one(self, pack: Path) -> None:
+        try:
+            for sha, what in _rows(pack, self._kind, self._shape).items():
+                self._found.setdefault(sha, (pack, what))
+        except (FileNotFoundError, InputError, ArtefactError, ValueError) as error:
+            if pack.exists():
+                self._tell(f"warning: kept pixels are damaged, decoding again: {pack} ({error})")
+                remove_folder(pack)
 
     def _take_turn(self) -> None:
         """Wait until nobody else writes this kind, and open what was written meanwhile."""
@@ -248,18 +251,23 @@ class _Packs:
         good = [sha for sha in self._fresh if sha not in damaged]
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(good), *self._shape)}
         note = {"schema_version": SCHEMA_VERSION, "kind": self._kind, "pictures": good, "damaged": damaged}
-        # The number keeps processes apart where there are no locks.
-        pack = self._folder / f"{hash_bytes(chr(10).join(self._fresh).encode())[:32]}-{os.getpid()}"
-        with atomic_folder(pack) as temporary:
-            # Written and not mapped: on a full disk a map is a SIGBUS, and a write an error to be told.
-            with (temporary / PIXELS).open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for sha in good:
-                    file.write(np.ascontiguousarray(self._fresh[sha]).data)
-            write_json(temporary / NOTE, note)
-        self._written.append(pack)
-        self._found |= {sha: (pack, row) for row, sha in enumerate(good)}
-        self._found |= {sha: (pack, what) for sha, what in damaged.items()}
+        pack = self._folder / hash_bytes("\n".join(self._fresh).encode())[:32]
+        try:
+            with atomic_folder(pack, replace=False) as temporary:
+                # Written and not mapped: on a full disk a map is a SIGBUS, and a write an error to be told.
+                with (temporary / PIXELS).open("wb") as file:
+                    np.lib.format.write_array_header_1_0(file, header)
+                    for sha in good:
+                        file.write(np.ascontiguousarray(self._fresh[sha]).data)
+                write_json(temporary / NOTE, note)
+            self._written.append(pack)
+        except StorageError:
+            # Without locks another process may have made it at the same time, and may have it open.
+            if not pack.exists():
+                raise
+        self._open_one(pack)
+        if not self._fresh.keys() <= self._found.keys():
+            raise StorageError("what was just written is gone", where=pack)
         self._fresh = {}
 
 

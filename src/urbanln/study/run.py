@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 from urbanln.base.errors import UrbanLNError, require
+from urbanln.base.processes import die_with_parent
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
 
@@ -147,7 +147,7 @@ def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
     try:
         with (
             _one_thread_each(),
-            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_die_with_parent) as pool,
+            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
         ):
             while True:
                 while len(queue.running) < jobs and (stage := queue.next()) is not None:
@@ -198,15 +198,3 @@ def _one_thread_each() -> Iterator[None]:
         for name in _THREADS:
             del os.environ[name]
         os.environ.update(before)
-
-
-def _die_with_parent() -> None:
-    """A study that is killed takes its processes along: nobody else writes into its cache then."""
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

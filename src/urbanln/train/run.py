@@ -131,7 +131,9 @@ class RunFolder:
         if not self.writes:
             return
         # What a kill while writing left behind: each a whole model that nobody would read.
-        for path in [*self.out.glob(".*.tmp-*"), *self.checkpoints.glob(".*.tmp-*")]:
+        own = (MODEL, TEACHER, METRICS_FILE, RUN_FILE)  # what others write here is theirs
+        left = [path for name in own for path in self.out.glob(f".{name}.tmp-*")]
+        for path in [*left, *self.checkpoints.glob(".*.tmp-*")]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

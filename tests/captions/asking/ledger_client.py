@@ -29,7 +29,7 @@ def small_picture(n: int) -> Picture:
 
 def captioner(url: str, **settings: object) -> ServerCaptioner:
     """A captioner that says which picture each request is about."""
-    chosen = {"base_url": url, "model": "m", "tag_requests": True, "timeout_s": 5.0, **settings}
+    chosen = {"base_url": url, "model": "m", "tag_requests": True, "timeout_s": 60.0, **settings}
     return ServerCaptioner(str(chosen["model"]), CaptionerSettings.model_validate(chosen), env={})
 
 
@@ -42,10 +42,10 @@ async def ask_all(ledger: Ledger, desk: Desk, count: int) -> list[Answer | BaseE
         await desk.captioner.close()
 
 
-def run_client(folder: Path, url: str, count: int, concurrency: int) -> None:
+def run_client(folder: Path, url: str, count: int, concurrency: int, timeout_s: float = 60.0) -> None:
     """Ask until every picture has its answer."""
     with Ledger(folder) as ledger:
-        desk = Desk(captioner(url, concurrency=concurrency, retries=50, timeout_s=0.5), ledger)
+        desk = Desk(captioner(url, concurrency=concurrency, retries=50, timeout_s=timeout_s), ledger)
         for answer in asyncio.run(ask_all(ledger, desk, count)):
             if isinstance(answer, BaseException):
                 raise answer

@@ -40,23 +40,22 @@ def test_killed_ten_times_it_ends_complete_and_asks_no_recorded_answer_again(
 ) -> None:
     count, concurrency, kills = 100, 4, 10
     rng, done, since = random.Random(11), set[str](), 0
-    with serving(FaultServer(random_faults(0.3, seed=3), delay_s=0.01, hang_s=0.8)) as server:
+    with serving(FaultServer(random_faults(0.3, seed=3), delay_s=0.01)) as server:
+        client = (tmp_path, server.url, count, concurrency, 2.0)
         for turn in range(kills):
-            process = processes.Process(target=run_client, args=(tmp_path, server.url, count, concurrency))
+            process = processes.Process(target=run_client, args=client)
             process.start()
             goal = (turn + 1) * count // (kills + 2)
-            while sum(server.answered.values()) < goal:
-                assert process.is_alive()
-                time.sleep(0.002)
-            time.sleep(rng.random() * 0.05)
+            server.until(lambda goal=goal: sum(server.answered.values()) >= goal, process)
+            time.sleep(rng.random() * 0.05)  # at any moment: nothing below depends on which
             process.kill()
             process.join()
-            time.sleep(0.05)  # what it had sent is with the server by now
+            server.settle()
             assert not done & set(server.asked(since)), "a recorded answer was asked again"
             done, since = _recorded(tmp_path), len(server.requests)
-        process = processes.Process(target=run_client, args=(tmp_path, server.url, count, concurrency))
+        process = processes.Process(target=run_client, args=client)
         process.start()
-        process.join(60)
+        process.join()
         assert process.exitcode == 0
         assert not done & set(server.asked(since))
         assert len(_recorded(tmp_path)) == count == len(server.answered)
@@ -72,7 +71,7 @@ def test_two_processes_on_one_ledger_ask_each_picture_once(
         for process in pair:
             process.start()
         for process in pair:
-            process.join(30)
+            process.join()
         assert [process.exitcode for process in pair] == [0, 0]
         assert len(_recorded(tmp_path)) == 80
         assert set(server.asked().values()) == {1}
@@ -81,11 +80,10 @@ def test_two_processes_on_one_ledger_ask_each_picture_once(
 def test_a_claim_of_a_killed_process_is_taken_over_at_once(
     tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    with serving(FaultServer(lambda: None, delay_s=3.0)) as server:
+    with serving(FaultServer(lambda: "hang")) as server:
         process = processes.Process(target=run_client, args=(tmp_path, server.url, 1, 1))
         process.start()
-        while not server.requests:
-            time.sleep(0.005)
+        server.until(lambda: bool(server.requests), process)
         key = ask_key(Ask(small_picture(0), prompt=PROMPT), captioner(server.url).identity)
         with Ledger(tmp_path) as ledger:
             assert ledger.claim(key) == "held"
@@ -131,12 +129,12 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
 
 def test_hanging_servers_time_out_and_are_asked_again(tmp_path: Path) -> None:
     faults = iter(["hang"])
-    with serving(FaultServer(lambda: next(faults, None), hang_s=1.0)) as server, Ledger(tmp_path) as ledger:
-        desk = Desk(captioner(server.url, timeout_s=0.1), ledger, jitter=lambda: 0.0)
+    with serving(FaultServer(lambda: next(faults, None))) as server, Ledger(tmp_path) as ledger:
+        desk = Desk(captioner(server.url, timeout_s=1.0), ledger, jitter=lambda: 0.0)
         began = time.monotonic()
         (answer,) = asyncio.run(ask_all(ledger, desk, 1))
         assert isinstance(answer, Answer)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 60  # and not for ever
 
 
 def test_a_run_that_is_interrupted_lets_go_of_its_claims(tmp_path: Path) -> None:
@@ -145,6 +143,7 @@ def test_a_run_that_is_interrupted_lets_go_of_its_claims(tmp_path: Path) -> None
             desk = Desk(captioner(url), ledger)
             task = asyncio.ensure_future(ask_all(ledger, desk, 4))
             while desk.counts.under_way < 4:
+                assert not task.done()
                 await asyncio.sleep(0.01)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -153,5 +152,5 @@ def test_a_run_that_is_interrupted_lets_go_of_its_claims(tmp_path: Path) -> None
             asks = [Ask(small_picture(n), prompt=PROMPT) for n in range(4)]
             assert {ledger.claim(ask_key(ask, identity)) for ask in asks} == {"mine"}
 
-    with serving(FaultServer(lambda: None, delay_s=0.5)) as server:
+    with serving(FaultServer(lambda: "hang")) as server:
         asyncio.run(interrupted(server.url))

@@ -8,7 +8,9 @@ import sqlite3
 import threading
 import time
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -201,15 +203,18 @@ def test_threads_may_share_a_ledger(tmp_path: Path) -> None:
         assert len(ledger.get_facts("f", [str(n) for n in range(300)])) == 300
 
 
-def _fill(folder: Path, start: int) -> None:
+def _fill(folder: Path, start: int, all_there: Barrier) -> None:
+    all_there.wait()
     with Ledger(folder) as ledger:
         for n in range(start, start + 200):
             _record(ledger, _ask(n))
 
 
 def test_processes_that_begin_at_once_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    pool = [context.Process(target=_fill, args=(tmp_path, 100 * i)) for i in range(4)]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    all_there = context.Barrier(4)
+    pool = [context.Process(target=_fill, args=(tmp_path, 100 * i, all_there)) for i in range(4)]
     for process in pool:
         process.start()
     for process in pool:
@@ -217,6 +222,28 @@ def test_processes_that_begin_at_once_lose_nothing(tmp_path: Path) -> None:
     assert [process.exitcode for process in pool] == [0] * 4
     with Ledger(tmp_path) as ledger:
         assert len(ledger.texts()) == 500
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_ledger_that_another_process_makes_while_it_is_opened_is_no_foreign_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    connect, asked = sqlite3.connect, list[str]()
+
+    class Interrupted(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            found = super().execute(sql, *values)
+            if sql.startswith(("PRAGMA application_id", "PRAGMA user_version", "SELECT count")):
+                asked.append(sql)
+                if len(asked) == after:
+                    monkeypatch.setattr(sqlite3, "connect", connect)
+                    Ledger(tmp_path).close()  # as another process does
+            return found
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *path, **how: connect(*path, factory=Interrupted, **how))
+    with Ledger(tmp_path) as ledger:
+        _record(ledger, _ask())
+        assert len(ledger.texts()) == 1
 
 
 def test_an_export_holds_everything_and_a_merge_keeps_what_was_there(tmp_path: Path) -> None:
@@ -247,6 +274,22 @@ def test_an_export_holds_everything_and_a_merge_keeps_what_was_there(tmp_path: P
         assert three.spent_usd() == one.spent_usd()
         three.export_parquet(tmp_path / "again.parquet")
         assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "one.parquet").read_bytes()
+
+
+def test_an_export_is_of_one_moment_whatever_is_recorded_meanwhile(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger, Ledger(tmp_path) as other, Ledger(tmp_path / "2.sqlite") as second:
+        _record(ledger, _ask(0))
+
+        def record_meanwhile(statement: str) -> None:
+            if "FROM texts" in statement:
+                _record(other, _ask(1, prompt="Another prompt."))
+
+        ledger._db.set_trace_callback(record_meanwhile)
+        ledger.export_parquet(tmp_path / "e.parquet")
+        ledger._db.set_trace_callback(None)
+        second.import_parquet(tmp_path / "e.parquet")
+        assert second.texts()["prompt_text"].tolist() == ["Say."]
+        assert len(ledger.texts()) == 2
 
 
 def test_an_empty_ledger_can_be_exported(tmp_path: Path) -> None:
@@ -316,7 +359,7 @@ def test_owners_are_told_from_later_processes_of_the_same_number() -> None:
     assert not is_alive("")
     if Path("/proc/self/stat").exists():
         assert not is_alive(f"{boot}:{number}:1")
-    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(3600,))
     process.start()
     stat = Path(f"/proc/{process.pid}/stat")
     theirs = f"{boot}:{process.pid}:" + (
@@ -324,10 +367,10 @@ def test_owners_are_told_from_later_processes_of_the_same_number() -> None:
     )
     assert is_alive(theirs)
     process.kill()
-    # Not waited for yet, so it is still in the table of processes.
-    deadline = time.monotonic() + 5
-    while is_alive(theirs) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    if hasattr(os, "waitid"):  # dead, and still in the table of processes
+        os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)
+    else:
+        process.join()
     assert not is_alive(theirs)
     process.join()
 

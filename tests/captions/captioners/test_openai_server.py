@@ -55,7 +55,7 @@ def _picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", mode: str = "R
 
 
 def _captioner(url: str, env: Mapping[str, str] | None = None, **settings: Any) -> ServerCaptioner:
-    chosen = {"base_url": url, "model": "org/m", "timeout_s": 5.0, **settings}
+    chosen = {"base_url": url, "model": "org/m", "timeout_s": 60.0, **settings}
     return ServerCaptioner("m", CaptionerSettings.model_validate(chosen), env or {})
 
 
@@ -246,7 +246,7 @@ def test_a_dropped_connection_may_pass(fault: str) -> None:
 
 
 def test_nobody_listening_and_no_answer_in_time_may_pass() -> None:
-    with serving(FaultServer(lambda: None, delay_s=0.6)) as server:
+    with serving(FaultServer(lambda: "hang")) as server:
         slow = _fault(_captioner(server.url, timeout_s=0.1))
         url = server.url
     assert isinstance(slow, PassingFault)

@@ -286,10 +286,10 @@ HOSTILE |= {"commas": "a" + "," * 10_000, "spaced commas": "a tree" + " ," * 10_
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_text_takes_seconds_not_hours(name: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     cleaned = clean_captions(_frame(HOSTILE[name]), count_tokens=_count)
     # Anything quadratic takes minutes.
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
     assert not any("\x1b" in text or "\x00" in text for text in cleaned.frame["caption"])
     assert all(len(detail) < 200 for detail in cleaned.flags["detail"])
 

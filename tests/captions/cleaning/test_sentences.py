@@ -58,6 +58,6 @@ def test_sentences_that_say_the_same_are_told() -> None:
 
 @pytest.mark.parametrize("piece", [".", ". ", "a.", "a ", "No. ", '."', "。", "A. b "])
 def test_a_megabyte_of_anything_takes_a_moment(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     split_sentences(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

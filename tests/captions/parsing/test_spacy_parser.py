@@ -70,9 +70,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_harm_nothing(parser: SpacyParser, name: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     graph = parser.parse([HOSTILE[name]])[0]
-    assert time.monotonic() - start < 20  # each takes less than one second
+    assert time.process_time() - start < 20  # each takes less than one second
     assert isinstance(graph, SceneGraph)
     words = [*graph.objects, *(a for found in graph.attributes.values() for a in found)]
     assert all(word.isprintable() and "<" not in word for word in words)

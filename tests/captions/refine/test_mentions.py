@@ -41,8 +41,8 @@ def test_shorter_phrases_stand_for_longer_ones() -> None:
 def test_a_hostile_graph_is_bounded() -> None:
     words = [f"thing{number}" for number in range(3000)]
     graph = SceneGraph((*words, "x" * 5000), {}, ())
-    began = time.monotonic()
+    began = time.process_time()
     found = phrases_of(" ".join(words)[:8000], graph, part=False)
     assert len(found) == MOST
     assert max(map(len, found)) <= LONGEST
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10

@@ -134,10 +134,13 @@ class Ledger:
             self._db.close()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is in the file afterwards, or nothing."""
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is in the file afterwards, or nothing.
+
+        With ``begin="BEGIN"`` one view of all tables, whatever others record meanwhile.
+        """
         with self._lock, guard(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(begin)
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -169,7 +172,7 @@ class Ledger:
             False when the key has an answer already: that one stays.
         """
         said = (_text(answer.text), _text(answer.finish), answer.tokens_in, answer.tokens_out)
-        with self._writing() as db:
+        with self._transaction() as db:
             row = (*_keep_asked(db, key, ask, identity), *said, answer.cost_usd, answer.seconds, _now())
             done = db.execute(f"INSERT OR IGNORE INTO texts VALUES ({_marks(row)})", row)  # noqa: S608
             reserved = db.execute("SELECT reserved FROM claims WHERE key = ?", (key,)).fetchone()
@@ -181,7 +184,7 @@ class Ledger:
 
     def record_error(self, key: str, ask: Ask, identity: Identity, error: str, attempts: int) -> None:
         """Keep that a question was given up, after how many tries, and let go of the claim on its key."""
-        with self._writing() as db:
+        with self._transaction() as db:
             row = (*_keep_asked(db, key, ask, identity), _text(error), attempts, _now())
             db.execute(f"INSERT OR IGNORE INTO errors VALUES ({_marks(row)})", row)  # noqa: S608
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
@@ -198,7 +201,7 @@ class Ledger:
             budget: What may be spent; without it nothing is checked.
         """
         budget = budget or Budget()
-        with self._writing() as db:
+        with self._transaction() as db:
             if db.execute("SELECT 1 FROM texts WHERE key = ?", (key,)).fetchone():
                 return "answered"
             for (owner,) in db.execute("SELECT DISTINCT owner FROM claims").fetchall():
@@ -216,7 +219,7 @@ class Ledger:
 
     def release(self, key: str) -> None:
         """Let go of this process's claim, if there still is one."""
-        with self._writing() as db:
+        with self._transaction() as db:
             db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, this_process()))
 
     def spent_usd(self, captioner: str | None = None) -> float:
@@ -281,8 +284,8 @@ class Ledger:
 
     def export_parquet(self, path: Path | str) -> None:
         """Write all that is in it to a Parquet file (see :mod:`urbanln.captions.asking.ledger_parquet`)."""
-        with self._lock, guard(self.path):
-            write_export(self._db, path)
+        with self._transaction("BEGIN") as db:
+            write_export(db, path)
 
     def import_parquet(self, path: Path | str) -> dict[str, int]:
         """Add what another ledger exported; rows that are there stay as they are.
@@ -294,7 +297,7 @@ class Ledger:
             ArtefactError: The file is no export of a ledger.
         """
         table = read_export(path)
-        with self._writing() as db:
+        with self._transaction() as db:
             return insert_export(db, table)
 
     def get_facts(self, kind: str, keys: Sequence[str]) -> dict[str, Any]:
@@ -305,7 +308,7 @@ class Ledger:
     def put_facts(self, kind: str, values: Mapping[str, Any]) -> None:
         """Keep JSON values; one that is there already stays as it is."""
         rows = [(kind, key, json.dumps(value, allow_nan=False)) for key, value in values.items()]
-        with self._writing() as db:
+        with self._transaction() as db:
             db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", rows)
 
 

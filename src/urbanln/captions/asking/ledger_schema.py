@@ -154,11 +154,10 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
 
 def _facts(db: sqlite3.Connection) -> tuple[int, int, int]:
     """Application, schema version, number of tables."""
-    return (
-        db.execute("PRAGMA application_id").fetchone()[0],
-        db.execute("PRAGMA user_version").fetchone()[0],
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0],
-    )
+    # Tables first: another process makes them in one transaction with the rest, perhaps at this moment.
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    return application, db.execute("PRAGMA user_version").fetchone()[0], tables
 
 
 def add_spent(db: sqlite3.Connection, captioner: str, cost_usd: float) -> None:

@@ -23,6 +23,7 @@ from shapely.geometry import Polygon
 
 from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_bytes, write_table
+from urbanln.base.processes import die_with_parent
 from urbanln.base.progress import progress
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
 from urbanln.city.synthetic.fields import Cell, Floats, make_cells
@@ -176,7 +177,9 @@ def _draw_all(cells: list[Cell], folder: Path, tile_px: int, workers: int | None
             # none can be started (a script without a main guard), this process draws what is missing.
             with (
                 suppress(BrokenProcessPool),
-                ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+                ProcessPoolExecutor(
+                    workers, mp_context=get_context("spawn"), initializer=die_with_parent
+                ) as pool,
             ):
                 for found in pool.map(draw, cells, chunksize=_BATCH):
                     drawn.append(found)
