@@ -23,9 +23,9 @@ from PIL import Image
 from benchmarks.cities import tiles
 from benchmarks.harness import facts, options, ratio, turns, write
 from benchmarks.models import SIZES, model_of
-from urbanln.base.files import remove_folder
 from urbanln.city.store import City
 from urbanln.embed.encode import embed_regions
+from urbanln.embed.parts import discard
 from urbanln.embed.stream import Job, evaluating
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device
@@ -59,7 +59,7 @@ def measure(model: LongClip, city: City, batch: int, repeat: int, workers: int =
     def from_files() -> np.ndarray:
         found = embed_regions(model, city, batch_size=batch, precision="bf16", workers=workers, parts=parts)
         vectors = matrix(found)
-        remove_folder(parts)
+        discard(parts)
         return vectors
 
     seconds, (alone, files) = turns(repeat, partial(encoder_alone, job, pixels), from_files)

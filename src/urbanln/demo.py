@@ -57,7 +57,8 @@ def run_demo(
         seeds: Number of pre-trainings; the probe's seeds take them in turn, so that the interval of the
             score holds their spread too.
         overrides: Settings changed, as ``"train.epochs=2"``.
-        show: Is handed the scores, to print them.
+        show: Is handed the scores at the end, to print them as the command line does; they are not printed
+            otherwise.
 
     Raises:
         InputError: The folder holds a demo made with other options.

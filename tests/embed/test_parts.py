@@ -19,13 +19,12 @@ import torch
 from PIL import Image
 
 from urbanln.base.errors import InputError, StorageError
-from urbanln.base.files import remove_folder as discard
 from urbanln.base.files import table_note
 from urbanln.city.store import City
 from urbanln.cli.app import main
 from urbanln.embed import parts
 from urbanln.embed.encode import embed_regions, embed_share
-from urbanln.embed.parts import Part, PartFolder, ShareResult, parse_share
+from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, parse_share
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.tables.vectors import matrix, read_embeddings
 
@@ -169,6 +168,33 @@ def test_a_part_written_late_does_not_bring_a_closed_folder_back(
     monkeypatch.setattr(where, name, closed_meanwhile)
     folder.write(1, Part(np.arange(4), np.ones((4, 3), np.float32)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_moved_is_closed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = PartFolder(tmp_path / "v.parts", 8, {"model": "m"})
+    folder.open(shared=True)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "in use")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    discard(folder.folder)
+    assert not folder.is_open()
+
+
+def test_what_a_kill_left_of_a_folder_that_was_being_removed_goes_with_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = PartFolder(tmp_path / "v.parts", 8, {"model": "m"})
+    folder.open(shared=False)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)
+        discard(folder.folder)
+    assert len(list(tmp_path.iterdir())) == 1
+    folder.open(shared=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["v.parts"]
 
 
 def test_a_table_finished_while_the_model_was_loaded_is_not_begun_again(

@@ -22,7 +22,7 @@ def make(n: int = 300, d: int = 4):
 def test_the_number_of_trees_is_the_one_with_the_smallest_validation_error() -> None:
     X, y, fold = make()
     order = np.concatenate([fold.train, fold.val])
-    options = {"learning_rate": module.LEARNING_RATE, "max_leaf_nodes": module.LEAVES, "random_state": 0}
+    options = {"learning_rate": module.TREE_RATE, "max_leaf_nodes": module.LEAVES, "random_state": 0}
 
     def fitted(trees: int, rows):
         return HistGradientBoostingRegressor(max_iter=trees, early_stopping=False, **options).fit(

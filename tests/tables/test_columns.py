@@ -108,6 +108,23 @@ def test_points_inside_are_averaged_and_the_nearest_one_serves_else() -> None:
     assert match.reach_km == pytest.approx(0.85, rel=0.02), "0.01 degrees of longitude at 40 N"
 
 
+def test_regions_at_one_place_do_not_shorten_the_reach() -> None:
+    pair = [(116.0, 40.0), (116.01, 40.0)]
+    shapes = gpd.GeoSeries(shapely.points(np.repeat(pair, 2, axis=0)), crs=4326)
+    centres = shapely.get_coordinates(shapes.to_numpy())
+    frame = pd.DataFrame({"v": [1.0], "lon": [115.995], "lat": [40.0]})
+    match = match_points(features_of(frame, where="t"), shapes, centres)
+    assert match.reach_km == pytest.approx(0.85, rel=0.02)
+    assert match.rows.tolist() == [0, 1]
+
+
+def test_two_columns_of_one_name_are_refused_as_dimensions() -> None:
+    frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "b", "a"]).assign(region_id="r")
+    with pytest.raises(InputError, match="two columns of the table have one name") as caught:
+        features_of(frame, where="t")
+    assert caught.value.value == "a"
+
+
 def test_regions_that_are_points_take_the_nearest_point_within_reach() -> None:
     _, centres = _grid()
     shapes = gpd.GeoSeries(shapely.points(centres), crs=4326)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
-from urbanln.base.space import CITY_GAP_M, Floats, spacing_km
+from urbanln.base.space import CITY_GAP_M, Floats, spacing_metres
 
 PRACTICAL = 3.0
 """An exponential variogram is at 95 % (1 − e⁻³) of its partial sill at its practical range."""
@@ -164,7 +164,7 @@ def variogram(
     empty = Variogram(nothing, nothing, np.empty(0, dtype=np.int64), np.nan, np.nan, np.nan)
     if len(numbers) < 3:
         return empty
-    spacing = 1000 * spacing_km(places)
+    spacing = spacing_metres(places)
     distance, steps, scale = _pairs(numbers, places, np.random.default_rng(seed))
     if not np.isfinite(spacing) or len(distance) == 0:
         return empty

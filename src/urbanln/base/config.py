@@ -21,6 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from urbanln.base.errors import InputError
 
 View = Literal["satellite", "street", "both"]
+Which = Literal["selected", "all"]
+"""Of a picture's captions: the one that was chosen, or all candidates."""
+MAX_TERMS = 1000
+"""Length of a region's vector made of its captions, at most (:mod:`urbanln.captions.text_vectors`)."""
 
 
 class _Section(BaseModel):
@@ -279,7 +283,7 @@ def set_key(values: dict[str, Any], text: str, what: str = "setting", example: s
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise InputError(f"this {what} has no parts", value=key, where="--set")
+            raise InputError("this key has no parts", value=key, where="--set")
     try:
         values[leaf] = tomllib.loads(f"v = {raw}")["v"]
     except tomllib.TOMLDecodeError:

@@ -101,7 +101,12 @@ def nearest_metres(points: Floats, others: Floats) -> Floats:
 
 def spacing_km(metres: Floats) -> float:
     """Median distance in km from a place to the nearest other one; infinite where there is none."""
+    return spacing_metres(metres) / 1000
+
+
+def spacing_metres(metres: Floats) -> float:
+    """Median distance in metres from a place to the nearest other one; infinite where there is none."""
     apart = np.unique(metres, axis=0)
     if len(apart) < 2:
         return np.inf
-    return float(np.median(cKDTree(apart).query(apart, k=2)[0][:, 1])) / 1000
+    return float(np.median(cKDTree(apart).query(apart, k=2)[0][:, 1]))

@@ -10,17 +10,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from urbanln.base.config import View
+from urbanln.base.config import MAX_TERMS, View, Which
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
 
-Which = Literal["selected", "all"]
 # Only such an ending is taken off a name: a region may be called "12.5".
 _PICTURE_ENDINGS = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".jp2")
@@ -43,7 +41,7 @@ class Matched:
 
 
 def text_vectors(
-    captions: Mapping[str, pd.DataFrame], *, max_terms: int = 1000, min_regions: int = 2
+    captions: Mapping[str, pd.DataFrame], *, max_terms: int = MAX_TERMS, min_regions: int = 2
 ) -> dict[str, pd.DataFrame]:
     """TF-IDF vectors of the captions of each region, with one vocabulary for all cities.
 

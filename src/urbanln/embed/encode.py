@@ -14,11 +14,11 @@ import pandas as pd
 
 from urbanln.base.config import View
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import hash_bytes, read_run, remove_folder
+from urbanln.base.files import hash_bytes, read_run
 from urbanln.base.progress import progress
 from urbanln.city.pictures import tell_skipped
 from urbanln.city.store import City
-from urbanln.embed.parts import Part, PartFolder, ShareResult, part_rows
+from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
 from urbanln.model.checkpoint import network_hash, weights_hash
 from urbanln.model.clip import load_clip
@@ -38,22 +38,7 @@ _VIEWS: Mapping[str, Sequence[str]] = {
 
 
 class How(TypedDict, total=False):
-    """How pictures become vectors: the keywords that :func:`embed_regions` and :func:`embed_share` share.
-
-    Args:
-        encoder: Part of a run folder: its ``"student"`` (default) or its momentum ``"teacher"``. The paper
-            does not say which.
-        normalize: L2-normalise each picture's vector before the mean; off by default, so that the length,
-            which CLIP's loss ignores, stays available to the probe.
-        batch_size: Pictures per forward pass, 1,024 at most, 128 by default; results agree up to rounding.
-        fit: How non-square pictures become square, ``"crop"`` by default; a run folder's own setting wins.
-        device: ``"auto"`` (default), or a name torch knows. With ``"auto"`` a model handed over stays where
-            it is.
-        precision: What matrices are multiplied in, ``"auto"`` by default: bf16 where the hardware multiplies
-            it fast, else fp32. Vectors come out in fp32 and are summed in fp64. Trained and embedded in bf16,
-            the probe's R² is what it is in fp32 (−.001 to .000; ``studies/speed.toml``).
-        workers: Threads that decode pictures; 0 (default): one per core, 16 at most.
-    """
+    """The keywords of :func:`embed_regions` that say how pictures become vectors; left out, its defaults."""
 
     encoder: Encoder
     normalize: bool
@@ -69,8 +54,14 @@ def embed_regions(
     city: City,
     *,
     view: View = "satellite",
+    encoder: Encoder = "student",
+    normalize: bool = False,
+    batch_size: int = 128,
+    fit: Fit = "crop",
+    device: str = "auto",
+    precision: Precision = "auto",
+    workers: int = 0,
     parts: Path | None = None,
-    **how: Unpack[How],
 ) -> gpd.GeoDataFrame:
     """One vector per region: the mean of its pictures' vectors.
 
@@ -84,10 +75,19 @@ def embed_regions(
         view: ``"satellite"`` or ``"street"``: the mean over the pictures of that view, (D,). ``"both"``:
             ``[satellite mean | street mean | flag]``, (2 D + 1,); the flag is 1 where there are street
             views, and a mean over nothing is 0.
+        encoder: Part of a run folder: its student or its momentum teacher. The paper does not say which.
+        normalize: L2-normalise each picture's vector before the mean; off by default, so that the length,
+            which CLIP's loss ignores, stays available to the probe.
+        batch_size: Pictures per forward pass, 1,024 at most; results agree up to rounding.
+        fit: How non-square pictures become square; a run folder's own setting wins.
+        device: ``"auto"``, or a name torch knows. With ``"auto"`` a model handed over stays where it is.
+        precision: What matrices are multiplied in, ``"auto"``: bf16 where the hardware multiplies it fast,
+            else fp32. Vectors come out in fp32 and are summed in fp64. Trained and embedded in bf16, the
+            probe's R² is what it is in fp32 (−.001 to .000; ``studies/speed.toml``).
+        workers: Threads that decode pictures; 0: one per core, 16 at most.
         parts: Folder where finished parts of 1,024 pictures are kept, see :mod:`urbanln.embed.parts`. What
             is there already is not made again; the table is the same bit for bit. Remove it with
-            :func:`urbanln.base.files.remove_folder` once the table is written. None keeps nothing.
-        how: See :class:`How`.
+            :func:`urbanln.embed.parts.discard` once the table is written. None keeps nothing.
 
     Returns:
         ``region_id, geometry, n_images, vector``, in the order of ``city.regions``. Regions without any
@@ -100,7 +100,10 @@ def embed_regions(
         StorageError: ``parts`` cannot be written.
     """
     images = _chosen(city, view)
-    job = _job(model, city, images, **how)
+    job = _job(
+        model, city, images, encoder=encoder, normalize=normalize, batch_size=batch_size, fit=fit,
+        device=device, precision=precision, workers=workers,
+    )  # fmt: skip
     folder = None if parts is None else PartFolder(parts, len(images), _made_from(job, images))
     if folder:
         folder.open(shared=False)
@@ -148,7 +151,7 @@ def embed_share(
         return done
     folder.open(shared=True)
     if finished() == folder.key:
-        remove_folder(parts)
+        discard(parts)
         return done
     index, count = share
     wanted = [number for number in folder.to_make() if number % count == index - 1]

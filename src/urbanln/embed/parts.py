@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +110,8 @@ class PartFolder:
             StorageError: The folder cannot be written.
         """
         note, found = self.note, _read_note(self.folder / _NOTE)
+        if not shared:
+            self._sweep()
         other = sorted(name for name in note.keys() | found.keys() if note.get(name) != found.get(name))
         if found and other:
             if shared:
@@ -120,9 +124,15 @@ class PartFolder:
                     remedy="embed all parts with equal settings, or delete this folder to start anew",
                 )
             print(f"{self.folder}: made with another {', '.join(other)}; thrown away", file=sys.stderr)
-            remove_folder(self.folder)
+            discard(self.folder)
         if other:
             write_json(self.folder / _NOTE, note)
+
+    def _sweep(self) -> None:
+        """Remove what a kill left of a folder that was being removed."""
+        for path in self.folder.parent.glob(".*"):
+            if path.name.startswith(f".{self.folder.name}.tmp-"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def is_open(self) -> bool:
         """Whether the table is still to be put together; if not, another process has done so."""
@@ -211,6 +221,13 @@ def part_rows(pictures: int) -> list[range]:
     """Which pictures each part holds, of so many in all."""
     starts = range(0, pictures, PART_SIZE)
     return [range(start, min(start + PART_SIZE, pictures)) for start in starts]
+
+
+def discard(folder: Path) -> None:
+    """Close a folder of parts and remove it; other processes that write into it meanwhile go on unharmed."""
+    with suppress(OSError):  # closed also where the system lets nobody move a folder that is in use
+        (folder / _NOTE).unlink()
+    remove_folder(folder)
 
 
 def parse_share(text: str) -> tuple[int, int]:

@@ -10,26 +10,54 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
 from urbanln.base.errors import InputError
 from urbanln.city.pictures import read_pictures
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, part_rows
-from urbanln.model.clip import LongClip
-from urbanln.model.imagenet import ImageNetEncoder
 from urbanln.model.preprocess import Fit
 
 # More threads than this only wait for one another: a part of the work on each picture holds Python's lock.
 _MOST_WORKERS = 16
 
 
-PictureEncoder = LongClip | ImageNetEncoder
-"""What turns pictures into vectors."""
+class PictureEncoder(Protocol):
+    """What turns pictures into vectors: a CLIP, or :class:`urbanln.model.imagenet.ImageNetEncoder`."""
+
+    training: bool
+
+    @property
+    def dim(self) -> int:
+        """Length D of a vector."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+
+    def preprocess(self, image: Image.Image, fit: Fit = "crop") -> Tensor:
+        """A picture as uint8 (3, S, S)."""
+
+    def encode_image(self, pixels: Tensor, normalize: bool = True) -> Tensor:
+        """Pixels (B, 3, S, S) to float32 vectors (B, D)."""
+
+    def train(self, mode: bool = True) -> object:
+        """Turn drop-out and the like on or off."""
+
+    def to(self, device: torch.device) -> PictureEncoder:
+        """The encoder on another device."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Its weights."""
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """What belongs to its weights and does not train."""
 
 
 @dataclass(frozen=True, eq=False)

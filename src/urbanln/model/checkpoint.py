@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from huggingface_hub.utils import logging as hub_logging
@@ -108,7 +108,17 @@ def weights_hash(name_or_folder: str | Path) -> str | None:
     return hashes[0] if hashes else None
 
 
-def network_hash(network: nn.Module) -> str:
+class HasWeights(Protocol):
+    """Anything whose weights can be listed: a module of torch, or what stands in for one."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Its weights."""
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """What belongs to its weights and does not train."""
+
+
+def network_hash(network: HasWeights) -> str:
     """SHA-256 of a network in memory: its weights by name, and what they are used with.
 
     That is a CLIP's activation, heads and epsilon: equal weights may be put to different use. Unlike

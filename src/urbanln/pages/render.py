@@ -52,9 +52,10 @@ def render(package: str, template: str, context: Mapping[str, Any]) -> str:
     if script:
         styles = _asset("assets/maplibre/maplibre-gl.css") + styles
     allowed = f"'sha256-{digest}'" if script else "'none'"
+    workers, images = ("worker-src blob:; ", "data: blob:") if script else ("", "data:")
     policy = (
-        f"default-src 'none'; script-src {allowed}; worker-src blob:; "
-        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {allowed}; {workers}"
+        f"style-src 'unsafe-inline'; img-src {images}; base-uri 'none'; form-action 'none'"
     )
     return environment.get_template(template).render(
         **context,

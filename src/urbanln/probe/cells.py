@@ -255,6 +255,5 @@ def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
         "ridge": 0.002 + 2e-10 * rows * width**2,
         "boosting": 0.03 + 5e-7 * rows * width,
     }
-    return of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows) * len(
-        cells[task.cell].folds_by_seed[task.seed]
-    )
+    folds = len(cells[task.cell].folds_by_seed[task.seed])
+    return folds * of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows)

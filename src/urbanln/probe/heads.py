@@ -21,13 +21,13 @@ from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold
 
 # The network.
-HIDDEN, STEP, PENALTY = 256, 1e-3, 0.1
-EPOCHS, WAIT = 60, 8
+HIDDEN, MLP_RATE, PENALTY = 256, 1e-3, 0.1
+EPOCHS, MLP_PATIENCE = 60, 8
 # Beyond this many steps more epochs bring nothing: 60 epochs of some 25,000 rows.
 STEPS, FEWEST_EPOCHS = 6000, 12
 # The trees: 15 leaves hold interactions of three or four columns; a few hundred regions carry no more.
-LEAVES, LEARNING_RATE = 15, 0.1
-TREES, PATIENCE = 300, 10
+LEAVES, TREE_RATE = 15, 0.1
+TREES, TREE_PATIENCE = 300, 10
 WIDEST = 128
 
 
@@ -79,7 +79,7 @@ def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     network = MLPRegressor(
         hidden_layer_sizes=(HIDDEN,),
         alpha=PENALTY * batch,  # scikit-learn divides it by the rows of the batch
-        learning_rate_init=STEP,
+        learning_rate_init=MLP_RATE,
         batch_size=batch,
         random_state=np.random.RandomState([seed, rows]),
     )
@@ -90,7 +90,7 @@ def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
 def _fit_epochs(network: MLPRegressor, scale: Scale, X: npt.NDArray, target: npt.NDArray, fold: Fold) -> None:
     train, y = scale.rows(X, fold.train), target[fold.train]
     epochs = int(np.clip(STEPS * network.batch_size // len(train), FEWEST_EPOCHS, EPOCHS))
-    patience = max(WAIT * epochs // EPOCHS, 2)
+    patience = max(MLP_PATIENCE * epochs // EPOCHS, 2)
     best, waited, kept = np.inf, 0, None
     for _ in range(epochs):
         network.partial_fit(train, y)
@@ -152,9 +152,9 @@ def boost(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) 
         X_new: (M, D) rows to predict.
         seed: Of the draws for the borders of bins.
     """
-    options = {"learning_rate": LEARNING_RATE, "max_leaf_nodes": LEAVES, "random_state": seed}
+    options = {"learning_rate": TREE_RATE, "max_leaf_nodes": LEAVES, "random_state": seed}
     search = HistGradientBoostingRegressor(
-        max_iter=TREES, early_stopping=True, n_iter_no_change=PATIENCE, tol=0.0, **options
+        max_iter=TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, tol=0.0, **options
     )
     search.fit(X[:train], y[:train], X_val=X[train:], y_val=y[train:])
     # The scores are negative losses; the first one is that of the mean, without any tree.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.autocorrelation import Moran, Variogram
-from urbanln.probe.metrics import plain
+from urbanln.base.files import plain
 
 _ALIKE = 0.3  # Moran's I from which neighbours tell much of each other
 _MANY_TWINS = 0.04  # of the regions, more than chance would have

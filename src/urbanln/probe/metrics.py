@@ -6,9 +6,8 @@ Intervals of scores come from resampling spatial blocks and seeds, those around 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -202,14 +201,3 @@ def _half_width(errors: Floats, level: float) -> float:
     # A whisker off, so that (n + 1) level = 9.000000000000002 is the ninth and not the tenth.
     rank = math.ceil((len(known) + 1) * level - 1e-9)
     return float(known[rank - 1]) if 0 < rank <= len(known) else math.nan
-
-
-def plain(value: Any) -> Any:
-    """The same value as JSON can hold it: plain Python numbers, lists, and None for what is not finite."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

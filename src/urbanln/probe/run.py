@@ -12,13 +12,13 @@ import pandas as pd
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
-from urbanln.base.files import SCHEMA_VERSION, write_json, write_table, write_text
+from urbanln.base.files import SCHEMA_VERSION, plain, write_json, write_table, write_text
 from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
 from urbanln.probe.floors import floor_note
 from urbanln.probe.heads import find_head
 from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
 from urbanln.probe.leakage import label_leakage, leakage_report
-from urbanln.probe.metrics import bootstrap_r2, interval, plain, r2
+from urbanln.probe.metrics import bootstrap_r2, interval, r2
 from urbanln.probe.score import Scores, difference, measure
 from urbanln.probe.table import scores_csv, scores_latex, scores_markdown
 from urbanln.probe.tables import Regions, common_regions

@@ -106,7 +106,7 @@ def common_regions(
 
 
 def _groups(groups: Mapping[str, Any], keep: pd.Index) -> npt.NDArray[Any]:
-    """Labels in the order of the regions; a region without one is a group of its own."""
+    """Labels in the order of the regions; a region without one (NaN) is a group of its own."""
     by_id = {str(region): label for region, label in groups.items()}  # ids may be numbers, as in the tables
     return pd.Series(by_id, dtype=object).reindex(keep).to_numpy()
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from urbanln.base.files import plain
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.labels import Labels
-from urbanln.probe.metrics import Resamples, bootstrap_r2, interval, plain, r2, rmse, spearman
+from urbanln.probe.metrics import Resamples, bootstrap_r2, interval, r2, rmse, spearman
 
 MIN_ROWS = 10  # of a source to fit on, of a target to score on; fewer give no R² worth printing
 COLUMNS = (

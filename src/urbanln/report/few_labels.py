@@ -75,7 +75,8 @@ def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Cu
         )
         style = "chance" if name == "mean" else next(styles, STYLES[-1])
         banded = name == scores.get("main") and np.isfinite([low, high]).all()
-        lines.append(Curve(name, x, y, style, *((low, high) if banded else ())))
+        band = (low, high) if banded else (None, None)
+        lines.append(Curve(name, x, y, style, *band))
     return lines
 
 

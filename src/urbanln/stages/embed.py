@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from urbanln.base.config import Settings, View
+from urbanln.base.config import MAX_TERMS, Settings, View, Which
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import hash_file, remove_folder, table_note
+from urbanln.base.files import hash_file, table_note
 from urbanln.city.store import City
 from urbanln.tables.cities import city_paths
 from urbanln.tables.vectors import region_table, write_embeddings
@@ -39,8 +39,8 @@ def embed_cities(
     settings: Settings,
     *,
     captions: Sequence[Path] = (),
-    which: Literal["selected", "all"] = "selected",
-    terms: int = 1000,
+    which: Which = "selected",
+    terms: int = MAX_TERMS,
     part: str | None = None,
 ) -> list[Path]:
     """Make a vector of every region and write one GeoParquet file per city.
@@ -86,10 +86,14 @@ def embed_cities(
     for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
         write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
         if kind not in (PIXELS, TEXT):
-            from urbanln.embed.parts import parts_folder
-
-            remove_folder(parts_folder(path))  # who still writes into it goes on unharmed
+            _discard_parts(path)
     return [path for _, path in pairs]
+
+
+def _discard_parts(path: Path) -> None:
+    from urbanln.embed.parts import discard, parts_folder
+
+    discard(parts_folder(path))
 
 
 def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
@@ -122,8 +126,8 @@ def text_tables(
     cities: Sequence[City],
     view: View,
     files: Sequence[Path] = (),
-    which: Literal["selected", "all"] = "selected",
-    max_terms: int = 1000,
+    which: Which = "selected",
+    max_terms: int = MAX_TERMS,
 ) -> tuple[list[gpd.GeoDataFrame], dict[str, str]]:
     """Vectors made of captions, for all cities together with one vocabulary.
 

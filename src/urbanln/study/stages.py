@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from urbanln.base.config import FREE_SETTINGS
+from urbanln.base.config import FREE_SETTINGS, TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
@@ -114,6 +114,15 @@ def make_work(study: Study) -> Work:
     return Work(stages, tuple(scores))
 
 
+def _what_counts(name: str, part: Any) -> Any:
+    """A part of a payload without the settings that change no result."""
+    if name not in FREE_SETTINGS:
+        return part
+    counting = {key: value for key, value in part.items() if key not in FREE_SETTINGS[name]}
+    # It counted once: what was trained with its default is still found.
+    return counting | ({"micro_batch": TrainSettings().micro_batch} if name == "train" else {})
+
+
 class _Maker:
     """Adds the stages of one city and seed; a stage that is there already is shared."""
 
@@ -125,12 +134,7 @@ class _Maker:
         self.context = study.first.settings.model.context
 
     def add(self, kind: str, payload: Mapping[str, Any], needs: Sequence[str], label: str = "") -> str:
-        counts = {
-            name: {k: v for k, v in part.items() if k not in FREE_SETTINGS[name]}
-            if name in FREE_SETTINGS
-            else part
-            for name, part in payload.items()
-        }
+        counts = {name: _what_counts(name, part) for name, part in payload.items()}
         keys = [self.stages[name].key for name in needs]
         text = json.dumps([kind, VERSIONS[kind], counts, keys], sort_keys=True)
         label = f"{self.where}, {label}" if label else self.where

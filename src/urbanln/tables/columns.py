@@ -130,6 +130,13 @@ def _feature_columns(
     """Names of the columns that make the vector, in the order of the table, and of labels passed over."""
     told = {label.casefold() for label in labels}
     there = [str(name) for name in frame.columns]
+    if (twice := pd.Series(there).duplicated()).any():
+        raise InputError(
+            "two columns of the table have one name",
+            value=there[int(twice.argmax())],
+            where=where,
+            remedy="rename one of them",
+        )
     if columns:
         lacking = [p for p in columns if not any(fnmatchcase(name, p) for name in there)]
         if lacking:
@@ -152,13 +159,6 @@ def _feature_columns(
         ]
     passed = tuple(name for name in chosen if name.casefold() in told)
     chosen = [name for name in chosen if name not in passed]
-    if twice := [name for name in chosen if there.count(name) > 1]:
-        raise InputError(
-            "two columns of this table have one name",
-            value=twice[0],
-            where=where,
-            remedy="rename one of them",
-        )
     if not chosen:
         raise InputError(
             "there are no vectors in this table: neither a column of lists nor a numeric one",

@@ -8,7 +8,8 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,20 @@ def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> 
         "versions": {
             "urbanln": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
+            **_versions(),
         },
         "cities": made_from,
     }
     return {**settings.model_dump(mode="json"), "run": run}
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages a result depends on; one that was installed without its own description is left out."""
+    found = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 class RunFolder:
