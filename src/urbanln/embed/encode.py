@@ -85,9 +85,9 @@ def embed_regions(
             else fp32. Vectors come out in fp32 and are summed in fp64. Trained and embedded in bf16, the
             probe's R² is what it is in fp32 (−.001 to .000; ``studies/speed.toml``).
         workers: Threads that decode pictures; 0: one per core, 16 at most.
-        parts: Folder where finished parts of 1,024 pictures are kept, see :mod:`urbanln.embed.parts`. What
-            is there already is not made again; the table is the same bit for bit. Remove it with
-            :func:`urbanln.embed.parts.discard` once the table is written. None keeps nothing.
+        parts: Folder where finished parts of 1,024 pictures are kept (:mod:`urbanln.embed.parts`): what is
+            there is not made again, and the table is the same bit for bit. To be removed by its ``discard``
+            once the table is written. None keeps nothing.
 
     Returns:
         ``region_id, geometry, n_images, vector``, in the order of ``city.regions``. Regions without any
