@@ -100,10 +100,7 @@ def embed_regions(
         StorageError: ``parts`` cannot be written.
     """
     images = _chosen(city, view)
-    job = _job(
-        model, city, images, encoder=encoder, normalize=normalize, batch_size=batch_size, fit=fit,
-        device=device, precision=precision, workers=workers,
-    )  # fmt: skip
+    job = _job(model, city, images, encoder, normalize, batch_size, fit, device, precision, workers)
     folder = None if parts is None else PartFolder(parts, len(images), _made_from(job, images))
     if folder:
         folder.open(shared=False)
@@ -232,7 +229,6 @@ def _job(
     model: PictureEncoder | str | Path,
     city: City,
     images: pd.DataFrame,
-    *,
     encoder: Encoder = "student",
     normalize: bool = False,
     batch_size: int = 128,
