@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from typing import Any
 
 import pytest
@@ -160,3 +162,16 @@ def test_texts_by_the_default_parser_and_vectors() -> None:
     assert capture_score(near, a, **parts) > capture_score(a, far, **parts) + 0.2
     assert capture_score(near, a, **parts) == capture_score(a, near)
     assert capture_score("", a, **parts) == capture_score("", "", **parts) == 0
+
+
+def test_a_scorer_goes_with_its_vectors_as_soon_as_nobody_needs_it() -> None:
+    gc.disable()
+    try:
+        scorer = Scorer(vectors=oracle.HashedVectors())
+        graph = SceneGraph(("roof", "house"), {"roof": ("red",)})
+        scorer.score(scorer.elements(graph), scorer.elements(SceneGraph(("home",))))
+        alive = weakref.ref(scorer)
+        del scorer
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -430,6 +430,40 @@ def test_who_waits_says_so(
     _same_as_decoded(pixels, _items(city))
 
 
+def test_who_waits_goes_on_as_soon_as_its_own_pictures_are_there(
+    city: City, read: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    items, other = _items(city)[:3], Reader(tmp_path / "other")
+    other(items)
+    pack = other.packs()[0]
+    read(_items(city)[3:4])
+    folder = read.packs()[0].parent
+    lock = (folder / ".lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # of a process that has much more to do
+    monkeypatch.setattr(time, "sleep", lambda _: shutil.copytree(pack, folder / pack.name))
+    pixels, _ = read(items, workers=0)
+    _same_as_decoded(pixels, items)
+    lock.close()
+
+
+def test_a_pack_that_is_cut_off_while_pictures_are_read_is_told_and_nothing_is_lost(
+    city: City, read: Reader, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = _items(city)[:3]
+    read(items)
+    pixels = read.packs()[0] / "pixels.npy"
+    fetch = City.image_bytes
+
+    def cut_off(self: City, path: str) -> bytes:
+        os.truncate(pixels, 100)
+        return fetch(self, path)
+
+    monkeypatch.setattr(City, "image_bytes", cut_off)
+    assert read(items) == (None, {})
+    assert "decoded batch by batch: could not map" in capsys.readouterr().err
+
+
 def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

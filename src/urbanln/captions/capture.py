@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -27,6 +27,7 @@ _SENSES = 3
 # numbers are the same in any order.
 _STEPS = 10_000
 _CACHED = 500_000
+_Names = Callable[[str, Pos | None], frozenset[str]]
 _POS: tuple[tuple[Pos | None, ...], ...] = (("n",), ("a", "n"), ("n", "v", "n"))
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
@@ -126,9 +127,10 @@ class Scorer:
         self.mode = mode
         self._vectors = vectors
         self._synonyms = load_wordnet() if synonyms is None else synonyms
+        # Caches of functions that do not know this scorer: it goes, with its vectors, when nobody needs it.
         self._lemma = lru_cache(_CACHED)(self._synonyms.lemma)
-        self._names = lru_cache(_CACHED)(self._names_of)
-        self._close = lru_cache(_CACHED)(self._closeness)
+        names = lru_cache(_CACHED)(partial(_names_of, self._synonyms, mode))
+        self._close = lru_cache(_CACHED)(partial(_closeness, names, mode))
 
     def elements(self, graph: SceneGraph, text: str | None = None) -> Elements:
         """Bring a scene graph's words to their base forms, ready for comparison.
@@ -235,22 +237,24 @@ class Scorer:
                 break
         return least
 
-    def _closeness(self, a: str, b: str, pos: Pos | None) -> float:
-        """1 for terms that contain one another, else the shared part of their synonyms, 0 for no synonyms."""
-        legacy = self.mode == "legacy"
-        if (a in b or b in a) if legacy else _contains(a.split(), b.split()):
-            return 1.0
-        ours, theirs = self._names(a, pos), self._names(b, pos)
-        if legacy:
-            return len(ours & theirs) / (len(ours | theirs) + _EPS)
-        if a.replace(" ", "_") not in theirs and b.replace(" ", "_") not in ours:
-            return 0.0
-        return len(ours & theirs) / len(ours | theirs)
 
-    def _names_of(self, word: str, pos: Pos | None) -> frozenset[str]:
-        if self.mode == "legacy":
-            return self._synonyms.synonyms(word, pos, None)
-        return frozenset(map(str.lower, self._synonyms.synonyms(word, pos, _SENSES)))
+def _closeness(names: _Names, mode: Mode, a: str, b: str, pos: Pos | None) -> float:
+    """1 for terms that contain one another, else the shared part of their synonyms, 0 for no synonyms."""
+    legacy = mode == "legacy"
+    if (a in b or b in a) if legacy else _contains(a.split(), b.split()):
+        return 1.0
+    ours, theirs = names(a, pos), names(b, pos)
+    if legacy:
+        return len(ours & theirs) / (len(ours | theirs) + _EPS)
+    if a.replace(" ", "_") not in theirs and b.replace(" ", "_") not in ours:
+        return 0.0
+    return len(ours & theirs) / len(ours | theirs)
+
+
+def _names_of(synonyms: Synonyms, mode: Mode, word: str, pos: Pos | None) -> frozenset[str]:
+    if mode == "legacy":
+        return synonyms.synonyms(word, pos, None)
+    return frozenset(map(str.lower, synonyms.synonyms(word, pos, _SENSES)))
 
 
 def _strict(classes: Iterable[tuple[_Matched, np.ndarray | None]]) -> float:

@@ -41,7 +41,7 @@ class PortableParser(Parser, Protocol):
 
     @property
     def recipe(self) -> tuple[str, str]:
-        """What :func:`load_parser` makes an equal parser of."""
+        """What :func:`urbanln.captions.parsing.parse.load_parser` makes an equal parser of."""
 
 
 def graph_to_json(graph: SceneGraph) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TextIO, TypeVar
@@ -48,6 +48,20 @@ _POLL_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0
 _LEFTOVER_SECONDS = 3600.0
 
 
+class MappedPixels:
+    """Pictures by position, uint8 (3, S, S) each, read from the disk (or its page cache) when touched."""
+
+    def __init__(self, places: Sequence[tuple[Pixels, int]]) -> None:
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, i: int) -> Pixels:
+        pixels, row = self._places[i]
+        return pixels[row]
+
+
 def cache_folder() -> Path:
     """``$URBANLN_CACHE``, else ``urbanln`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
 
@@ -61,8 +75,7 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "urbanln"
     except RuntimeError as error:
-        what = "there is no home folder to keep them in"
-        raise StorageError(what, where="~", remedy="set URBANLN_CACHE") from error
+        raise StorageError("there is no home folder to keep them in", remedy="set URBANLN_CACHE") from error
 
 
 def cached_pixels(
@@ -75,7 +88,7 @@ def cached_pixels(
     workers: int = 2,
     folder: Path | None = None,
     say: bool = True,
-) -> tuple[list[Pixels] | None, dict[int, InputError]]:
+) -> tuple[MappedPixels | None, dict[int, InputError]]:
     """Read every picture once, decode those that were never decoded before, and keep their pixels.
 
     Every picture's bytes are read and hashed each time: neither a date nor a table is trusted. That takes
@@ -133,15 +146,16 @@ def _read(
     if (known := packs.get(sha)) is not None:
         return sha, known
     try:
-        return sha, decode_picture(data, convert, *item)
+        pixels = decode_picture(data, convert, *item)
     except InputError as error:
         return sha, error.what
+    return sha, 0 if packs.useless else pixels  # what is not kept is not held until its turn comes
 
 
 class _Packs:
     """The packs of one kind, and the pictures decoded here that are not written yet.
 
-    One process at a time writes a kind; the others take their turn when it ends, and find what it wrote.
+    One process at a time writes a kind; the others find what it wrote, or take their turn when it ends.
     """
 
     def __init__(
@@ -151,21 +165,26 @@ class _Packs:
         self._found: dict[str, tuple[Path, int | str]] = {}  # by content: pack, and row or damage
         self._fresh: dict[str, Pixels | int | str] = {}
         self._written: list[Path] = []
+        self._known: set[Path] = set()  # sound packs
         self._lock: TextIO | None = None
-        self._useless = False
+        self.useless = False
 
     def attempt(self, step: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | None:
         """What a step gives; None when the disk fails, which is told once, and ever after."""
-        if self._useless:
+        if self.useless:
             return None
         try:
             return step(*args, **options)
         except (StorageError, OSError) as error:
-            self._useless = True
+            self.useless = True
             for pack in self._written:  # the run that goes on needs the space for itself
                 remove_folder(pack)
-            why = f"{error.what} ({error.where})" if isinstance(error, StorageError) else error
-            self._tell(f"note: decoded pictures cannot be kept, so they are decoded batch by batch: {why}")
+            if not isinstance(error, StorageError):
+                error = StorageError(f"could not use: {error.strerror or error}", where=error.filename)
+            at = f" ({error.where})" if error.where else ""
+            self._tell(
+                f"note: decoded pictures cannot be kept, so they are decoded batch by batch: {error.what}{at}"
+            )
             return None
 
     def open(self, folder: Path | None, count: int) -> None:
@@ -176,7 +195,7 @@ class _Packs:
             self._folder = self._root / hash_bytes(f"{SCHEMA_VERSION} {self._kind}".encode())[:16]
             self._open_all()
             return
-        self._useless = True
+        self.useless = True
         if self._limit > 0:
             self._tell(
                 f"note: the pixels of {count} pictures take {size / 1e9:.2g} GB, more than the "
@@ -190,26 +209,23 @@ class _Packs:
     def keep(self, sha: str, what: Pixels | int | str, to_come: int) -> None:
         """Take in what is new; ``to_come`` pictures may still be, this one among them."""
         if self.get(sha) is None and self._lock is None:
-            self._take_turn()
+            self._await_turn(sha)
         if self.get(sha) is None:
             self._fresh[sha] = what
         if len(self._fresh) * math.prod(self._shape) >= PACK_BYTES:
             self._write(to_come - 1)
 
-    def finish(self, contents: Sequence[str]) -> list[Pixels]:
+    def finish(self, contents: Sequence[str]) -> MappedPixels:
         """Write the rest, mark what was used and make room."""
         if self._fresh:
             self._write(0)
         places = [self._found[sha] for sha in contents]
-        # An array: a memmap per picture would cost far more.
-        mapped = {
-            pack: np.asarray(open_memmap(pack / PIXELS, mode="r")) for pack in {pack for pack, _ in places}
-        }
+        mapped = {pack: _map(pack) for pack in {pack for pack, _ in places}}
         for pack in mapped:
             with suppress(OSError):  # read only, or removed by another process: the map stays good
                 os.utime(pack)
         _make_room(self._root, self._limit, set(mapped))
-        return [mapped[pack][row] for pack, row in places if isinstance(row, int)]
+        return MappedPixels([(mapped[pack], row) for pack, row in places if isinstance(row, int)])
 
     def close(self) -> None:
         """Let other processes write."""
@@ -217,29 +233,40 @@ class _Packs:
             self._lock.close()
 
     def _open_all(self) -> None:
-        """Read what the packs hold; one removed meanwhile is passed over, a damaged one is removed."""
+        """Read what new packs hold; one removed meanwhile is passed over, a damaged one is removed."""
         for pack in sorted(self._folder.glob("[!.]*")):
-            self._open_one(pack)
+            if pack not in self._known:
+                self._open_one(pack)
 
     def _open_one(self, pack: Path) -> None:
         try:
             for sha, what in _rows(pack, self._kind, self._shape).items():
                 self._found.setdefault(sha, (pack, what))
+            self._known.add(pack)
         except (FileNotFoundError, InputError, ArtefactError, ValueError) as error:
-            if pack.exists():
+            files = (pack / NOTE, pack / PIXELS)
+            missing = isinstance(error, FileNotFoundError | InputError)
+            # One that is gone is no damage, nor one that another process has made again meanwhile.
+            if pack.exists() and not (missing and all(file.exists() for file in files)):
                 self._tell(f"warning: kept pixels are damaged, decoding again: {pack} ({error})")
                 remove_folder(pack)
 
-    def _take_turn(self) -> None:
-        """Wait until nobody else writes this kind, and open what was written meanwhile."""
+    def _await_turn(self, sha: str) -> None:
+        """Return when this process may write, or when the one that does has written this picture."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._folder / ".lock").open("a")
         tell_at = time.monotonic() + _PATIENCE_SECONDS
-        while fcntl is not None and _is_locked(self._lock):
-            if time.monotonic() > tell_at:
-                tell_at = math.inf
-                self._tell(f"waiting for another process that decodes into {self._folder}")
-            time.sleep(_POLL_SECONDS)
+        with ExitStack() as unless_taken:
+            lock = unless_taken.enter_context((self._folder / ".lock").open("a"))
+            while fcntl is not None and _is_locked(lock):
+                self._open_all()
+                if sha in self._found:
+                    return
+                if time.monotonic() > tell_at:
+                    tell_at = math.inf
+                    self._tell(f"waiting for another process that decodes into {self._folder}")
+                time.sleep(_POLL_SECONDS)
+            unless_taken.pop_all()
+            self._lock = lock
         self._open_all()
 
     def _write(self, to_come: int) -> None:
@@ -288,6 +315,14 @@ def _rows(pack: Path, kind: str, shape: tuple[int, int, int]) -> dict[str, int |
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtefactError("its note is not ours") from error
     return rows | damaged
+
+
+def _map(pack: Path) -> Pixels:
+    try:
+        pixels = open_memmap(pack / PIXELS, mode="r")
+    except (OSError, ValueError) as error:  # above all: too many open files
+        raise StorageError(f"could not map: {error}", where=pack) from error
+    return np.asarray(pixels)  # without the cost of a memmap per picture
 
 
 def _is_locked(file: TextIO) -> bool:

@@ -3,3 +3,7 @@
 In: words. Out: exit codes: 0 done, 1 failed, 2 wrong usage or bad input. Errors on stderr, data on stdout.
 Start with ``app``; the verbs are in ``city_verbs`` and ``vector_verbs``, printed tables in ``scores``.
 """
+
+from urbanln.cli.app import main
+
+__all__ = ["main"]

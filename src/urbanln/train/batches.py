@@ -15,7 +15,7 @@ from torch import Tensor
 from urbanln.base.config import CacheSettings, TrainSettings
 from urbanln.base.errors import InputError, StorageError
 from urbanln.city.pictures import read_picture, tell_skipped
-from urbanln.city.pixel_cache import Pixels, cached_pixels
+from urbanln.city.pixel_cache import MappedPixels, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
 from urbanln.model.preprocess import PIXEL_RULES
@@ -38,7 +38,7 @@ class Pictures:
         items: Sequence[tuple[City, str]],
         model: LongClip,
         settings: TrainSettings,
-        kept: Sequence[Pixels] | None,
+        kept: MappedPixels | None,
     ) -> None:
         self._items, self._model, self._fit, self._kept = items, model, settings.fit, kept
         self._pool = ThreadPoolExecutor(max(settings.workers, 1), thread_name_prefix="pixels")

@@ -27,6 +27,8 @@ from urbanln.captions.scene_graph import SceneGraph
 MODEL = "lizhuang144/flan-t5-base-VG-factual-sg"
 PROMPT = "Generate Scene Graph: "
 _BATCH = 32  # sentences
+# Raised whenever a graph changes: parses that are kept are found by it.
+_RULES = "47f1aee4"
 _FACT = re.compile(r"\(([^()]*)\)")
 # Marks of the variants of the model that tell verbs, passives and things of one name apart.
 _MARKS = re.compile(r"\bp?v:|:\d+")
@@ -47,6 +49,8 @@ class FactualParser:
 
     Args:
         model: Hub name or folder of a T5 with its tokenizer.
+        revision: Of the hub's model; empty for its newest.
+        device: Where it runs; ``None``: an accelerator if there is one.
         beams: Of the search (authors: 5).
         max_input: Tokens of a sentence with the prompt (authors: 64). Longer sentences are split at
             semicolons, conjunctions and commas, and between words if nothing else helps; originally they are
@@ -65,16 +69,18 @@ class FactualParser:
         self,
         model: str | Path = MODEL,
         *,
+        revision: str = "",
+        device: str | None = None,
         beams: int = 5,
         max_input: int = 64,
         max_output: int = 128,
     ) -> None:
         self.beams, self.max_input, self.max_output = beams, max_input, max_output
-        self.device = usual_device(None)
+        self.device = usual_device(device)
         self.split = self.hard_splits = 0
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(str(model))
-            network = T5ForConditionalGeneration.from_pretrained(str(model))
+            self._tokenizer = AutoTokenizer.from_pretrained(str(model), revision=revision or "main")
+            network = T5ForConditionalGeneration.from_pretrained(str(model), revision=revision or "main")
         except (OSError, ValueError) as error:
             raise InputError(
                 "the FACTUAL parser could not be loaded",
@@ -96,8 +102,7 @@ class FactualParser:
             for name, tensor in sorted(self._network.state_dict().items())
         )
         asked = f"{self.beams}-{self.max_input}-{self.max_output}"
-        source = hash_bytes(Path(__file__).read_bytes())[:8]
-        return f"factual-{source}-{hash_bytes(weights)[:12]}-{asked}"
+        return f"factual-{_RULES}-{hash_bytes(weights)[:12]}-{asked}"
 
     def parse(self, texts: Sequence[str]) -> list[SceneGraph]:
         """One graph per text, in order; a text without a word has an empty one."""

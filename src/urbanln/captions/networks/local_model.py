@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from urbanln.base.errors import InputError
-from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
+from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, LastingFault, Limits, Picture
 from urbanln.captions.networks.pretrained import load_pretrained, revision_of, usual_device
 from urbanln.captions.settings import CaptionerSettings
 
@@ -31,7 +31,7 @@ class _Loaded:
     special: re.Pattern[str]
 
 
-class LocalCaptioner:
+class LocalCaptioner(Captioner):
     """Asks a vision-language model of transformers, one question at a time.
 
     A model with a chat template is asked through it, another with the picture's token before the prompt,
@@ -51,8 +51,6 @@ class LocalCaptioner:
     """
 
     prompted = True
-    remote: str | None = None
-    sources: Mapping[str, str] = {}  # never changed
 
     def __init__(self, name: str, settings: CaptionerSettings, device: str | None = None) -> None:
         kept = settings.model_dump(mode="json")

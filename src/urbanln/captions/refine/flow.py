@@ -258,7 +258,7 @@ class _Check:
 
 
 def _graphs(texts: Sequence[str], tools: Tools) -> list[SceneGraph]:
-    """What texts say, each parsed once and kept where the vote looks for it (``scene_graph.parse_all``)."""
+    """What texts say, each parsed once and kept where the vote looks for it (``parsing.parse.parse_all``)."""
     kind = f"parse:{tools.parser.version}"
     keys = {text: hash_bytes(text.encode("utf-8", "surrogatepass")) for text in texts}
     known = tools.facts.get_facts(kind, list(keys.values()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from urbanln.base.errors import InputError
-from urbanln.captions.captioners.base import Answer, Ask, Box, Identity, Limits, Picture
+from urbanln.captions.captioners.base import Answer, Ask, Box, Captioner, Identity, Limits, Picture
 from urbanln.captions.simulation.naming import meant_objects
 from urbanln.captions.simulation.simulated import SimulatedCaptioner
 from urbanln.captions.simulation.wording import generator
@@ -37,7 +37,7 @@ def answer_of(simulated: SimulatedCaptioner, ask: Ask) -> str | None:
     return simulated.describe(scene, picture.image_id)
 
 
-class SceneCaptioner:
+class SceneCaptioner(Captioner):
     """Shows a simulated captioner the true scene kept beside each synthetic picture.
 
     Args:
@@ -45,8 +45,6 @@ class SceneCaptioner:
     """
 
     prompted = True
-    remote: str | None = None
-    sources: Mapping[str, str] = {}  # never changed
     limits = Limits(concurrency=8)
 
     def __init__(self, simulated: SimulatedCaptioner) -> None:
@@ -73,9 +71,6 @@ class SceneCaptioner:
         """As :func:`answer_of`."""
         text = answer_of(self._simulated, ask)
         return None if text is None else Answer(text, finish="stop")
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 class SimulatedGrounder:
