@@ -105,7 +105,7 @@ def _make_city(folder: Path, regions: int) -> City:
 
 
 def _caption(city: City) -> None:
-    from urbanln.captions.choice import choose_captioners
+    from urbanln.captions.captioners.named import choose_captioners
     from urbanln.captions.run import caption_city
     from urbanln.captions.settings import CaptionSettings
     from urbanln.captions.simulation.server import Faults, serve

@@ -17,7 +17,7 @@ from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_bytes, table_note
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
-from urbanln.captions.choice import choose_captioners
+from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.run import caption_city, ledger_path, plan_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, VoteSettings
 from urbanln.city.store import City, Meta

@@ -1,5 +1,6 @@
 """What all pages share: templates and style, numbers as text, charts, maps.
 
 In: values that a page shows. Out: HTML, SVG and JSON that are safe to stand in it; nothing from the
-network. Called by report and study. Start with ``render``.
+network. Called by report and study. Start with ``render``; ``maps`` and ``charts`` hold colours and scales
+of all pages.
 """

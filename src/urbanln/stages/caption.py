@@ -9,8 +9,8 @@ from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import write_table
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Captioner, pictures_of
+from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.captioners.recorded import read_rows
-from urbanln.captions.choice import choose_captioners
 from urbanln.captions.cleaning.clean import clean_captions
 from urbanln.captions.report import table_lines
 from urbanln.captions.run import caption_city, choose, ledger_path, load_language, plan_city

@@ -12,7 +12,7 @@ import pandas as pd
 
 from urbanln.base.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
 from urbanln.base.files import read_json, read_table, write_json, write_table
-from urbanln.captions.choice import choose_captioners
+from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.run import caption_city, choose, load_language
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import is_url
