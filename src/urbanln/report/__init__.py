@@ -1,8 +1,10 @@
 """Telling: one self-contained HTML page about a probe and the run behind it, or about an audit.
 
 In: ``scores.json``, predictions, regions, metrics, examples. Out: an HTML file, the same bytes for the same
-input. Called by the stage ``report`` and by ``urbanln audit --page``. Start with ``page``; a module per
-section follows.
+input. Called by the stage ``report`` and by ``urbanln audit --page``. Start with ``page``; the sections
+stand in ``tables`` (verdicts, scores, intervals), ``leakage``, ``drawn`` (maps, forests, scatters),
+``few_labels`` (efficiency, transfer), ``audit`` and ``details`` (pictures, the run, its curves); ``plots``
+draws.
 """
 
 from __future__ import annotations
