@@ -12,6 +12,7 @@ import pyproj
 from urbanln.base.columns import at_row, first, need_columns, number_column, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
+from urbanln.base.geometry import earth_crs
 from urbanln.city.checks import WGS84
 from urbanln.city.datum import DATUMS, in_china, to_wgs84
 
@@ -62,11 +63,11 @@ def point_coordinates(
         InputError: Column missing, value no number, unknown CRS or datum, values that do not fit the CRS, or
             a Chinese datum of points that are not in China.
     """
-    system = _system(where.crs)
+    system = earth_crs(where.crs)
     if where.lonlat or where.latlon:
         x, y = _from_text(frame, where, table)
     elif isinstance(frame, gpd.GeoDataFrame) and not {where.lon, where.lat} <= {str(c) for c in frame}:
-        system = frame.crs or system
+        system = earth_crs(frame.crs or system, table)
         x, y = _from_points(frame, table)
     else:
         need_columns(frame.columns, [where.lon, where.lat], table)
@@ -141,15 +142,6 @@ def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.nd
     refuse(unfit, f"'{name}' must hold two numbers, such as (39.9, 116.4)", text, table)
     one, two = (parts[column].astype("float64").to_numpy().copy() for column in (0, 1))
     return (one, two) if where.lonlat else (two, one)
-
-
-def _system(crs: str) -> pyproj.CRS:
-    try:
-        return pyproj.CRS.from_user_input(crs)
-    except pyproj.exceptions.CRSError as error:
-        raise InputError(
-            "unknown coordinate reference system", value=crs, where="crs", remedy="for example EPSG:3857"
-        ) from error
 
 
 def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.ndarray]:

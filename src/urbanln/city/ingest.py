@@ -204,7 +204,7 @@ def _read(
     positions = columns.positions
     named = [c for c in (columns.id, columns.image, columns.captured) if c]
     as_text = [columns.district, positions.lonlat, positions.latlon]
-    frame = read_frame(table, text=[*named, *(c for c in as_text if c)])
+    frame = read_frame(table, text=[*named, *(c for c in as_text if c)], crs=positions.crs)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise InputError("the table is empty: it has no row", where=table)

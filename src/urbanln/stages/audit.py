@@ -183,7 +183,7 @@ def read_labels(table: Path, labels: Sequence[str], where: Positions) -> pd.Data
     from urbanln.city.coordinates import point_coordinates
     from urbanln.city.indicators import parse_labels
 
-    frame = read_frame(table, text=[c for c in (where.lonlat, where.latlon) if c])
+    frame = read_frame(table, text=[c for c in (where.lonlat, where.latlon) if c], crs=where.crs)
     if not labels:
         known = ", ".join(map(str, frame.columns))
         raise InputError("which columns are labels?", where=table, remedy=f"name --label; there are: {known}")
