@@ -103,9 +103,8 @@ def ingest(
     pictures: Path | str | None, table: Path | str, out: Path | str, *, name: str, regions: str = "picture",
     id_column: str | None = None, image_column: str | None = None,
     lon: str = "lon", lat: str = "lat", lonlat_column: str | None = None, latlon_column: str | None = None,
-    crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse",
-    district: str | None = None, view: str = "satellite",
-    labels: Sequence[str] = (), captured: str | None = None,
+    crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
+    view: str = "satellite", labels: Sequence[str] = (), captured: str | None = None,
     source: str = "", licence: str = "", attribution: str = "", copy: bool = True, limit: int | None = None,
 ) -> IngestReport:  # fmt: skip
     """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
@@ -127,8 +126,7 @@ def ingest(
             which comes first.
         crs: Reference system of the coordinates.
         datum: ``wgs84``, or ``gcj02`` or ``bd09`` of coordinates off Chinese maps, which are converted.
-        outside_china: What points are that no map in this datum shifts: ``keep`` (WGS 84 already), ``shift``
-            (in the datum as well); ``refuse`` asks.
+        outside_china: What points are that no map in it shifts: ``keep`` (WGS 84), ``shift``, or ``refuse``.
         district: What is held out together: a column of the table (a region's is that of most of its rows),
             or a file of polygons as in ``regions`` (a region's is the one that holds its middle).
         view: ``satellite``, ``street``, or a column that says which.
