@@ -149,19 +149,11 @@ def ingest(
     shapes, units, used, counts["outside"] = _divide(units, used, regions)
     shapes, counts["no_district"] = _with_districts(shapes, used, district)
     indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
-    images = pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
-    if folder is not None:
-        units, same = _distinct(units)
-        counts |= same
-        images = _place(units, out, copy).assign(source=source or None, licence=licence or None)
-    meta = _meta(
-        name,
-        datum_note,
-        columns.labels,
-        Source(name=source or name, licence=licence, attribution=attribution),
-    )
+    images, same = _place(units, out, copy, source, licence) if folder else (_no_images(), {})
+    origin = Source(name=source or name, licence=licence, attribution=attribution)
+    meta = _meta(name, datum_note, columns.labels, origin)
     city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
-    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **counts)
+    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **(counts | same))
     write_json(out / REPORT_FILE, report.facts())
     return report
 
@@ -173,9 +165,18 @@ def _check_target(out: Path, name: str) -> None:
     check_writable(out)
 
 
-def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:
+def _place(
+    units: pd.DataFrame, out: Path, copy: bool, source: str, licence: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table of images, and counts of equal ones."""
+    images, same = _distinct(units)
     paths = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["key"]]
-    return images.assign(path=paths).drop(columns=["key", "format"])
+    images = images.assign(path=paths, source=source or None, licence=licence or None)
+    return images.drop(columns=["key", "format"]), same
+
+
+def _no_images() -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
 
 
 @dataclass(frozen=True)
