@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from urbanln.base.errors import InputError, printable
-from urbanln.cli.options import SetOption, SettingsOption
+from urbanln.cli.options import (
+    DecimalOption,
+    EncodingOption,
+    MissingOption,
+    SetOption,
+    SettingsOption,
+    ThousandsOption,
+)  # fmt: skip
 
 
 def synthetic(
@@ -60,6 +67,13 @@ def ingest(
     ] = None,
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
     label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
+    missing: MissingOption = [],  # noqa: B006
+    trust_ids: Annotated[
+        bool, typer.Option("--trust-ids", help="take ids that look mangled, or stand kilometres apart")
+    ] = False,
+    encoding: EncodingOption = None,
+    thousands: ThousandsOption = None,
+    decimal: DecimalOption = None,
     captured: Annotated[str | None, typer.Option(help="column with the date of the picture")] = None,
     source: Annotated[str, typer.Option(help="where the pictures come from")] = "",
     licence: Annotated[str, typer.Option(help="licence of the pictures")] = "",
@@ -77,6 +91,7 @@ def ingest(
         pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
         latlon_column=latlon_column, crs=crs, datum=datum, district=district, view=view, labels=label,
+        missing=missing, trust_ids=trust_ids, encoding=encoding, thousands=thousands, decimal=decimal,
         captured=captured, source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
     )  # fmt: skip
     print("\n".join(report.lines()))
@@ -149,6 +164,10 @@ def audit(
     latlon_column: Annotated[str | None, typer.Option(help="one column with both, latitude first")] = None,
     crs: Annotated[str, typer.Option(help="reference system of these coordinates")] = "EPSG:4326",
     datum: Annotated[str, typer.Option(help="their datum: wgs84 | gcj02 | bd09")] = "wgs84",
+    missing: MissingOption = [],  # noqa: B006
+    encoding: EncodingOption = None,
+    thousands: ThousandsOption = None,
+    decimal: DecimalOption = None,
     pictures: Annotated[bool, typer.Option(help="also look for pictures that show up again")] = True,
     captions: Annotated[
         list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
@@ -161,6 +180,7 @@ def audit(
 ) -> None:
     """Look at labels, pictures and captions before anything is trained; suggest blocks and a buffer."""
     from urbanln.base.config import load_settings
+    from urbanln.base.written import Written
     from urbanln.captions.settings import CaptionSettings
     from urbanln.city.coordinates import Positions
     from urbanln.stages.audit import look
@@ -168,6 +188,7 @@ def audit(
     found = look(
         city, labels, captions, chosen=label, model=model, pictures=pictures,
         where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column),
+        missing=missing, written=Written(encoding, thousands, decimal),
         clean=load_settings(settings, set_, of=CaptionSettings).clean,
     )  # fmt: skip
     print("\n".join(map(printable, found.lines())))

@@ -11,3 +11,16 @@ SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="change one setting, e.g. train.lr=1e-5")
 ]
 SettingsOption = Annotated[Path | None, typer.Option("--settings", help="a TOML file of settings")]
+MissingOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[LABEL=]CODE", help="what stands for a missing label, -9999 or price=-1; none: nothing does"
+    ),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="of a text table that is not UTF-8: cp1252, gb18030, …")
+]
+ThousandsOption = Annotated[
+    str | None, typer.Option(help="what stands between thousands in numbers: , | . | ' | space")
+]
+DecimalOption = Annotated[str | None, typer.Option(help="what stands before decimals: . | ,")]
