@@ -41,8 +41,6 @@ def read_csv(path: Path, *, text: Sequence[str] | None = (), written: Written = 
     frame = frame.rename(columns=lambda name: str(name).strip())
     if text is None:
         return frame
-    for name in frame.columns.intersection(list(text)):
-        frame[name] = frame[name].astype("str").mask(frame[name] == "")
     return with_plain_numbers(frame, text, written)
 
 
@@ -85,22 +83,23 @@ def _rows(
     text: Sequence[str] | None, written: Written,
 ) -> pd.DataFrame:  # fmt: skip
     # Without index_col=False a line with one field too many would shift every column by one, silently.
-    options: dict[str, Any] = {"index_col": False, "skiprows": before}
-    if text is None:
-        options |= {"dtype": "str", "keep_default_na": False}
-    else:
-        # A converter sees the cell as it is, where a dtype would still take NA for missing.
-        options["converters"] = {c: str for c in columns if c.strip() in text}
-        if not written.plain:
-            options["dtype"] = {c: "str" for c in columns if c.strip() not in text}
+    options: dict[str, Any] = {"sep": separator, "encoding": encoding, "skiprows": before, "index_col": False}
+    as_written = {"dtype": "str", "keep_default_na": False}
+    as_text = [c for c in columns if c.strip() in (text or ())]
+    kinds: dict[str, Any] = {"dtype": dict.fromkeys(as_text if written.plain else columns, "str")}
     with warnings.catch_warnings():
         # With it, pandas drops what stands after the last named column and only warns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            return pd.read_csv(path, sep=separator, encoding=encoding, low_memory=False, **options)
+            frame = pd.read_csv(path, low_memory=False, **options, **(as_written if text is None else kinds))
         except pd.errors.ParserWarning as error:
             raise InputError(
                 f"lines have more fields than the {len(columns)} columns named in the first line",
                 where=path,
                 remedy="decimal commas? write 12.5 instead of 12,5; put text that holds commas in quotes",
             ) from error
+    if as_text:  # once more, since otherwise an id called NA would be missing
+        own = pd.read_csv(path, usecols=as_text, **options, **as_written)
+        for name in as_text:
+            frame[name] = own[name].mask(own[name] == "")
+    return frame

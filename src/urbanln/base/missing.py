@@ -108,5 +108,7 @@ def _suspected(different: Floats, count: npt.NDArray[np.int64], others: Floats) 
 
 def without(values: Floats, codes: Sequence[float]) -> Floats:
     """The values with the codes as NaN; 4-byte floats are met by what they round a code to."""
-    near = [float(np.float32(code)) for code in codes if abs(code) < 3e38]
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(codes, dtype=np.float32).astype(np.float64)
+    near = rounded[np.isfinite(rounded)]
     return np.where(np.isin(values, [*codes, *near]), np.nan, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -147,7 +148,7 @@ def _of_code(name: str, code: Code) -> str:
         return (
             f"label {name}: {code.rows} rows hold {code.text}, taken as missing (--missing none keeps them)"
         )
-    choice = f"--missing {name}={code.text} takes them as missing"
+    choice = f"--missing {shlex.quote(f'{name}={code.text}')} takes them as missing"
     return f"label {name}: {code.rows} rows hold {code.text}, which may be a code, kept ({choice})"
 
 
