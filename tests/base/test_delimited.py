@@ -80,6 +80,13 @@ def test_another_encoding_is_refused_with_the_likely_ones_and_read_when_told(
     assert read["name"][0] == words[0]
 
 
+def test_one_damaged_letter_does_not_make_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"id,name\n" + "1,北京市朝阳区\n".encode() * 9 + b"2,\xe5\x8c\n")
+    with pytest.raises(InputError, match=r"damaged letters(.|\n)*line 11"):
+        read_csv(path)
+
+
 def test_a_wrong_or_needless_encoding_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path, "id,name\n1,北京\n", "gb18030")
     with pytest.raises(InputError, match=r"not utf-16 text|not UTF-8"):

@@ -54,6 +54,8 @@ def test_plain_labels_hold_no_certain_code(name: str) -> None:
         ("profit", -1.7976931348623157e308, 1),
         ("years", 9999, 50),
         ("price", -1e20, 4),
+        ("celsius", 999.9, 20),
+        ("celsius", -(2.0**63), 2),
     ],
 )
 def test_unmistakable_codes(name: str, code: float, rows: int) -> None:

@@ -84,7 +84,7 @@ def _rows(
 ) -> pd.DataFrame:  # fmt: skip
     # Without index_col=False a line with one field too many would shift every column by one, silently.
     options: dict[str, Any] = {"sep": separator, "encoding": encoding, "skiprows": before, "index_col": False}
-    as_written = {"dtype": "str", "keep_default_na": False}
+    as_written: dict[str, Any] = {"dtype": "str", "keep_default_na": False}
     as_text = [c for c in columns if c.strip() in (text or ())]
     kinds: dict[str, Any] = {"dtype": dict.fromkeys(as_text if written.plain else columns, "str")}
     with warnings.catch_warnings():

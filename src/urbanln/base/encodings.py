@@ -45,6 +45,13 @@ def not_decoded(path: Path, encoding: str) -> InputError:
     """The error for a file that is not in this encoding: the likely ones, and how they read a word of it."""
     with path.open("rb") as file:
         sample = file.read(_SAMPLE)
+    if (broken := _damaged(sample)) and encoding.startswith("utf-8"):
+        return InputError(
+            "not UTF-8 text throughout: it seems to be, but for some damaged letters",
+            value=broken,
+            where=path,
+            remedy="write the file anew, or mend this line",
+        )
     likely = likely_encodings(sample)
     names = [name for name, _ in likely] or ["cp1252", "gb18030"]
     called = {name: about[0] for name, about in (*_EAST_ASIAN.items(), *_ALPHABETS.items())}
@@ -58,6 +65,16 @@ def not_decoded(path: Path, encoding: str) -> InputError:
         where=path,
         remedy=f"read it so: --encoding {names[0]}{others}; or save it as UTF-8",
     )
+
+
+def _damaged(sample: bytes) -> str | None:
+    """Line with the first damaged letter of what is UTF-8 otherwise; None where most is another encoding."""
+    text = sample.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    if 10 * broken > sum(not character.isascii() for character in text):
+        return None
+    at = text.index("\ufffd")
+    return f"line {text.count(chr(10), 0, at) + 1}: …{text[max(at - 10, 0) : at + 10]!r}…"
 
 
 def likely_encodings(sample: bytes) -> list[tuple[str, str]]:

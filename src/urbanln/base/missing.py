@@ -11,10 +11,17 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _NINES = tuple(float("9" * digits) for digits in range(2, 11))  # 99 to 9,999,999,999
-_BITS = (-128.0, 255.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)
+_WEATHER = (99.9, 99.99, 999.9, 999.99, 9999.9)
+_BITS = (
+    *(-(2.0 ** (bits - 1)) for bits in (8, 16, 32, 64)),
+    *(2.0 ** (bits - 1) - 1 for bits in (16, 32, 64)),
+    *(2.0**bits - 1 for bits in (8, 16, 32)),
+)
 # The annotation values of the US Census (American Community Survey).
 _CENSUS = tuple(-float(str(digit) * 9) for digit in (2, 3, 5, 6, 8))
-_CODES = frozenset((*_NINES, *(-nine for nine in _NINES), -9.0, *_BITS, *_CENSUS, 1e20, -1e20))
+_CODES = frozenset(
+    (*(sign * nine for nine in (*_NINES, *_WEATHER) for sign in (-1, 1)), -9.0, *_BITS, *_CENSUS, 1e20, -1e20)
+)
 _ENDLESS = 1e30  # −3.4e38, 9.97e36, 1e37: no label of a city is so large
 _DWARFED = 1e6  # how many times smaller all others then are
 _OFTEN = 5  # rows, and times as many as values commonly have
@@ -44,8 +51,9 @@ def missing_codes(values: npt.ArrayLike, dtype: str = "") -> list[Code]:
     """Values that look like codes for a missing one, the unmistakable ones first.
 
     Only values off the usual list count, so that no measured value is ever thrown away for being far out:
-    ±99, ±999, … , −9, the ends of 8, 16 and 32 bits, the Census' −666666666, ±1e20, anything beyond 1e30; and
-    as a mere suspicion −1 and 0. With "the others" as all values not on the list, one is certain where
+    ±99, ±999, … , ±999.9, −9, the ends of 8, 16, 32 and 64 bits, the Census' −666666666, ±1e20, anything
+    beyond 1e30; and as a mere suspicion −1 and 0. With "the others" as all values not on the list, one is
+    certain where
 
     - it is beyond 1e30, or ±1e20, and a million times as large as all others;
     - it is −999 or below and the others are 0 or more, or lie closer together than to it;
@@ -88,7 +96,7 @@ def _judged(value: float, rows: int, others: Floats, common: float, dtype: str) 
     if value < -9:
         certain = (twice or value < -128) and (low >= 0 or (value < low and apart))
     else:
-        certain = twice and apart and value > 99 and len(others) > 2
+        certain = twice and apart and value > 100 and len(others) > 2
     often = rows >= max(_OFTEN, _OFTEN * common)
     return Code(value, rows, certain) if certain or apart or often or (value < 0 <= low) else None
 

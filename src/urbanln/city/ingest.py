@@ -69,7 +69,7 @@ def ingest(
             in all labels, ``"price=-1"`` in one; ``"none"`` keeps the codes.
         trust_ids: Take ids as they stand, though they look mangled or have rows kilometres apart.
         encoding, thousands, decimal: How a text table is written
-            (:class:`urbanln.base.delimited.Written`).
+            (:class:`urbanln.base.written.Written`).
         captured: Column with the date, kept as the text it is.
         source, licence, attribution: Where the pictures come from, on what terms, and whom to name.
         copy: Copy the pictures into the city, or refer to them by absolute path.
@@ -81,33 +81,32 @@ def ingest(
     """
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
     _check_target(out, name)
-    positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column)
-    columns = _Columns(
-        id_column, image_column, positions, district, view, captured, tuple(labels), tuple(missing), trust_ids
-    )
-    frame = _table(table, columns, Written(encoding, thousands, decimal), limit)
-    values, notes = take_labels(frame, columns.labels, table=str(table), missing=columns.missing)
-    rows = _rows(frame, folder, columns, str(table))
-    nowhere = null_island(rows["lon"].to_numpy(), rows["lat"].to_numpy())
-    rows = rows[~nowhere]
-    if not trust_ids:
-        check_places(rows, str(table))
-    units, used, counts = _points(rows, str(table)) if folder is None else _usable(rows, folder, str(table))
-    shapes, units, used, counts["outside"], found = _divide(units, used, regions)
-    shapes, counts["no_district"] = _with_districts(shapes, used, district)
-    indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
+    asked = _Asked(
+        name, regions, id_column, image_column, Positions(lon, lat, crs, datum, lonlat_column, latlon_column),
+        district, view, captured, tuple(labels), tuple(missing), trust_ids,
+        Written(encoding, thousands, decimal), source, licence, attribution, copy,
+    )  # fmt: skip
+    return _make(_read(table, folder, asked, limit), str(table), folder, out, asked)
+
+
+def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked) -> IngestReport:
+    """The city of what was read, and its report."""
+    units, used, counts = _points(read.rows, table) if folder is None else _usable(read.rows, folder, table)
+    shapes, units, used, counts["outside"], found = _divide(units, used, asked.regions)
+    shapes, counts["no_district"] = _with_districts(shapes, used, asked.district)
+    indicators, gaps = mean_per_region(read.values.loc[used.index], used["region_id"], shapes["region_id"])
     images = pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
     if folder is not None:
         units, same = _distinct(units)
         counts |= same
-        images = _place(units, out, copy).assign(source=source or None, licence=licence or None)
-    meta = _meta(name, columns, Source(name=source or name, licence=licence, attribution=attribution))
-    city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
+        images = _place(units, out, asked.copy)
+        images = images.assign(source=asked.source or None, licence=asked.licence or None)
+    city = City.create(out, meta=_meta(asked), regions=shapes, images=images, indicators=indicators)
+    extent = Extent.around(used["lon"].to_numpy(), used["lat"].to_numpy())
+    odd = odd_places(used, asked.positions.lon, asked.positions.lat)
     report = IngestReport(
-        city, len(frame), _told(frame, table, columns, Written(encoding, thousands, decimal)),
-        str(Extent.around(used["lon"].to_numpy(), used["lat"].to_numpy())), len(images), len(shapes),
-        null_island=int(nowhere.sum()), labels=gaps,
-        notes=[*odd_places(used, lon, lat), *found, *notes, *constant_labels(indicators)], **counts,
+        city, read.total, read.told, str(extent), len(images), len(shapes), null_island=read.null_island,
+        labels=gaps, notes=[*odd, *found, *read.notes, *constant_labels(indicators)], **counts,
     )  # fmt: skip
     write_json(out / REPORT_FILE, report.facts())
     return report
@@ -126,9 +125,11 @@ def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """Where in the table things stand."""
+class _Asked:
+    """Where in the table things stand, how it is read, and what is made of it."""
 
+    name: str
+    regions: str
     id: str | None
     image: str | None
     positions: Positions
@@ -138,80 +139,105 @@ class _Columns:
     labels: tuple[str, ...]
     missing: tuple[str, ...]
     trust_ids: bool
+    written: Written
+    source: str
+    licence: str
+    attribution: str
+    copy: bool
 
     def named(self) -> list[str]:
         """Columns that must be there."""
         return [c for c in (self.id, self.image, self.captured) if c]
 
 
-def _table(table: Path, columns: _Columns, written: Written, limit: int | None) -> pd.DataFrame:
-    """The table as it was read, with the columns that are asked for."""
-    as_text = [*columns.named(), columns.district, columns.positions.lonlat, columns.positions.latlon]
-    frame = read_frame(table, text=[c for c in as_text if c and c not in columns.labels], written=written)
+@dataclass(frozen=True)
+class _Read:
+    """What was read: rows with a place of their own, labels by row, how many rows there were, and words."""
+
+    rows: pd.DataFrame
+    values: pd.DataFrame
+    total: int
+    told: str
+    null_island: int
+    notes: list[str]
+
+
+def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) -> _Read:
+    as_text = [*asked.named(), asked.district, asked.positions.lonlat, asked.positions.latlon]
+    text = [c for c in as_text if c and c not in asked.labels]
+    frame = read_frame(table, text=text, written=asked.written)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise InputError("the table is empty: it has no row", where=table)
-    return frame.reset_index(drop=True)
+    frame = frame.reset_index(drop=True)
+    values, notes = take_labels(frame, asked.labels, table=str(table), missing=asked.missing)
+    rows = _rows(frame, folder, asked, str(table))
+    nowhere = null_island(rows["lon"].to_numpy(), rows["lat"].to_numpy())
+    if not asked.trust_ids:
+        check_places(rows[~nowhere], str(table))
+    return _Read(rows[~nowhere], values, len(frame), _told(frame, table, asked), int(nowhere.sum()), notes)
 
 
-def _rows(frame: pd.DataFrame, folder: Path | None, columns: _Columns, table: str) -> pd.DataFrame:
+def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -> pd.DataFrame:
     """The table's rows (key, id, captured, view, district, lon, lat) in its order.
 
     The key tells what a row is about: the path of a picture, or without pictures the id.
     """
     if folder is not None and not folder.is_dir():
         raise InputError("no such folder of pictures", where=folder)
-    if folder is None and columns.image:
+    if folder is None and asked.image:
         raise InputError(
             "a column names pictures, and there is no folder of pictures",
-            value=columns.image,
+            value=asked.image,
             where=table,
             remedy="give the folder before the table, or leave --image-column out",
         )
-    need_columns(frame.columns, columns.named(), table)
+    need_columns(frame.columns, asked.named(), table)
     rows = pd.DataFrame(index=frame.index)
-    rows["id"] = read_ids(frame, columns.id, table, trust=columns.trust_ids) if columns.id else None
-    rows["captured"] = id_text(frame[columns.captured]) if columns.captured else None
-    district = columns.district if columns.district in frame.columns else None
-    rows["district"] = read_ids(frame, district, table, trust=columns.trust_ids) if district else None
+    rows["id"] = read_ids(frame, asked.id, table, trust=asked.trust_ids) if asked.id else None
+    rows["captured"] = id_text(frame[asked.captured]) if asked.captured else None
+    district = asked.district if asked.district in frame.columns else None
+    rows["district"] = read_ids(frame, district, table, trust=asked.trust_ids) if district else None
     if district and rows["district"].isna().all():
         raise InputError("the column of districts is empty", value=district, where=table)
     if folder is None:
-        rows["key"] = rows["id"] if columns.id else "row-" + frame.index.astype("str")
+        rows["key"] = rows["id"] if asked.id else "row-" + frame.index.astype("str")
     else:
-        tidy = frame.assign(**{columns.id: rows["id"]}) if columns.id else frame
-        rows["key"] = named_files(tidy, folder, columns.id, columns.image, table)
-        rows["view"] = _views(frame, columns.view, table)
-    rows["lon"], rows["lat"] = point_coordinates(frame, columns.positions, table)
+        tidy = frame.assign(**{asked.id: rows["id"]}) if asked.id else frame
+        rows["key"] = named_files(tidy, folder, asked.id, asked.image, table)
+        rows["view"] = _views(frame, asked.view, table)
+    rows["lon"], rows["lat"] = point_coordinates(frame, asked.positions, table)
     return rows
 
 
-def _told(frame: pd.DataFrame, table: Path, columns: _Columns, written: Written) -> str:
+def _told(frame: pd.DataFrame, table: Path, asked: _Asked) -> str:
     """What was read of the table, as what, in one line."""
-    where, there = columns.positions, [str(c) for c in frame.columns]
+    where, there = asked.positions, [str(c) for c in frame.columns]
     both = where.lonlat or where.latlon
     place = f"position {both}" if both else f"position {where.lon}, {where.lat}"
     if not both and not {where.lon, where.lat} <= set(there):
         place = "position by geometry"
     ids = {
-        "id": columns.id,
-        "picture": columns.image,
-        "captured": columns.captured,
-        "district": columns.district,
+        "id": asked.id,
+        "picture": asked.image,
+        "captured": asked.captured,
+        "district": asked.district,
     }
     parts = [f"{kind} {name}" for kind, name in ids.items() if name in there]
     parts += [f"{place} ({where.crs if where.datum == 'wgs84' else where.datum})"]
-    parts += [f"labels {', '.join(columns.labels)}"] if columns.labels else []
-    more = f" ({said})" if (said := written.says()) else ""
+    parts += [f"labels {', '.join(asked.labels)}"] if asked.labels else []
+    more = f" ({said})" if (said := asked.written.says()) else ""
     return f"read of {table.name}{more}: {', '.join(parts)}"
 
 
-def _meta(name: str, columns: _Columns, source: Source) -> Meta:
+def _meta(asked: _Asked) -> Meta:
+    name = asked.name
+    source = Source(name=asked.source or name, licence=asked.licence, attribution=asked.attribution)
     return Meta(
         name=name,
-        datum=columns.positions.note(),
+        datum=asked.positions.note(),
         sources=[source] if source != Source(name=name) else [],  # nothing was said of the source
-        indicators={label: IndicatorNote() for label in columns.labels},
+        indicators={label: IndicatorNote() for label in asked.labels},
     )
 
 

@@ -16,7 +16,8 @@ from urbanln.cli.options import (
     SetOption,
     SettingsOption,
     ThousandsOption,
-)  # fmt: skip
+    TrustIdsOption,
+)
 
 
 def synthetic(
@@ -68,9 +69,7 @@ def ingest(
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
     label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
     missing: MissingOption = [],  # noqa: B006
-    trust_ids: Annotated[
-        bool, typer.Option("--trust-ids", help="take ids that look mangled, or stand kilometres apart")
-    ] = False,
+    trust_ids: TrustIdsOption = False,
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
     decimal: DecimalOption = None,

@@ -24,3 +24,6 @@ ThousandsOption = Annotated[
     str | None, typer.Option(help="what stands between thousands in numbers: , | . | ' | space")
 ]
 DecimalOption = Annotated[str | None, typer.Option(help="what stands before decimals: . | ,")]
+TrustIdsOption = Annotated[
+    bool, typer.Option("--trust-ids", help="take ids that look mangled, or stand kilometres apart")
+]
