@@ -56,6 +56,10 @@ def test_a_byte_order_mark_is_believed(encoding: str, tmp_path: Path) -> None:
     ("encoding", "words"),
     [
         ("gb18030", ["北京市朝阳区", "上海浦东", "武汉"]),
+        ("gb18030", ["北京"]),
+        ("gb18030", ["大学"]),
+        ("cp932", ["大阪"]),
+        ("big5", ["高雄"]),
         ("cp932", ["東京都渋谷区", "しぶや"]),
         ("cp949", ["서울특별시", "부산"]),
         ("big5", ["台北市信義區"]),

@@ -94,7 +94,8 @@ def test_several_codes_masks_classes_and_small_tables() -> None:
     assert not any(one.certain for one in missing_codes([-1, 0, 1, 1, -1]))
     assert not missing_codes([])
     assert not missing_codes([np.nan, np.nan])
-    assert not missing_codes([-9999, -9999])  # nothing to hold it against
+    assert [one.certain for one in missing_codes([-9999, -9999, np.nan])] == [True]  # and no other value
+    assert not missing_codes([99, 99])
     assert [one.value for one in missing_codes([7, 7, -9999])] == [-9999]
     within = np.arange(-127, 128).repeat(2).astype(float)
     within[:4] = -128

@@ -497,7 +497,7 @@ def test_one_id_at_places_far_apart_is_refused_unless_trusted(points: Points) ->
     shutil.rmtree(points.root / "out")
     points.table.loc[50, "lon"] += 0.3
     with pytest.raises(
-        InputError, match=r"1 id with rows over 3 km apart(.|\n)*NA: 25\.\d km between rows 5 and 50"
+        InputError, match=r"1 id stands at places over 3 km apart(.|\n)*NA: 25\.\d km between rows 5 and 50"
     ):
         points.ingest()
     report = points.ingest(trust_ids=True)

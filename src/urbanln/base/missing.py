@@ -61,7 +61,8 @@ def missing_codes(values: npt.ArrayLike, dtype: str = "") -> list[Code]:
     - it is 255, 999 or above, held twice or more, the others lie closer together than to it, and there are
       three different ones or more (0 and 255 are a mask).
 
-    What is on the list and is held suspiciously often, or stands apart from the others, is a suspicion.
+    Where there are no others, −999 and below are certain. What is on the list and is held suspiciously often,
+    or stands apart from the others, is a suspicion.
 
     Args:
         values: (N,) numbers; missing ones are NaN.
@@ -73,7 +74,10 @@ def missing_codes(values: npt.ArrayLike, dtype: str = "") -> list[Code]:
     listed = np.isin(different, list(_CODES)) | (np.abs(different) >= _ENDLESS)
     others = different[~listed]
     if len(others) == 0:
-        return []
+        alone = different <= -999
+        return [
+            Code(float(v), int(n), certain=True) for v, n in zip(different[alone], count[alone], strict=True)
+        ]
     common = float(np.median(count[~listed]))
     found = [
         code

@@ -126,7 +126,7 @@ def check_places(rows: pd.DataFrame, table: str) -> None:
     name = key if pd.isna(placed["id"].iloc[row]) else placed["id"].iloc[row]
     ids = placed["key"][apart].nunique()
     raise InputError(
-        f"{ids} id{'s' if ids > 1 else ''} with rows over {_ONE_PLACE_KM:g} km apart: this is no place",
+        f"{ids} id{'s stand' if ids > 1 else ' stands'} at places over {_ONE_PLACE_KM:g} km apart",
         value=f"{name}: {away[row]:,.1f} km between rows {placed.index[placed['key'] == key][0]} and "
         f"{placed.index[row]}",
         where=f"{table} (the first row is 0)",

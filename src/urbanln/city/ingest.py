@@ -370,7 +370,11 @@ def _with_districts(
     shapes = shapes.assign(district=districts.astype("str").to_numpy())
     missing = int(shapes["district"].isna().sum())
     if missing == len(shapes):
-        raise InputError("no region is in any district", value=district, remedy="check --district and --crs")
+        raise InputError(
+            "no region is in any district",
+            value=district,
+            remedy="check --district and --crs, and that longitude and latitude are not exchanged",
+        )
     return shapes, missing
 
 
