@@ -475,7 +475,7 @@ def test_codes_are_missing_before_rows_are_averaged(regions: str, points: Points
 
 def test_what_was_read_is_told_with_its_extent(points: Points) -> None:
     lines = points.ingest().lines()
-    assert lines[1] == "  read of t.csv: id id, position lon, lat (EPSG:4326), labels pop"
+    assert lines[1] == "  read of t.csv: 60 rows; id id, position lon, lat (EPSG:4326), labels pop"
     assert lines[2] == "  lon 116.3000 to 116.3090, lat 39.9000 to 39.9050, 0.77 × 0.56 km"
     kept = json.loads((points.root / "out" / "ingest.json").read_text())
     assert kept["extent"] in lines[2]

@@ -246,5 +246,8 @@ def test_how_a_table_is_written_is_told_to_ingest_and_to_audit(tmp_path: Path, c
     assert values["region_id"][7] == "NA7"
     assert run("audit", "--labels", table, *common) == 0
     said = capsys.readouterr().out
+    assert "read of köln.csv (encoding cp1252, numbers like 1.234,5): 40 rows; position lon, lat" in said
     assert "lon 116.3000 to 116.3390, lat 39.9000 to 39.9390" in said
     assert "age: no region has a value" in said
+    assert run("audit", tmp_path / "c", "--missing", "-1") == 2
+    assert "--labels TABLE" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def not_decoded(path: Path, encoding: str) -> InputError:
         f"{what}; likely {first}",
         value=shown or None,
         where=path,
-        remedy=f"read it so: --encoding {names[0]}{others}; or save it as UTF-8",
+        remedy=f"ingest and audit read it with --encoding {names[0]}{others}; or save it as UTF-8",
     )
 
 

@@ -140,8 +140,8 @@ def number_remedy(values: Sequence[str]) -> str:
     """
     told = _asked(values) or _asked(values[:1])
     if told:
-        which = f"say how its numbers are written, {' or '.join(told)}"
-        return f"{which}; or write plain numbers such as 1234.5"
+        options = " or ".join(told)
+        return f"tell ingest and audit how numbers are written, {options}; or write plain ones such as 1234.5"
     text = values[0].strip()
     if re.fullmatch(r"[-+]?[\d.,\s]+[%‰]", text):
         return (
@@ -150,8 +150,8 @@ def number_remedy(values: Sequence[str]) -> str:
     if re.fullmatch(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*", text):
         return "this looks like a date: give a number instead, for example the year"
     return (
-        "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty, or say what "
-        f"stands for it: --missing '{text[:20]}'"
+        "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty, or tell ingest "
+        f"and audit what stands for it: --missing '{text[:20]}'"
     )
 
 

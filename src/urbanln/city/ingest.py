@@ -26,7 +26,7 @@ from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.extent import Extent, check_places, in_several, null_island, odd_places
 from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
-from urbanln.city.ingest_report import REPORT_FILE, IngestReport
+from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
 from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
 from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
@@ -105,8 +105,9 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
     extent = Extent.around(used["lon"].to_numpy(), used["lat"].to_numpy())
     odd = odd_places(used, asked.positions.lon, asked.positions.lat)
     report = IngestReport(
-        city, read.total, read.told, str(extent), len(images), len(shapes), null_island=read.null_island,
-        labels=gaps, notes=[*odd, *found, *read.notes, *constant_labels(indicators)], **counts,
+        city, read.total, len(images), len(shapes), null_island=read.null_island, read=read.told,
+        extent=str(extent), labels=gaps, notes=[*odd, *found, *read.notes, *constant_labels(indicators)],
+        **counts,
     )  # fmt: skip
     write_json(out / REPORT_FILE, report.facts())
     return report
@@ -175,7 +176,9 @@ def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) ->
     nowhere = null_island(rows["lon"].to_numpy(), rows["lat"].to_numpy())
     if not asked.trust_ids:
         check_places(rows[~nowhere], str(table))
-    return _Read(rows[~nowhere], values, len(frame), _told(frame, table, asked), int(nowhere.sum()), notes)
+    named = {"id": asked.id, "picture": asked.image, "captured": asked.captured, "district": asked.district}
+    told = what_was_read(table, frame, asked.positions, asked.labels, asked.written, named)
+    return _Read(rows[~nowhere], values, len(frame), told, int(nowhere.sum()), notes)
 
 
 def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -> pd.DataFrame:
@@ -208,26 +211,6 @@ def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -
         rows["view"] = _views(frame, asked.view, table)
     rows["lon"], rows["lat"] = point_coordinates(frame, asked.positions, table)
     return rows
-
-
-def _told(frame: pd.DataFrame, table: Path, asked: _Asked) -> str:
-    """What was read of the table, as what, in one line."""
-    where, there = asked.positions, [str(c) for c in frame.columns]
-    both = where.lonlat or where.latlon
-    place = f"position {both}" if both else f"position {where.lon}, {where.lat}"
-    if not both and not {where.lon, where.lat} <= set(there):
-        place = "position by geometry"
-    ids = {
-        "id": asked.id,
-        "picture": asked.image,
-        "captured": asked.captured,
-        "district": asked.district,
-    }
-    parts = [f"{kind} {name}" for kind, name in ids.items() if name in there]
-    parts += [f"{place} ({where.crs if where.datum == 'wgs84' else where.datum})"]
-    parts += [f"labels {', '.join(asked.labels)}"] if asked.labels else []
-    more = f" ({said})" if (said := asked.written.says()) else ""
-    return f"read of {table.name}{more}: {', '.join(parts)}"
 
 
 def _meta(asked: _Asked) -> Meta:

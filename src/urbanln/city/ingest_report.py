@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from urbanln.base.errors import printable
+from urbanln.base.written import AS_IT_IS, Written
+from urbanln.city.coordinates import Positions
 from urbanln.city.store import City
 
 REPORT_FILE = "ingest.json"
@@ -19,12 +25,9 @@ class IngestReport:
     Args:
         city: The city made.
         rows: Rows read from the table.
-        read: What was read of the table, as what.
-        extent: Where the rows used lie.
         pictures: Pictures in the city.
         regions: Regions in the city.
         no_coordinates: Rows without coordinates.
-        null_island: Rows at (0, 0), while the others lie elsewhere.
         missing: Pictures that are not there, and rows that name none.
         corrupt: Files that are empty, truncated, no picture or of an unfit kind.
         no_id: Rows without an id, in a table without pictures.
@@ -35,18 +38,18 @@ class IngestReport:
         same_content: Pictures kept although a picture of another region has equal bytes.
         no_district: Regions of which no district is known; None where none was asked for.
         labels: Regions without a value, per label.
-        notes: What was found in labels and positions and decided, a sentence each.
         rejected: (path, reason) of every picture that is missing or corrupt.
+        null_island: Rows at (0, 0), while the others lie elsewhere.
+        read: What was read of the table, as what.
+        extent: Where the rows used lie.
+        notes: What was found in labels and positions and decided, a sentence each.
     """
 
     city: City
     rows: int
-    read: str = ""
-    extent: str = ""
     pictures: int = 0
     regions: int = 0
     no_coordinates: int = 0
-    null_island: int = 0
     missing: int = 0
     corrupt: int = 0
     no_id: int = 0
@@ -56,8 +59,11 @@ class IngestReport:
     same_content: int = 0
     no_district: int | None = None
     labels: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
+    null_island: int = 0
+    read: str = ""
+    extent: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """Everything but the city, for JSON."""
@@ -88,3 +94,32 @@ class IngestReport:
         for name, gaps in self.labels.items():
             lines.append(f"  label {name}: {self.regions - gaps} regions with a value, {gaps} without")
         return lines + [f"  {printable(note)}" for note in self.notes]
+
+
+def what_was_read(
+    table: Path,
+    frame: pd.DataFrame,
+    where: Positions,
+    labels: Sequence[str],
+    written: Written = AS_IT_IS,
+    named: Mapping[str, str | None] | None = None,
+) -> str:
+    """What was read of a table, as what, in one line.
+
+    Args:
+        table: The file.
+        frame: Its rows.
+        where: Where the coordinates stand.
+        labels: Columns that are labels.
+        written: How it was read.
+        named: What else is in it → column.
+    """
+    there = {str(column) for column in frame.columns}
+    place = where.lonlat or where.latlon or f"{where.lon}, {where.lat}"
+    if not (where.lonlat or where.latlon or {where.lon, where.lat} <= there):
+        place = "by geometry"
+    system = where.crs if where.datum == "wgs84" else where.datum
+    parts = [f"{kind} {column}" for kind, column in (named or {}).items() if column in there]
+    parts += [f"position {place} ({system})", *([f"labels {', '.join(labels)}"] if labels else [])]
+    more = f" ({said})" if (said := written.says()) else ""
+    return f"read of {table.name}{more}: {len(frame):,} rows; {', '.join(parts)}"

@@ -156,11 +156,17 @@ def look(
     Raises:
         InputError: Nothing is named, or both a city and a table; and as :func:`audit` does.
     """
+    from urbanln.base.written import Written
     from urbanln.captions.captioners.recorded import read_rows
 
     if city is not None and table is not None:
         raise InputError(
             "either a city or a table of labels is audited", value=str(table), remedy="call audit twice"
+        )
+    if table is None and (missing or written not in (None, Written())):
+        raise InputError(
+            "--missing, --encoding, --thousands and --decimal are of a plain table",
+            remedy="give it with --labels TABLE; a city was read when it was made, by urbanln ingest",
         )
     texts = pd.concat([read_rows(path) for path in captions], ignore_index=True) if captions else None
     if city is not None:
@@ -202,6 +208,7 @@ def read_labels(
     from urbanln.city.coordinates import point_coordinates
     from urbanln.city.extent import Extent, null_island, odd_places
     from urbanln.city.indicators import take_labels
+    from urbanln.city.ingest_report import what_was_read
 
     text = [c for c in (where.lonlat, where.latlon) if c]
     frame = read_frame(table, text=text, written=written or AS_IT_IS)
@@ -220,6 +227,7 @@ def read_labels(
     if len(placed):
         extent = Extent.around(placed["lon"].to_numpy(), placed["lat"].to_numpy())
         notes = [str(extent), *odd_places(placed, where.lon, where.lat), *notes]
+    notes = [what_was_read(table, frame, where, labels, written or AS_IT_IS), *notes]
     if nowhere.any():
         notes.append(f"{int(nowhere.sum())} rows at (0, 0), far from all others, left out")
     values.attrs["notes"] = notes
