@@ -197,6 +197,18 @@ def test_ids_called_na_are_ids_and_numbers_called_so_are_missing(tmp_path: Path)
     assert read_csv(path, text=None)["id"].tolist() == ["NA", "null", "None", "nan", "", "N/A"]
 
 
+def test_a_comma_at_the_end_of_every_line_adds_nothing(tmp_path: Path) -> None:
+    path = _write(tmp_path, "image, caption,\nNA,A roof.,\nb,,\n")
+    for text in (None, ["image", "caption"]):
+        read = read_csv(path, text=text)
+        assert read["image"].tolist() == ["NA", "b"]
+        assert read["caption"].fillna("").tolist() == ["A roof.", ""]
+    path = _write(tmp_path, "image,caption\nNA,A roof.,\nb,,\n")
+    assert read_csv(path, text=None).to_numpy().tolist() == [["NA", "A roof."], ["b", ""]]
+    with pytest.raises(InputError, match="more fields than the 2 columns"):
+        read_csv(_write(tmp_path, "image,caption\na,A roof, red\n"), text=None)
+
+
 def test_a_shapefile_is_read_in_the_encoding_told(tmp_path: Path) -> None:
     places = gpd.GeoDataFrame({"name": ["北京"]}, geometry=gpd.points_from_xy([1], [2]), crs=4326)
     places.to_file(tmp_path / "t.shp", encoding="gb18030")

@@ -84,14 +84,13 @@ def _rows(
 ) -> pd.DataFrame:  # fmt: skip
     # Without index_col=False a line with one field too many would shift every column by one, silently.
     options: dict[str, Any] = {"sep": separator, "encoding": encoding, "skiprows": before, "index_col": False}
-    as_written: dict[str, Any] = {"dtype": "str", "keep_default_na": False}
-    as_text = [c for c in columns if c.strip() in (text or ())]
-    kinds: dict[str, Any] = {"dtype": dict.fromkeys(as_text if written.plain else columns, "str")}
+    as_text = [at for at, name in enumerate(columns) if text is None or name.strip() in text]
+    kinds = dict.fromkeys((columns[at] for at in as_text) if written.plain else columns, "str")
     with warnings.catch_warnings():
         # With it, pandas drops what stands after the last named column and only warns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            frame = pd.read_csv(path, low_memory=False, **options, **(as_written if text is None else kinds))
+            frame = pd.read_csv(path, low_memory=False, dtype=kinds, **options)
         except pd.errors.ParserWarning as error:
             raise InputError(
                 f"lines have more fields than the {len(columns)} columns named in the first line",
@@ -99,7 +98,7 @@ def _rows(
                 remedy="decimal commas? write 12.5 instead of 12,5; put text that holds commas in quotes",
             ) from error
     if as_text:  # once more, since otherwise an id called NA would be missing
-        own = pd.read_csv(path, usecols=as_text, **options, **as_written)
-        for name in as_text:
-            frame[name] = own[name].mask(own[name] == "")
+        own = pd.read_csv(path, usecols=as_text, dtype="str", keep_default_na=False, **options)
+        for name in own.columns:
+            frame[name] = own[name] if text is None else own[name].mask(own[name] == "")
     return frame
