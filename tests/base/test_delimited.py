@@ -67,6 +67,7 @@ def test_a_byte_order_mark_is_believed(encoding: str, tmp_path: Path) -> None:
         ("cp1250", ["Łódź", "Plzeň"]),
         ("cp1251", ["Москва", "Тверь"]),
         ("utf-16-le", ["Zürich"]),
+        ("utf-16-le", ["plain ASCII"]),
         ("utf-16-be", ["Zürich"]),
     ],
 )

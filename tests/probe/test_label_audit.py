@@ -93,6 +93,18 @@ def test_a_value_that_many_hold_is_one_figure_only_where_they_lie_together() -> 
     assert "district" not in _said(found)
 
 
+def test_neighbours_on_a_smooth_map_of_rounded_numbers_coincide() -> None:
+    field = gaussian_field(SIDE, 6, 8)
+    for rounded in ((1960 + 15 * field).round(), (400_000 * np.exp(field / 3)).round(-4)):
+        found = _audit(rounded).labels["x"]
+        assert found.near_twins - found.near_by_chance > 0.05  # more than by chance, and yet no coarse raster
+        assert not found.one_source
+        assert "rounded numbers coincide" in _said(_audit(rounded))
+    coarse = field.reshape(SIDE, SIDE)[::3, ::3].repeat(3, axis=0).repeat(3, axis=1).ravel()
+    assert _audit(coarse).labels["x"].one_source
+    assert _audit((1000 * coarse).round()).labels["x"].one_source
+
+
 def test_codes_are_named_as_ingest_names_them() -> None:
     values = np.random.default_rng(7).lognormal(3, 0.5, SIDE**2)
     values[::40], values[1] = -9999, -1

@@ -135,6 +135,10 @@ def test_equal_labels_are_one_source_only_where_neighbours_share_them() -> None:
         said = only(label_leakage(made, rounded, METRES)["found"], "to the last digit")
         assert "rounded numbers coincide" in said
         assert "source" not in said
+    smooth = np.round(100 * np.sin(METRES / 8000).sum(axis=1) + rng.normal(0, 5, 300))
+    for values in (smooth, 1900 + smooth, 1000 * smooth + 300_000):
+        for sentence in label_leakage(made, values, METRES)["found"]:
+            assert sentence.endswith("rounded numbers coincide.")
     cells = np.unique(np.floor(METRES / 3000), axis=0, return_inverse=True)[1].reshape(-1)
     raster = rng.lognormal(12, 0.5, cells.max() + 1)[cells]
     said = only(label_leakage(made, raster, METRES)["found"], "to the last digit")

@@ -71,7 +71,7 @@ def _damaged(sample: bytes) -> str | None:
     """Line with the first damaged letter of what is UTF-8 otherwise; None where most is another encoding."""
     text = sample.decode("utf-8", "replace")
     broken = text.count("\ufffd")
-    if 10 * broken > sum(not character.isascii() for character in text):
+    if not broken or 10 * broken > sum(not character.isascii() for character in text):
         return None
     at = text.index("\ufffd")
     return f"line {text.count(chr(10), 0, at) + 1}: …{text[max(at - 10, 0) : at + 10]!r}…"

@@ -110,7 +110,7 @@ def _audit_one(
     ratio = float(values.max() / p95) if n and p95 > 0 else np.nan
     twins = np.isin(values, different[(count > 1) & (different != 0)])
     twin_m = twin_metres(values[twins], places[twins])
-    near, by_chance = near_twins(values, places)
+    near = near_twins(values, places)
     return IndicatorAudit(
         n=n,
         missing=len(numbers) - n,
@@ -124,8 +124,9 @@ def _audit_one(
         codes=missing_codes(values),
         twins=float(twins.mean()) if n else 0.0,
         twin_km=float(np.median(twin_m)) / 1000 if len(twin_m) else np.nan,
-        near_twins=near,
-        near_by_chance=by_chance,
+        near_twins=near.share,
+        near_by_chance=near.by_chance,
+        one_source=near.one_source,
         max_to_p95=ratio,
         skew=skewness(values),
         skew_log=skewness(np.log1p(values)) if negatives == 0 else np.nan,

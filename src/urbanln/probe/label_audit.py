@@ -81,6 +81,7 @@ class IndicatorAudit:
         twin_km: Median distance from such a region to the nearest one with its value, in km; NaN without.
         near_twins: Share of the regions that have such another region beside them, within 1.5 spacings.
         near_by_chance: What that share would be if the same values were dealt out at random.
+        one_source: Whether one value of the source seems to cover them (:mod:`urbanln.probe.twins`).
         max_to_p95: Largest value over the 95th percentile; NaN where that is not positive.
         skew, skew_log: Skewness as it is, and after ``log1p`` (NaN where a value is negative).
         heavy_tail: The largest value is more than ten times the 95th percentile.
@@ -105,6 +106,7 @@ class IndicatorAudit:
     twin_km: float
     near_twins: float
     near_by_chance: float
+    one_source: bool
     max_to_p95: float
     skew: float
     skew_log: float
@@ -226,13 +228,14 @@ def _looks_missing(code: Code) -> str:
 
 def _of_twins(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
     by_chance = f"{audit.near_by_chance:.1%} if dealt out at random"
-    if audit.near_twins - audit.near_by_chance > MANY:
+    if audit.one_source:
         what = f"{audit.near_twins:.0%} of the regions hold the exact value of one beside them ({by_chance})"
         return [(2, f"{name}: {what}: {ONE_SOURCE}; a random split puts the answer on both sides.")]
     if audit.twins > MANY and not audit.saturated:  # else they are those already named
         what = f"{audit.twins:.0%} of the regions share their exact value with another"
-        beside = f"one beside them ({audit.near_twins:.1%}; {by_chance})"
-        return [(1, f"{name}: {what}, but seldom with {beside}: {COINCIDE}.")]
+        return [
+            (1, f"{name}: {what}, {audit.near_twins:.1%} with one beside them ({by_chance}): {COINCIDE}.")
+        ]
     return []
 
 

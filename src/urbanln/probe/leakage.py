@@ -12,7 +12,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, Floats, Ints, nearest_metres
 from urbanln.probe.labels import finite_labels
 from urbanln.probe.splits import Fold, each_fold
-from urbanln.probe.twins import COINCIDE, MANY, ONE_SOURCE, near_twins
+from urbanln.probe.twins import COINCIDE, ONE_SOURCE, near_twins
 from urbanln.probe.units import group_numbers
 
 SAME_PLACE_M = 1.0
@@ -146,10 +146,8 @@ def _twins(
     counts = " (or it counts something)" if (distinct == np.round(distinct)).all() else ""
     why = f"where neighbours share them, {ONE_SOURCE}{counts}; elsewhere {COINCIDE}"
     if metres is not None:
-        near, by_chance = near_twins(values, metres)
-        why = f"neighbours seldom share them: {COINCIDE}"
-        if near - by_chance > MANY:
-            why = f"neighbours share them: {ONE_SOURCE}{counts}"
+        shared = near_twins(values, metres).one_source
+        why = f"neighbours share them, {ONE_SOURCE}{counts}" if shared else COINCIDE
     return twins / held, [
         f"{rare_twins / held:.0%} of the held-out labels stand, to the last digit, among those learned from, "
         f"common values aside: {why}."
