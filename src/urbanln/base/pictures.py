@@ -97,10 +97,9 @@ def open_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """
     stored = open_stored(data, max_pixels=max_pixels)
     try:
-        if stored.format == "PNG":  # whose checksums Pillow looks at on demand only, and is of no use after
-            stored.verify()
-            stored = Image.open(io.BytesIO(data), formats=("PNG",))
         stored.load()
+        if stored.format == "PNG":  # whose checksums Pillow looks at on demand only
+            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
         _refuse_infrared(stored)
         picture = upright_rgb(stored)
     except (UrbanLNError, MemoryError):

@@ -23,7 +23,7 @@ from urbanln.city.checks import IMAGE_COLUMNS, VIEWS
 from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import mean_per_region, parse_labels
-from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
+from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files, near_files
 from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
 
@@ -288,6 +288,10 @@ def _usable(
     named = placed[placed["key"].notna()]
     good, rejected = inspect_pictures(list(named["key"].unique()))
     gone = rejected["reason"] == MISSING
+    near = near_files(list(rejected.loc[gone, "path"]), folder)
+    told = [f"{r.reason}; near it: {', '.join(near[r.path])}" if r.path in near else r.reason
+            for r in rejected.itertuples()]  # fmt: skip
+    rejected = rejected.assign(reason=told)
     if good.empty:
         raise InputError(
             f"no picture can be used: {int(gone.sum())} missing, {int((~gone).sum())} corrupt or no picture",

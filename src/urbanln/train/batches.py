@@ -18,7 +18,6 @@ from urbanln.city.pictures import read_picture, tell_skipped
 from urbanln.city.pixel_cache import MappedPixels, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
-from urbanln.model.preprocess import PIXEL_RULES
 
 _CHUNK = 1024  # captions tokenised at once
 
@@ -110,12 +109,11 @@ def read_all(
     def convert(image: Image.Image) -> npt.NDArray[np.uint8]:
         return model.preprocess(image, settings.fit).numpy()
 
-    pad = model.preprocessing.mean if settings.fit == "letterbox" else ""  # the mean colour pads
     items = [(cities[c], str(p)) for c, p in zip(rows["city"], rows["path"], strict=True)]
     kept, errors = cached_pixels(
         items,
         convert,
-        kind=f"{PIXEL_RULES}, {model.image_size} px, {settings.fit} {pad}",
+        kind=model.preprocessing.rules(settings.fit),
         shape=(3, model.image_size, model.image_size),
         limit_bytes=cache.pixels_gb * 1e9,
         workers=settings.workers,
