@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from functools import lru_cache
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from urbanln.base.errors import InputError, UrbanLNError
@@ -118,17 +119,21 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     the rest may be damaged.
 
     Args:
-        image: Any mode of 8 bits per channel.
+        image: Any mode of 8 bits per channel; grey of 16 bits, of which 65,535 is taken for white.
 
     Returns:
         Mode RGB, without notes. The same object where there was nothing to do.
 
     Raises:
-        InputError: More than 8 bits per channel: what is black and what is white is not known.
+        InputError: Whole or real numbers of 32 bits: what is black and what is white is not known. (Of a file
+            of 16 bits neither is, and :func:`open_picture` refuses it.)
     """
-    _refuse_deep(image.mode)
     image.load()
     turn = _TURNS.get(_orientation(image))
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
+    _refuse_deep(image.mode)
     if _has_alpha(image):
         # Premultiplied grey has no way to RGBA but this one.
         rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError, printable
+from urbanln.base.pictures import UNREADABLE
 from urbanln.base.pictures import open_picture as open_picture
 from urbanln.city.store import City
 
@@ -36,6 +37,8 @@ class UnreachableError(InputError):
 def unreadable(path: str, error: Exception) -> str:
     """One line on why a picture cannot be read, of an error among ``READ_ERRORS``."""
     reason = error.what if isinstance(error, UrbanLNError) else str(error).partition("\n")[0]
+    if isinstance(error.__cause__, UnidentifiedImageError):
+        reason = reason.replace(UNREADABLE, "not a picture", 1)
     return printable(f"{path}: {reason or type(error).__name__}")
 
 

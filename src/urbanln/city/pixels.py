@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, MissingExtraError
 from urbanln.base.pictures import upright_rgb
 from urbanln.base.progress import track
 from urbanln.city.pictures import READ_ERRORS, in_threads, open_picture, unreadable
@@ -313,6 +313,8 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
     def one(path: str) -> dict[str, float] | str:
         try:
             return measure_pixels(open_picture(city.image_bytes(path)), view=view)
+        except MissingExtraError:
+            raise
         except READ_ERRORS as error:
             return unreadable(path, error)
 

@@ -168,9 +168,8 @@ def follow_processor(facts: Mapping[str, Any], size: int, where: str) -> Preproc
         raise refuse("pictures are not scaled", "do_resize: false")
     if getattr(asked, "do_pad", None):
         raise refuse("pictures are padded", "do_pad: true")
-    resample = Image.Resampling.BILINEAR if asked.resample is None else asked.resample
-    if resample not in list(Image.Resampling):
-        raise refuse("there is no such filter", f"resample: {resample}")
+    if asked.resample not in list(Image.Resampling):
+        raise refuse("there is no such filter", f"resample: {asked.resample}")
     scaled = _scaled(dict(asked.size))
     crop = dict(asked.crop_size) if asked.do_center_crop else None
     if scaled is None:
@@ -183,7 +182,7 @@ def follow_processor(facts: Mapping[str, Any], size: int, where: str) -> Preproc
     if made != {"width": size, "height": size}:
         raise refuse(f"the network takes {size} × {size} pixels", f"{made}")
     mean, std = _statistics(asked, refuse)
-    return Preprocessing(size, mean, std, int(resample), None if scaled == size else scaled)
+    return Preprocessing(size, mean, std, int(asked.resample), None if scaled == size else scaled)
 
 
 def _scaled(size: Mapping[str, int]) -> int | tuple[int, int] | None:
