@@ -53,6 +53,13 @@ _FOREIGN = (
 )
 
 
+class PictureError(InputError, OSError):
+    """Bytes that are no picture, a damaged one, or of a kind that would not come out right.
+
+    An ``OSError`` as well, as what Pillow raises is: for those who read a picture themselves.
+    """
+
+
 def open_stored(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open stored bytes as they are: the header alone, in the mode and orientation they are stored in.
 
@@ -63,20 +70,20 @@ def open_stored(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         max_pixels: Larger pictures are refused before they are decoded.
 
     Raises:
-        InputError: No picture, too large, or not 8 bits per channel.
+        PictureError: No picture, too large, or not 8 bits per channel.
     """
     if not data:
-        raise InputError("empty file")
+        raise PictureError("empty file")
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
         if image.width * image.height > max_pixels:
-            raise InputError(f"too many pixels: {image.width} × {image.height}")
+            raise PictureError(f"too many pixels: {image.width} × {image.height}")
         _refuse_deep(image.mode, _depth(image, data))
         _refuse_unnamed_band(image)
     except (UrbanLNError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise InputError("too many pixels") from error
+        raise PictureError("too many pixels") from error
     except Exception as error:
         raise _unreadable(error, data) from error
     return image
@@ -94,7 +101,7 @@ def open_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         Upright, mode RGB, 8 bits per channel, without any note; ``format`` is the stored one.
 
     Raises:
-        InputError: No picture, cut off or damaged, too large, or of a kind that would not come out right.
+        PictureError: No picture, cut off or damaged, too large, or of a kind that would not come out right.
     """
     stored = open_stored(data, max_pixels=max_pixels)
     try:
@@ -125,11 +132,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         Mode RGB, without notes. The same object where there was nothing to do.
 
     Raises:
-        InputError: Whole or real numbers of 32 bits: what is black and what is white is not known. (Of a file
-            of 16 bits neither is, and :func:`open_picture` refuses it.)
+        PictureError: Numbers of 32 bits: what is black and what is white is not known. (Nor is it of a file of
+            16 bits, which :func:`open_picture` refuses.)
     """
     image.load()
-    turn = _TURNS.get(_orientation(image))
+    turn = _turn(image)
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
@@ -149,11 +156,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return image
 
 
-def _orientation(image: Image.Image) -> object:
+def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # Pillow's reading of damaged EXIF ends in errors of many kinds
-        return 1
+        return None
 
 
 def _has_alpha(image: Image.Image) -> bool:
@@ -165,7 +172,7 @@ def _has_alpha(image: Image.Image) -> bool:
 def _refuse_deep(mode: str, bits: int = 8) -> None:
     if mode not in _EIGHT_BIT or bits > 8:
         kind = f"mode {mode}" if mode not in _EIGHT_BIT else f"{bits} bits"
-        raise InputError(
+        raise PictureError(
             f"not 8 bits per channel ({kind}): what is black and what is white is not known; {_TO_8_BITS}"
         )
 
@@ -186,7 +193,7 @@ def _depth(image: Image.Image, data: bytes) -> int:
 def _refuse_unnamed_band(image: Image.Image) -> None:
     """Refuse a TIFF of red, green, blue and a fourth band of which it does not say what it is."""
     if image.format == "TIFF" and image.mode == "RGBA" and _EXTRA not in image.tag_v2:  # type: ignore[attr-defined]
-        raise InputError(
+        raise PictureError(
             "a TIFF whose fourth band may be transparency or infrared, which it does not say; "
             "write its first three bands, or its transparency as such (ExtraSamples)"
         )
@@ -202,22 +209,22 @@ def _refuse_infrared(image: Image.Image) -> None:
         return
     placed = any(tag in image.tag_v2 for tag in _PLACED)  # type: ignore[attr-defined]
     if placed and any(image.getchannel("A").histogram()[1:-1]):
-        raise InputError(
+        raise PictureError(
             "a raster whose fourth band is called transparency and is no mask: it may be infrared; "
             "write its first three bands as RGB"
         )
 
 
-def _unreadable(error: Exception, data: bytes) -> InputError:
+def _unreadable(error: Exception, data: bytes) -> PictureError:
     if not isinstance(error, UnidentifiedImageError):
-        return InputError(f"{UNREADABLE}: {error or type(error).__name__}")
+        return PictureError(f"{UNREADABLE}: {error or type(error).__name__}")
     for start, beginnings, kind in _FOREIGN:
         if data[start:].startswith(beginnings):
-            return InputError(
+            return PictureError(
                 f"{UNREADABLE}: cannot identify it; it looks like {kind}",
                 remedy="convert it to JPEG or PNG",
             )
-    return InputError(f"{UNREADABLE}: cannot identify its format")
+    return PictureError(f"{UNREADABLE}: cannot identify its format")
 
 
 @lru_cache(maxsize=1)

@@ -121,7 +121,7 @@ def _status(error: BaseException) -> int | None:
         found = next((value for name in names if (value := getattr(error, name, None)) is not None), None)
         found = getattr(response, "status_code", None) if found is None else found
     with suppress(TypeError, ValueError):
-        return int(found)  # type: ignore[arg-type]
+        return int(found)
     return None
 
 

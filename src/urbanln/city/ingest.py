@@ -289,9 +289,8 @@ def _usable(
     good, rejected = inspect_pictures(list(named["key"].unique()))
     gone = rejected["reason"] == MISSING
     near = near_files(list(rejected.loc[gone, "path"]), folder)
-    told = [f"{r.reason}; near it: {', '.join(near[r.path])}" if r.path in near else r.reason
-            for r in rejected.itertuples()]  # fmt: skip
-    rejected = rejected.assign(reason=told)
+    hints = rejected["path"].map(lambda p: f"; near it: {', '.join(near[p])}" if p in near else "")
+    rejected["reason"] += hints.astype("str")
     if good.empty:
         raise InputError(
             f"no picture can be used: {int(gone.sum())} missing, {int((~gone).sum())} corrupt or no picture",

@@ -161,9 +161,12 @@ def write_checkpoint(
         StorageError: Disk full, or a folder that may not be written.
     """
     edge, scaled = preprocessing.size, preprocessing.scaled
-    exact = {"width": scaled[0], "height": scaled[1]} if isinstance(scaled, tuple) else None
     processor = CLIPImageProcessorPil(
-        size=exact or {"shortest_edge": scaled or edge},
+        size=(
+            {"width": scaled[0], "height": scaled[1]}
+            if isinstance(scaled, tuple)
+            else {"shortest_edge": scaled or edge}
+        ),
         crop_size={"height": edge, "width": edge},
         resample=preprocessing.resample,
         image_mean=list(preprocessing.mean),
