@@ -132,8 +132,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         Mode RGB, without notes. The same object where there was nothing to do.
 
     Raises:
-        PictureError: Numbers of 32 bits: what is black and what is white is not known. (Nor is it of a file of
-            16 bits, which :func:`open_picture` refuses.)
+        PictureError: Numbers of 32 bits: what is black and what is white is not known. (Nor is it of a file
+            of 16 bits, which :func:`open_picture` refuses.)
     """
     image.load()
     turn = _turn(image)

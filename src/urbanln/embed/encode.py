@@ -253,7 +253,7 @@ def _made_from(job: Job, images: pd.DataFrame) -> dict[str, object]:
     return {
         "model": network_hash(job.encoder),
         "images": hash_bytes(_pictures(job.city, images).encode()),
-        "pixels": job.encoder.preprocessing.rules(job.fit),
+        "pixels": job.encoder.preprocessing.rules,
         "fit": job.fit,
         "normalize": job.normalize,
         "precision": job.precision,

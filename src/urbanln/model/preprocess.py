@@ -82,12 +82,11 @@ class Preprocessing:
             raise InputError("fit must be 'crop' or 'letterbox'", value=fit)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
-    def rules(self, fit: Fit) -> str:
-        """All that the bytes depend on besides the stored picture: what is kept of them is kept under it."""
-        pad = self.mean if fit == "letterbox" else ""  # the mean colour pads
-        scaled = f" of {self.scaled}" if fit == "crop" and self.scaled is not None else ""
-        how = f"{self.size} px{scaled}, filter {self.resample}"
-        return f"{PICTURE_RULES}, {PIXEL_RULES}, {how}, {fit} {pad}"
+    @property
+    def rules(self) -> str:
+        """All that the bytes depend on besides the stored picture and ``fit``, which pads with the mean."""
+        scaled = "" if self.scaled is None else f" of {self.scaled}"
+        return f"{PICTURE_RULES}, {PIXEL_RULES}, {self.size} px{scaled}, filter {self.resample}"
 
     def _crop(self, image: Image.Image) -> Image.Image:
         if isinstance(self.scaled, tuple):

@@ -109,11 +109,12 @@ def read_all(
     def convert(image: Image.Image) -> npt.NDArray[np.uint8]:
         return model.preprocess(image, settings.fit).numpy()
 
+    pad = model.preprocessing.mean if settings.fit == "letterbox" else ""  # the mean colour pads
     items = [(cities[c], str(p)) for c, p in zip(rows["city"], rows["path"], strict=True)]
     kept, errors = cached_pixels(
         items,
         convert,
-        kind=model.preprocessing.rules(settings.fit),
+        kind=f"{model.preprocessing.rules}, {settings.fit} {pad}",
         shape=(3, model.image_size, model.image_size),
         limit_bytes=cache.pixels_gb * 1e9,
         workers=settings.workers,
