@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError
 from urbanln.base.files import atomic_path, cache_folder, hash_bytes, read_file
 
-PAUSES_S = (0.5, 2.0, 6.0)
+PAUSES_S = (0.25, 1.0, 4.0)
 """Waited before the second, third and fourth try."""
 LIMIT_VARIABLE = "URBANLN_FETCHED_GB"
 _LIMIT_GB = 20.0
