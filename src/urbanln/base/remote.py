@@ -223,8 +223,8 @@ class Fetched:
                 self._used.add(sha)
                 if not self._room(len(data)):
                     return
-                with atomic_path(self._place(sha)) as temporary:
-                    temporary.write_bytes(data)
+            with atomic_path(self._place(sha)) as temporary:
+                temporary.write_bytes(data)
         except (OSError, StorageError) as error:
             if not self._told:
                 self._told = True
