@@ -65,7 +65,17 @@ def of(name: str, base: type[Exception] = Exception, **facts: object) -> Excepti
     return error
 
 
+def no_such_file(cause: Exception) -> Exception:
+    """What fsspec makes of any fault of a web server."""
+    error = FileNotFoundError("http://a/b.png")
+    error.__cause__ = cause
+    return error
+
+
 PASSING = [
+    no_such_file(of("ClientConnectorError", OSError)),
+    no_such_file(of("ClientResponseError", status=502)),
+    no_such_file(TimeoutError()),
     OSError("connection reset"),
     ConnectionResetError("by peer"),
     TimeoutError(),
@@ -96,6 +106,9 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(store: Any, error: Ex
 
 
 LASTING = [
+    (no_such_file(of("ClientResponseError", status=404)), NotThereError),
+    (no_such_file(of("ClientResponseError", status=403)), InputError),
+    (no_such_file(KeyError("b.png")), NotThereError),
     (FileNotFoundError("a.png"), NotThereError),
     (of("ClientResponseError", status=404), NotThereError),
     (of("ClientResponseError", status=410), NotThereError),

@@ -77,7 +77,8 @@ def read_bytes(
             data = _fetch(url, limit_bytes)
         except UrbanLNError:
             raise
-        except Exception as error:  # of as many kinds as there are back ends
+        except Exception as told:  # of as many kinds as there are back ends
+            error = _behind(told)
             if not _may_pass(error):
                 raise _translated(error, url) from error
             if attempt == len(pauses) or _given_up[host] >= _DOWN_AFTER:
@@ -111,7 +112,15 @@ def _fetch(url: str, limit_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _status(error: BaseException) -> int | None:
+def _behind(error: Exception) -> Exception:
+    """What really happened: of any fault of a web server fsspec says that there is no such file."""
+    cause = error.__cause__
+    if not isinstance(error, OSError) or not isinstance(cause, Exception):
+        return error
+    return error if _status(cause) is None and isinstance(cause, _LASTING) else cause
+
+
+def _status(error: Exception) -> int | None:
     """The HTTP status in an error of aiohttp, botocore, gcsfs, requests or azure, which need not be there."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
