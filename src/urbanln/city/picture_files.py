@@ -82,7 +82,7 @@ def _found(names: pd.Series, spellings: Callable[[str], list[str]], folder: Path
     there = set(files)
 
     def is_there(option: str) -> bool:
-        return option in there or ("/" in option and (folder / option).is_file())
+        return option in there or (("/" in option or not there) and (folder / option).is_file())
 
     exact = {
         name: next((option for option in spellings(name) if is_there(option)), None)
@@ -120,13 +120,15 @@ def _loosely(missing: Mapping[str, Sequence[str]], files: Sequence[str]) -> dict
 
 def _listing(folder: Path) -> list[str]:
     """Files in the folder and one folder down, relative to it."""
-    files = []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if not entry.is_dir():
-            files.append(entry.name)
-        elif not entry.name.startswith("."):
-            with suppress(OSError):
-                files += [f"{entry.name}/{inner}" for inner in sorted(os.listdir(entry.path))]  # noqa: PTH208
+    files: list[str] = []
+    with suppress(OSError):  # a folder may be opened by name and yet not be listed
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if not entry.is_dir():
+                files.append(entry.name)
+            elif not entry.name.startswith("."):
+                with suppress(OSError):
+                    inside = sorted(os.listdir(entry.path))  # noqa: PTH208
+                    files += [f"{entry.name}/{name}" for name in inside]
     return files
 
 
