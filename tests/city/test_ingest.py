@@ -465,7 +465,7 @@ def test_ids_in_another_spelling_are_found(place: Place, capsys: pytest.CaptureF
     (place.photos / "001.png").rename(place.photos / f"{DECOMPOSED}.JPG")
     _picture(place.photos / f"{DECOMPOSED}.PNG", 9)  # of several endings the first that is tried
     (place.photos / "002.png").rename(place.photos / "b.AVIF")
-    place.table["id"] = ["000", COMPOSED, "B", "003", "004", "005"]
+    place.table["id"] = ["000", COMPOSED, "B", "003.png", "004", "005"]
     report = place.ingest()
     assert (report.pictures, report.missing) == (6, 0)
     assert "2 pictures are found" in capsys.readouterr().err

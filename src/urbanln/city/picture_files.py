@@ -36,7 +36,7 @@ def named_files(
     Args:
         frame: The table.
         folder: Folder the names are relative to.
-        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``. A file that is not there keeps
+        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``, or the id itself. A file that is not there keeps
             the first of them, so that it can be reported.
         image_column: File names; wins over ids.
         table: Name of the table, for errors.
@@ -49,7 +49,7 @@ def named_files(
         found = _found(names, lambda name: [name], folder)
     elif id_column is not None:
         names = id_text(frame[id_column])
-        found = _found(names, lambda name: [name + suffix for suffix in SUFFIXES], folder)
+        found = _found(names, lambda name: [*(name + suffix for suffix in SUFFIXES), name], folder)
     else:
         raise InputError(
             "which picture belongs to which row?",
