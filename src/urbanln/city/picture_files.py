@@ -36,8 +36,8 @@ def named_files(
     Args:
         frame: The table.
         folder: Folder the names are relative to.
-        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``, or the id itself. A file that is not there keeps
-            the first of them, so that it can be reported.
+        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``, or the id itself. A file that is
+            not there keeps the first of them, so that it can be reported.
         image_column: File names; wins over ids.
         table: Name of the table, for errors.
 
