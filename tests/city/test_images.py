@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from urbanln.base.files import hash_file
+from urbanln.base.pictures import MAX_BYTES
 from urbanln.city.images import inspect_pictures
 from urbanln.city.near_duplicates import shared_pictures
 
@@ -107,3 +108,44 @@ def test_regions_with_an_equal_picture_are_grouped_also_through_a_third() -> Non
     assert set(groups) == {"a", "b", "c"}
     assert len(set(groups.values())) == 1
     assert shared_pictures(images.iloc[4:]) == {}
+
+
+def test_what_is_no_file_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "random.png").symlink_to(tmp_path / "zero.jpg")
+    (tmp_path / "pipes.png").symlink_to("pipe.jpg")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    with (tmp_path / "endless.jpg").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    names = ["pipe.jpg", "zero.jpg", "random.png", "pipes.png", "loop.png", "gone.png", "endless.jpg", "a\0b"]
+    good, rejected = inspect_pictures([tmp_path / name for name in names])
+    assert good.empty
+    reasons = [
+        "a named pipe",
+        "a device",
+        "a device",
+        "a named pipe",
+        "cannot be read",
+        "missing",
+        "larger than",
+    ]
+    for reason, found in zip([*reasons, "no name"], rejected["reason"], strict=True):
+        assert found.startswith(reason)
+
+
+def test_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
+    good, _ = inspect_pictures([tmp_path / "a.jpg"])
+    assert (good["width"][0], good["height"][0]) == (30, 40)
+
+
+def test_formats_of_phones_are_used_or_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(_bytes("AVIF"))
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 50)
+    good, rejected = inspect_pictures([tmp_path / "a.jpg", tmp_path / "b.heic"])
+    assert list(good["format"]) == ["AVIF"]
+    assert "HEIC" in rejected["reason"][0]

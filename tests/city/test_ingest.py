@@ -564,3 +564,65 @@ def test_a_table_as_a_german_spreadsheet_writes_it(points: Points) -> None:
     report = ingest(None, path, points.root / "out", encoding="cp1252", thousands=".", **options)
     assert report.city.indicators["pop"].tolist() == points.table["pop"].tolist()
     assert "read of de.csv (encoding cp1252, numbers like 1.234,5)" in "\n".join(report.lines())
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9 \u00fc", "cafe\u0301 u\u0308"
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        (f"{COMPOSED}.png", f"{DECOMPOSED}.png"),
+        (f"{DECOMPOSED}.png", f"{COMPOSED}.png"),
+        ("street/a.png", "street\\a.png"),
+        ("street/a.png", "STREET\\A.png"),
+        ("street/a.png", "a.png"),
+        ("A.PNG", "a.png"),
+        (f"2019/{DECOMPOSED}.PNG", f"{COMPOSED}.png"),
+        ("a.png", "./a.png"),
+    ],
+)
+def test_names_in_another_spelling_are_found(
+    there: str, asked: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place.photos / there).parent.mkdir(exist_ok=True)
+    (place.photos / "003.png").rename(place.photos / there)
+    place.table["file"] = ["000.png", "001.png", "002.png", asked, "004.png", "005.png"]
+    report = place.ingest(id_column=None, image_column="file")
+    assert (report.pictures, report.missing) == (6, 0)
+    assert np.isnan(City.open(place.out).indicators["price"][3])  # its own label, and nobody else's
+    told = "found under another spelling" in capsys.readouterr().err
+    assert told != asked.startswith("./")
+
+
+def test_ids_in_another_spelling_are_found(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    (place.photos / "001.png").rename(place.photos / f"{DECOMPOSED}.JPG")
+    _picture(place.photos / f"{DECOMPOSED}.PNG", 9)  # of several endings the first that is tried
+    (place.photos / "002.png").rename(place.photos / "b.AVIF")
+    place.table["id"] = ["000", COMPOSED, "B", "003.png", "004", "005"]
+    report = place.ingest()
+    assert (report.pictures, report.missing) == (6, 0)
+    assert "2 pictures are found" in capsys.readouterr().err
+
+
+def test_names_that_two_files_answer_to_are_not_guessed_and_both_are_named(place: Place) -> None:
+    for name in ("one/a.png", "two/a.png"):
+        _picture(place.photos / name, seed=len(name))
+    _picture(place.photos / "B.png", seed=20)
+    _picture(place.photos / "c.jpg", seed=21)
+    # Two different names for one file: one of them means another picture, and it is not known which.
+    place.table["file"] = ["000.png", "a.png", "b.png", "b.PNG", "c.png", "gone.png"]
+    report = place.ingest(id_column=None, image_column="file")
+    assert (report.pictures, report.missing) == (1, 5)
+    reasons = {Path(path).name: reason for path, reason in report.rejected}
+    assert reasons["a.png"] == "missing; near it: one/a.png, two/a.png"
+    assert reasons["b.png"] == reasons["b.PNG"] == "missing; near it: B.png"
+    assert reasons["c.png"] == "missing; near it: c.jpg"
+    assert reasons["gone.png"] == "missing"
+
+
+def test_where_no_picture_is_found_the_near_one_stands_in_the_error(place: Place) -> None:
+    place.table["file"] = [f"00{n}.tga" for n in range(6)]
+    with pytest.raises(InputError) as caught:
+        place.ingest(id_column=None, image_column="file")
+    assert "near it: 000.png" in str(caught.value)

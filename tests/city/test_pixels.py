@@ -137,9 +137,7 @@ def test_measure_city_averages_per_region_and_skips_the_corrupt(
     assert "4.jpg: not a picture" in said
 
 
-def test_metadata_that_cannot_be_turned_leave_only_that_picture_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_metadata_leave_no_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Whole pixels, a turned picture, and an ImageWidth that is text: Pillow meets it with struct.error.
     entries = ((0x0100, 2, 1, b"ab\0\0"), (0x0112, 3, 1, struct.pack("<HH", 6, 0)))
     exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries))
@@ -148,8 +146,8 @@ def test_metadata_that_cannot_be_turned_leave_only_that_picture_out(
     _plain(GREEN).save(tmp_path / "2.jpg")
     rows = [("a", "street", "1.jpg"), ("b", "street", "2.jpg")]
     frame = measure_city(_city(tmp_path, rows), "street")  # type: ignore[arg-type]
-    assert list(frame["region_id"]) == ["b"]
-    assert "1.jpg" in capsys.readouterr().err
+    assert set(frame["region_id"]) == {"a", "b"}
+    assert capsys.readouterr().err == ""
 
 
 def test_measure_city_refuses_a_wrong_view_and_a_city_without_a_readable_picture(tmp_path: Path) -> None:

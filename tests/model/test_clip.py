@@ -310,6 +310,32 @@ def test_pictures_of_a_folder_without_their_settings_are_normalised_as_clips(
     assert load_clip(folder).preprocessing == Preprocessing(32)
 
 
+@pytest.mark.parametrize(
+    "changed", [{"resample": 2}, {"size": {"shortest_edge": 40}}, {"size": {"height": 40, "width": 36}}]
+)
+def test_how_pictures_are_prepared_is_read_and_written(
+    base_folder: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    folder = broken(base_folder, tmp_path / "own", "none")
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    model = load_clip(folder)
+    assert model.preprocessing != Preprocessing(32)
+    model.save(tmp_path / "saved")
+    assert load_clip(tmp_path / "saved").preprocessing == model.preprocessing
+
+
+def test_a_damaged_nested_file_is_no_missing_one(base_folder: Path, tmp_path: Path) -> None:
+    folder = broken(base_folder, tmp_path / "nested", "none")
+    facts = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": facts | {"resample": 2}}))
+    assert load_clip(folder).preprocessing.resample == 2
+    (folder / "processor_config.json").write_text('{"image_processor": {')
+    with pytest.raises(ArtefactError):
+        load_clip(folder)
+
+
 @pytest.mark.parametrize("writer", ["weights", "tokenizer"])
 def test_a_full_disk_while_saving_is_one_clear_error_and_leaves_the_old_folder(
     long_clip: LongClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str

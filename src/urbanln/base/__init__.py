@@ -4,5 +4,6 @@ In: plain values and files. Out: values that are checked, files that are whole. 
 Start with ``errors`` (how anything is said to be wrong) and ``files`` (how anything is written); ``frames``
 reads anybody's tables (CSV, Parquet, GeoPackage) for all rooms, with ``delimited``, ``encodings`` and
 ``written`` for those of text; ``columns`` checks single columns, ``ids`` reads ids, ``missing`` finds codes
-for missing values; ``space`` measures.
+for missing values; ``geometry`` reads shapes, ``space`` measures; ``pictures`` makes stored bytes the one
+picture everybody sees, ``remote`` fetches what is at an address.
 """

@@ -13,6 +13,7 @@ import math
 import os
 import secrets
 import shutil
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,6 +30,13 @@ from urbanln.base.errors import ArtefactError, InputError, StorageError
 
 SCHEMA_VERSION = 1
 _METADATA_KEY = b"urbanln"
+_ENDLESS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk and run the same command again; what was finished is kept",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
@@ -200,6 +208,50 @@ def read_run(file: Path, *keys: str) -> Any:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
         raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
     return found
+
+
+def read_file(path: Path | str, limit_bytes: int) -> bytes:
+    """Content of an ordinary file; what might never end, or never begin, is not opened.
+
+    Args:
+        path: A file, or a link to one.
+        limit_bytes: What is larger is refused.
+
+    Raises:
+        OSError: As the system says: it is not there, is a folder, may not be read.
+        InputError: A pipe, a device or a socket; too large; or no path at all.
+    """
+    try:
+        kind = stat.S_IFMT(Path(path).stat().st_mode)
+    except ValueError as error:  # a zero byte in the name
+        raise InputError(f"no name of a file: {error}", value=str(path)) from error
+    if kind in _ENDLESS:
+        raise InputError(f"{_ENDLESS[kind]}, not a file", value=str(path))
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    # Should a pipe take its place meanwhile, neither opening nor reading waits for its other end.
+    with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(limit_bytes + 1) if size <= limit_bytes else b""
+    if size > limit_bytes or len(data) > limit_bytes:
+        raise InputError(f"larger than {limit_bytes >> 20} MiB", value=str(path))
+    return data
+
+
+def cache_folder() -> Path:
+    """``$URBANLN_CACHE``, else ``urbanln`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
+
+    Raises:
+        StorageError: The user has no home folder.
+    """
+    if own := os.environ.get("URBANLN_CACHE"):
+        return Path(own)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "urbanln"
+    try:
+        return Path.home() / ".cache" / "urbanln"
+    except RuntimeError as error:
+        raise StorageError("there is no home folder to keep them in", remedy="set URBANLN_CACHE") from error
 
 
 def hash_bytes(data: bytes) -> str:

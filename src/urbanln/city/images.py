@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from urbanln.base.errors import InputError
-from urbanln.base.files import hash_bytes
+from urbanln.base.files import hash_bytes, read_file
+from urbanln.base.pictures import MAX_BYTES, MAX_PIXELS, UNREADABLE, open_picture
 from urbanln.base.progress import track
-from urbanln.city.pictures import in_threads, open_picture
+from urbanln.city.pictures import in_threads
 
-# Formats that Pillow decodes by itself; others (EPS, for one) would start foreign programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000")
-# Pillow's own limit against decompression bombs, 89 million pixels: 9,459 × 9,459.
-MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 MISSING = "missing"
-_EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "La")
 _GOOD = {
     "path": "str",
     "sha256": "str",
@@ -43,7 +39,7 @@ def inspect_pictures(
         max_pixels: Larger pictures are rejected before they are decoded.
 
     Returns:
-        Two tables in the order of ``paths``: good pictures (path, sha256, width, height, format,
+        Two tables in the order of ``paths``: good pictures (path, sha256, upright width and height, format,
         duplicate_of: the first path with equal bytes, or missing) and rejected ones (path, reason).
         A file that is not there has the reason ``"missing"``.
     """
@@ -71,39 +67,21 @@ def _inspect(name: str, max_pixels: int) -> dict[str, object]:
         InputError: Why it is none.
     """
     try:
-        data = Path(name).read_bytes()
+        data = read_file(name, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(MISSING) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise InputError(f"cannot be read: {error}") from error
     try:
-        return {"path": name, "sha256": hash_bytes(data), **_facts(data, max_pixels)}
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        raise InputError("not a picture") from error
-    except Image.DecompressionBombError as error:
-        raise InputError("too many pixels") from error
-    except Exception as error:
-        # Decoders meet damaged bytes with errors of many kinds (OSError, SyntaxError, struct.error, …).
-        raise InputError(f"truncated or corrupt: {error or type(error).__name__}") from error
-
-
-def _facts(data: bytes, max_pixels: int) -> dict[str, object]:
-    """Size and format, when all of it can be decoded.
-
-    Raises:
-        InputError: A whole picture that cannot be used.
-    """
-    if not data:
-        raise InputError("empty file")
-    with open_picture(data, whole=False, formats=FORMATS) as image:
-        if image.width * image.height > max_pixels:
-            raise InputError(f"too many pixels: {image.width} × {image.height}")
-        if image.mode not in _EIGHT_BIT:
-            raise InputError(f"not 8 bits per channel (mode {image.mode}); convert it to 8-bit RGB")
-        facts = {"width": image.width, "height": image.height, "format": str(image.format)}
-        image.verify()
-    # verify() leaves the picture unusable and skips the pixels of most formats: open again and decode.
-    open_picture(data, formats=FORMATS)
-    return facts
+        picture = open_picture(data, max_pixels=max_pixels)
+    except InputError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            raise InputError(error.what.replace(UNREADABLE, "not a picture", 1)) from error
+        raise InputError(error.what.replace(UNREADABLE, "truncated or corrupt", 1)) from error
+    return {
+        "path": name,
+        "sha256": hash_bytes(data),
+        "width": picture.width,
+        "height": picture.height,
+        "format": str(picture.format),
+    }

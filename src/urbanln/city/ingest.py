@@ -27,7 +27,7 @@ from urbanln.city.extent import Extent, check_places, in_several, null_island, o
 from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
 from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
-from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
+from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files, near_files
 from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
 
@@ -278,6 +278,9 @@ def _usable(
     named = placed[placed["key"].notna()]
     good, rejected = inspect_pictures(list(named["key"].unique()))
     gone = rejected["reason"] == MISSING
+    near = near_files(list(rejected.loc[gone, "path"]), folder)
+    hints = rejected["path"].map(lambda p: f"; near it: {', '.join(near[p])}" if p in near else "")
+    rejected["reason"] += hints.astype("str")
     if good.empty:
         raise InputError(
             f"no picture can be used: {int(gone.sum())} missing, {int((~gone).sum())} corrupt or no picture",

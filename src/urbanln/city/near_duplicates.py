@@ -18,8 +18,9 @@ from scipy.sparse.csgraph import connected_components
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
+from urbanln.base.pictures import upright_rgb
 from urbanln.base.progress import track
-from urbanln.city.pictures import read_pictures
+from urbanln.city.pictures import decode_picture, in_threads, read_bytes
 from urbanln.city.store import City
 
 NEAR_BITS = 3
@@ -124,19 +125,25 @@ def audit_pictures(city: City, *, workers: int | None = None) -> dict[str, Pictu
 
 
 def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None) -> PictureAudit:
-    read = read_pictures(((city, path) for path in images["path"]), thumbnail, workers)
+    def look(path: str) -> tuple[np.uint64, npt.NDArray[np.uint8], str]:
+        data = read_bytes(city, path)
+        return *decode_picture(data, thumbnail, city, path), city.known_hash(path) or hash_bytes(data)
+
+    read = in_threads(look, images["path"], workers)
     thumbs = np.zeros((len(images), _SIDE, _SIDE), dtype=np.uint8)
     hashes = np.zeros(len(images), dtype=np.uint64)
+    digests: list[str] = []
     bad: dict[int, str] = {}
     for row, found in enumerate(track(read, f"looking at {view} pictures", len(images))):
         if isinstance(found, InputError):
             bad[row] = found.what
         else:
-            hashes[row], thumbs[row] = found
+            hashes[row], thumbs[row], digest = found
+            digests.append(digest)
     good = np.array([row for row in range(len(images)) if row not in bad], dtype=np.int64)
     kept, hashes, thumbs = images.iloc[good].reset_index(drop=True), hashes[good], thumbs[good]
     region = pd.factorize(kept["region_id"])[0]
-    exact = _in_several(pd.factorize(np.array(_digests(city, kept), dtype=object))[0], region)
+    exact = _in_several(pd.factorize(np.array(digests, dtype=object))[0], region)
     flat = thumbs.reshape(-1, _SIDE * _SIDE).std(axis=1) < _FLAT
     lively = np.flatnonzero(~flat)
     pairs = lively[near_pairs(hashes[lively], thumbs[lively])]
@@ -160,26 +167,18 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
     )
 
 
-def _digests(city: City, images: pd.DataFrame) -> list[str]:
-    """SHA-256 of each picture: as the table has it, else of its bytes."""
-    return [
-        digest if isinstance(digest, str) else hash_bytes(city.image_bytes(path))
-        for digest, path in zip(images["sha256"], images["path"], strict=True)
-    ]
-
-
 def thumbnail(image: Image.Image) -> tuple[np.uint64, npt.NDArray[np.uint8]]:
     """A picture's difference hash and its thumbnail, both of its grey levels.
 
     Args:
-        image: Any mode and size.
+        image: Any mode of 8 bits per channel, any size.
 
     Returns:
         64 bits, each whether a pixel of a 9 × 8 copy is darker than its right neighbour (D. Krawetz's
         difference hash): unchanged by scale, brightness and most of what saving again does; and the
         (16, 16) thumbnail that tells apart what only hashes alike.
     """
-    grey = image.convert("RGB").convert("L")
+    grey = upright_rgb(image).convert("L")
     small = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
     bits = (small[:, 1:] > small[:, :-1]).ravel()
     digest = np.packbits(bits).view(">u8")[0]

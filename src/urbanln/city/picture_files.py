@@ -6,17 +6,22 @@ import filecmp
 import os
 import re
 import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
-from urbanln.base.errors import InputError, StorageError
+from urbanln.base.errors import InputError, StorageError, printable
 from urbanln.base.frames import id_text
 from urbanln.base.progress import track
 
 # Endings tried, in this order, when a picture is named by its id alone.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".gif", ".bmp")
 PICTURES = "pictures"
+_SHOWN = 3
 
 
 def named_files(
@@ -24,11 +29,15 @@ def named_files(
 ) -> pd.Series:
     """Path of the picture each row names, missing where it names none.
 
+    A name that is not there as it is written is looked for in another spelling (composed or decomposed
+    accents, backslashes, large and small letters) and one folder down, and taken where exactly one file
+    answers to it, and to no other name. How many were found so is said on stderr.
+
     Args:
         frame: The table.
         folder: Folder the names are relative to.
-        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``. A file that is not there keeps
-            the first of them, so that it can be reported.
+        id_column: Ids; the file is ``<id>.jpg`` or another of ``SUFFIXES``, or the id itself. A file that is
+            not there keeps the first of them, so that it can be reported.
         image_column: File names; wins over ids.
         table: Name of the table, for errors.
 
@@ -37,25 +46,94 @@ def named_files(
     """
     if image_column is not None:
         names = id_text(frame[image_column])
+        found = _found(names, lambda name: [name], folder)
     elif id_column is not None:
-        names = _files_of_ids(id_text(frame[id_column]), folder)
+        names = id_text(frame[id_column])
+        found = _found(names, lambda name: [*(name + suffix for suffix in SUFFIXES), name], folder)
     else:
         raise InputError(
             "which picture belongs to which row?",
             where=table,
             remedy=f"name --image-column or --id-column; there are: {', '.join(map(str, frame.columns))}",
         )
-    return names.map(lambda name: os.path.normpath(folder / name), na_action="ignore").astype("str")
+    return names.map(lambda name: os.path.normpath(folder / found[name]), na_action="ignore").astype("str")
 
 
-def _files_of_ids(ids: pd.Series, folder: Path) -> pd.Series:
-    # One listing instead of six questions per row.
-    there: dict[str, str] = {}
-    for suffix in reversed(SUFFIXES):
-        for entry in folder.iterdir():
-            if entry.suffix.lower() == suffix:
-                there[entry.stem] = entry.name
-    return ids.map(lambda name: there.get(name, name + SUFFIXES[0]), na_action="ignore")
+def near_files(paths: Sequence[str], folder: Path) -> dict[str, list[str]]:
+    """Files that pictures that are not there may mean: of the same name but for spelling, place and ending.
+
+    Args:
+        paths: From :func:`named_files`.
+        folder: Folder of the pictures.
+
+    Returns:
+        Some files, relative to the folder, for each path that any is near to.
+    """
+    files: dict[str, list[str]] = {}
+    for file in _listing(folder) if paths else ():
+        files.setdefault(_spelling(Path(file).stem), []).append(file)
+    near = {path: files.get(_spelling(Path(path.replace("\\", "/")).stem), []) for path in paths}
+    return {path: found[:_SHOWN] for path, found in near.items() if found}
+
+
+def _found(names: pd.Series, spellings: Callable[[str], list[str]], folder: Path) -> dict[str, str]:
+    """File below the folder by name; the first spelling where none is there."""
+    files = _listing(folder)
+    there = set(files)
+
+    def is_there(option: str) -> bool:
+        return option in there or (("/" in option or not there) and (folder / option).is_file())
+
+    exact = {
+        name: next((option for option in spellings(name) if is_there(option)), None)
+        for name in names.dropna().unique()
+    }
+    missing = {name: spellings(name) for name, hit in exact.items() if hit is None}
+    loose = {name: file for name, file in _loosely(missing, files).items() if file is not None}
+    asked: dict[str, set[str]] = {}
+    for name, file in {**{name: hit for name, hit in exact.items() if hit}, **loose}.items():
+        asked.setdefault(file, set()).add(unicodedata.normalize("NFC", name.replace("\\", "/")))
+    # Two names of one file are one only where they differ in nothing but how it is written.
+    loose = {name: file for name, file in loose.items() if len(asked[file]) == 1}
+    if loose:
+        some = ", ".join(f"{name} as {file}" for name, file in list(loose.items())[:_SHOWN])
+        more = ", …" if len(loose) > _SHOWN else ""
+        text = f"{len(loose)} pictures are found under another spelling or one folder down: {some}{more}"
+        print(printable(text), file=sys.stderr)
+    return {name: hit or loose.get(name) or spellings(name)[0] for name, hit in exact.items()}
+
+
+def _loosely(missing: Mapping[str, Sequence[str]], files: Sequence[str]) -> dict[str, str | None]:
+    """The file each name may mean but for spelling, else but for its folder; None where it is not one."""
+    by_path: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
+    for file in files if missing else ():
+        by_path.setdefault(_spelling(file), []).append(file)
+        by_name.setdefault(_spelling(Path(file).name), []).append(file)
+    found = {}
+    for name, options in missing.items():
+        keys = [_spelling(option) for option in options]
+        met = next((places[key] for places in (by_path, by_name) for key in keys if key in places), [])
+        found[name] = met[0] if len(met) == 1 else None
+    return found
+
+
+def _listing(folder: Path) -> list[str]:
+    """Files in the folder and one folder down, relative to it."""
+    files: list[str] = []
+    with suppress(OSError):  # a folder may be opened by name and yet not be listed
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if not entry.is_dir():
+                files.append(entry.name)
+            elif not entry.name.startswith("."):
+                with suppress(OSError):
+                    inside = sorted(os.listdir(entry.path))  # noqa: PTH208
+                    files += [f"{entry.name}/{name}" for name in inside]
+    return files
+
+
+def _spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./").casefold())
 
 
 def image_ids(files: pd.Series, ids: pd.Series | None, folder: Path) -> pd.Series:

@@ -1,13 +1,12 @@
-"""The one place where pictures are opened: read, decoded whole, by threads in order, a bad one reported.
+"""A city's pictures: read, decoded by threads in order, a bad one reported.
 
-Captioners, what pixels tell, the caches, training and embedding all look at what comes from here.
+Captioners, what pixels tell, the caches, training and embedding all look at what :func:`open_picture` gives:
+an upright RGB picture of 8 bits per channel.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,15 +16,15 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError, printable
+from urbanln.base.pictures import UNREADABLE
+from urbanln.base.pictures import open_picture as open_picture
 from urbanln.city.store import City
 
 Item = TypeVar("Item")
 T = TypeVar("T")
 
-# What Pillow's decoders raise on damaged bytes, besides its own UnidentifiedImageError (an OSError).
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
-READ_ERRORS = (*DAMAGE, UrbanLNError)
-"""What reading, decoding and turning a broken picture raises."""
+READ_ERRORS = (OSError, UrbanLNError)
+"""What reading and decoding a broken picture raises."""
 # Enough to keep the threads busy while one batch is worked on, little enough to hold in memory.
 _AHEAD_PER_WORKER = 16
 _SHOWN = 5
@@ -35,32 +34,11 @@ class UnreachableError(InputError):
     """The bytes of a picture could not be had; another time they may."""
 
 
-def open_picture(data: bytes, *, whole: bool = True, formats: tuple[str, ...] | None = None) -> Image.Image:
-    """Open stored bytes as a picture, in the mode and orientation they are stored in.
-
-    Every picture of a city that is looked at comes from here.
-
-    Args:
-        data: Content of a file.
-        whole: Decode the pixels too, and not the header alone.
-        formats: Pillow's names of those that are allowed; all it knows by default.
-
-    Raises:
-        Exception: One of ``DAMAGE``: it is no picture, or is cut off.
-    """
-    image = Image.open(io.BytesIO(data), formats=formats)
-    if whole:
-        image.load()
-    return image
-
-
 def unreadable(path: str, error: Exception) -> str:
     """One line on why a picture cannot be read, of an error among ``READ_ERRORS``."""
-    reason = (
-        error.what if isinstance(error, UrbanLNError) else str(error).splitlines()[0] if str(error) else ""
-    )
-    if isinstance(error, UnidentifiedImageError):
-        reason = "not a picture Pillow can read"
+    reason = error.what if isinstance(error, UrbanLNError) else str(error).partition("\n")[0]
+    if isinstance(error.__cause__, UnidentifiedImageError):
+        reason = reason.replace(UNREADABLE, "not a picture", 1)
     return printable(f"{path}: {reason or type(error).__name__}")
 
 
@@ -90,19 +68,19 @@ def read_bytes(city: City, path: str) -> bytes:
     except MissingExtraError:
         raise
     except (InputError, StorageError) as error:
-        raise UnreachableError(error.what, value=path, where=error.where) from error
+        raise UnreachableError(error.what, value=path, where=error.where, remedy=error.remedy) from error
 
 
 def decode_picture(data: bytes, convert: Callable[[Image.Image], T], city: City, path: str) -> T:
-    """Decode stored bytes whole and convert the picture; ``city`` and ``path`` say in errors which it was.
+    """Decode stored bytes and convert the picture; ``city`` and ``path`` say in errors which it was.
 
     Raises:
-        InputError: It is no picture, or is cut off.
+        InputError: It is no picture, or none that is used.
     """
     try:
         return convert(open_picture(data))
-    except DAMAGE as error:
-        raise InputError(f"not a readable picture: {error}", value=path, where=city.folder) from error
+    except InputError as error:
+        raise InputError(error.what, value=path, where=city.folder, remedy=error.remedy) from error
 
 
 def read_pictures(

@@ -26,8 +26,17 @@ from numpy.lib.format import open_memmap
 from PIL import Image
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
-from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, read_json, remove_folder, write_json
+from urbanln.base.files import (
+    SCHEMA_VERSION,
+    atomic_folder,
+    cache_folder,
+    hash_bytes,
+    read_json,
+    remove_folder,
+    write_json,
+)
 from urbanln.base.progress import track
+from urbanln.city.checks import is_url
 from urbanln.city.pictures import decode_picture, in_threads, read_bytes
 from urbanln.city.store import City
 
@@ -62,22 +71,6 @@ class MappedPixels:
         return pixels[row]
 
 
-def cache_folder() -> Path:
-    """``$URBANLN_CACHE``, else ``urbanln`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
-
-    Raises:
-        StorageError: The user has no home folder.
-    """
-    if own := os.environ.get("URBANLN_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "urbanln"
-    try:
-        return Path.home() / ".cache" / "urbanln"
-    except RuntimeError as error:
-        raise StorageError("there is no home folder to keep them in", remedy="set URBANLN_CACHE") from error
-
-
 def cached_pixels(
     items: Sequence[tuple[City, str]],
     convert: Callable[[Image.Image], Pixels],
@@ -91,9 +84,10 @@ def cached_pixels(
 ) -> tuple[MappedPixels | None, dict[int, InputError]]:
     """Read every picture once, decode those that were never decoded before, and keep their pixels.
 
-    Every picture's bytes are read and hashed each time: neither a date nor a table is trusted. That takes
-    seconds for a city on a local disk; pictures at a remote address are fetched once per call. What a
-    picture that is damaged said is kept like pixels. Processes that want the same wait for one another.
+    The bytes of every picture on this machine are read and hashed each time: neither a date nor a table is
+    trusted, and that takes seconds. Of a picture at an address the table's hash is trusted, so that one whose
+    pixels are here is not fetched. What a picture that is damaged said is kept like pixels. Processes that
+    want the same wait for one another.
 
     Args:
         items: City and path of each picture.
@@ -141,6 +135,9 @@ def _read(
     packs: _Packs, convert: Callable[[Image.Image], Pixels], item: tuple[City, str]
 ) -> tuple[str, Pixels | int | str]:
     """A picture's hash, and its pixels or damage; the row of pixels that are in a pack."""
+    city, path = item
+    if is_url(path) and (sha := city.known_hash(path)) and (known := packs.get(sha)) is not None:
+        return sha, known  # nothing is fetched for its hash alone
     data = read_bytes(*item)
     sha = hash_bytes(data)
     if (known := packs.get(sha)) is not None:

@@ -14,9 +14,10 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
 
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, MissingExtraError
+from urbanln.base.pictures import upright_rgb
 from urbanln.base.progress import track
 from urbanln.city.pictures import READ_ERRORS, in_threads, open_picture, unreadable
 from urbanln.city.store import City
@@ -115,7 +116,7 @@ def measure_pixels(image: Image.Image, *, view: str | None = None) -> dict[str, 
 
 
 def _working_copy(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image).convert("RGB")
+    upright = upright_rgb(image)
     scale = WORKING_SIZE / max(upright.size)
     if scale >= 1:
         return upright
@@ -312,6 +313,8 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
     def one(path: str) -> dict[str, float] | str:
         try:
             return measure_pixels(open_picture(city.image_bytes(path)), view=view)
+        except MissingExtraError:
+            raise
         except READ_ERRORS as error:
             return unreadable(path, error)
 

@@ -27,9 +27,11 @@ import pyarrow.parquet as pq
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from urbanln.base.errors import ArtefactError, InputError, MissingExtraError, StorageError
-from urbanln.base.files import atomic_path, hash_file, read_table, table_note, write_table
+from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.files import atomic_path, hash_file, read_file, read_table, table_note, write_table
 from urbanln.base.geometry import centres, crossing
+from urbanln.base.pictures import MAX_BYTES
+from urbanln.base.remote import FETCHED, NotThereError
 from urbanln.city import checks
 
 SCHEMA_VERSION = 1
@@ -104,6 +106,7 @@ class City:
         self.folder, self.meta = folder, meta
         self.regions, self.images, self.indicators = regions, images, indicators
         self._captions: tuple[tuple[int, int], pd.DataFrame] | None = None
+        self._hashes: tuple[pd.DataFrame, dict[str, str]] | None = None
 
     def __repr__(self) -> str:
         return f"City({self.name!r}: {len(self.regions)} regions, {len(self.images)} pictures, {self.folder})"
@@ -233,32 +236,32 @@ class City:
     def image_bytes(self, path: str) -> bytes:
         """Read one picture: a path relative to the folder, an absolute one, or an fsspec address.
 
+        What is at an address is fetched once and kept (:mod:`urbanln.base.remote`); what the table of images
+        says of its hash is trusted, and must be true of what comes.
+
         Raises:
-            InputError: No such file, or it leaves the folder.
+            InputError: No such file, no ordinary one, over 512 MiB, or not what its hash says.
             MissingExtraError: The address needs a package that is not installed.
             StorageError: It cannot be read.
         """
-        if not checks.is_url(path):
+        if checks.is_url(path):
             try:
-                return (self.folder / path).read_bytes()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-                raise InputError("no such picture", value=path, where=self.folder) from error
-            except OSError as error:
-                raise StorageError(f"could not read: {error.strerror}", where=self.folder / path) from error
-        import fsspec  # only for addresses: it costs import time
-
+                return FETCHED.read(path, self.known_hash(path), limit_bytes=MAX_BYTES)
+            except NotThereError as error:
+                raise InputError("no such picture", value=path) from error
         try:
-            with fsspec.open(path, "rb") as file:
-                data: bytes = file.read()
-                return data
-        except FileNotFoundError as error:
-            raise InputError("no such picture", value=path) from error
-        except ImportError as error:
-            raise MissingExtraError(
-                "this address needs a package that is not installed", value=path, remedy=str(error)
-            ) from error
-        except (OSError, ValueError) as error:
-            raise StorageError(f"could not read: {error}", where=path) from error
+            return read_file(self.folder / path, MAX_BYTES)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise InputError("no such picture", value=path, where=self.folder) from error
+        except OSError as error:
+            raise StorageError(f"could not read: {error.strerror}", where=self.folder / path) from error
+
+    def known_hash(self, path: str) -> str | None:
+        """SHA-256 of a picture's bytes as the table of images has it; None where it has none."""
+        if self._hashes is None or self._hashes[0] is not self.images:
+            known = self.images[["path", "sha256"]].dropna()
+            self._hashes = self.images, dict(zip(known["path"], known["sha256"].str.lower(), strict=True))
+        return self._hashes[1].get(path)
 
     def centroids(self) -> np.ndarray:
         """Centres of the regions: (N, 2) longitude and latitude in degrees, in the order of ``regions``.

@@ -24,7 +24,7 @@ from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
 from urbanln.model.checkpoint import network_hash, weights_hash
 from urbanln.model.clip import load_clip
 from urbanln.model.device import pick_device, pick_precision
-from urbanln.model.preprocess import PIXEL_RULES, Fit
+from urbanln.model.preprocess import Fit
 from urbanln.tables.vectors import region_table
 
 Encoder = Literal["student", "teacher"]
@@ -253,7 +253,7 @@ def _made_from(job: Job, images: pd.DataFrame) -> dict[str, object]:
     return {
         "model": network_hash(job.encoder),
         "images": hash_bytes(_pictures(job.city, images).encode()),
-        "pixels": PIXEL_RULES,
+        "pixels": job.encoder.preprocessing.rules,
         "fit": job.fit,
         "normalize": job.normalize,
         "precision": job.precision,

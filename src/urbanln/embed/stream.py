@@ -22,7 +22,7 @@ from urbanln.base.errors import InputError
 from urbanln.city.pictures import read_pictures
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, part_rows
-from urbanln.model.preprocess import Fit
+from urbanln.model.preprocess import Fit, Preprocessing
 
 # More threads than this only wait for one another: a part of the work on each picture holds Python's lock.
 _MOST_WORKERS = 16
@@ -32,6 +32,7 @@ class PictureEncoder(Protocol):
     """What turns pictures into vectors: a CLIP, or :class:`urbanln.model.imagenet.ImageNetEncoder`."""
 
     training: bool
+    preprocessing: Preprocessing
 
     @property
     def dim(self) -> int:

@@ -22,7 +22,7 @@ from transformers.utils import logging as hf_logging
 
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
-from urbanln.model.preprocess import Preprocessing
+from urbanln.model.preprocess import Preprocessing, follow_processor
 
 RECORD_FILE = "urbanln.json"
 _TINY = Path(__file__).with_name("tiny")
@@ -154,16 +154,21 @@ def write_checkpoint(
         state: Weights by the names that ``transformers.CLIPModel`` gives them.
         config: Its ``CLIPConfig``.
         tokenizer: Its tokenizer.
-        preprocessing: Picture size, mean and standard deviation.
+        preprocessing: How it wants its pictures.
         record: What was done to the text positions.
 
     Raises:
         StorageError: Disk full, or a folder that may not be written.
     """
-    edge = preprocessing.size
+    edge, scaled = preprocessing.size, preprocessing.scaled
     processor = CLIPImageProcessorPil(
-        size={"shortest_edge": edge},
+        size=(
+            {"width": scaled[0], "height": scaled[1]}
+            if isinstance(scaled, tuple)
+            else {"shortest_edge": scaled or edge}
+        ),
         crop_size={"height": edge, "width": edge},
+        resample=preprocessing.resample,
         image_mean=list(preprocessing.mean),
         image_std=list(preprocessing.std),
     )
@@ -284,13 +289,15 @@ def _read_tokenizer(source: str, local: bool) -> Any:
 def _read_preprocessing(source: str, local: bool, size: int) -> Preprocessing:
     with _reading("preprocessing", source, local):
         try:
-            processor = CLIPImageProcessorPil.from_pretrained(source, local_files_only=local)
+            facts, _ = CLIPImageProcessorPil.get_image_processor_dict(source, local_files_only=local)
         except OSError:
             if local and (Path(source) / "preprocessor_config.json").is_file():
                 raise
+            if local and (Path(source) / "processor_config.json").is_file():
+                read_json(Path(source) / "processor_config.json")  # that of pictures may stand in it
             # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
             return Preprocessing(size)
-        return Preprocessing(size, tuple(processor.image_mean), tuple(processor.image_std))
+        return follow_processor(facts, size, source)
 
 
 def _read_record(source: str, local: bool) -> Record:

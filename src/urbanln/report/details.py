@@ -14,6 +14,8 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from urbanln.base.errors import InputError
+from urbanln.base.pictures import open_picture
 from urbanln.pages.charts import axis_score
 from urbanln.pages.text import clean, finite, score, words
 from urbanln.report.plots import Axis, Curve, curves
@@ -66,13 +68,11 @@ def example_pictures(examples: Sequence[Example]) -> tuple[list[dict[str, Any]],
 def _thumbnail(data: bytes) -> Markup | None:
     """A JPEG data address of a picture, or ``None`` when it cannot be read."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
-            small = image.convert("RGB")
+        small = open_picture(data)
         small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=82, optimize=True)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except InputError:
         return None
     return Markup("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())  # noqa: S704
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -14,13 +15,15 @@ from torch import Tensor
 
 from urbanln.base.config import CacheSettings, TrainSettings
 from urbanln.base.errors import InputError, StorageError
-from urbanln.city.pictures import read_picture, tell_skipped
+from urbanln.city.checks import is_url
+from urbanln.city.pictures import UnreachableError, read_picture, tell_skipped
 from urbanln.city.pixel_cache import MappedPixels, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
-from urbanln.model.preprocess import PIXEL_RULES
 
 _CHUNK = 1024  # captions tokenised at once
+PATIENCE_S = (5.0, 30.0, 120.0, 300.0)
+"""Waited for a picture at an address that could be read at the start and now cannot."""
 
 
 class Pictures:
@@ -71,7 +74,7 @@ class Pictures:
     def _decode(self, i: int) -> npt.NDArray[np.uint8]:
         city, path = self._items[i]
         try:
-            return self._model.preprocess(read_picture(city, path), self._fit).numpy()
+            return self._model.preprocess(_patiently(city, path), self._fit).numpy()
         except InputError as error:
             raise StorageError(
                 f"a picture that could be read at the start no longer can: {error.what}",
@@ -79,6 +82,16 @@ class Pictures:
                 where=city.folder,
                 remedy="run the same command again; it goes on from the last checkpoint",
             ) from error
+
+
+def _patiently(city: City, path: str) -> Image.Image:
+    """A picture; a store elsewhere that is away for some minutes does not end hours of training."""
+    for pause in PATIENCE_S if is_url(path) else ():
+        try:
+            return read_picture(city, path)
+        except UnreachableError:
+            time.sleep(pause)
+    return read_picture(city, path)
 
 
 def read_all(
@@ -115,7 +128,7 @@ def read_all(
     kept, errors = cached_pixels(
         items,
         convert,
-        kind=f"{PIXEL_RULES}, {model.image_size} px, {settings.fit} {pad}",
+        kind=f"{model.preprocessing.rules}, {settings.fit} {pad}",
         shape=(3, model.image_size, model.image_size),
         limit_bytes=cache.pixels_gb * 1e9,
         workers=settings.workers,

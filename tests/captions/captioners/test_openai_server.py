@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from tests.captions.asking.fault_server import FaultServer, completion, serving
 
@@ -419,3 +420,48 @@ def test_segments_of_a_jpeg_that_pillow_does_not_report_do_not_go_out() -> None:
 def test_a_key_given_as_the_name_of_its_variable_is_refused() -> None:
     with pytest.raises(ValueError, match="pattern"):
         _captioner("http://a/v1", key_env=KEY)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_server_is_shown_pictures_upright(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    quarters = Image.new("RGB", (40, 60))
+    for place, colour in (((0, 0), (250, 0, 0)), ((20, 0), (0, 250, 0)), ((0, 30), (0, 0, 250))):
+        quarters.paste(colour, (*place, place[0] + 20, place[1] + 30))
+    buffer = io.BytesIO()
+    quarters.save(buffer, kind, exif=exif)
+    wanted = ImageOps.exif_transpose(Image.open(buffer)).convert("RGB")
+    _, sent = _decoded(data_url(Ask(Picture("i", "street", "p", "00", buffer.getvalue)), 64))
+    with Image.open(io.BytesIO(sent)) as shown:
+        assert shown.size == wanted.size
+        assert not shown.getexif()
+        for at in ((5, 5), (shown.width - 5, 5), (5, shown.height - 5)):
+            assert np.abs(np.subtract(shown.getpixel(at), wanted.getpixel(at))).max() < 60
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_server_is_shown_white_where_a_picture_is_transparent(mode: str) -> None:
+    clear = Image.new("RGBA", (32, 32), (0, 0, 0, 0))  # black, and not to be seen
+    clear = clear.quantize(2) if mode == "P" else clear.convert(mode)
+    buffer = io.BytesIO()
+    clear.save(buffer, "PNG")
+    _, sent = _decoded(data_url(Ask(Picture("i", "street", "p", "00", buffer.getvalue)), 64))
+    with Image.open(io.BytesIO(sent)) as shown:
+        assert shown.convert("L").getextrema() == (255, 255)
+
+
+def test_a_damaged_picture_is_not_sent() -> None:
+    whole = _picture(kind="PNG").read()
+    for damaged in (whole[:-40], whole[:-20] + b"\0" * 20, b""):
+        with pytest.raises(InputError):
+            data_url(Ask(Picture("i", "street", "p", "00", lambda data=damaged: data)), 64)
+
+
+def test_a_part_of_a_thin_picture_is_not_enlarged_into_gigabytes() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 50_000)).save(buffer, "PNG")
+    thin = Picture("i", "street", "p", "00", buffer.getvalue)
+    assert max(Ask(thin, box=(0.0, 0.0, 1.0, 0.5), min_side=224).image().size) <= 25_000
+    assert Ask(thin, box=(0.0, 0.0, 1.0, 0.001), min_side=224).image().size == (224, 1244)

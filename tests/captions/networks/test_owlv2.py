@@ -19,6 +19,7 @@ from transformers import (
 
 from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Picture
+from urbanln.captions.networks import owlv2
 from urbanln.captions.networks.owlv2 import Owlv2Grounder
 
 WORDS = ["!", "<s>", "</s>", "<unk>", "tree", "red", "bus", "house", "a", "of"]
@@ -131,3 +132,20 @@ def test_weights_in_half_precision_are_taken(folder: Path, tmp_path: Path) -> No
 def test_no_such_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no OWLv2 model"):
         Owlv2Grounder(str(tmp_path))
+
+
+def test_a_thin_picture_is_not_padded_to_gigabytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grounder = Owlv2Grounder(str(folder))
+    padded: list[int] = []
+    processor = grounder._processor
+
+    def watched(image: Image.Image, **options: object) -> object:
+        padded.append(max(image.size) ** 2)
+        return processor(image, **options)
+
+    grounder._processor = watched
+    monkeypatch.setattr(owlv2, "_THIN_EDGE", 512)
+    assert len(grounder.ground(picture((10, 60_000)), [], ["tree", "red bus"])) == 2
+    assert padded == [512**2], "60,000² would take 40 GB"
+    grounder.ground(picture((400, 300)), [], ["tree"])
+    assert padded[1] == 400**2, "others stay as they are"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from urbanln.city.store import City
 
 Stage = Literal["describe", "local", "merge", "repair"]
+_LONGEST_PX = 8192  # a strip of a thin picture would take gigabytes
 STAGES: tuple[Stage, ...] = ("describe", "local", "merge", "repair")
 Box = tuple[float, float, float, float]
 """A part of a picture: left, upper, right, lower edge as fractions of its width and height."""
@@ -45,11 +46,10 @@ class Picture:
     scene_path: Path | None = None
 
     def load(self) -> Image.Image:
-        """Read and decode the picture.
+        """Read and decode the picture: upright, RGB, as embedding sees it.
 
         Raises:
-            InputError: No such file.
-            OSError: The file is no picture, or is cut off.
+            InputError, OSError: No such file, no picture, or one that is cut off.
         """
         return open_picture(self.read())
 
@@ -77,7 +77,8 @@ class Ask:
             ``"repair"`` a merged text that still names what was rejected.
         prompt: What the captioner is told.
         box: The part that is shown; None for the whole picture.
-        min_side: A part whose shorter side has fewer pixels is enlarged to this many; 0 leaves it as it is.
+        min_side: A part whose shorter side has fewer pixels is enlarged to this many, unless its longer one
+            would exceed 8,192; 0 leaves it as it is.
     """
 
     picture: Picture
@@ -92,8 +93,7 @@ class Ask:
         Raises:
             InputError, OSError: The picture cannot be read.
         """
-        with self.picture.load() as whole:
-            shown = whole.convert("RGB")
+        shown = self.picture.load()
         if self.box is not None:
             left, upper, right, lower = self.box
             width, height = shown.size
@@ -102,8 +102,8 @@ class Ask:
             shown = shown.crop((*corner, *far))
         short = min(shown.size)
         if self.box is not None and short < self.min_side:
-            scale = self.min_side / short
-            size = (round(shown.width * scale), round(shown.height * scale))
+            scale = min(self.min_side / short, max(1.0, _LONGEST_PX / max(shown.size)))
+            size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
             shown = shown.resize(size, Image.Resampling.BICUBIC)
         return shown
 

@@ -60,8 +60,7 @@ class MeasuredCaptioner(Captioner):
             OSError, ValueError, InputError: The picture cannot be read.
         """
         seed = picture.sha256 or hash_bytes(picture.read())
-        with picture.load() as image:
-            measures = measure_pixels(image, view=picture.view)
+        measures = measure_pixels(picture.load(), view=picture.view)
         return describe_measures(measures, picture.view, seed=seed)
 
     async def answer(self, ask: Ask) -> Answer | None:

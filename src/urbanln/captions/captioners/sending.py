@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from PIL import Image
 
 from urbanln.base.errors import InputError
+from urbanln.base.pictures import open_picture, open_stored
 from urbanln.captions.captioners.base import Ask
-from urbanln.city.pictures import open_picture
 
 _QUALITY = 90
 # Segments of a JPEG that tell how to show it: JFIF, the colour profile, Adobe's colour transform. Others may
@@ -40,8 +40,8 @@ def data_url(ask: Ask, max_edge: int) -> str:
     """The shown picture as a data URL.
 
     The file's own bytes when the whole of a JPEG or PNG no larger than ``max_edge`` is shown and nothing but
-    the picture is in it; else RGB, scaled down to ``max_edge``, as JPEG: so no place or camera noted inside a
-    file goes out with it.
+    the picture is in it, as it is to be seen; else the upright RGB picture, scaled down to ``max_edge``, as
+    JPEG: so no place or camera noted inside a file goes out with it.
 
     Raises:
         OSError, InputError: The picture cannot be read.
@@ -52,7 +52,6 @@ def data_url(ask: Ask, max_edge: int) -> str:
         if kind is not None:
             return f"data:{kind};base64,{base64.b64encode(data).decode()}"
     shown = ask.image()
-    shown.info.clear()  # else Pillow writes a file's comment into the new one
     return jpeg_url(shown, max_edge, _QUALITY)
 
 
@@ -66,7 +65,8 @@ def jpeg_url(image: Image.Image, max_edge: int, quality: int) -> str:
 
 def _plain_kind(data: bytes, max_edge: int) -> str | None:
     """Media type of a file that may be sent as it is, or None."""
-    with open_picture(data) as image:
+    open_picture(data)  # it must be whole
+    with open_stored(data) as image:
         plain = (
             image.format in ("JPEG", "PNG")
             and max(image.size) <= max_edge

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from urbanln.base.pictures import MAX_PIXELS
 from urbanln.captions.captioners.base import Box, Picture
 from urbanln.captions.networks.pretrained import load_pretrained, usual_device, version_of
 
 QUERY_TOKENS = 16
 _REMEMBERED = 4
+_THIN_EDGE = 4096
 
 
 class Owlv2Grounder:
@@ -72,13 +74,14 @@ class Owlv2Grounder:
     def _features(self, picture: Picture) -> Tensor:
         """The features of patches that touch the picture, (1, N, D); the last few pictures' are kept."""
         if picture.sha256 not in self._seen or not picture.sha256:
-            with picture.load() as image:
-                self._seen[picture.sha256] = self._look(image.convert("RGB"))
+            self._seen[picture.sha256] = self._look(picture.load())
             while len(self._seen) > _REMEMBERED:
                 self._seen.popitem(last=False)
         return self._seen[picture.sha256]
 
     def _look(self, image: Image.Image) -> Tensor:
+        if max(image.size) ** 2 > MAX_PIXELS:  # a thin one: as a square it would take gigabytes
+            image.thumbnail((_THIN_EDGE, _THIN_EDGE), Image.Resampling.BICUBIC)
         pixels = self._processor(image, return_tensors="pt")["pixel_values"].to(self._device)
         patches = self._model.image_embedder(pixels)[0][0]  # (H, W, D)
         longest = max(image.size)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from urbanln.base.pictures import upright_rgb
 from urbanln.captions.networks.pretrained import load_pretrained, usual_device, version_of
 from urbanln.captions.refine.parts import SAME_IOU, Segment, suppress
 
@@ -67,7 +68,7 @@ class SamSegmenter:
 
     def segment(self, image: Image.Image) -> list[Segment]:
         """Segments of a picture; no two boxes overlap by more than 0.7."""
-        rgb = image.convert("RGB")
+        rgb = upright_rgb(image)
         with self._lock, torch.no_grad():
             found = [pair for frame in _frames(rgb.size, self._layers) for pair in self._search(rgb, frame)]
         if not found:

@@ -130,8 +130,7 @@ def parts_of(picture: Picture, tools: Tools) -> list[Part]:
     """
     parts = known_parts(picture, tools.settings, tools.segmenter, tools.facts)
     if parts is None:
-        with picture.load() as image:
-            parts = find_parts(image, tools.settings, tools.segmenter)
+        parts = find_parts(picture.load(), tools.settings, tools.segmenter)
         kept = {picture.sha256: [[*part.box, part.score] for part in parts]}
         tools.facts.put_facts(_parts_kind(tools.settings, tools.segmenter), kept)
     return parts

@@ -118,8 +118,7 @@ class ClipGrounder:
         Raises:
             InputError, OSError: The picture cannot be read.
         """
-        with picture.load() as loaded:
-            whole = loaded.convert("RGB")
+        whole = picture.load()
         images = [whole, *(cut_out(whole, box) for box in boxes)]
         texts = [self._template.replace("{}", phrase) for phrase in (*phrases, *NEUTRAL)]
         logits = self._scale * np.asarray(self._similarity(images, texts), dtype=np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from urbanln.base.errors import require
+from urbanln.base.pictures import upright_rgb
 from urbanln.captions.captioners.base import Box
 from urbanln.captions.refine.legacy_parts import area, cluster_parts
 from urbanln.captions.settings import RefineSettings
@@ -75,7 +76,7 @@ class FelzenszwalbSegmenter:
             MissingExtraError: scikit-image is not installed.
         """
         felzenszwalb = require("skimage.segmentation").felzenszwalb
-        small = image.convert("RGB")
+        small = image.copy()
         small.thumbnail((_LONGEST_EDGE, _LONGEST_EDGE), Image.Resampling.BICUBIC)
         pixels = np.asarray(small, dtype=np.float64) / 255
         least = max(int(SMALLEST_SHARE * pixels.shape[0] * pixels.shape[1]), 4)
@@ -137,14 +138,14 @@ def find_parts(image: Image.Image, settings: RefineSettings, segmenter: Segmente
     by ``dilation`` of the picture's width and height on each side.
 
     Args:
-        image: Of any size and mode.
+        image: Of any size, and any mode of 8 bits per channel.
         settings: Of refinement.
         segmenter: Finds the segments.
 
     Returns:
         None or more parts: a picture of one colour has none.
     """
-    rgb = image.convert("RGB")
+    rgb = upright_rgb(image)
     segments = [s for s in segmenter.segment(rgb) if SMALLEST_SHARE <= area(s.box) <= LARGEST_SHARE]
     if not segments:
         return []

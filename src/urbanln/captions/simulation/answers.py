@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from PIL import Image
-
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
+from urbanln.base.pictures import open_picture
 from urbanln.captions.captioners.base import STAGES, Ask, Box, Prompt, Stage, pictures_of
 from urbanln.captions.simulation.scene_captioner import answer_of
 from urbanln.captions.simulation.simulated import SIMULATED
-from urbanln.city.pictures import open_picture
 from urbanln.city.store import City
 
 _TOKENS_PER_WORD = 1.3
@@ -190,12 +188,9 @@ def _picture(url: str) -> tuple[str, int]:
         raise BadRequest("a picture must come as a base64 data URL", "invalid_image")
     try:
         raw = base64.b64decode(data, validate=True)
-        with open_picture(raw, whole=False) as image:
-            if image.width * image.height > _MANY_PIXELS:
-                raise BadRequest("the picture is too large", "invalid_image")
-            image.load()
-            tokens = math.ceil(image.width / _PATCH_PX) * math.ceil(image.height / _PATCH_PX)
-    except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        image = open_picture(raw, max_pixels=_MANY_PIXELS)
+        tokens = math.ceil(image.width / _PATCH_PX) * math.ceil(image.height / _PATCH_PX)
+    except (binascii.Error, InputError) as error:
         raise BadRequest(f"not a valid picture: {error}", "invalid_image") from error
     return hash_bytes(raw), tokens
 
