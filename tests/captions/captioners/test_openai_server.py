@@ -33,14 +33,9 @@ from urbanln.captions.captioners.base import (
     Picture,
     Prompt,
 )
-from urbanln.captions.captioners.openai_server import (
-    ServerCaptioner,
-    fault_of_status,
-    parse_server_spec,
-    quoted,
-    retry_after_s,
-)
+from urbanln.captions.captioners.openai_server import ServerCaptioner, parse_server_spec
 from urbanln.captions.captioners.sending import data_url, is_near
+from urbanln.captions.captioners.server_faults import fault_of_status, quoted, retry_after_s
 from urbanln.captions.settings import CaptionerSettings
 
 KEY = "sk-test-0123456789abcdefSECRET"
@@ -271,7 +266,7 @@ def test_retry_after_reaches_the_fault_as_seconds() -> None:
     [
         (completion("Cut he", "length"), "Cut he", "length"),
         (completion(None, "content_filter"), "", "content_filter"),
-        (completion(None, "stop", refusal="I will not."), "I will not.", "stop"),
+        (completion(None, "stop", refusal="I will not."), "I will not.", "refusal"),
         (completion([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), "ab", "stop"),  # type: ignore[arg-type]
     ],
 )
