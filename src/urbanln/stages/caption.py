@@ -60,13 +60,10 @@ def caption(
     )
     print("\n".join(report.lines()))
     if not report.complete:
-        name, (reason, left) = next(iter(report.asked.stopped.items()))
-        raise CaptionsIncomplete(
-            f"{name} was stopped with {left} pictures left; the table holds what there is",
-            value=reason,
-            where=folder,
-            remedy="when that is put right, run the same command again: nothing is asked twice",
-        )
+        # One line each, so that a log's last one tells all of it.
+        lines = [report.asked.stop_line(name) for name in report.asked.stopped]
+        then = "the table holds what there is; when that is put right, run the same command again"
+        raise CaptionsIncomplete("\n".join([*lines[:-1], f"{lines[-1]}; {then}"]))
 
 
 class CaptionsIncomplete(UrbanLNError):

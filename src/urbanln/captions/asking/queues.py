@@ -54,6 +54,11 @@ class Asked:
     calibration: Calibration | None = None
     counts: dict[str, Counts] = field(default_factory=dict)
 
+    def stop_line(self, name: str) -> str:
+        """Why a captioner was stopped, in one line."""
+        reason, left = self.stopped[name]
+        return f"{name} was stopped with {left} pictures left: {reason}"
+
 
 def ask_all(
     pictures: Sequence[Picture],
