@@ -11,8 +11,8 @@ from collections.abc import Sequence
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "KATAKANA-HIRAGANA")
 # Words that hardly a sentence does without; what two languages share tells neither from the other.
 _SMALL_WORDS = {
-    "English": "the and with of is are there this that by from near along at between which past both into through",
-    "German": "der das und mit ein eine einer einem ist sind auf von zwischen neben entlang an im am dem den zu",
+    "English": "the and with of is are there this that by from near along at between which past both into",
+    "German": "der das und mit ein eine einer einem ist sind auf von zwischen neben entlang an im am dem den",
     "French": "le les des une avec est sont sur dans près du et aux entre deux de la",
     "Spanish": "el los las una con está en es son hay por cerca y al de la",
     "Italian": "il gli della delle di è sono una con sul vicino ed alla degli che e la",
