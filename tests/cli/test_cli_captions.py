@@ -208,12 +208,12 @@ def test_a_server_that_is_not_there_stops_and_says_so(town: Path, tmp_path: Path
         (
             429,
             {"error": {"code": "insufficient_quota", "message": "Pay."}},
-            ("429", "Pay.", "top the account"),
+            ("429", "Pay.", "top the"),
         ),
         (
             200,
             {"error": {"message": "Vision add-on is off"}},
-            ("200", "Vision add-on is off", "load a model"),
+            ("200", "Vision add-on is off", "load a"),
         ),
         (200, json.loads(completion(None, reasoning="A road.")), ("thoughts", "parser", "max_tokens")),
     ],

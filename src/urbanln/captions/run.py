@@ -92,12 +92,10 @@ def caption_city(
         )  # fmt: skip
         _check_left(cleaned, city)
         table = choose(cleaned.frame, settings, language, count_tokens, max_tokens, ledger)
-        aside = len(cleaned.frame) - len(fill_gaps(cleaned.frame))
-        remarks += [f"measured: {aside} captions stand back behind what others say"] if aside else []
     sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
     city.save_captions(table, made_from=sources)
     names = [captioner.identity.name for captioner in captioners]
-    return CaptionReport(len(pictures), names, asked, cleaned, table, remarks)
+    return CaptionReport(len(pictures), names, asked, cleaned, table, [*remarks, *_stood_back(cleaned)])
 
 
 @dataclass(frozen=True)
@@ -307,6 +305,12 @@ def _check_left(cleaned: Cleaned, city: City) -> None:
             where=city.folder,
             remedy="look at them: urbanln audit; keep more: --set clean.FLAG=keep",
         )
+
+
+def _stood_back(cleaned: Cleaned) -> list[str]:
+    """A remark on what fillers said of pictures that others describe."""
+    back = len(cleaned.frame) - len(fill_gaps(cleaned.frame))
+    return [f"measured: {back} captions stand back behind what others say"] if back else []
 
 
 def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, list[str]]:

@@ -147,7 +147,7 @@ def test_several_questions_at_once_are_answered_one_by_one(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("marks", "left"), [(("[THINK]", "[/THINK]"), "house"), (("<mark>", "</mark>"), None)]
+    ("marks", "left"), [(("[THINK]", "[/THINK]"), "house"), (("<mark>", "</mark>"), "red roof house")]
 )
 def test_tokens_that_mark_a_thought_are_not_lost_in_decoding(
     folder: Path, tmp_path: Path, marks: tuple[str, str], left: str
