@@ -74,18 +74,15 @@ def caption_city(
     pictures = check_captioners(city, captioners, settings, budget_usd)
     _check_allowed(captioners, settings)
     remarks = [remark for captioner in captioners for remark in captioner.prepare(pictures)]
-    voters = [one for one in captioners if one.identity.name not in FILLERS]
-    language = load_language(settings, several=len(voters) > 1 or not (replace or city.captions.empty))
+    voters = sum(captioner.identity.name not in FILLERS for captioner in captioners)
+    language = load_language(settings, several=voters > 1 or not (replace or city.captions.empty))
     pictures = pictures[:limit]
     with Ledger(ledger_path(city)) as ledger:
         prompts = Prompts(settings.describe.prompts)
         tools = make_tools(settings, ledger, prompts, language, grounder) if settings.refine.enabled else None
         asked = ask_all(pictures, captioners, ledger, prompts, tools=tools, budget_usd=budget_usd)
         _check_any(asked, pictures, city)
-        candidates = asked.texts
-        if not replace:
-            candidates, said = _with_earlier(candidates, city)
-            remarks += said
+        candidates, said = (asked.texts, []) if replace else _with_earlier(asked.texts, city)
         cleaned = clean_captions(
             _in_order(candidates, city), settings.clean, places=(city.name,), count_tokens=count_tokens,
             max_tokens=max_tokens,
@@ -94,8 +91,10 @@ def caption_city(
         table = choose(cleaned.frame, settings, language, count_tokens, max_tokens, ledger)
     sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
     city.save_captions(table, made_from=sources)
-    names = [captioner.identity.name for captioner in captioners]
-    return CaptionReport(len(pictures), names, asked, cleaned, table, [*remarks, *_stood_back(cleaned)])
+    names = [one.identity.name for one in captioners]
+    return CaptionReport(
+        len(pictures), names, asked, cleaned, table, [*remarks, *said, *_stood_back(cleaned)]
+    )
 
 
 @dataclass(frozen=True)
