@@ -342,6 +342,21 @@ def test_nothing_said_is_asked_again_at_once_and_a_limit_that_was_spent_is_not(t
         assert len(spent.calls) == 1
 
 
+def test_three_pictures_of_which_nothing_is_said_do_not_stop_a_captioner(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        captioner = Told(
+            lambda call: _fine(call) if call > 9 else Answer("", "stop"), retries=0, concurrency=1
+        )
+        desk = _desk(captioner, ledger)
+        got = _run(desk, _asks(12))
+        assert [isinstance(one, Answer) for one in got] == [False] * 9 + [True] * 3
+        assert desk.stopped is None
+        silent = _desk(Told(lambda _: Answer("", "stop"), "silent", retries=0, concurrency=1), ledger)
+        _run(silent, _asks(12))
+        assert str(silent.stopped).startswith("10 questions in a row got no answer")
+        assert silent.counts.errors == 10
+
+
 @pytest.mark.parametrize(("text", "finish"), _FAULTS)
 def test_what_was_once_recorded_as_an_answer_and_is_none_is_set_aside(
     tmp_path: Path, text: str, finish: str

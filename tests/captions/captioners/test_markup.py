@@ -68,6 +68,11 @@ WRAPPED = [
     f"<start_of_turn>model\n{G}<end_of_turn>\n<start_of_turn>user\nMore!",
     f"<s>[INST] <image>\nDescribe it. [/INST] {G}</s>",
     f"ASSISTANT: {G}",
+    f"USER: \nDescribe it. ASSISTANT: {G}",
+    f"{G} USER: And? ASSISTANT: A ship.",
+    f"{G}###Human: And?###Assistant: A ship.",
+    f"<|channel|>final <|constrain|>json<|message|>{G}<|return|>",
+    G.replace("wide road", '<point x="12.5" y="3" alt="road">wide road</point>'),
     # Tokens that hold a place or tell where something is.
     "<unused32>" + G + "<unused32>" * 12,
     f"<bos>{G}<eos><pad><pad>",

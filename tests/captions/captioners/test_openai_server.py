@@ -270,14 +270,19 @@ def test_every_status_and_every_broken_answer_is_one_kind_of_fault(
         ({"code": 502, "message": "upstream died"}, PassingFault, None, "502"),
         ({"code": 401, "message": "No auth credentials found"}, LastingFault, True, "key is missing"),
         ({"code": "model_not_found", "message": "no such thing"}, LastingFault, True, "no such model"),
+        ({"message": "Overloaded", "type": "overloaded_error"}, PassingFault, None, "Overloaded"),
         ("The model `m` does not exist", LastingFault, True, "no such model"),
     ],
 )
 def test_an_error_in_place_of_an_answer_is_told_in_the_servers_words(
     error: object, kind: type[CaptionerFault], whole: bool | None, match: str
 ) -> None:
-    with serving(_replying(200, json.dumps({"error": error}).encode())) as server:
-        fault = _fault(_captioner(server.url))
+    whole_body = {"error": error, "choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}
+    bodies = [{"error": error}, whole_body, *([error] if isinstance(error, dict) else [])]
+    for body in bodies:
+        with serving(_replying(200, json.dumps(body).encode())) as server:
+            fault = _fault(_captioner(server.url))
+        assert type(fault) is kind
     assert type(fault) is kind
     assert getattr(fault, "whole", None) is whole
     words = error["message"] if isinstance(error, dict) else str(error)

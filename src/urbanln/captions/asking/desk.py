@@ -14,7 +14,7 @@ from typing import Any
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
-from urbanln.captions.captioners.answers import judge, require_answer
+from urbanln.captions.captioners.answers import NothingSaid, judge, require_answer
 from urbanln.captions.captioners.base import (
     Answer,
     Ask,
@@ -28,10 +28,10 @@ from urbanln.captions.captioners.base import (
 DOWN_AFTER = 3
 """So many questions in a row given up, and a captioner counts as down."""
 REFUSED_AFTER = 10
-"""So many questions in a row refused for good, and it is taken to refuse every other one too."""
+"""So many questions in a row refused for good or answered with nothing, and it is taken to do so with all."""
 MOST_PATIENCE_S = 600.0
 """A server that asks for a longer rest than this is not waited for: the question is given up at once."""
-ANNOUNCED_S = 10.0
+ANNOUNCED_S = 5.0
 """A rest of this length or more is said on stderr when the first one begins."""
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
@@ -247,14 +247,17 @@ class Desk:
                 f" and asks for a rest of {rest:.0f} s, more than the {MOST_PATIENCE_S:.0f} s waited"
             )
         self.ledger.record_error(key, ask, self._identity, str(fault), attempts)
-        if isinstance(fault, PassingFault):
+        if isinstance(fault, PassingFault) and not isinstance(fault, NothingSaid):
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self._down_after:
                 self._stop(f"{self._failed_in_a_row} questions in a row failed, the last one: {fault.line()}")
-        else:
-            self._refused_in_a_row += 1
-            if fault.whole or self._refused_in_a_row >= REFUSED_AFTER:
-                self._stop(f"it refuses every question: {fault.line()}")
+            return
+        self._refused_in_a_row += 1
+        if isinstance(fault, LastingFault) and fault.whole:
+            self._stop(f"it refuses every question: {fault.line()}")
+        elif self._refused_in_a_row >= REFUSED_AFTER:
+            row = f"{self._refused_in_a_row} questions in a row got no answer"
+            self._stop(f"{row}, the last one: {fault.line()}")
 
     def _announce(self, fault: CaptionerFault, pause: float) -> None:
         """Say the first long rest, so that nobody takes the silence for a hang."""

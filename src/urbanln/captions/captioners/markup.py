@@ -29,7 +29,7 @@ _ANSWERS = (
     r"|^Here(?:'s| is) my response:"
 )
 _ANSWERED = r"</(?:answer|conclusion|caption)\s*>|<\|(?:end_of_solution|end_response)\|>"
-_CHANNEL = r"<\|channel\|>\s*(?P<channel>\w+)(?:[^<\n]*<\|message\|>)?"
+_CHANNEL = r"<\|channel\|>\s*(?P<channel>\w+)(?:(?:[^<\n]|<\|constrain\|>)*<\|message\|>)?"
 # What follows an end of text, or another turn, is no part of the answer: the model talks on with itself.
 _ENDS = (
     r"<\|(?:endoftext|im_end|eot_id|eom_id|end_of_text|end_of_turn|end|return|eos|end_of_turn_token)\|>"
@@ -40,12 +40,12 @@ _TURNS = (
     rf"(?:<\|(?:im_start|start_header_id|start)\|>|<start_of_turn>|<\|turn>)\s*(?P<role>{_ROLE}\b)?"
     r"(?:\s*<\|(?:end_header_id|im_sep|message)\|>|[ \t]*\n)?"
     rf"|<[|｜](?P<speaker>{_ROLE})[|｜]>|(?-i:(?P<inst>\[INST\]))"
-    r"|^[ \t]{0,8}(?:#{2,3} ?)?(?-i:(?P<line>Human|User|USER|Assistant|ASSISTANT)):"
+    r"|(?P<line>(?:^[ \t]{0,8}|#{2,3} ?)(?-i:Human|User|Assistant)|(?:^|(?<=[\s.!?#]))(?-i:USER|ASSISTANT)):"
 )
 # Of grounding models: a box with its numbers says where, not what.
 _BOXES = (
     r"<box>[\s\d.,()\[\]]*</box>|<quad>[\s\d.,()\[\]]*</quad>|<\|box_start\|>[\s\d.,()\[\]]*<\|box_end\|>"
-    r"|<loc_?\d{1,4}>|<seg_?\d{1,4}>"
+    r"|<loc_?\d{1,4}>|<seg_?\d{1,4}>|<patch_index_\d{1,4}>|</?points?(?:\s[^<>]{0,400})?>"
 )
 _CONTROLS = (
     r"<[|｜][^<>|｜\s]{1,40}[|｜]>|<(?:start|end)_of_\w{1,20}>|</?(?:bos|pad|unk|s|sop|sep|cls|mask|ref|img|image)>"
@@ -161,7 +161,7 @@ class _Reading:
         elif self.spoken:
             return True
         elif kind == "turn":
-            role = (mark["role"] or mark["speaker"] or mark["line"] or "assistant").lower()
+            role = (mark["role"] or mark["speaker"] or mark["line"] or "assistant").strip(" \t#").lower()
             mine = mark["inst"] is None and role in ("assistant", "model", "bot", "gpt")
             self.hidden = "" if mine else "turn"
         return False

@@ -216,7 +216,7 @@ class ServerCaptioner(Captioner):
     def _read(self, body: bytes, seconds: float) -> Answer:
         try:
             found = json.loads(body)
-            if not found.get("choices"):
+            if found.get("error") or not found.get("choices"):
                 self._refuse_error(found)
             choice = found["choices"][0]
             text, refusal = read_message(choice["message"])
@@ -225,7 +225,10 @@ class ServerCaptioner(Captioner):
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             start = quoted(body[:_QUOTED].decode("utf-8", "replace"), hide=self._key())
             raise PassingFault(
-                "the answer is no chat completion", value=start or type(error).__name__, where=self._host
+                "the answer is no chat completion",
+                value=start or type(error).__name__,
+                where=self._host,
+                remedy="check that base_url is the address of a model (it often ends in /v1)",
             ) from None
         finish = refusal or str(choice.get("finish_reason") or "")
         if broken := choice.get("error"):
@@ -236,7 +239,7 @@ class ServerCaptioner(Captioner):
 
     def _refuse_error(self, found: Mapping[str, Any]) -> None:
         """Some servers and routers say 200 and hand over an error."""
-        error = found.get("error") or (found if found.get("object") == "error" else None)
+        error = found.get("error") or (found if {"message", "detail"} & found.keys() else None)
         if error:
             code = error.get("code") if isinstance(error, dict) else None
             status = code if isinstance(code, int) and 300 <= code < 600 else 200
