@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from urbanln.base.errors import InputError
@@ -167,13 +168,17 @@ def test_cities_are_known_by_what_is_in_their_tables(tmp_path: Path) -> None:
         make_work(read(tmp_path, TEXT, (f'study.cities=["{tmp_path}"]',)))
     folder = tmp_path / "town"
     folder.mkdir()
-    for name in ("city.toml", "regions.parquet", "images.parquet", "indicators.parquet"):
+    for name in ("city.toml", "regions.parquet", "indicators.parquet"):
         (folder / name).write_text("1")
+    pd.DataFrame({"view": ["satellite", "street"]}).to_parquet(folder / "images.parquet")
     town = (f'study.cities=["{folder}"]',)
     before = make_work(read(tmp_path, TEXT, town))
     (folder / "indicators.parquet").write_text("2")
     after = make_work(read(tmp_path, TEXT, town))
     assert ids(before, "a", "pretrain") == ids(after, "a", "pretrain"), "labels never meet the network"
     assert not ids(before, "a", "score") & ids(after, "a", "score")
-    (folder / "images.parquet").write_text("2")
-    assert not ids(after, "a", "pretrain") & ids(make_work(read(tmp_path, TEXT, town)), "a", "pretrain")
+    pd.DataFrame({"view": ["street", "street"]}).to_parquet(folder / "images.parquet")
+    streets = make_work(read(tmp_path, TEXT, town))
+    trained = [stage.payload["train"] for stage in streets.stages.values() if stage.kind == "pretrain"]
+    assert {train["view"] for train in trained} == {"street"}, "the only view there is"
+    assert not ids(after, "a", "pretrain") & ids(streets, "a", "pretrain")

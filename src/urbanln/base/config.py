@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from urbanln.base.errors import InputError
 
 View = Literal["satellite", "street", "both"]
+AutoView = Literal["auto", "satellite", "street", "both"]
+"""A view, or ``"auto"``: see :mod:`urbanln.city.views`."""
 Which = Literal["selected", "all"]
 """Of a picture's captions: the one that was chosen, or all candidates."""
 MAX_TERMS = 1000
@@ -50,7 +52,11 @@ class ModelSettings(_Section):
 class TrainSettings(_Section):
     """Momentum self-distillation (UrbanLN, MSD; ALBEF) and the loop around it."""
 
-    view: View = Field("satellite", description="pictures trained on; the paper trains the views apart")
+    view: AutoView = Field(
+        "auto",
+        description="pictures trained on; auto: the only view there is, satellite where there are both "
+        "(the paper trains the views apart)",
+    )
     epochs: int = Field(6, ge=1, description="passes over the pictures (Long-CLIP recommends 6)")
     batch_size: int = Field(64, ge=2, description="pairs per optimiser step and process")
     micro_batch: int = Field(
@@ -100,7 +106,11 @@ class TrainSettings(_Section):
 class EmbedSettings(_Section):
     """From pictures to one vector per region."""
 
-    view: View = Field("satellite", description="pictures embedded; both: the two means side by side")
+    view: AutoView = Field(
+        "auto",
+        description="pictures embedded; auto: as the run was trained, else the only view there is, else "
+        "satellite; both: the two means side by side",
+    )
     encoder: Literal["student", "teacher"] = Field("student", description="the paper does not say which")
     normalize: bool = Field(False, description="L2-normalise each picture's vector before the mean")
     batch_size: int = Field(128, ge=1, description="pictures per forward pass, 1024 at most")

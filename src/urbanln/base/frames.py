@@ -14,18 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from urbanln.base.errors import InputError
+from urbanln.base.geometry import as_geometry
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 
-def read_frame(path: Path | str, *, text: Sequence[str] = ()) -> pd.DataFrame | gpd.GeoDataFrame:
+def read_frame(
+    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None
+) -> pd.DataFrame | gpd.GeoDataFrame:
     """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
 
     Args:
         path: The file. A CSV may be split by comma, semicolon, tab or bar; its first line names the columns.
         text: Columns of a CSV to keep as written (ids with leading zeros, dates).
+        crs: Reference system of shapes held as WKB or WKT, which no file says
+            (:func:`urbanln.base.geometry.as_geometry`).
 
     Returns:
         The rows; a GeoDataFrame where the file has a geometry.
@@ -39,10 +44,11 @@ def read_frame(path: Path | str, *, text: Sequence[str] = ()) -> pd.DataFrame | 
     suffix = path.suffix.lower()
     try:
         if suffix in _TEXT_SUFFIXES:
-            return read_csv(path, text=text)
+            return as_geometry(read_csv(path, text=text), path, crs=crs)
         if suffix in _PARQUET_SUFFIXES:
             is_map = b"geo" in (pq.read_schema(path).metadata or {})
-            return gpd.read_parquet(path) if is_map else pd.read_parquet(path)
+            frame = gpd.read_parquet(path) if is_map else pd.read_parquet(path)
+            return as_geometry(frame, path, crs=crs)
         if suffix in _MAP_SUFFIXES:
             return gpd.read_file(path)
     except pd.errors.EmptyDataError as error:

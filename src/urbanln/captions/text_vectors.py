@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from urbanln.base.config import MAX_TERMS, View, Which
+from urbanln.base.config import MAX_TERMS, AutoView, Which
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
+from urbanln.city.views import the_view
 
 # Only such an ending is taken off a name: a region may be called "12.5".
 _PICTURE_ENDINGS = frozenset(
@@ -76,12 +77,12 @@ def text_vectors(
     return found
 
 
-def captions_of(city: City, view: View = "satellite", which: Which = "selected") -> pd.DataFrame:
+def captions_of(city: City, view: AutoView = "auto", which: Which = "selected") -> pd.DataFrame:
     """The captions in a city's table, by region.
 
     Args:
         city: Has a ``captions.parquet``.
-        view: Captions of which pictures; both: of all.
+        view: Captions of which pictures; both: of all; auto: of the only view there is, else of satellite.
         which: The selected caption of each picture, as pre-training would read one alone, or all candidates.
 
     Returns:
@@ -93,6 +94,7 @@ def captions_of(city: City, view: View = "satellite", which: Which = "selected")
     table = city.captions
     if which == "selected":
         table = table[table["selected"]]
+    view = the_view(view, city.images["view"], where=city.name)
     images = city.images if view == "both" else city.images[city.images["view"] == view]
     found = images[["image_id", "region_id"]].merge(table[["image_id", "caption"]], on="image_id")
     if found.empty:

@@ -26,6 +26,7 @@ from urbanln.base.columns import (
     text_column,
 )
 from urbanln.base.errors import InputError
+from urbanln.base.geometry import earth_crs, uncut
 
 VIEWS = ("satellite", "street")
 WGS84 = "EPSG:4326"
@@ -95,6 +96,7 @@ def _to_wgs84(frame: gpd.GeoDataFrame, reproject: bool, table: str) -> gpd.GeoDa
             "in QGIS",
         )
     wgs84 = pyproj.CRS(WGS84)
+    earth_crs(frame.crs, table)
     if frame.crs.equals(wgs84, ignore_axis_order=True):
         return frame.set_crs(wgs84, allow_override=True)
     if not reproject:
@@ -129,6 +131,13 @@ def _check_geometry(frame: gpd.GeoDataFrame, table: str) -> None:
         lambda row: f"{ids.iloc[row]}: bounds {[float(v) for v in bounds[row].round(3)]}",
         table,
         "declare the CRS the coordinates are in, for example frame.set_crs('EPSG:3857')",
+    )
+    refuse(
+        uncut(shapes),
+        "a shape jumps from one side of the antimeridian to the other, and so covers the rest of the world",
+        ids,
+        table,
+        "cut it in two at 180 degrees (RFC 7946 says how), for example with ogr2ogr -wrapdateline",
     )
     refuse(
         ~shapely.is_valid(shapes),

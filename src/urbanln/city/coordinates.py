@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -12,9 +13,11 @@ import pyproj
 from urbanln.base.columns import at_row, first, need_columns, number_column, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
+from urbanln.base.geometry import earth_crs
 from urbanln.city.checks import WGS84
-from urbanln.city.datum import DATUMS, in_china, to_wgs84
+from urbanln.city.datum import DATUMS, to_wgs84
 
+OUTSIDE_CHINA = ("refuse", "keep", "shift")
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _PAIR = rf"^\s*[(\[]?\s*{_NUMBER}\s*[,;\s]\s*{_NUMBER}\s*[)\]]?\s*$"
 
@@ -29,6 +32,8 @@ class Positions:
         datum: ``wgs84``, or the Chinese ``gcj02`` or ``bd09`` of the degrees, which no CRS describes.
         lonlat: Column that holds both as text, longitude first (``"(116.4, 39.9)"``); wins over two columns.
         latlon: The same, latitude first.
+        outside_china: What points are that lie where no map in ``datum`` is shifted: WGS 84 already
+            (``keep``), in the datum too (``shift``), or not known (``refuse`` such a table).
     """
 
     lon: str = "lon"
@@ -37,17 +42,23 @@ class Positions:
     datum: str = "wgs84"
     lonlat: str | None = None
     latlon: str | None = None
-
-    def note(self) -> str:
-        """What was done to bring the coordinates to WGS 84, in words."""
-        if self.datum != "wgs84":
-            return f"WGS 84, converted from {DATUMS[self.datum]}"
-        return "WGS 84" if self.crs.upper() == WGS84 else f"WGS 84, brought from {self.crs}"
+    outside_china: str = "refuse"
 
 
-def point_coordinates(
-    frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, table: str
-) -> tuple[np.ndarray, np.ndarray]:
+class Places(NamedTuple):
+    """Where the rows of a table lie.
+
+    Attributes:
+        lon, lat: (N,) degrees (EPSG:4326), NaN where a row has none.
+        note: What was done to bring them to WGS 84, in words.
+    """
+
+    lon: np.ndarray
+    lat: np.ndarray
+    note: str
+
+
+def point_coordinates(frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, table: str) -> Places:
     """Coordinates of every row in degrees (EPSG:4326), NaN where a row has none.
 
     Args:
@@ -55,18 +66,19 @@ def point_coordinates(
         where: Columns, reference system and datum.
         table: Name of the table, for errors.
 
-    Returns:
-        Longitude and latitude, (N,) each.
-
     Raises:
         InputError: Column missing, value no number, unknown CRS or datum, values that do not fit the CRS, or
-            a Chinese datum of points that are not in China.
+            a Chinese datum of points that no map of China shifts.
     """
-    system = _system(where.crs)
+    system = earth_crs(where.crs)
+    if where.outside_china not in OUTSIDE_CHINA:
+        raise InputError(
+            "no such choice", value=where.outside_china, remedy=f"one of {', '.join(OUTSIDE_CHINA)}"
+        )
     if where.lonlat or where.latlon:
         x, y = _from_text(frame, where, table)
     elif isinstance(frame, gpd.GeoDataFrame) and not {where.lon, where.lat} <= {str(c) for c in frame}:
-        system = frame.crs or system
+        system = earth_crs(frame.crs or system, table)
         x, y = _from_points(frame, table)
     else:
         need_columns(frame.columns, [where.lon, where.lat], table)
@@ -75,7 +87,7 @@ def point_coordinates(
     absent = np.isnan(x) | np.isnan(y)
     x[absent], y[absent] = np.nan, np.nan
     if absent.all():
-        return x, y
+        return Places(x, y, "WGS 84")
     if system.is_geographic:
         _check_degrees(x, y, table)
     elif (np.abs(x[~absent]) <= 180).all() and (np.abs(y[~absent]) <= 90).all():
@@ -86,7 +98,7 @@ def point_coordinates(
             remedy="leave --crs out for longitude and latitude",
         )
     if system.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
-        return _without_shift(x, y, where.datum, table)
+        return _without_shift(x, y, where, table)
     if where.datum != "wgs84":
         raise InputError(
             "a Chinese datum is of longitude and latitude, not of another reference system",
@@ -97,21 +109,40 @@ def point_coordinates(
     return _reprojected(x, y, system, table)
 
 
-def _without_shift(x: np.ndarray, y: np.ndarray, datum: str, table: str) -> tuple[np.ndarray, np.ndarray]:
-    lon, lat = to_wgs84(x, y, datum)
-    if datum != "wgs84" and not in_china(x, y).any():
+def _without_shift(x: np.ndarray, y: np.ndarray, where: Positions, table: str) -> Places:
+    """Degrees brought from a Chinese datum to WGS 84, where maps in it are shifted."""
+    if where.datum == "wgs84":
+        return Places(x, y, "WGS 84")
+    lon, lat = to_wgs84(x, y, where.datum, everywhere=where.outside_china == "shift")
+    written = DATUMS[where.datum]
+    there = ~np.isnan(x)
+    moved = there & ((lon != x) | (lat != y))
+    left = int((there & ~moved).sum())
+    if not moved.any():
         raise InputError(
-            f"{DATUMS[datum]} is a datum of maps of China, and no point is there",
+            f"{written} is a datum of maps of China, and no point is where they are shifted",
             value=f"the middle is lon {np.nanmean(x):.4f}, lat {np.nanmean(y):.4f}",
             where=table,
-            remedy="leave --datum out, or check which column is the longitude",
+            remedy="leave --datum out, or check which column is the longitude; --outside-china shift takes "
+            "the formulas at their word around China too, for example in Taiwan",
         )
-    return lon, lat
+    if where.outside_china == "refuse" and (row := first(there & ~moved)) is not None:
+        raise InputError(
+            f"{left} of {int(there.sum())} points lie where no map in {written} is shifted",
+            value=f"lon {x[row]:.4f}, lat {y[row]:.4f}",
+            where=at_row(table, row),
+            remedy="say what they are: --outside-china keep (WGS 84 already) or --outside-china shift "
+            f"({written} as well); or leave their rows out",
+        )
+    metres = pyproj.Geod(ellps="WGS84").inv(x[moved], y[moved], lon[moved], lat[moved])[2]
+    note = (
+        f"WGS 84, converted from {written}: {len(metres):,} of {int(there.sum()):,} rows moved by "
+        f"{np.min(metres):,.0f} to {np.max(metres):,.0f} m"
+    )
+    return Places(lon, lat, note)
 
 
-def _reprojected(
-    x: np.ndarray, y: np.ndarray, system: pyproj.CRS, table: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _reprojected(x: np.ndarray, y: np.ndarray, system: pyproj.CRS, table: str) -> Places:
     absent = np.isnan(x)
     x, y = pyproj.Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)
     x, y = np.where(absent, np.nan, x), np.where(absent, np.nan, y)
@@ -121,7 +152,7 @@ def _reprojected(
             where=at_row(table, row),
             remedy="check --crs",
         )
-    return x, y
+    return Places(x, y, f"WGS 84, brought from {system.to_string()}")
 
 
 def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.ndarray, np.ndarray]:
@@ -141,15 +172,6 @@ def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.nd
     refuse(unfit, f"'{name}' must hold two numbers, such as (39.9, 116.4)", text, table)
     one, two = (parts[column].astype("float64").to_numpy().copy() for column in (0, 1))
     return (one, two) if where.lonlat else (two, one)
-
-
-def _system(crs: str) -> pyproj.CRS:
-    try:
-        return pyproj.CRS.from_user_input(crs)
-    except pyproj.exceptions.CRSError as error:
-        raise InputError(
-            "unknown coordinate reference system", value=crs, where="crs", remedy="for example EPSG:3857"
-        ) from error
 
 
 def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.ndarray]:

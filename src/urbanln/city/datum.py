@@ -1,16 +1,22 @@
 """Chinese map datums to WGS 84 and back: GCJ-02 (most maps of China) and BD-09 (Baidu).
 
-Both are WGS 84 shifted by smooth published formulas, some 100 to 1,000 m, within a rectangle around China;
-outside it they are WGS 84. The constants are those of the public implementations (coordtransform, gcoord).
-The way back has no formula: it is found by iteration, far closer than the shift itself is known.
+Both are WGS 84 shifted by smooth published formulas, some 100 to 1,300 m, and apply where the map services
+shift: on the mainland, in Hong Kong and Macau, BD-09 in Taiwan too. The public implementations
+(coordtransform, gcoord, eviltransform), whose constants these are, shift a rectangle that holds Seoul, Hanoi
+and Ulaanbaatar as well. The way back has no formula: it is found by iteration, far closer than the shift
+itself is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from urbanln.base.errors import InputError
 
@@ -18,29 +24,63 @@ Floats = npt.NDArray[np.float64]
 Shift = Callable[[Floats, Floats], tuple[Floats, Floats]]
 DATUMS = {"wgs84": "WGS 84", "gcj02": "GCJ-02", "bd09": "BD-09"}
 """Names that are understood, and how they are written."""
-_WEST, _EAST, _SOUTH, _NORTH = 72.004, 137.8347, 0.8293, 55.8271  # where the shift applies
+_APPLIES = {"wgs84": (), "gcj02": ("china",), "bd09": ("china", "taiwan")}
+# Where the formulas are used at all; no part of the outlines lies outside.
+_WEST, _EAST, _SOUTH, _NORTH = 72.004, 137.8347, 0.8293, 55.8271
 _AXIS_M, _ECCENTRICITY2 = 6_378_245.0, 0.00669342162296594323  # Krasovsky 1940
 _BAIDU = np.pi * 3000 / 180
 _CLOSE_DEGREES = 1e-10  # a hundredth of a millimetre
 _ITERATIONS = 30  # each gains two digits or more
 
 
-def in_china(lon: npt.ArrayLike, lat: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Whether each point is in the rectangle in which GCJ-02 and BD-09 differ from WGS 84."""
+@cache
+def _outline(part: str) -> shapely.Geometry:
+    """Outline of ``china`` or ``taiwan`` in degrees of WGS 84, with twelve miles of sea."""
+    text = files("urbanln.city").joinpath("china_outline/china.geojson").read_text(encoding="utf-8")
+    shapes = {f["properties"]["part"]: f["geometry"] for f in json.loads(text)["features"]}
+    shape = shapely.geometry.shape(shapes[part])
+    shapely.prepare(shape)
+    return shape
+
+
+def is_shifted(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> npt.NDArray[np.bool_]:
+    """Whether maps in a datum are shifted at each place.
+
+    Args:
+        lon: (N,) longitude in degrees of WGS 84; NaN is nowhere.
+        lat: (N,) latitude in degrees.
+        datum: ``wgs84`` (nowhere), ``gcj02`` or ``bd09``.
+
+    Raises:
+        InputError: Unknown datum.
+
+    Example:
+        >>> is_shifted([116.4, 126.98, 121.56], [39.9, 37.57, 25.03], "gcj02").tolist()  # Taipei is the last
+        [True, False, False]
+    """
+    if datum not in DATUMS:
+        raise InputError("unknown datum", value=datum, remedy=f"one of {', '.join(DATUMS)}")
     x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
-    return np.asarray((x >= _WEST) & (x <= _EAST) & (y >= _SOUTH) & (y <= _NORTH))
+    found = np.zeros(x.shape, dtype=bool)
+    for part in _APPLIES[datum]:
+        found |= shapely.contains_xy(_outline(part), x, y)
+    return found
 
 
-def to_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floats, Floats]:
+def to_wgs84(
+    lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str, *, everywhere: bool = False
+) -> tuple[Floats, Floats]:
     """Bring positions to WGS 84.
 
     Args:
         lon: (N,) longitude in degrees, in the datum given; NaN stays NaN.
         lat: (N,) latitude in degrees.
         datum: ``wgs84`` (nothing is done), ``gcj02`` or ``bd09``.
+        everywhere: Shift in the whole rectangle of the formulas, as other libraries do (GCJ-02 in Taiwan;
+            ships at sea), and not only where :func:`is_shifted` says so.
 
     Returns:
-        Longitude and latitude, (N,) each; points outside China as they were.
+        Longitude and latitude, (N,) each; points that no map shifts as they were.
 
     Raises:
         InputError: Unknown datum.
@@ -50,7 +90,17 @@ def to_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floats
         >>> round(float(lon[0]), 6), round(float(lat[0]), 6)
         (116.377817, 39.911954)
     """
-    return _where_china(lon, lat, datum, {"gcj02": [_gcj02], "bd09": [_bd09, _gcj02]}, back=True)
+    x, y = np.array(lon, dtype=np.float64), np.array(lat, dtype=np.float64)
+    steps = _steps(datum)
+    chosen = _in_rectangle(x, y) if steps else np.zeros(x.shape, dtype=bool)
+    there_x, there_y = x[chosen], y[chosen]
+    for step in reversed(steps):
+        there_x, there_y = _invert(step, there_x, there_y)
+    # The place itself decides, not the shifted one: the two may lie on either side of a border.
+    moved = np.ones(len(there_x), dtype=bool) if everywhere else is_shifted(there_x, there_y, datum)
+    chosen[chosen] = moved
+    x[chosen], y[chosen] = there_x[moved], there_y[moved]
+    return x, y
 
 
 def from_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floats, Floats]:
@@ -64,21 +114,22 @@ def from_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floa
     Raises:
         InputError: Unknown datum.
     """
-    return _where_china(lon, lat, datum, {"gcj02": [_gcj02], "bd09": [_gcj02, _bd09]})
+    x, y = np.array(lon, dtype=np.float64), np.array(lat, dtype=np.float64)
+    here = is_shifted(x, y, datum)
+    for step in _steps(datum):
+        x[here], y[here] = step(x[here], y[here])
+    return x, y
 
 
-def _where_china(
-    lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str, steps: dict[str, list[Shift]], back: bool = False
-) -> tuple[Floats, Floats]:
-    """Take the shifts of a datum one after the other, or each of them back, where they apply."""
+def _steps(datum: str) -> Sequence[Shift]:
+    """The shifts that lead from WGS 84 to a datum, one after the other."""
     if datum not in DATUMS:
         raise InputError("unknown datum", value=datum, remedy=f"one of {', '.join(DATUMS)}")
-    x, y = np.array(lon, dtype=np.float64), np.array(lat, dtype=np.float64)
-    inside = in_china(x, y)
-    for step in steps.get(datum, []):
-        here = x[inside], y[inside]
-        x[inside], y[inside] = _invert(step, *here) if back else step(*here)
-    return x, y
+    return {"wgs84": (), "gcj02": (_gcj02,), "bd09": (_gcj02, _bd09)}[datum]
+
+
+def _in_rectangle(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray((x >= _WEST) & (x <= _EAST) & (y >= _SOUTH) & (y <= _NORTH))
 
 
 def _gcj02(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:

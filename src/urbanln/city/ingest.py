@@ -103,8 +103,8 @@ def ingest(
     pictures: Path | str | None, table: Path | str, out: Path | str, *, name: str, regions: str = "picture",
     id_column: str | None = None, image_column: str | None = None,
     lon: str = "lon", lat: str = "lat", lonlat_column: str | None = None, latlon_column: str | None = None,
-    crs: str = "EPSG:4326", datum: str = "wgs84", district: str | None = None, view: str = "satellite",
-    labels: Sequence[str] = (), captured: str | None = None,
+    crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
+    view: str = "satellite", labels: Sequence[str] = (), captured: str | None = None,
     source: str = "", licence: str = "", attribution: str = "", copy: bool = True, limit: int | None = None,
 ) -> IngestReport:  # fmt: skip
     """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
@@ -126,6 +126,7 @@ def ingest(
             which comes first.
         crs: Reference system of the coordinates.
         datum: ``wgs84``, or ``gcj02`` or ``bd09`` of coordinates off Chinese maps, which are converted.
+        outside_china: What points are that no map in it shifts: ``keep`` (WGS 84), ``shift``, or ``refuse``.
         district: What is held out together: a column of the table (a region's is that of most of its rows),
             or a file of polygons as in ``regions`` (a region's is the one that holds its middle).
         view: ``satellite``, ``street``, or a column that says which.
@@ -141,21 +142,18 @@ def ingest(
     """
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
     _check_target(out, name)
-    positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column)
+    positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
     columns = _Columns(id_column, image_column, positions, district, view, captured, tuple(labels))
-    rows, values = _read(table, folder, columns, limit)
+    rows, values, datum_note = _read(table, folder, columns, limit)
     units, used, counts = _points(rows, str(table)) if folder is None else _usable(rows, folder, str(table))
     shapes, units, used, counts["outside"] = _divide(units, used, regions)
     shapes, counts["no_district"] = _with_districts(shapes, used, district)
     indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
-    images = pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
-    if folder is not None:
-        units, same = _distinct(units)
-        counts |= same
-        images = _place(units, out, copy).assign(source=source or None, licence=licence or None)
-    meta = _meta(name, columns, Source(name=source or name, licence=licence, attribution=attribution))
+    images, same = _place(units, out, copy, source, licence) if folder else (_no_images(), {})
+    origin = Source(name=source or name, licence=licence, attribution=attribution)
+    meta = _meta(name, datum_note, columns.labels, origin)
     city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
-    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **counts)
+    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **(counts | same))
     write_json(out / REPORT_FILE, report.facts())
     return report
 
@@ -167,9 +165,18 @@ def _check_target(out: Path, name: str) -> None:
     check_writable(out)
 
 
-def _place(images: pd.DataFrame, out: Path, copy: bool) -> pd.DataFrame:
+def _place(
+    units: pd.DataFrame, out: Path, copy: bool, source: str, licence: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table of images, and counts of equal ones."""
+    images, same = _distinct(units)
     paths = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["key"]]
-    return images.assign(path=paths).drop(columns=["key", "format"])
+    images = images.assign(path=paths, source=source or None, licence=licence or None)
+    return images.drop(columns=["key", "format"]), same
+
+
+def _no_images() -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(dtype="str") for column in IMAGE_COLUMNS})
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,8 @@ class _Columns:
 
 def _read(
     table: Path, folder: Path | None, columns: _Columns, limit: int | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table's rows (key, id, captured, view, district, lon, lat) and its labels, both in its order.
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """The table's rows (key, id, captured, view, district, lon, lat), its labels, and how they became WGS 84.
 
     The key tells what a row is about: the path of a picture, or without pictures the id.
     """
@@ -204,7 +211,7 @@ def _read(
     positions = columns.positions
     named = [c for c in (columns.id, columns.image, columns.captured) if c]
     as_text = [columns.district, positions.lonlat, positions.latlon]
-    frame = read_frame(table, text=[*named, *(c for c in as_text if c)])
+    frame = read_frame(table, text=[*named, *(c for c in as_text if c)], crs=positions.crs)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise InputError("the table is empty: it has no row", where=table)
@@ -223,16 +230,16 @@ def _read(
     else:
         rows["key"] = named_files(frame, folder, columns.id, columns.image, str(table))
         rows["view"] = _views(frame, columns.view, str(table))
-    rows["lon"], rows["lat"] = point_coordinates(frame, positions, str(table))
-    return rows, values
+    rows["lon"], rows["lat"], note = point_coordinates(frame, positions, str(table))
+    return rows, values, note
 
 
-def _meta(name: str, columns: _Columns, source: Source) -> Meta:
+def _meta(name: str, datum: str, labels: Sequence[str], source: Source) -> Meta:
     return Meta(
         name=name,
-        datum=columns.positions.note(),
+        datum=datum,
         sources=[source] if source != Source(name=name) else [],  # nothing was said of the source
-        indicators={label: IndicatorNote() for label in columns.labels},
+        indicators={label: IndicatorNote() for label in labels},
     )
 
 

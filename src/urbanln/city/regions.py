@@ -6,6 +6,7 @@ Each returns the regions (GeoDataFrame in EPSG:4326 with ``region_id``) and the 
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import geopandas as gpd
@@ -23,6 +24,7 @@ from urbanln.city.checks import WGS84, check_regions
 MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 _ID_NAMES = ("region_id", "id", "geoid", "code", "name")
 _MAX_ZOOM = 24
+_SHOWN = 5
 
 
 def _coordinates(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,6 +168,7 @@ def polygon_regions(
     frame = frame.reset_index(drop=True)
     column = _id_column(frame, id_column, name)
     frame["region_id"] = id_text(frame[column]) if column else [f"p{i}" for i in range(len(frame))]
+    frame = _with_shape(frame, name)
     regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
     points = regions.geom_type == "Point"
     refuse(points, "polygons are needed, this is a point", regions["region_id"], name)
@@ -177,6 +180,21 @@ def polygon_regions(
     ids = pd.Series([None] * len(lon), dtype="str")
     ids[inside] = regions["region_id"].to_numpy()[holder[inside]]
     return regions, ids
+
+
+def _with_shape(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
+    """The rows that have a shape; how many have none is said on stderr."""
+    none = frame.geometry.isna() | frame.geometry.is_empty
+    if none.all():
+        raise InputError("no row has a shape", where=name)
+    if none.any():
+        some = ", ".join(frame["region_id"].astype(str)[none].head(_SHOWN))
+        more = " …" if none.sum() > _SHOWN else ""
+        print(
+            f"{name}: {none.sum()} of {len(frame)} rows without a shape left out ({some}{more})",
+            file=sys.stderr,
+        )
+    return frame[~none].reset_index(drop=True)
 
 
 def _id_column(frame: gpd.GeoDataFrame, wanted: str | None, name: str) -> str | None:

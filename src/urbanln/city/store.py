@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from urbanln.base.errors import ArtefactError, InputError, MissingExtraError, StorageError
 from urbanln.base.files import atomic_path, hash_file, read_table, table_note, write_table
+from urbanln.base.geometry import centres, crossing
 from urbanln.city import checks
 
 SCHEMA_VERSION = 1
@@ -262,15 +263,23 @@ class City:
     def centroids(self) -> np.ndarray:
         """Centres of the regions: (N, 2) longitude and latitude in degrees, in the order of ``regions``.
 
-        Computed in a projected system (UTM; equal-area for cities wider than 12 degrees or near a pole).
+        Computed in a projected system: UTM; equal-area for cities wider than 12 degrees or near a pole; one
+        of its own for a region that the antimeridian cuts.
         """
         shapes = self.regions.geometry
-        if not (shapes.geom_type == "Point").all():
+        if (shapes.geom_type == "Point").all():
+            return np.column_stack([shapes.x.to_numpy(), shapes.y.to_numpy()])
+        both = crossing(shapes.to_numpy())
+        found = np.empty((len(shapes), 2))
+        found[both] = centres(shapes[both])
+        if not both.all():
+            shapes = shapes[~both]
             west, south, east, north = shapes.total_bounds
             local = east - west <= _UTM_SPAN_DEGREES and south >= -80 and north <= 84
             projected = shapes.to_crs(shapes.estimate_utm_crs() if local else "EPSG:6933")
-            shapes = projected.centroid.to_crs(checks.WGS84)
-        return np.column_stack([shapes.x.to_numpy(), shapes.y.to_numpy()])
+            middles = projected.centroid.to_crs(checks.WGS84)
+            found[~both] = np.column_stack([middles.x.to_numpy(), middles.y.to_numpy()])
+        return found
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each table that is there: regions, images, indicators, captions."""

@@ -26,6 +26,11 @@ def synthetic(
     print(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
 
 
+_OUTSIDE_CHINA = (
+    "points where no map in --datum is shifted: refuse | keep (WGS 84 already) | shift (in it too)"
+)
+
+
 def ingest(
     paths: Annotated[
         list[Path],
@@ -55,6 +60,7 @@ def ingest(
     datum: Annotated[
         str, typer.Option(help="wgs84 | gcj02 | bd09: Chinese maps' coordinates are converted")
     ] = "wgs84",
+    outside_china: Annotated[str, typer.Option(help=_OUTSIDE_CHINA)] = "refuse",
     district: Annotated[
         str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
     ] = None,
@@ -76,8 +82,9 @@ def ingest(
     report = ingest_city(
         pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
-        latlon_column=latlon_column, crs=crs, datum=datum, district=district, view=view, labels=label,
-        captured=captured, source=source, licence=licence, attribution=attribution, copy=copy, limit=limit,
+        latlon_column=latlon_column, crs=crs, datum=datum, outside_china=outside_china, district=district,
+        view=view, labels=label, captured=captured, source=source, licence=licence, attribution=attribution,
+        copy=copy, limit=limit,
     )  # fmt: skip
     print("\n".join(report.lines()))
 
@@ -149,6 +156,7 @@ def audit(
     latlon_column: Annotated[str | None, typer.Option(help="one column with both, latitude first")] = None,
     crs: Annotated[str, typer.Option(help="reference system of these coordinates")] = "EPSG:4326",
     datum: Annotated[str, typer.Option(help="their datum: wgs84 | gcj02 | bd09")] = "wgs84",
+    outside_china: Annotated[str, typer.Option(help=_OUTSIDE_CHINA)] = "refuse",
     pictures: Annotated[bool, typer.Option(help="also look for pictures that show up again")] = True,
     captions: Annotated[
         list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
@@ -167,7 +175,7 @@ def audit(
 
     found = look(
         city, labels, captions, chosen=label, model=model, pictures=pictures,
-        where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column),
+        where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china),
         clean=load_settings(settings, set_, of=CaptionSettings).clean,
     )  # fmt: skip
     print("\n".join(map(printable, found.lines())))

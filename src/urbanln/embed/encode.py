@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from urbanln.base.config import View
+from urbanln.base.config import AutoView, View
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import hash_bytes, read_run
 from urbanln.base.progress import progress
 from urbanln.city.pictures import tell_skipped
 from urbanln.city.store import City
+from urbanln.city.views import the_view
 from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
 from urbanln.model.checkpoint import network_hash, weights_hash
@@ -53,7 +54,7 @@ def embed_regions(
     model: PictureEncoder | str | Path,
     city: City,
     *,
-    view: View = "satellite",
+    view: AutoView = "auto",
     encoder: Encoder = "student",
     normalize: bool = False,
     batch_size: int = 128,
@@ -74,7 +75,8 @@ def embed_regions(
         city: Whose regions.
         view: ``"satellite"`` or ``"street"``: the mean over the pictures of that view, (D,). ``"both"``:
             ``[satellite mean | street mean | flag]``, (2 D + 1,); the flag is 1 where there are street
-            views, and a mean over nothing is 0.
+            views, and a mean over nothing is 0. ``"auto"``: as the run was trained, else the only view there
+            is, else satellite.
         encoder: Part of a run folder: its student or its momentum teacher. The paper does not say which.
         normalize: L2-normalise each picture's vector before the mean; off by default, so that the length,
             which CLIP's loss ignores, stays available to the probe.
@@ -99,7 +101,7 @@ def embed_regions(
         ArtefactError: The run is unfinished, or its files are damaged.
         StorageError: ``parts`` cannot be written.
     """
-    images = _chosen(city, view)
+    view, images = _chosen(model, city, view)
     job = _job(model, city, images, encoder, normalize, batch_size, fit, device, precision, workers)
     folder = None if parts is None else PartFolder(parts, len(images), _made_from(job, images))
     if folder:
@@ -116,7 +118,7 @@ def embed_share(
     share: tuple[int, int],
     *,
     finished: Callable[[], object] = lambda: None,
-    view: View = "satellite",
+    view: AutoView = "auto",
     **how: Unpack[How],
 ) -> ShareResult:
     """Make this process's share of the parts, and no table.
@@ -140,7 +142,7 @@ def embed_share(
         ArtefactError: The run is unfinished, or its files are damaged.
         StorageError: The folder cannot be written.
     """
-    images = _chosen(city, view)
+    view, images = _chosen(model, city, view)
     job = _job(model, city, images, **how)
     folder = PartFolder(parts, len(images), _made_from(job, images))
     done = ShareResult(folder.total, folder.total)
@@ -215,14 +217,18 @@ def _load(
     return load_clip(folder, context=None).to(pick_device(device)), fit
 
 
-def _chosen(city: City, view: View) -> pd.DataFrame:
-    """The pictures of a view, in the order of ``city.images``."""
+def _chosen(model: PictureEncoder | str | Path, city: City, wanted: AutoView) -> tuple[View, pd.DataFrame]:
+    """The view that is meant and its pictures, in the order of ``city.images``."""
+    view = the_view(wanted, city.images["view"], model=model, where=city.name)
     if view not in _VIEWS:
-        raise InputError("view must be 'satellite', 'street' or 'both'", value=view)
+        raise InputError("view must be 'auto', 'satellite', 'street' or 'both'", value=view)
     images = city.images[city.images["view"].isin(_VIEWS[view])]
     if images.empty:
-        raise InputError("the city has no picture of this view", value=view, where=city.folder)
-    return images
+        there = ", ".join(sorted(set(city.images["view"]))) or "no picture at all"
+        raise InputError(
+            "the city has no picture of this view", value=view, where=city.folder, remedy=f"it has {there}"
+        )
+    return view, images
 
 
 def _job(

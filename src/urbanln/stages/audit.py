@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,12 +184,13 @@ def read_labels(table: Path, labels: Sequence[str], where: Positions) -> pd.Data
     from urbanln.city.coordinates import point_coordinates
     from urbanln.city.indicators import parse_labels
 
-    frame = read_frame(table, text=[c for c in (where.lonlat, where.latlon) if c])
+    frame = read_frame(table, text=[c for c in (where.lonlat, where.latlon) if c], crs=where.crs)
     if not labels:
         known = ", ".join(map(str, frame.columns))
         raise InputError("which columns are labels?", where=table, remedy=f"name --label; there are: {known}")
     values = parse_labels(frame, labels, table=str(table))
-    lon, lat = point_coordinates(frame, where, str(table))
+    lon, lat, note = point_coordinates(frame, where, str(table))
+    print(f"{table}: {note}", file=sys.stderr)
     if taken := sorted({"lon", "lat"} & set(labels)):
         raise InputError("a coordinate is no label", value=taken[0], where=table)
     values.insert(0, "lat", lat)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from urbanln.base.config import MAX_TERMS, Settings, View, Which
+from urbanln.base.config import MAX_TERMS, AutoView, Settings, View, Which
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import hash_file, table_note
 from urbanln.city.store import City
+from urbanln.city.views import the_view
 from urbanln.tables.cities import city_paths
 from urbanln.tables.vectors import region_table, write_embeddings
 
@@ -75,15 +76,15 @@ def embed_cities(
     pairs = list(zip(cities, paths, strict=True))
     if part is not None:
         pairs = _after_sharing(pairs, model, settings, part)
-    view = settings.embed.view
     made: Iterable[_Made]
     if model == TEXT:
-        frames, origin = text_tables(cities, view, captions, which, terms)
+        frames, origin = text_tables(cities, settings.embed.view, captions, which, terms)
         made = ((frame, {"transductive": False}, origin) for frame in frames)
     else:
         made = (_picture_table(*pair, model, settings) for pair in pairs)
     kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
     for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
+        view = the_view(settings.embed.view, city.images["view"], model=model)
         write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
         if kind not in (PIXELS, TEXT):
             _discard_parts(path)
@@ -96,7 +97,7 @@ def _discard_parts(path: Path) -> None:
     discard(parts_folder(path))
 
 
-def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
+def pixel_table(city: City, view: AutoView) -> gpd.GeoDataFrame:
     """What :mod:`urbanln.city.pixels` measures, as one more table of region vectors: the pixel floor.
 
     Args:
@@ -111,6 +112,7 @@ def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
 
     from urbanln.city.pixels import PIXEL_FEATURES, measure_city
 
+    view = the_view(view, city.images["view"], where=city.name)
     views: list[View] = ["satellite", "street"] if view == "both" else [view]
     names = list(PIXEL_FEATURES)
     parts = [measure_city(city, part).set_index("region_id")[names] for part in views]
@@ -124,7 +126,7 @@ def pixel_table(city: City, view: View) -> gpd.GeoDataFrame:
 
 def text_tables(
     cities: Sequence[City],
-    view: View,
+    view: AutoView,
     files: Sequence[Path] = (),
     which: Which = "selected",
     max_terms: int = MAX_TERMS,

@@ -29,6 +29,8 @@ from typing import Any
 from urbanln.base.config import Settings, load_settings, read_toml, set_key
 from urbanln.base.errors import InputError
 from urbanln.captions.settings import CaptionSettings
+from urbanln.city.checks import VIEWS
+from urbanln.city.views import settle_views
 
 SINGLE = "single:"
 CAPTIONS = (
@@ -104,7 +106,7 @@ class Study:
     @property
     def views(self) -> tuple[str, ...]:
         """Views that some variant embeds: a region is scored when it has pictures of all of them."""
-        used = {variant.settings.embed.view for variant in self.variants}
+        used = {settle_views(variant.settings, VIEWS).embed.view for variant in self.variants}
         both = "both" in used
         return tuple(view for view in ("satellite", "street") if view in used or both)
 

@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from urbanln.base.config import FREE_SETTINGS, TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file
+from urbanln.city.checks import VIEWS
+from urbanln.city.views import settle_views
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")
@@ -110,7 +114,7 @@ def make_work(study: Study) -> Work:
         for seed in study.seeds:
             make = _Maker(study, city, seed, stages)
             scores.append(Score(city, seed, None, make.floors()))
-            scores += [Score(city, seed, one.name, make.score(one)) for one in study.variants]
+            scores += [Score(city, seed, one.name, make.score(one)) for one in make.study.variants]
     return Work(stages, tuple(scores))
 
 
@@ -127,6 +131,7 @@ class _Maker:
     """Adds the stages of one city and seed; a stage that is there already is shared."""
 
     def __init__(self, study: Study, city: str, seed: int, stages: dict[str, Stage]) -> None:
+        study = _with_views(study, city)
         self.study, self.city, self.seed, self.stages = study, city, seed, stages
         self.where = f"{Path(city).name}, seed {seed}"
         self.probe = study.first.settings.probe
@@ -215,6 +220,18 @@ class _Maker:
         if chosen.refine.enabled:  # its parts are read by the parser of the vote
             payload["settings"]["vote"] = {k: settings["vote"][k] for k in ("parser", "parser_model")}
         return self.add("candidates", payload, [self.source()], variant.name)
+
+
+def _with_views(study: Study, spec: str) -> Study:
+    """A study whose variants name the views that are meant in this city."""
+    table = Path(spec) / "images.parquet"
+    views = VIEWS if spec.startswith(f"{SYNTHETIC}:") or not table.exists() else _views_of(table)
+    variants = tuple(replace(one, settings=settle_views(one.settings, views)) for one in study.variants)
+    return replace(study, variants=variants)
+
+
+def _views_of(table: Path) -> list[str]:
+    return list(pd.read_parquet(table, columns=["view"])["view"].unique())
 
 
 def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:

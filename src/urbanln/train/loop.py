@@ -21,6 +21,7 @@ from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import progress
 from urbanln.city.store import City
+from urbanln.city.views import settle_views
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.train.batches import Texts, read_all
 from urbanln.train.checkpoint import (
@@ -67,6 +68,7 @@ def pretrain(
     cities = [city] if isinstance(city, City) else list(city)
     if not cities:
         raise InputError("no city to train on")
+    settings = _settled(settings, cities)
     train = settings.train
     engine = start_engine(train)
     note = describe_run(settings, cities, engine.num_processes)
@@ -99,6 +101,12 @@ def pretrain(
         run.close()
     engine.wait_for_everyone()
     return run.out
+
+
+def _settled(settings: Settings, cities: Sequence[City]) -> Settings:
+    """The settings with the view named that is trained on."""
+    views = {view for city in cities for view in city.images["view"]}
+    return settle_views(settings, views, where=", ".join(city.name for city in cities))
 
 
 def load_data(
