@@ -333,3 +333,56 @@ def test_a_city_is_captioned_where_a_loop_runs_already(tmp_path: Path) -> None:
         return int(caption_city(city, [Says("x")]).table["selected"].sum())
 
     assert asyncio.run(notebook_cell()) == 2
+
+
+def test_recorded_captions_come_before_what_is_measured_which_fills_gaps(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c")
+    (tmp_path / "t.csv").write_text(
+        "image_id,caption\nsatellite0,Houses.\nstreet1,I'm sorry but I cannot see it.\n"
+    )
+    recorded = f"recorded:{tmp_path / 't.csv'}"
+    for specs in (("measured", recorded), (recorded, "measured")):
+        captioners = [one for spec in specs for one in choose_captioners(spec)]
+        report = caption_city(city, captioners, replace=True)
+        chosen = city.captions.set_index("image_id")["captioner"]
+        assert chosen.index.is_unique
+        assert set(chosen[chosen == "recorded"].index) == {"satellite0"}
+        assert len(chosen) == 8
+        said = "\n".join(report.lines())
+        assert "measured: 1 captions stand back behind what others say" in said
+        assert "measured, since nobody described them: 7 pictures" in said
+        assert "vote" not in said
+    caption_city(city, choose_captioners("measured"))
+    assert city.captions.set_index("image_id").loc["satellite0", "captioner"] == "recorded"
+
+
+def test_a_vote_is_only_said_where_one_was_held(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c", n=1)
+    two = caption_city(city, [Says("x", text="A road."), Says("y", text="A road with trees.")])
+    said = "\n".join(two.lines())
+    assert "chosen by vote" not in said
+    assert "chosen without a vote among several: 2 pictures (y 100%)" in said
+    captioners = [Says("x", text="A road with trees."), Says("y", text="A road."), Says("z", text="A ship.")]
+    said = "\n".join(caption_city(city, captioners, replace=True).lines())
+    assert "chosen by vote: 2 pictures" in said
+    assert "without a vote" not in said
+
+
+def test_captions_of_the_table_that_are_thoughts_are_none_any_more(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c", n=1)
+    caption_city(city, [Says("x")], settings=NO_VOTE)
+    table = city.captions
+    table["caption"] = ["<think>A ship? It could be one.", "<think>A ship?</think>A road."]
+    city.save_captions(table)
+    caption_city(city, [Says("y", only="satellite")], settings=NO_VOTE)
+    said = city.captions[["image_id", "captioner", "caption"]].itertuples(index=False, name=None)
+    assert list(said) == [("satellite0", "y", "y of satellite0."), ("street0", "x", "A road.")]
+
+
+def test_the_last_line_tells_why_nothing_was_described(tmp_path: Path) -> None:
+    city = make_city(tmp_path / "c", n=1)
+    with pytest.raises(InputError) as caught:
+        caption_city(city, [_Down("x")])
+    last = str(caught.value).splitlines()[-1]
+    assert "x was stopped with 2 pictures left" in last
+    assert "no such model" in last

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.captions.table import candidates_table, merge_candidates, tidy_text
+from urbanln.captions.table import candidates_table, fill_gaps, merge_candidates, tidy_text
 from urbanln.city.checks import CAPTION_COLUMNS, check_captions
 
 
@@ -64,3 +64,15 @@ def test_merging_replaces_a_captioners_text_in_its_place() -> None:
     got = [tuple(row) for row in merged.itertuples(index=False)]
     assert got == [("a", "x", "new x"), ("a", "y", "old y"), ("b", "x", "b x"), ("a", "z", "new z")]
     assert list(candidates_table(merged)["caption"]) == ["new x", "old y", "new z", "b x"]
+
+
+def test_what_is_measured_fills_gaps_only() -> None:
+    rows = _frame(
+        ("a", "measured", "grey"), ("a", "x", "A road."), ("b", "measured", "green"), ("c", "x", "A park."),
+        ("a", "y", "A street."),
+    )  # fmt: skip
+    kept = fill_gaps(rows)
+    assert list(zip(kept["image_id"], kept["captioner"], strict=True)) == [
+        ("a", "x"), ("b", "measured"), ("c", "x"), ("a", "y")
+    ]  # fmt: skip
+    assert fill_gaps(rows[rows["captioner"] == "measured"])["image_id"].tolist() == ["a", "b"]

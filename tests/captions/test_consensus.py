@@ -251,3 +251,33 @@ def test_real_captions_outvote_the_one_that_invents_and_order_does_not_matter() 
         assert sorted(again.scores) == sorted(found.scores)
     hostile = ["<script>alert(1)</script>", "," * 10_000, "\x1b[31m\u202e", "roof " * 2_000, *captions]
     assert vote(hostile, **parts).index is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("sea. roof", "一条宽阔的马路两旁有砖房和绿树远处是公园"),
+        ("sea", "дорога. крыша. река"),
+        ("een zee met het dak", "the sea and the roof. the road with a red roof"),
+        (
+            "das Dach und die Straße mit einer Mauer",
+            "the sea and the roof. the road with a red roof and a car",
+        ),
+    ],
+)
+def test_a_tie_between_languages_goes_to_the_first_and_not_to_the_longer(first: str, second: str) -> None:
+    class Silent(ClauseParser):
+        def _one(self, text: str) -> SceneGraph:
+            return SceneGraph(())
+
+    def order(*captions: str) -> tuple[int, ...]:
+        return vote(captions, parser=Silent(), vectors=HashedVectors()).order
+
+    assert order(first, second) == order(second, first) == (0, 1)
+    assert order(second, second, first) == (0, 1, 2)
+    assert order(second, second + " roof", second) == (1, 0, 2)
+
+
+def test_a_text_that_the_model_cannot_hold_loses_a_tie_in_every_language() -> None:
+    pair = ["一条路 " * 9, "sea"]
+    assert _winner(pair, max_tokens=3) == "sea"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import tomli_w
+from tests.captions.asking.fault_server import FaultServer, completion, serving
 from tests.cli.test_cli import run
 
 from urbanln.captions.asking.ledger import Ledger
@@ -197,3 +198,69 @@ def test_a_server_that_is_not_there_stops_and_says_so(town: Path, tmp_path: Path
     printed = capsys.readouterr()
     assert "gone was stopped" in printed.err
     assert len(City.open(city).captions) == 12
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, {"error": {"message": "Incorrect API key"}}, ("401", "Incorrect API key", "key_env")),
+        (404, {"detail": "Not Found"}, ("404", "Not Found", "/v1")),
+        (
+            429,
+            {"error": {"code": "insufficient_quota", "message": "Pay."}},
+            ("429", "Pay.", "top the"),
+        ),
+        (
+            200,
+            {"error": {"message": "Vision add-on is off"}},
+            ("200", "Vision add-on is off", "load a"),
+        ),
+        (200, json.loads(completion(None, reasoning="A road.")), ("thoughts", "parser", "max_tokens")),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_last_line_says_who_stopped_where_why_and_what_to_do(
+    town: Path, tmp_path: Path, capsys, status: int, body: dict, said: tuple[str, ...], alone: bool
+) -> None:
+    city = shutil.copytree(town, tmp_path / "city", ignore=shutil.ignore_patterns("captions*"))
+    with serving(FaultServer(lambda: None)) as server:
+        server.reply = lambda _: (status, {}, json.dumps(body).encode())
+        one = {"model": "m", "base_url": server.url, "retries": 0, "concurrency": 1}
+        (tmp_path / "s.toml").write_text(tomli_w.dumps({"captioners": {"qwen": one}}))
+        asked = ["--captioner", "qwen", *([] if alone else ["--captioner", "measured"])]
+        asked += ["--set", "describe.view=satellite", "--settings", str(tmp_path / "s.toml")]
+        assert run("caption", city, *asked) == (2 if alone else 1)
+        host = server.url.split("/")[2]
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert all(word in last for word in ("qwen", host, *said)), last
+
+
+def test_a_ledger_of_last_month_gives_no_thought_and_no_empty_caption(town: Path, tmp_path: Path) -> None:
+    city = shutil.copytree(town, tmp_path / "city", ignore=shutil.ignore_patterns("captions*"))
+    with serving(FaultServer(lambda: None)) as server:
+        one = {"model": "m", "base_url": server.url, "retries": 0}
+        (tmp_path / "s.toml").write_text(tomli_w.dumps({"captioners": {"qwen": one}}))
+        asked = ("caption", city, "--settings", tmp_path / "s.toml", "--set", "describe.view=satellite")
+        assert run(*asked) == 0
+        old = [
+            "<think>A ship?",
+            "<think>A ship?</think>A road.<|im_end|>",
+            "",
+            "A road.<|endoftext|>Human: hi",
+        ]
+        with Ledger(city) as ledger:
+            keys = [row[0] for row in ledger._rows("SELECT key FROM texts ORDER BY rowid")]
+            pictures = list(ledger.texts()["image_id"])
+            for key, text in zip(keys, old, strict=False):
+                ledger._rows("UPDATE texts SET text = ? WHERE key = ?", (text, key))
+        server.reply = lambda _: (200, {}, completion("A park."))
+        assert run("audit", city) == 0
+        before = len(server.requests)
+        assert run(*asked) == 0
+        assert len(server.requests) - before == 2
+    said = City.open(city).captions.set_index("image_id")["caption"]
+    assert [said[name] for name in pictures[:4]] == ["A park.", "A road.", "A park.", "A road."]
+    assert run("caption", city, "--show", pictures[1], "--out", tmp_path / "p.html") == 0
+    page = (tmp_path / "p.html").read_text()
+    assert "more than the answer" in page
+    assert "&lt;think&gt;" in page

@@ -16,6 +16,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
 from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
 from urbanln.captions.facts import Facts
+from urbanln.captions.languages import written_alike
 from urbanln.captions.parsing.parse import load_parser, parse_all
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.table import TokenCounter, candidates_table, spoken_candidates, tidy_candidate
@@ -104,9 +105,11 @@ def vote_many(
       unseats it.
     - A tie (two captions always tie) goes to the longer text that is within the model's length, then to
       the first in the alphabet. Texts over that length come after those within it, the shortest first.
+    - Lengths are compared within one language only, since Chinese says in ten characters what takes English
+      fifteen words: a tie between languages goes to the text that was given first.
     - Empty texts, and those without a word, never win and count for nothing. One caption alone wins without
       a score.
-    - Neither scores nor winner depend on the order of the captions.
+    - Scores never depend on the order of the captions, and the winner only in a tie between languages.
 
     Args:
         groups: The candidates of each picture; missing values count as empty.
@@ -198,7 +201,10 @@ def _elect(
         # fsum rounds once, at the end: the same sum whatever the order of the captions.
         seen = [agreement[text, other] for other, n in copies.items() for _ in range(n - (other == text))]
         scores[text] = math.fsum(seen) / others if others else math.nan
-    best = sorted(copies, key=lambda text: (-scores[text] if others else 0.0, ranks[text]))
+    tied: dict[float, list[str]] = {}
+    for text in copies:  # in the order given
+        tied.setdefault(-scores[text] if others else 0.0, []).append(text)
+    best = [text for score in sorted(tied) for text in _in_tie(tied[score], ranks)]
     place = {text: position for position, text in enumerate(best)}
     order = sorted((i for i, text in enumerate(group) if text), key=lambda i: place[group[i]])
     return Vote(
@@ -207,6 +213,13 @@ def _elect(
         margin=scores[best[0]] - scores[best[1]] if len(best) > 1 else math.nan,
         order=tuple(order),
     )
+
+
+def _in_tie(texts: list[str], ranks: dict[str, tuple[bool, int, str]]) -> list[str]:
+    """Texts of equal scores, best first."""
+    if written_alike(texts):
+        return sorted(texts, key=lambda text: ranks[text])
+    return sorted(texts, key=lambda text: ranks[text][0])  # stable: else as given
 
 
 def vote_table(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from urbanln.captions.asking.queues import Asked
 from urbanln.captions.cleaning.clean import Cleaned
+from urbanln.captions.table import FILLERS
 
 # CLIP's own length, and the stretched one.
 SHORT, LONG = 77, 248
@@ -104,12 +105,18 @@ def table_lines(table: pd.DataFrame) -> list[str]:
         table: With the columns of ``captions.parquet``.
     """
     lines = []
-    voted = table[table["selected"] & table["agreement"].notna()]
+    chosen = table[table["selected"]]
+    # Two always agree with one another equally: between equals no vote decides.
+    voted = chosen[chosen["margin"] > 0]
     if len(voted):
-        winners = voted["captioner"].value_counts()
-        won = ", ".join(f"{name} {count / len(voted):.0%}" for name, count in winners.items())
-        lines.append(f"chosen by vote: {len(voted)} pictures ({won})")
+        lines.append(f"chosen by vote: {len(voted)} pictures ({_winners(voted)})")
         lines.append(f"agreement of the chosen: {_spread(voted['agreement'].to_numpy(), 2)}")
+    several = chosen.drop(index=voted.index).query("n_candidates > 1")
+    if len(several):
+        lines.append(f"chosen without a vote among several: {len(several)} pictures ({_winners(several)})")
+    filled = chosen["captioner"].isin(FILLERS)
+    if filled.any() and not filled.all():
+        lines.append(f"measured, since nobody described them: {int(filled.sum())} pictures")
     words = np.array([len(text.split()) for text in table["caption"]])
     if len(words):
         lines.append(f"words per caption: {_spread(words)}")
@@ -118,6 +125,11 @@ def table_lines(table: pd.DataFrame) -> list[str]:
         over = [f"{(tokens > limit).mean():.1%} over {limit}" for limit in (SHORT, LONG)]
         lines.append(f"tokens per caption: {_spread(tokens)}; {', '.join(over)}")
     return lines
+
+
+def _winners(rows: pd.DataFrame) -> str:
+    counts = rows["captioner"].value_counts()
+    return ", ".join(f"{name} {count / len(rows):.0%}" for name, count in counts.items())
 
 
 def _spread(values: np.ndarray, digits: int = 0) -> str:

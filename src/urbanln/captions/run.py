@@ -16,6 +16,7 @@ from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.asking.queues import Asked, ask_all
+from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Box, Captioner, Picture, pictures_of
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.cleaning.clean import Cleaned, clean_captions
@@ -28,7 +29,7 @@ from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter
 from urbanln.captions.report import CaptionReport
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
-from urbanln.captions.table import TokenCounter, candidates_table, merge_candidates
+from urbanln.captions.table import FILLERS, TokenCounter, candidates_table, fill_gaps, merge_candidates
 
 if TYPE_CHECKING:
     from urbanln.city.store import City
@@ -54,7 +55,7 @@ def caption_city(
 
     Args:
         city: An open city.
-        captioners: In order of preference, which counts where there is no vote; their names differ.
+        captioners: In order of preference, which counts where no vote decides; their names differ.
         settings: What is shown, refined, cleaned and voted on; default: :class:`CaptionSettings`.
         count_tokens: Gives the number of tokens of each text, untruncated; without it tokens stay unknown.
         max_tokens: Text positions of the model that will read the captions (248 after stretching).
@@ -73,17 +74,15 @@ def caption_city(
     pictures = check_captioners(city, captioners, settings, budget_usd)
     _check_allowed(captioners, settings)
     remarks = [remark for captioner in captioners for remark in captioner.prepare(pictures)]
-    language = load_language(settings, several=len(captioners) > 1 or not (replace or city.captions.empty))
+    voters = sum(captioner.identity.name not in FILLERS for captioner in captioners)
+    language = load_language(settings, several=voters > 1 or not (replace or city.captions.empty))
     pictures = pictures[:limit]
     with Ledger(ledger_path(city)) as ledger:
         prompts = Prompts(settings.describe.prompts)
         tools = make_tools(settings, ledger, prompts, language, grounder) if settings.refine.enabled else None
         asked = ask_all(pictures, captioners, ledger, prompts, tools=tools, budget_usd=budget_usd)
         _check_any(asked, pictures, city)
-        candidates = asked.texts
-        if not replace:
-            candidates, said = _with_earlier(candidates, city)
-            remarks += said
+        candidates, said = (asked.texts, []) if replace else _with_earlier(asked.texts, city)
         cleaned = clean_captions(
             _in_order(candidates, city), settings.clean, places=(city.name,), count_tokens=count_tokens,
             max_tokens=max_tokens,
@@ -92,8 +91,10 @@ def caption_city(
         table = choose(cleaned.frame, settings, language, count_tokens, max_tokens, ledger)
     sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
     city.save_captions(table, made_from=sources)
-    names = [captioner.identity.name for captioner in captioners]
-    return CaptionReport(len(pictures), names, asked, cleaned, table, remarks)
+    names = [one.identity.name for one in captioners]
+    return CaptionReport(
+        len(pictures), names, asked, cleaned, table, [*remarks, *said, *_stood_back(cleaned)]
+    )
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def choose(
 ) -> pd.DataFrame:
     """The caption table of some candidates: chosen by vote, or all with equal weights.
 
+    What is measured fills gaps: it is no candidate for a picture that somebody has described.
+
     Args:
         candidates: Columns ``image_id``, ``captioner``, ``caption``, clean.
         settings: Its ``vote`` section is used.
@@ -149,7 +152,7 @@ def choose(
         max_tokens: Text positions of the model.
         facts: Keeps parses.
     """
-    vote = settings.vote
+    vote, candidates = settings.vote, fill_gaps(candidates)
     if language.vectors is None or not candidates["image_id"].duplicated().any():
         return candidates_table(candidates, count_tokens)
     return vote_table(
@@ -285,13 +288,12 @@ def _check_allowed(captioners: Sequence[Captioner], settings: CaptionSettings) -
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     if not asked.texts.empty:
         return
-    reasons = [reason for reason, _ in asked.stopped.values()]
-    reasons += [*asked.faults.values(), *asked.skipped.values()]
-    raise InputError(
-        "not one picture could be described",
-        value=reasons[0] if reasons else f"{len(pictures)} pictures",
-        where=city.folder,
-    )
+    reasons = [asked.stop_line(name) for name in asked.stopped]
+    reasons += [f"{name}: {reason}" for name, reason in asked.faults.items() if name not in asked.stopped]
+    reasons += asked.skipped.values()
+    # In one line, so that a log's last one tells all of it.
+    reason = reasons[-1] if reasons else f"nobody has anything for its {len(pictures)} pictures"
+    raise InputError(f"not one picture of {city.name} could be described: {reason}")
 
 
 def _check_left(cleaned: Cleaned, city: City) -> None:
@@ -304,12 +306,21 @@ def _check_left(cleaned: Cleaned, city: City) -> None:
         )
 
 
+def _stood_back(cleaned: Cleaned) -> list[str]:
+    """A remark on what fillers said of pictures that others describe."""
+    back = len(cleaned.frame) - len(fill_gaps(cleaned.frame))
+    return [f"measured: {back} captions stand back behind what others say"] if back else []
+
+
 def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, list[str]]:
     """The candidates together with those in the city's table, and remarks on what became of these."""
-    earlier = city.captions
+    table = city.captions.sort_values("rank", kind="stable")
+    # What was taken for a caption before there was a rule against it is none now.
+    earlier = table.assign(caption=[judge(text).text for text in table["caption"]])
+    earlier = earlier[earlier["caption"] != ""]
     if earlier.empty:
         return candidates, []
-    merged = merge_candidates(earlier.sort_values("rank", kind="stable"), candidates)
+    merged = merge_candidates(earlier, candidates)
     # Why a new text ended; of the earlier ones, which are clean, the table does not know it.
     ended = candidates[["image_id", "captioner", "finish"]]
     merged = merged.merge(ended, on=["image_id", "captioner"], how="left", validate="1:1")

@@ -14,6 +14,7 @@ from PIL import Image
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, write_text
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture, cut_out
 from urbanln.captions.captioners.sending import jpeg_url
 from urbanln.captions.cleaning.text_faults import find_cut_off, find_refusal, find_repeated, is_wordless
@@ -172,24 +173,28 @@ def _phrase(phrase: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(row: Any) -> dict[str, Any]:
-    text = str(row.text)[: _LONGEST + 1]
+    """A text as it came, and what the judge and the cleaning make of it."""
+    said = judge(str(row.text), str(row.finish))
+    text, finish = said.text[: _LONGEST + 1], said.finish
+    spoken = said.answered and not is_wordless(text)
     flags = {
-        "empty": is_wordless(text),
-        "refusal": not is_wordless(text) and find_refusal(text) is not None,
-        "cut off": not is_wordless(text) and find_cut_off(text, row.finish) is not None,
-        "repeats itself": not is_wordless(text) and find_repeated(text) is not None,
+        f"no answer: {said.why}": not said.answered,
+        "more than the answer": said.answered and said.text != str(row.text),
+        "empty": said.answered and not spoken,
+        "refusal": spoken and find_refusal(text, finish) is not None,
+        "cut off": spoken and find_cut_off(text, finish) is not None,
+        "repeats itself": spoken and find_repeated(text) is not None,
+        f"finish: {row.finish}": finish not in ("", "stop") or (not said.answered and bool(row.finish)),
     }
-    if row.finish not in ("", "stop"):
-        flags[f"finish: {row.finish}"] = True
     facts = _facts(words=len(text.split()), read=row.tokens_in, written=row.tokens_out, seconds=row.seconds)
     if pd.notna(row.cost_usd):
         facts.append(f"{row.cost_usd:.4g} USD")
     return {
-        "text": text,
+        "text": str(row.text)[: _LONGEST + 1],
         "flags": [name for name, on in flags.items() if on],
         "facts": facts,
         "prompt": str(row.prompt_text) if isinstance(row.prompt_text, str) else "",
-        "hash": hash_bytes(str(row.text).encode("utf-8", "surrogatepass")),
+        "hash": hash_bytes(said.text.encode("utf-8", "surrogatepass")),
     }
 
 

@@ -11,6 +11,8 @@ from urbanln.base.errors import InputError
 from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
 
 COLUMNS = ["image_id", "captioner", "caption"]
+FILLERS = ("measured",)
+"""Captioners that know nothing of what a picture is about: they are heard where nobody else was."""
 TokenCounter = Callable[[list[str]], Sequence[int]]
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
@@ -67,6 +69,17 @@ def spoken_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
     frame = candidates[COLUMNS].dropna()
     frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_candidate))
     return frame[frame["caption"] != ""]
+
+
+def fill_gaps(candidates: pd.DataFrame) -> pd.DataFrame:
+    """The candidates without what :data:`FILLERS` say of pictures that others describe.
+
+    Args:
+        candidates: Columns ``image_id``, ``captioner``, ``caption``, clean.
+    """
+    filler = candidates["captioner"].isin(FILLERS)
+    described = candidates.loc[~filler, "image_id"]
+    return candidates[~(filler & candidates["image_id"].isin(described))]
 
 
 def candidates_table(candidates: pd.DataFrame, count_tokens: TokenCounter | None = None) -> pd.DataFrame:

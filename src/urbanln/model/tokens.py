@@ -44,7 +44,12 @@ class TextTokens:
             raise InputError(
                 "expected a non-empty list of texts", value=list(texts) if len(texts) else "nothing"
             )
-        return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        # A text that says "<|endoftext|>" shows its letters: it must not end there.
+        plain = {"truncation": False, "split_special_tokens": True, "verbose": False}
+        rows = self.tokenizer(list(texts), **plain)["input_ids"]
+        # What a vocabulary does not know is EOT too in CLIP, and would end the text as well.
+        eot = self.tokenizer.eos_token_id
+        return [row if row.count(eot) < 2 else _without(row, eot) for row in rows]
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Token ids, padded to the longest text of the batch.
@@ -73,6 +78,10 @@ class TextTokens:
             InputError: No text, or something that is not text.
         """
         return [len(row) for row in self._ids(texts)]
+
+
+def _without(row: list[int], eot: int) -> list[int]:
+    return [*(token for token in row[:-1] if token != eot), row[-1]]
 
 
 def load_tokenizer(name_or_folder: str | Path = "tiny", *, context: int = 248) -> TextTokens:

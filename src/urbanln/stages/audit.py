@@ -236,8 +236,9 @@ def read_labels(
 
 
 def captions_of(city: City) -> pd.DataFrame:
-    """The last word of each captioner on each picture, as it came; the table's where there is no ledger."""
+    """The last word of each captioner on each picture, uncleaned; the table's where there is no ledger."""
     from urbanln.captions.asking.ledger import Ledger
+    from urbanln.captions.captioners.answers import judge
     from urbanln.captions.run import ledger_path
 
     if not ledger_path(city).exists():
@@ -245,7 +246,9 @@ def captions_of(city: City) -> pd.DataFrame:
     with Ledger(ledger_path(city)) as ledger:
         rows = ledger.texts()
     rows = rows[rows["stage"] != "local"].drop_duplicates(["picture", "captioner"], keep="last")
-    return rows.rename(columns={"text": "caption"})[["image_id", "captioner", "caption", "finish"]]
+    said = [judge(*row) for row in zip(rows["text"], rows["finish"], strict=True)]
+    rows = rows.assign(caption=[one.text for one in said], finish=[one.finish for one in said])
+    return rows[["image_id", "captioner", "caption", "finish"]]
 
 
 def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:

@@ -10,7 +10,7 @@ from urbanln.base.files import write_table
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Captioner, pictures_of
 from urbanln.captions.captioners.named import choose_captioners
-from urbanln.captions.captioners.recorded import read_rows
+from urbanln.captions.captioners.recorded import read_named
 from urbanln.captions.cleaning.clean import clean_captions
 from urbanln.captions.report import table_lines
 from urbanln.captions.run import caption_city, choose, ledger_path, load_language, plan_city
@@ -60,13 +60,10 @@ def caption(
     )
     print("\n".join(report.lines()))
     if not report.complete:
-        name, (reason, left) = next(iter(report.asked.stopped.items()))
-        raise CaptionsIncomplete(
-            f"{name} was stopped with {left} pictures left; the table holds what there is",
-            value=reason,
-            where=folder,
-            remedy="when that is put right, run the same command again: nothing is asked twice",
-        )
+        # One line each, so that a log's last one tells all of it.
+        lines = [report.asked.stop_line(name) for name in report.asked.stopped]
+        then = "the table holds what there is; when that is put right, run the same command again"
+        raise CaptionsIncomplete("\n".join([*lines[:-1], f"{lines[-1]}; {then}"]))
 
 
 class CaptionsIncomplete(UrbanLNError):
@@ -94,7 +91,7 @@ def _captioners(specs: Sequence[str], settings: CaptionSettings) -> list[Caption
 
 def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: str) -> None:
     """Vote on a table of captions without a city and write the outcome as Parquet."""
-    rows = read_rows(table)
+    rows, note = read_named(table)
     count = bridges.token_counter(model)
     cleaned = clean_captions(rows, settings.clean, count_tokens=count)
     if cleaned.frame.empty:
@@ -105,7 +102,7 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
     voted = choose(cleaned.frame, settings, language, count)
     target = out or table.with_name(f"{table.stem}-voted.parquet")
     write_table(target, voted, kind="captions")
-    print("\n".join([*cleaned.lines(), *table_lines(voted)]))
+    print("\n".join([note, *cleaned.lines(), *table_lines(voted)]))
     print(target)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.captions.asking.desk import Desk, Stopped, most_tokens, most_usd
+from urbanln.captions.asking.desk import MOST_PATIENCE_S, Desk, Stopped, most_tokens, most_usd
 from urbanln.captions.asking.ledger import Ledger, ask_key
 from urbanln.captions.captioners.base import (
     Answer,
@@ -307,3 +308,127 @@ def test_a_wish_for_no_wait_at_all_does_not_make_it_hammer(tmp_path: Path) -> No
         _run(_desk(captioner, ledger, clock), _asks(1))
         gaps = [b - a for a, b in zip(captioner.calls, captioner.calls[1:], strict=False)]
         assert gaps == [0.5, 1, 2]
+
+
+_FAULTS = [("", "stop"), ("<think>A ship?", "length"), ("<unused1>", "stop"), ("A road", "network_error")]
+
+
+@pytest.mark.parametrize(("text", "finish"), _FAULTS)
+def test_what_is_no_answer_is_never_kept_as_one_and_is_paid_for(
+    tmp_path: Path, text: str, finish: str
+) -> None:
+    with Ledger(tmp_path) as ledger:
+        captioner = Told(lambda _: Answer(text, finish, 10, 5, 0.25, 0.1), retries=1)
+        (got,) = _run(_desk(captioner, ledger, Clock()), _asks(1))
+        assert isinstance(got, PassingFault | LastingFault)
+        assert ledger.texts().empty
+        assert ledger.totals()["told", "describe"].errors == 1
+        assert ledger.spent_usd("told") == pytest.approx(0.25 * len(captioner.calls))
+        (answer,) = _run(_desk(Told(_fine), ledger), _asks(1))
+        assert isinstance(answer, Answer)
+        assert answer.text == "Fine."
+
+
+def test_nothing_said_is_asked_again_at_once_and_a_limit_that_was_spent_is_not(tmp_path: Path) -> None:
+    def do(call: int) -> Answer:
+        return _fine(call) if call > 2 else Answer("", "stop")
+
+    with Ledger(tmp_path) as ledger:
+        (answer,) = _run(_desk(Told(do, retries=2), ledger, Clock()), _asks(1))
+        assert isinstance(answer, Answer)
+        spent = Told(lambda _: Answer("<think>A ship?", "length"), "spent", retries=5)
+        (fault,) = _run(_desk(spent, ledger, Clock()), _asks(1))
+        assert isinstance(fault, LastingFault)
+        assert len(spent.calls) == 1
+
+
+def test_three_pictures_of_which_nothing_is_said_do_not_stop_a_captioner(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        captioner = Told(
+            lambda call: _fine(call) if call > 9 else Answer("", "stop"), retries=0, concurrency=1
+        )
+        desk = _desk(captioner, ledger)
+        got = _run(desk, _asks(12))
+        assert [isinstance(one, Answer) for one in got] == [False] * 9 + [True] * 3
+        assert desk.stopped is None
+        silent = _desk(Told(lambda _: Answer("", "stop"), "silent", retries=0, concurrency=1), ledger)
+        _run(silent, _asks(12))
+        assert str(silent.stopped).startswith("10 questions in a row got no answer")
+        assert silent.counts.errors == 10
+
+
+@pytest.mark.parametrize(("text", "finish"), _FAULTS)
+def test_what_was_once_recorded_as_an_answer_and_is_none_is_set_aside(
+    tmp_path: Path, text: str, finish: str
+) -> None:
+    (ask,) = _asks(1)
+    captioner = Told(_fine)
+    key = ask_key(ask, captioner.identity)
+    with Ledger(tmp_path) as ledger:
+        ledger.record(key, ask, captioner.identity, Answer(text, finish, 10, 5, 0.01, 0.1))
+        (answer,) = _run(_desk(captioner, ledger), [ask])
+        assert isinstance(answer, Answer)
+        assert answer.text == "Fine."
+        assert list(ledger.texts()["text"]) == ["Fine."]
+        assert ledger.totals()["told", "describe"].errors == 1
+        _run(_desk(captioner, ledger), [ask])
+        assert len(captioner.calls) == 1
+        ledger.export_parquet(tmp_path / "ledger.parquet")
+    kept = pd.read_parquet(tmp_path / "ledger.parquet")
+    assert text in kept.loc[kept["part"] == "error", "text"].iloc[0]
+
+
+def test_a_text_is_kept_as_it_came_and_handed_on_without_its_thoughts(tmp_path: Path) -> None:
+    raw = "<think>A ship?</think>A road.<|im_end|>"
+    with Ledger(tmp_path) as ledger:
+        captioner = Told(lambda _: Answer(raw, "eos"))
+        first, again = (_run(_desk(captioner, ledger), _asks(1))[0] for _ in range(2))
+        assert isinstance(first, Answer)
+        assert (first.text, first.finish) == ("A road.", "stop")
+        assert again == first
+        assert list(ledger.texts()["text"]) == [raw]
+
+
+def test_setting_aside_leaves_an_answer_that_came_meanwhile(tmp_path: Path) -> None:
+    (ask,) = _asks(1)
+    identity = Told(_fine).identity
+    key = ask_key(ask, identity)
+    with Ledger(tmp_path) as ledger:
+        ledger.record(key, ask, identity, Answer("Fine."))
+        ledger.set_aside(key, "", "the answer is empty")
+        found = ledger.find(key)
+        assert found is not None
+        assert found.text == "Fine."
+
+
+def test_a_long_rest_is_announced_once_and_a_longer_one_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(wait: float) -> Callable[[int], Answer]:
+        fault = PassingFault("the server answered 429", retry_after=wait, where="host:1")
+        return lambda call: _fine(call) if call > 12 else _raise(fault)
+
+    with Ledger(tmp_path) as ledger:
+        _run(_desk(Told(busy(90.0), retries=20), ledger, Clock()), _asks(4))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("told asks for a rest of 90 s")
+        assert "host:1" in line
+        _run(_desk(Told(busy(2.0), "short", retries=20), ledger, Clock()), _asks(4))
+        assert capsys.readouterr().err == ""
+        clock, far = Clock(), Told(busy(MOST_PATIENCE_S + 1), "far", retries=20, concurrency=1)
+        desk = _desk(far, ledger, clock)
+        _run(desk, _asks(4))
+        assert len(far.calls) == 3
+        assert max(clock.slept, default=0.0) < 1
+        assert "asks for a rest of 601 s" in str(desk.stopped)
+
+
+def test_why_a_captioner_stopped_is_one_line_with_place_words_and_remedy(tmp_path: Path) -> None:
+    fault = LastingFault(
+        "the server answered 401", whole=True, value="Bad\nkey", where="host:1", remedy="set it"
+    )
+    with Ledger(tmp_path) as ledger:
+        desk = _desk(Told(lambda _: _raise(fault)), ledger)
+        _run(desk, _asks(1))
+    said = "host:1: the server answered 401, in its words: Bad\\nkey; set it"
+    assert desk.stopped == f"it refuses every question: {said}"

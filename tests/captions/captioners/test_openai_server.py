@@ -24,6 +24,7 @@ from tests.captions.asking.fault_server import FaultServer, completion, serving
 from urbanln.base.errors import InputError
 from urbanln.captions.asking.desk import Desk
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.captioners.answers import NothingSaid
 from urbanln.captions.captioners.base import (
     Answer,
     Ask,
@@ -34,14 +35,9 @@ from urbanln.captions.captioners.base import (
     Picture,
     Prompt,
 )
-from urbanln.captions.captioners.openai_server import (
-    ServerCaptioner,
-    fault_of_status,
-    parse_server_spec,
-    quoted,
-    retry_after_s,
-)
+from urbanln.captions.captioners.openai_server import MOST_BYTES, ServerCaptioner, parse_server_spec
 from urbanln.captions.captioners.sending import data_url, is_near
+from urbanln.captions.captioners.server_faults import fault_of_status, quoted, retry_after_s
 from urbanln.captions.settings import CaptionerSettings
 
 KEY = "sk-test-0123456789abcdefSECRET"
@@ -219,6 +215,37 @@ def test_a_cut_off_picture_is_the_pictures_fault_and_never_sent() -> None:
         (200, b"[" * 100_000, PassingFault, None, "no chat completion"),
         (200, b"\xff\xfe", PassingFault, None, "no chat completion"),
         (200, b"", PassingFault, None, "no chat completion"),
+        (402, b'{"error": {"message": "Insufficient credits"}}', LastingFault, True, "used up"),
+        (403, b'{"error": {"message": "You exceeded your current quota"}}', LastingFault, True, "used up"),
+        (
+            500,
+            b'{"error": {"message": "image input is not supported - mmproj"}}',
+            LastingFault,
+            True,
+            "pictures",
+        ),
+        (
+            400,
+            b'{"message": "At most 0 image(s) may be provided in one prompt."}',
+            LastingFault,
+            True,
+            "pictures",
+        ),
+        (
+            404,
+            b'{"error": {"message": "No endpoints found that support image input"}}',
+            LastingFault,
+            True,
+            "pic",
+        ),
+        (
+            400,
+            b'{"detail": "This model does not support image formats such as WebP"}',
+            LastingFault,
+            False,
+            "WebP",
+        ),
+        (400, b'{"error": {"message": "image type is not supported"}}', LastingFault, False, "type"),
     ],
 )
 def test_every_status_and_every_broken_answer_is_one_kind_of_fault(
@@ -229,6 +256,86 @@ def test_every_status_and_every_broken_answer_is_one_kind_of_fault(
     assert type(fault) is kind
     assert match in str(fault)
     assert getattr(fault, "whole", None) is whole
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "whole", "match"),
+    [
+        (
+            {"message": "Vision add-on is not loaded, but images were provided"},
+            LastingFault,
+            True,
+            "Vision add-on",
+        ),
+        ({"message": "No models loaded"}, PassingFault, None, "No models loaded"),
+        ({"code": 502, "message": "upstream died"}, PassingFault, None, "502"),
+        ({"code": 401, "message": "No auth credentials found"}, LastingFault, True, "key is missing"),
+        ({"code": "model_not_found", "message": "no such thing"}, LastingFault, True, "no such model"),
+        ({"message": "Overloaded", "type": "overloaded_error"}, PassingFault, None, "Overloaded"),
+        ("The model `m` does not exist", LastingFault, True, "no such model"),
+    ],
+)
+def test_an_error_in_place_of_an_answer_is_told_in_the_servers_words(
+    error: object, kind: type[CaptionerFault], whole: bool | None, match: str
+) -> None:
+    whole_body = {"error": error, "choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}
+    bodies = [{"error": error}, whole_body, *([error] if isinstance(error, dict) else [])]
+    for body in bodies:
+        with serving(_replying(200, json.dumps(body).encode())) as server:
+            fault = _fault(_captioner(server.url))
+        assert type(fault) is kind
+    assert type(fault) is kind
+    assert getattr(fault, "whole", None) is whole
+    words = error["message"] if isinstance(error, dict) else str(error)
+    assert match in fault.line()
+    assert words in fault.line()
+    assert "\n" not in fault.line()
+    assert "127.0.0.1:" in fault.line()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "match"),
+    [
+        (completion("A wide road", "error"), PassingFault, "ended with 'error'"),
+        (completion("A wide road", "network_error"), PassingFault, "network_error"),
+        (completion(None, "tool_calls", tool_calls=[{"id": "x"}]), PassingFault, "tool_calls"),
+        (completion("", "stop"), NothingSaid, "empty"),
+        (completion(None, "stop"), NothingSaid, "empty"),
+        (completion("<|im_end|>", "stop"), NothingSaid, "empty"),
+        (completion(None, "stop", reasoning_content="A road."), NothingSaid, "reasoning parser"),
+        (completion(None, "length", reasoning="A road."), LastingFault, "raise max_tokens"),
+        (completion("", "length"), LastingFault, "raise max_tokens"),
+        (completion("<think>A road.", "length"), LastingFault, "raise max_tokens"),
+    ],
+)
+def test_an_answer_that_is_none_is_a_fault_that_says_why(
+    body: bytes, kind: type[CaptionerFault], match: str
+) -> None:
+    with serving(_replying(200, body)) as server:
+        fault = _fault(_captioner(server.url, usd_per_million_in=2.0, usd_per_million_out=10.0))
+    assert type(fault) is kind
+    assert match in fault.line()
+    assert fault.cost_usd == pytest.approx(0.003)
+
+
+def test_an_answer_that_broke_off_on_the_way_is_told_in_the_gateways_words() -> None:
+    choice = {"finish_reason": "error", "error": {"code": 502, "message": "upstream died"}}
+    body = json.dumps({"choices": [{**choice, "message": {"content": "A wide road."}}]}).encode()
+    with serving(_replying(200, body)) as server:
+        fault = _fault(_captioner(server.url))
+    assert isinstance(fault, PassingFault)
+    assert "upstream died" in fault.line()
+
+
+def test_a_body_without_an_end_is_not_read_on() -> None:
+    whole = completion("A road. " * (MOST_BYTES // 8))
+    assert len(whole) > MOST_BYTES
+    with serving(_replying(200, whole)) as server:
+        fault = _fault(_captioner(server.url))
+    assert isinstance(fault, PassingFault)
+    assert "4 MiB" in fault.line()
+    with serving(_replying(500, b"oops " * 2_000_000)) as server:
+        assert len(_fault(_captioner(server.url)).line()) < 500
 
 
 def test_a_redirection_is_not_followed() -> None:
@@ -272,7 +379,7 @@ def test_retry_after_reaches_the_fault_as_seconds() -> None:
     [
         (completion("Cut he", "length"), "Cut he", "length"),
         (completion(None, "content_filter"), "", "content_filter"),
-        (completion(None, "stop", refusal="I will not."), "I will not.", "stop"),
+        (completion(None, "stop", refusal="I will not."), "I will not.", "refusal"),
         (completion([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), "ab", "stop"),  # type: ignore[arg-type]
     ],
 )

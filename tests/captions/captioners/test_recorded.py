@@ -77,7 +77,8 @@ def test_rows_of_no_picture_are_counted_and_none_at_all_is_an_error(tmp_path: Pa
     (tmp_path / "t.csv").write_text("image,caption\ni0,yes\nstrange,no\nother,no\n")
     (captioner,) = read_recorded(tmp_path / "t.csv")
     assert captioner.prepare(_pictures("p.jpg")) == [
-        "recorded: 2 recorded captions belong to no picture of this city"
+        "t.csv: pictures by 'image', texts in 'caption'; 3 rows; recorded: 1 of 1 pictures have a recorded "
+        "caption, 2 recorded captions belong to no picture of this city (strange, other)"
     ]
     with pytest.raises(InputError, match="none of the recorded") as caught:
         captioner.prepare([Picture("z", "street", "z.jpg", "", bytes)])
@@ -194,3 +195,66 @@ def test_json_nested_without_end_is_one_clear_error(tmp_path: Path, kind: str) -
     (tmp_path / f"t.{kind}").write_text("[" * 200_000)
     with pytest.raises(InputError, match="not a readable"):
         read_rows(tmp_path / f"t.{kind}")
+
+
+def test_what_was_read_is_one_line(tmp_path: Path) -> None:
+    lines = ["File;Text;Captioner;lon", "i0;A road.;x;8", ";Lost.;x;8", "i1;;x;8", "i2;NA;x;8"]
+    lines += [f"gone{n};Gone.;x;8" for n in range(5)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    (captioner,) = read_recorded(tmp_path / "t.csv")
+    (line,) = captioner.prepare(_pictures("a", "b"))
+    assert line == (
+        "t.csv: pictures by 'File', texts in 'Text', captioners in 'Captioner'; 9 rows, 1 without a "
+        "picture's name left out, 2 empty captions dropped; x: 1 of 2 pictures have a recorded caption, "
+        "5 recorded captions belong to no picture of this city (gone0, gone1, gone2, …)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "jsonl", "json"])
+def test_pictures_called_na_null_or_by_a_number_keep_their_names(tmp_path: Path, kind: str) -> None:
+    path, names = tmp_path / f"t.{kind}", ["NA", "null", "nan", "007", "None"]
+    frame = pd.DataFrame({"image_id": names, "caption": [f"A road {n}." for n in range(5)]})
+    if kind == "parquet":
+        frame.to_parquet(path)
+    elif kind in ("csv", "tsv"):
+        frame.to_csv(path, sep="\t" if kind == "tsv" else ",", index=False)
+    else:
+        frame.to_json(path, orient="records", lines=kind == "jsonl")
+    assert list(read_rows(path)["image_id"]) == names
+
+
+def test_numbers_as_names_lose_no_digit_and_gain_none(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(
+        '[{"image": 1001, "caption": "A."}, {"image": null, "caption": "B."}, '
+        '{"image": 100000000000000001, "caption": "C."}]'
+    )
+    assert list(read_rows(tmp_path / "t.json")["image_id"]) == ["1001", "100000000000000001"]
+    pd.DataFrame({"image": [1001.0, None], "caption": ["A.", "B."]}).to_parquet(tmp_path / "t.parquet")
+    assert list(read_rows(tmp_path / "t.parquet")["image_id"]) == ["1001"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("<think>A ship?</think>A road.", "A road."),
+        ("A road.<|im_end|>", "A road."),
+        ("<think>A ship?", ""),
+        ("<unused32><unused32>", ""),
+        ('{"caption": "A road."}', "A road."),
+        ("NA", ""),
+        ("null", ""),
+        ("A sign <stop> and [a fence].", "A sign <stop> and [a fence]."),
+    ],
+)
+def test_recorded_texts_of_models_are_judged_as_answers_are(tmp_path: Path, text: str, kept: str) -> None:
+    pd.DataFrame({"image": ["a"], "caption": [text]}).to_parquet(tmp_path / "t.parquet")
+    assert list(read_rows(tmp_path / "t.parquet")["caption"]) == [kept]
+
+
+@pytest.mark.parametrize("second", ["Caption", " caption", "CAPTION "])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, second: str) -> None:
+    frame = pd.DataFrame([["a", "A road.", "A ship."]], columns=["image", "caption", second])
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="two columns") as caught:
+        read_recorded(tmp_path / "t.parquet")
+    assert caught.value.value == "caption"

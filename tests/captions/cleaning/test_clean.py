@@ -121,10 +121,18 @@ def test_half_sentences_go_and_whole_captions_without_a_stop_stay() -> None:
 
 def test_a_caption_cut_by_its_limit_is_flagged_even_at_a_full_stop() -> None:
     texts = ("A road.", "A road with trees", "A road. Trees", "A road. Trees")
-    cleaned = _clean(*texts, finish=["length", "length", "content_filter", ""])
+    cleaned = _clean(*texts, finish=["length", "length", "length", ""])
     assert list(cleaned.frame["caption"]) == ["A road."] * 3
     assert [flag[2] for flag in _flags(cleaned)] == ["keep", "drop", "trim", "trim"]
-    assert list(cleaned.frame["finish"]) == ["length", "content_filter", ""]
+    assert list(cleaned.frame["finish"]) == ["length", "length", ""]
+
+
+@pytest.mark.parametrize("finish", ["content_filter", "refusal"])
+@pytest.mark.parametrize("text", ["A road. Trees", "I will not.", ""])
+def test_what_was_filtered_or_refused_is_a_refusal_whatever_it_says(text: str, finish: str) -> None:
+    cleaned = _clean(text, "A road.", finish=[finish, "stop"])
+    assert list(cleaned.frame["caption"]) == ["A road."]
+    assert [flag[1:] for flag in _flags(cleaned)] == [("refusal", "drop")]
 
 
 def test_a_list_without_full_stops_stays_where_its_captioner_ended_by_itself() -> None:

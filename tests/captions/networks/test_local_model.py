@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from urbanln.base.errors import InputError
+from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Answer, Ask, LastingFault, Picture, Prompt
 from urbanln.captions.networks.local_model import LocalCaptioner
 from urbanln.captions.settings import CaptionerSettings
@@ -143,6 +144,27 @@ def test_several_questions_at_once_are_answered_one_by_one(folder: Path) -> None
 
     assert [a.text for a in asyncio.run(all_at_once())] == [answer(local, ask(c)).text for c in colours]
     assert local.limits.concurrency == 1
+
+
+@pytest.mark.parametrize(
+    ("marks", "left"), [(("[THINK]", "[/THINK]"), "house"), (("<mark>", "</mark>"), "red roof house")]
+)
+def test_tokens_that_mark_a_thought_are_not_lost_in_decoding(
+    folder: Path, tmp_path: Path, marks: tuple[str, str], left: str
+) -> None:
+    processor = LlavaProcessor.from_pretrained(folder)
+    processor.tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", *marks]})
+    processor.save_pretrained(tmp_path)
+    model = LlavaForConditionalGeneration.from_pretrained(folder)
+    model.resize_token_embeddings(len(processor.tokenizer))
+    model.save_pretrained(tmp_path)
+    local = captioner(tmp_path)
+    local.prepare([])
+    assert local._loaded is not None
+    said = processor.tokenizer.convert_tokens_to_ids([marks[0], "red", "roof", marks[1], "house", "</s>"])
+    local._loaded.model.generate = lambda **_: torch.tensor([said])
+    found = answer(local, ask())
+    assert judge(found.text, found.finish).text == left
 
 
 def test_special_tokens_in_a_prompt_are_no_pictures(folder: Path) -> None:

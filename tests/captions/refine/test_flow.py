@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from urbanln.captions.asking.prompts import Prompts
+from urbanln.captions.captioners.answers import NothingSaid
 from urbanln.captions.captioners.base import Answer, Ask, Box, LastingFault, PassingFault, Picture
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.parsing.parse import parse_all
@@ -167,6 +168,19 @@ def test_notes_that_say_nothing_are_dropped(local: str | None) -> None:
     rejecting = Model(local=local)
     refine(rejecting, tools(Truth("house")))
     assert "Notes on parts:\nnone\n" in rejecting.prompts("merge")[0]
+
+
+@pytest.mark.parametrize("fault", [NothingSaid("the answer is empty"), LastingFault("too long")])
+@pytest.mark.parametrize("stage", ["merge", "repair"])
+def test_where_nothing_is_said_or_one_question_refused_the_text_before_it_stands(
+    stage: str, fault: Exception
+) -> None:
+    said = {"merge": "A house, a tree and beyond them a pool.", "repair": "A house."} | {stage: fault}
+    found = refine(Model(**said), tools(Truth("house", "tree")))
+    assert found.stage == ("describe" if stage == "merge" else "merge")
+    assert "pool" in found.remaining
+    quiet = refine(Model(local=NothingSaid("the answer is empty")), tools())
+    assert (quiet.notes, quiet.stage) == (("", ""), "describe")
 
 
 def test_a_part_that_is_refused_costs_a_note_and_a_fault_costs_the_picture() -> None:

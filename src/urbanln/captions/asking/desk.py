@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,15 +14,27 @@ from typing import Any
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
-from urbanln.captions.captioners.base import Answer, Ask, Captioner, LastingFault, Limits, PassingFault
+from urbanln.captions.captioners.answers import NothingSaid, judge, require_answer
+from urbanln.captions.captioners.base import (
+    Answer,
+    Ask,
+    Captioner,
+    CaptionerFault,
+    LastingFault,
+    Limits,
+    PassingFault,
+)
 
 DOWN_AFTER = 3
 """So many questions in a row given up, and a captioner counts as down."""
 REFUSED_AFTER = 10
-"""So many questions in a row refused for good, and it is taken to refuse every other one too."""
+"""So many questions in a row refused for good or answered with nothing, and it is taken to do so with all."""
+MOST_PATIENCE_S = 600.0
+"""A server that asks for a longer rest than this is not waited for: the question is given up at once."""
+ANNOUNCED_S = 5.0
+"""A rest of this length or more is said on stderr when the first one begins."""
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
-_MOST_PATIENCE_S = 600.0
 _LOOK_S, _LONGEST_LOOK_S = 0.02, 0.5
 # What a question may take at most. Assumptions, on the generous side: models cut a picture into patches of
 # 14 pixels or larger, and a token of English prose is rarely shorter than two letters.
@@ -98,6 +111,7 @@ class Desk:
         self._next_start = 0.0  # of the next question, as the rate allows and the server wishes
         self._failed_in_a_row = self._refused_in_a_row = 0
         self._dearest_usd = 0.0
+        self._announced = False
         self._began: float | None = None
         self._hashes: dict[str, str] = {}
 
@@ -117,7 +131,7 @@ class Desk:
         key = ask_key(ask, self._identity)
         look = _LOOK_S
         while True:
-            found = self.ledger.find(key)
+            found = self._known(key)
             if found is not None:
                 self.counts.from_ledger += 1
                 return found
@@ -128,6 +142,17 @@ class Desk:
             # Somebody else asks it now, or calls under way may use up the budget: look again soon.
             await self._sleep(look)
             look = min(2 * look, _LONGEST_LOOK_S)
+
+    def _known(self, key: str) -> Answer | None:
+        """The answer in the ledger; a text that is none, from before there was a rule, is set aside."""
+        found = self.ledger.find(key)
+        if found is None:
+            return None
+        said = judge(found.text, found.finish)
+        if not said.answered:
+            self.ledger.set_aside(key, found.text, said.why)
+            return None
+        return replace(found, text=said.text, finish=said.finish)
 
     def note(self) -> str:
         """The counts in a few words, for a progress line."""
@@ -182,7 +207,7 @@ class Desk:
             self._dearest_usd = max(self._dearest_usd, answer.cost_usd or 0.0)
             self.ledger.record(key, ask, self._identity, answer)
             # As the ledger has it, so that a later run goes on from the very same text.
-            return self.ledger.find(key)
+            return self._known(key)
         finally:
             self.counts.under_way -= 1
             self.ledger.release(key)
@@ -195,14 +220,20 @@ class Desk:
             attempts += 1
             try:
                 answer = await self.captioner.answer(ask)
+                if answer is not None:
+                    require_answer(answer, self._identity.name)
             except (PassingFault, LastingFault) as fault:
+                if fault.cost_usd:  # a thought without an answer is paid for too
+                    self.counts.cost_usd += fault.cost_usd
+                    self.ledger.charge(self._identity.name, fault.cost_usd)
                 # What lasts is worth no wait, however long.
                 pause = (fault.retry_after or 0.0) if isinstance(fault, PassingFault) else math.inf
-                if attempts > self._limits.retries or pause > _MOST_PATIENCE_S:
+                if attempts > self._limits.retries or pause > MOST_PATIENCE_S:
                     self._give_up(key, ask, fault, attempts)
                     self._go_on(after=fault)
                     raise
                 self.counts.retries += 1
+                self._announce(fault, pause)
                 await self._wait(attempts, pause)
             else:
                 self._failed_in_a_row = self._refused_in_a_row = 0
@@ -210,15 +241,30 @@ class Desk:
 
     def _give_up(self, key: str, ask: Ask, fault: PassingFault | LastingFault, attempts: int) -> None:
         self.counts.errors += 1
+        rest = (fault.retry_after or 0.0) if isinstance(fault, PassingFault) else 0.0
+        if rest > MOST_PATIENCE_S:
+            fault.what += (
+                f" and asks for a rest of {rest:.0f} s, more than the {MOST_PATIENCE_S:.0f} s waited"
+            )
         self.ledger.record_error(key, ask, self._identity, str(fault), attempts)
-        if isinstance(fault, PassingFault):
+        if isinstance(fault, PassingFault) and not isinstance(fault, NothingSaid):
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self._down_after:
-                self._stop(f"{self._failed_in_a_row} questions in a row failed, the last one: {fault.what}")
-        else:
-            self._refused_in_a_row += 1
-            if fault.whole or self._refused_in_a_row >= REFUSED_AFTER:
-                self._stop(f"it refuses every question: {fault.what}")
+                self._stop(f"{self._failed_in_a_row} questions in a row failed, the last one: {fault.line()}")
+            return
+        self._refused_in_a_row += 1
+        if isinstance(fault, LastingFault) and fault.whole:
+            self._stop(f"it refuses every question: {fault.line()}")
+        elif self._refused_in_a_row >= REFUSED_AFTER:
+            row = f"{self._refused_in_a_row} questions in a row got no answer"
+            self._stop(f"{row}, the last one: {fault.line()}")
+
+    def _announce(self, fault: CaptionerFault, pause: float) -> None:
+        """Say the first long rest, so that nobody takes the silence for a hang."""
+        if pause >= ANNOUNCED_S and not self._announced:
+            self._announced = True
+            line = f"{self._identity.name} asks for a rest of {pause:.0f} s: waiting, then going on by itself"
+            print(f"{line} ({fault.line()})", file=sys.stderr, flush=True)
 
     async def _pace(self) -> None:
         """Wait for this question's turn: 60 / per_minute seconds apart, and none while the server rests."""

@@ -1,4 +1,4 @@
-"""The ledger of a city: every text a captioner ever returned, kept once and never overwritten.
+"""The ledger of a city: every text a captioner ever returned, as it came, kept once and never overwritten.
 
 One SQLite file (write-ahead log): a process killed at any moment loses at most the calls under way, and
 several processes of one machine may work on it at once. It must not lie on a network drive; the ledgers of
@@ -22,7 +22,14 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.ledger_parquet import insert_export, read_export, write_export
-from urbanln.captions.asking.ledger_schema import ROW_COLUMNS, TEXT_COLUMNS, add_spent, guard, open_database
+from urbanln.captions.asking.ledger_schema import (
+    ASKED_COLUMNS,
+    ROW_COLUMNS,
+    TEXT_COLUMNS,
+    add_spent,
+    guard,
+    open_database,
+)
 from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity
 
@@ -216,6 +223,25 @@ class Ledger:
                 "INSERT INTO claims VALUES (?, ?, ?, ?)", (key, this_process(), captioner, budget.reserve_usd)
             )
         return "mine"
+
+    def set_aside(self, key: str, text: str, why: str) -> None:
+        """Turn a text that is no answer into an error, so that an answer can take its place.
+
+        Args:
+            key: Of the question.
+            text: What is no answer: another text under the key stays.
+            why: What is wrong with it.
+        """
+        columns, error = ", ".join(ASKED_COLUMNS), f"{why}, in its words: {text}" if text else why
+        moved = f"INSERT OR IGNORE INTO errors SELECT {columns}, ?, 1, created FROM texts"  # noqa: S608
+        with self._transaction() as db:
+            db.execute(f"{moved} WHERE key = ? AND text = ?", (error, key, text))
+            db.execute("DELETE FROM texts WHERE key = ? AND text = ?", (key, text))
+
+    def charge(self, captioner: str, cost_usd: float) -> None:
+        """Count what was paid for something that is no answer."""
+        with self._transaction() as db:
+            add_spent(db, captioner, cost_usd)
 
     def release(self, key: str) -> None:
         """Let go of this process's claim, if there still is one."""

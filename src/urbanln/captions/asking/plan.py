@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from urbanln.captions.asking.ledger import Ledger, Total, ask_key
 from urbanln.captions.asking.prompts import Prompts
-from urbanln.captions.asking.queues import worth_refining
+from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Box, Captioner, Limits, Picture, Stage
+from urbanln.captions.cleaning.text_faults import describes
 from urbanln.captions.refine.flow import describe_ask, local_ask
 from urbanln.captions.settings import RefineSettings
 
@@ -195,11 +196,12 @@ def _counts(
         if picture.sha256
     }
     wanted = len(keys) + sum(not picture.sha256 for picture in pictures)
-    described = ledger.find_many([*keys])
+    known = {key: judge(answer.text, answer.finish) for key, answer in ledger.find_many([*keys]).items()}
+    described = {key: said for key, said in known.items() if said.answered}
     counts: dict[Stage, tuple[int, int, bool]] = {"describe": (wanted, len(described), True)}
     if refine is None or not captioner.prompted:
         return counts
-    refused = {keys[key] for key, answer in described.items() if not worth_refining(answer.text)}
+    refused = {keys[key] for key, said in described.items() if not describes(said.text, said.finish)}
     # Equal pictures are one question.
     distinct = list({(p.sha256 or p.path, p.view): p for p in pictures if p.sha256 not in refused}.values())
     boxes = [boxes_of(one) if boxes_of is not None and one.sha256 else None for one in distinct]

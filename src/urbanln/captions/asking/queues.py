@@ -17,7 +17,7 @@ from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Captioner, CaptionerFault, Picture
-from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
+from urbanln.captions.cleaning.text_faults import describes
 from urbanln.captions.refine.flow import Tools, describe_ask, known_parts, refine_picture
 from urbanln.captions.refine.grounding import Calibration
 from urbanln.city.pictures import READ_ERRORS, unreadable
@@ -53,6 +53,11 @@ class Asked:
     remaining: int = 0
     calibration: Calibration | None = None
     counts: dict[str, Counts] = field(default_factory=dict)
+
+    def stop_line(self, name: str) -> str:
+        """Why a captioner was stopped, in one line."""
+        reason, left = self.stopped[name]
+        return f"{name} was stopped with {left} pictures left: {reason}"
 
 
 def ask_all(
@@ -160,7 +165,7 @@ class _Round:
             raise
         except CaptionerFault as fault:
             self._asked.failed[name] = self._asked.failed.get(name, 0) + 1
-            self._asked.faults[name] = fault.what
+            self._asked.faults[name] = fault.line()
         except READ_ERRORS as error:
             self._asked.skipped[picture.path] = unreadable(picture.path, error)
         else:
@@ -177,7 +182,7 @@ class _Round:
         answer = await desk.ask(describe_ask(picture, captioner, self._prompts))
         if answer is None:
             return None
-        if self._tools is None or not captioner.prompted or not worth_refining(answer.text):
+        if self._tools is None or not captioner.prompted or not describes(answer.text, answer.finish):
             return answer.text, answer.finish
         return await self._refined(desk, picture, answer, self._tools)
 
@@ -194,8 +199,3 @@ class _Round:
         if self._asked.calibration is not None:
             self._asked.calibration.add(found.phrases)
         return found.text, found.finish
-
-
-def worth_refining(text: str) -> bool:
-    """Whether a description says anything: of no refusal are parts looked for."""
-    return not is_wordless(text) and find_refusal(text) is None

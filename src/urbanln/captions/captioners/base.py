@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from PIL import Image
 
-from urbanln.base.errors import UrbanLNError
+from urbanln.base.errors import UrbanLNError, printable
 from urbanln.city.checks import is_url
 from urbanln.city.pictures import open_picture
 from urbanln.city.synthetic.scene import scene_path
@@ -121,7 +121,7 @@ class Answer:
 
     Attributes:
         text: As it came, untouched.
-        finish: Why it ended: ``"stop"``, ``"length"`` (cut at its limit), ``"content_filter"``, or empty.
+        finish: Why it ended, in the captioner's own word, or empty; :mod:`.answers` knows what that means.
         tokens_in: Tokens read, picture included; None where the captioner does not count.
         tokens_out: Tokens written.
         cost_usd: Price of this answer; None where no price is known.
@@ -171,7 +171,19 @@ class Limits:
 
 
 class CaptionerFault(UrbanLNError):
-    """A captioner gave no answer: ask again later (:class:`PassingFault`) or not (:class:`LastingFault`)."""
+    """A captioner gave no answer: ask again later (:class:`PassingFault`) or not (:class:`LastingFault`).
+
+    Attributes:
+        cost_usd: Price of what it gave nevertheless; None where none is known.
+    """
+
+    cost_usd: float | None = None
+
+    def line(self) -> str:
+        """All of it in one line: where, what, in whose words, and what to do about it."""
+        said = f"{self.where}: {self.what}" if self.where else self.what
+        said += f", in its words: {self.value}" if self.value else ""
+        return printable(said + (f"; {self.remedy}" if self.remedy else ""))
 
 
 class PassingFault(CaptionerFault):

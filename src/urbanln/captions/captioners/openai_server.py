@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
-import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from urbanln.base.errors import InputError, printable, require
+from urbanln.base.errors import InputError, require
+from urbanln.captions.captioners.answers import read_message, require_answer
 from urbanln.captions.captioners.base import (
     Answer,
     Ask,
     Captioner,
     CaptionerFault,
     Identity,
-    LastingFault,
     Limits,
     PassingFault,
     Picture,
 )
 from urbanln.captions.captioners.sending import data_url, is_near, server_url
+from urbanln.captions.captioners.server_faults import fault_of_status, quoted
 from urbanln.captions.settings import CaptionerSettings
 
 if TYPE_CHECKING:
@@ -33,6 +31,9 @@ if TYPE_CHECKING:
 
 TAG_HEADER = "X-Urbanln-Tag"
 """Header that says which picture, stage and part a request is about, where a setting asks for it."""
+
+MOST_BYTES = 4 * 2**20
+"""Of an answer's body: one that is longer is not read on. The longest thoughts are a tenth of it."""
 
 _QUOTED = 4096  # more than is shown of a broken answer, so that no key is cut in two before it is hidden
 _MOST_TOKENS = 1_000_000_000  # of an answer: more is nonsense
@@ -46,13 +47,6 @@ _DECODING = (
     "max_edge",
     "extra_body",
     "omit",
-)
-
-_LONGEST = 300
-_PASSING = (408, 409, 425, 429)
-_USED_UP = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.IGNORECASE)
-_NO_MODEL = re.compile(
-    r"model_not_found|model\b.{0,120}\b(?:not (?:found|exist)|does not exist)", re.IGNORECASE
 )
 
 
@@ -74,8 +68,9 @@ class ServerCaptioner(Captioner):
     prompted = True
 
     def __init__(self, name: str, settings: CaptionerSettings, env: Mapping[str, str] = os.environ) -> None:
-        self._host = server_url(settings.base_url).hostname or ""
-        self.remote = None if is_near(self._host) else settings.base_url
+        address = server_url(settings.base_url)
+        self._host = address.netloc  # as faults tell it
+        self.remote = None if is_near(address.hostname or "") else settings.base_url
         self._settings, self._env = settings, env
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,9 +92,13 @@ class ServerCaptioner(Captioner):
     async def answer(self, ask: Ask) -> Answer:
         """Send one question.
 
+        Returns:
+            The answer as it came, its thoughts marked (see :mod:`.answers`).
+
         Raises:
             PassingFault: Too many requests, a server error, no answer in time, a dropped connection, or an
-                answer that is none.
+                answer that is none: broken, longer than ``MOST_BYTES``, empty, a thought alone, or ended by
+                an error.
             LastingFault: The server refuses this question, or (``whole``) every question.
             OSError, InputError: The picture cannot be read, or the key is missing.
         """
@@ -143,7 +142,10 @@ class ServerCaptioner(Captioner):
             library = require("openai")
             # Redirections could lead pictures out of this network, and a proxy is for what lies beyond it.
             http = library.DefaultAsyncHttpxClient(
-                follow_redirects=False, trust_env=self.remote is not None, timeout=self._settings.timeout_s
+                follow_redirects=False,
+                trust_env=self.remote is not None,
+                timeout=self._settings.timeout_s,
+                event_hooks={"response": [self._refused]},
             )
             self._client = library.AsyncOpenAI(
                 api_key=self._key(),
@@ -155,6 +157,31 @@ class ServerCaptioner(Captioner):
             )
             self._loop = loop
         return self._client
+
+    async def _refused(self, response: Any) -> None:
+        """Of an answer that is an error, read no more than is told; the client would read all of it."""
+        if response.status_code >= 300:
+            start = await self._body(response.aiter_bytes(), _QUOTED, whole=False)
+            said = quoted(start.decode("utf-8", "replace"), hide=self._key())
+            raise fault_of_status(response.status_code, said, response.headers, self._host)
+
+    async def _body(self, parts: AsyncIterator[bytes], most: int, *, whole: bool = True) -> bytes:
+        body = bytearray()
+        try:
+            async for part in parts:
+                body += part
+                if len(body) > most:
+                    break
+        except Exception as error:  # of the client's HTTP library, which differs between its versions
+            reason = f"the connection failed ({type(error).__name__})"
+            raise PassingFault(reason, where=self._host) from None
+        if whole and len(body) > most:
+            raise PassingFault(
+                f"the answer is longer than {most // 2**20} MiB and was not read on",
+                where=self._host,
+                remedy="check that base_url is the address of a model",
+            )
+        return bytes(body[:most])
 
     async def _send(self, client: openai.AsyncOpenAI, ask: Ask, url: str) -> bytes:
         """The server's answer as it came: it is read by ourselves, since a broken one is a fault as well."""
@@ -168,44 +195,55 @@ class ServerCaptioner(Captioner):
         }
         if ask.prompt.text:
             content.append({"type": "text", "text": ask.prompt.text})
+        asked = client.chat.completions.with_streaming_response.create(
+            model=s.model,
+            messages=[{"role": "user", "content": content}],
+            **{name: value for name, value in decoding.items() if name not in s.omit},
+            extra_body=s.extra_body or None,
+            extra_headers={TAG_HEADER: _tag(ask)} if s.tag_requests else None,
+        )
         try:
-            raw = await client.chat.completions.with_raw_response.create(
-                model=s.model,
-                messages=[{"role": "user", "content": content}],
-                **{name: value for name, value in decoding.items() if name not in s.omit},
-                extra_body=s.extra_body or None,
-                extra_headers={TAG_HEADER: _tag(ask)} if s.tag_requests else None,
-            )
+            async with asked as raw:
+                return await self._body(raw.iter_bytes(), MOST_BYTES)
         except library.APITimeoutError:
             raise PassingFault("no answer in time", where=self._host) from None
         except library.APIConnectionError as error:
+            if isinstance(error.__cause__, CaptionerFault):  # older versions wrap ours
+                raise error.__cause__ from None
             reason = type(error.__cause__ or error).__name__
             raise PassingFault(f"the connection failed ({reason})", where=self._host) from None
-        except library.APIStatusError as error:
-            said = quoted(error.body, hide=self._key())
-            raise fault_of_status(error.status_code, said, error.response.headers, self._host) from None
-        return raw.content
 
     def _read(self, body: bytes, seconds: float) -> Answer:
         try:
             found = json.loads(body)
+            if found.get("error") or not found.get("choices"):
+                self._refuse_error(found)
             choice = found["choices"][0]
-            message = choice["message"]
-            text = message.get("content") or message.get("refusal") or ""
+            text, refusal = read_message(choice["message"])
             usage = found.get("usage") or {}
-            if isinstance(text, list):  # some servers answer in parts
-                text = "".join(part.get("text", "") for part in text)
-            if not isinstance(text, str):
-                raise TypeError(type(text).__name__)
             tokens = (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             start = quoted(body[:_QUOTED].decode("utf-8", "replace"), hide=self._key())
             raise PassingFault(
-                "the answer is no chat completion", value=start or type(error).__name__, where=self._host
+                "the answer is no chat completion",
+                value=start or type(error).__name__,
+                where=self._host,
+                remedy="check that base_url is the address of a model (it often ends in /v1)",
             ) from None
-        finish = choice.get("finish_reason")
-        cost = self.limits.cost(*tokens)
-        return Answer(text, finish if isinstance(finish, str) else "", *tokens, cost, seconds)
+        finish = refusal or str(choice.get("finish_reason") or "")
+        if broken := choice.get("error"):
+            said = quoted(broken, hide=self._key())
+            raise PassingFault("the answer broke off", value=said, where=self._host)
+        answer = Answer(text, finish, *tokens, self.limits.cost(*tokens), seconds)
+        return require_answer(answer, self._host)
+
+    def _refuse_error(self, found: Mapping[str, Any]) -> None:
+        """Some servers and routers say 200 and hand over an error."""
+        error = found.get("error") or (found if {"message", "detail"} & found.keys() else None)
+        if error:
+            code = error.get("code") if isinstance(error, dict) else None
+            status = code if isinstance(code, int) and 300 <= code < 600 else 200
+            raise fault_of_status(status, quoted(error, hide=self._key()), {}, self._host)
 
 
 def parse_server_spec(text: str) -> tuple[str, CaptionerSettings]:
@@ -245,68 +283,3 @@ def _tag(ask: Ask) -> str:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
-
-
-def fault_of_status(status: int, said: str, headers: Mapping[str, str], host: str) -> CaptionerFault:
-    """The fault an HTTP status stands for.
-
-    Args:
-        status: 3xx, 4xx or 5xx.
-        said: What the server said about it, see :func:`quoted`.
-        headers: Of the answer; ``retry-after`` counts.
-        host: Told as the place where it happened.
-
-    Returns:
-        Passing for 408, 409, 425, 429 and 5xx. Lasting for the rest; of these 401, 403, 404, redirections, a
-        used-up account and an unknown model would be the same for every question.
-    """
-    what = f"the server answered {status}"
-    value = said or None
-    if status == 429 and _USED_UP.search(said):
-        return LastingFault(what + ": the account is used up", whole=True, value=value, where=host)
-    if status in _PASSING or status >= 500:
-        wait = retry_after_s(headers.get("retry-after"))
-        return PassingFault(what, retry_after=wait, value=value, where=host)
-    if status in (401, 403):
-        what, remedy = what + ": the key is missing or wrong", "name the key's variable as key_env and set it"
-        return LastingFault(what, whole=True, value=value, where=host, remedy=remedy)
-    if status == 404 or _NO_MODEL.search(said):
-        what, remedy = what + ": no such model or address", "check model and base_url (it often ends in /v1)"
-        return LastingFault(what, whole=True, value=value, where=host, remedy=remedy)
-    return LastingFault(what, whole=status < 400, value=value, where=host)
-
-
-def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header: a number or an HTTP date; None where it says nothing.
-
-    Example:
-        >>> retry_after_s("1.5"), retry_after_s("soon")
-        (1.5, None)
-    """
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            then = email.utils.parsedate_to_datetime(header)
-        except (ValueError, TypeError):
-            return None
-        then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
-        seconds = (then - (now or datetime.now(UTC))).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def quoted(body: object, hide: str) -> str:
-    """What a server said, in one short printable line, the key taken out: some servers repeat it.
-
-    Args:
-        body: Text, or what was read from JSON.
-        hide: The key.
-    """
-    text = body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)
-    # A server may show its start and end only: "sk-ab…yz".
-    for secret in (hide, *((hide[:8], hide[-4:]) if len(hide) >= 16 else ())):
-        text = text.replace(secret, "…") if len(hide) > 4 else text
-    text = printable(" ".join(text.split()))
-    return text[:_LONGEST] + (" …" if len(text) > _LONGEST else "")

@@ -13,14 +13,18 @@ import pandas as pd
 import pyarrow as pa
 
 from urbanln.base.delimited import read_csv
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, printable
 from urbanln.base.files import hash_bytes, hash_file
+from urbanln.base.frames import id_text
+from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
 
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
 TEXT_COLUMNS = ("caption", "text", "description")
 _NAME = "recorded"
+_SHOWN = 3
+_MISSING = ("na", "n/a", "nan", "null", "none", "<na>")  # of a text; a picture may be called so
 
 
 class RecordedCaptioner(Captioner):
@@ -80,9 +84,17 @@ class RecordedCaptioner(Captioner):
                     else "0001.jpg"
                 ),
             )
-        unknown = len(self._texts) - len(set(self._key_of.values()))
-        said = f"{self.identity.name}: {unknown} recorded captions belong to no picture of this city"
-        return [*self._remarks, *([said] if unknown else [])]
+        known = set(self._key_of.values())
+        unknown = [key for key in self._texts if key not in known]
+        said = (
+            f"{self.identity.name}: {len(self._key_of)} of {len(pictures)} pictures have a recorded caption"
+        )
+        if unknown:
+            some = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
+            said += (
+                f", {len(unknown)} recorded captions belong to no picture of this city ({printable(some)})"
+            )
+        return ["; ".join([*self._remarks, said])]
 
     def describe(self, picture: Picture) -> str | None:
         """The recorded caption, or None where there is none."""
@@ -114,14 +126,13 @@ def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
     second caption of one image by the same captioner becomes the captioner ``name-2``, and so on.
 
     Raises:
-        InputError: No such file, of another format, a column is missing, or no text in it.
+        InputError: No such file, of another format, a column is missing or there twice, or no text in it.
     """
     path = Path(path)
-    frame = read_rows(path)
+    frame, note = read_named(path)
     sources = {path.name: hash_file(path)}
-    empty = frame["caption"] == ""
-    remarks = [f"{path.name}: {int(empty.sum())} empty captions dropped"] if empty.any() else []
-    frame = frame[~empty]
+    remarks = [note]
+    frame = frame[frame["caption"] != ""]
     if frame.empty:
         raise InputError("there is no caption in this file", where=path)
     names = _one_per_image(frame)
@@ -157,12 +168,37 @@ def read_rows(path: Path | str) -> pd.DataFrame:
 
     Returns:
         Columns ``image_id`` (what the file names the picture by), ``captioner``, ``caption``: all text,
-        tidied; order as in the file.
+        tidied, thoughts and control tokens of models taken out; order as in the file.
 
     Raises:
-        InputError: No such file, of another format, or a column is missing.
+        InputError: No such file, of another format, or a column is missing or there twice.
     """
+    return read_named(path)[0]
+
+
+def read_named(path: Path | str) -> tuple[pd.DataFrame, str]:
+    """What :func:`read_rows` gives, and a line that says which columns it is from and what was left out."""
     path = Path(path)
+    frame = _frame(path)
+    columns = _columns(frame, path)
+    image = _column(columns, IMAGE_COLUMNS, "the picture", path)
+    text = _column(columns, TEXT_COLUMNS, "the text", path)
+    by = frame[columns["captioner"]] if "captioner" in columns else pd.Series(_NAME, index=frame.index)
+    # A missing id is missing; one that is written "NA" is an id.
+    ids = id_text(frame[image]).fillna("")
+    said = frame[text].map(lambda value: _said(value) if isinstance(value, str) else value)
+    tidy = pd.DataFrame({"image_id": _text(ids), "captioner": _text(by), "caption": _text(said)})
+    tidy["captioner"] = tidy["captioner"].where(tidy["captioner"] != "", _NAME)
+    rows = tidy[tidy["image_id"] != ""].reset_index(drop=True)
+    parts = [f"{path.name}: pictures by '{image}', texts in '{text}'"]
+    parts[0] += f", captioners in '{columns['captioner']}'" if "captioner" in columns else ""
+    parts.append(f"{len(tidy)} rows")
+    parts += [f"{n} without a picture's name left out"] if (n := len(tidy) - len(rows)) else []
+    parts += [f"{n} empty captions dropped"] if (n := int((rows["caption"] == "").sum())) else []
+    return rows, ", ".join([parts[0] + ";", *parts[1:]]).replace(";,", ";")
+
+
+def _frame(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError("no such file of recorded captions", where=path)
     kind = path.suffix.lower()
@@ -196,15 +232,22 @@ def read_rows(path: Path | str) -> pd.DataFrame:
         raise InputError(
             "not a readable Parquet file", value=str(error).splitlines()[0], where=path
         ) from error
-    columns = {str(name).strip().lower(): name for name in frame.columns}
-    image = _column(columns, IMAGE_COLUMNS, "the picture", path)
-    text = _column(columns, TEXT_COLUMNS, "the text", path)
-    by = frame[columns["captioner"]] if "captioner" in columns else pd.Series(_NAME, index=frame.index)
-    tidy = pd.DataFrame(
-        {"image_id": _text(frame[image]), "captioner": _text(by), "caption": _text(frame[text])}
-    )
-    tidy["captioner"] = tidy["captioner"].where(tidy["captioner"] != "", _NAME)
-    return tidy[tidy["image_id"] != ""].reset_index(drop=True)
+    return frame
+
+
+def _columns(frame: pd.DataFrame, path: Path) -> dict[str, Any]:
+    """Lower-case names → names."""
+    names = [str(name).strip().lower() for name in frame.columns]
+    wanted = (*IMAGE_COLUMNS, *TEXT_COLUMNS, "captioner")
+    twice = next((name for name in wanted if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(
+            "two columns of recorded captions have one name",
+            value=twice,
+            where=path,
+            remedy="rename one of them",
+        )
+    return dict(zip(names, frame.columns, strict=True))
 
 
 def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path: Path) -> Any:
@@ -218,11 +261,17 @@ def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path
     )
 
 
+def _said(text: str) -> str:
+    """What of a recorded text is a caption; nothing of "NA" and "null"."""
+    return "" if text.strip().lower() in _MISSING else judge(text).text
+
+
 def _text(column: pd.Series) -> pd.Series:
     return column.map(str).map(tidy_text).mask(column.isna(), "").astype(str)
 
 
 def _from_json(value: Any, path: Path) -> pd.DataFrame:
+    """A list or an object of captions as rows; numbers stay as they are written."""
     if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
         return pd.DataFrame({"image": list(value), "caption": list(value.values())})
     if not isinstance(value, list):
@@ -233,7 +282,7 @@ def _from_json(value: Any, path: Path) -> pd.DataFrame:
         )
     if any(isinstance(part, list) for part in value):
         return _join_sentences(value, path)
-    return pd.DataFrame([_object(part, path) for part in value])
+    return pd.DataFrame([_object(part, path) for part in value], dtype=object)
 
 
 def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:

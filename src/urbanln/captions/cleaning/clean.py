@@ -12,6 +12,7 @@ import pandas as pd
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.sentences import join_sentences, normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import (
+    REFUSED,
     Fault,
     find_cut_off,
     find_places,
@@ -135,15 +136,17 @@ class _Cleaning:
         return pd.DataFrame(rows, columns=["image_id", "captioner", "flag", "action", "detail"])
 
     def _look_at(self, row: int) -> None:
+        finish = self._finish[row]
         # Names go first: two sentences may differ in nothing else, and then one repeats the other.
-        looks: dict[Flag, Callable[[str], Fault | None]] = {
-            "empty": lambda text: Fault(text[:20], "") if is_wordless(text) else None,
-            "place_names": lambda text: find_places(text, self._places),
-            "refusal": find_refusal,
-            "repeated": find_repeated,
-            "cut_off": lambda text: find_cut_off(text, self._finish[row]),
-        }
-        for flag, find in looks.items():
+        looks: tuple[tuple[Flag, Callable[[str], Fault | None]], ...] = (
+            ("refusal", lambda text: find_refusal(text, finish) if finish in REFUSED else None),
+            ("empty", lambda text: Fault(text[:20], "") if is_wordless(text) else None),
+            ("place_names", lambda text: find_places(text, self._places)),
+            ("refusal", find_refusal),
+            ("repeated", find_repeated),
+            ("cut_off", lambda text: find_cut_off(text, finish)),
+        )
+        for flag, find in looks:
             if row in self.texts:
                 self._act(row, flag, find(self.texts[row]))
 

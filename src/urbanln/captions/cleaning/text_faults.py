@@ -19,7 +19,10 @@ from urbanln.captions.cleaning.sentences import (
 )
 
 _SHOWN = 80
-_CUT_BY_LIMIT = ("length", "content_filter")
+REFUSED = ("refusal", "content_filter")
+"""Why a text ended that is a refusal, whatever it says."""
+
+_CUT_BY_LIMIT = "length"
 _ENDED = "stop"
 # A refusal begins its sentence; further on, "sorry" and "cannot" may speak of what is seen.
 _HEAD = 240
@@ -87,13 +90,25 @@ class Fault:
     mended: str
 
 
-def find_refusal(text: str) -> Fault | None:
+def describes(text: str, finish: str = "") -> bool:
+    """Whether a text says anything of a picture: no refusal, and not without a word."""
+    return not is_wordless(text) and find_refusal(text, finish) is None
+
+
+def find_refusal(text: str, finish: str = "") -> Fault | None:
     """Sentences in which a model says that it will not or cannot answer, in place of a description.
 
     They are told by how they begin ("I'm sorry, but", "As an AI", "Unable to view the image"), so that
     "a sorry-looking house" and "the number cannot be told from the image" are none; nor is doubt about one
     thing in a picture ("I cannot determine the number of floors").
+
+    Args:
+        text: The caption.
+        finish: Why the captioner ended, where that is known: of one that says itself that it refused, or was
+            filtered, nothing is kept.
     """
+    if finish in REFUSED:
+        return Fault(shorten(f"finish: {finish}; {text}"), "")
     sentences = split_sentences(text)
     refusing = [_is_refusal(sentence) for sentence in sentences]
     if not any(refusing):
@@ -113,7 +128,7 @@ def find_cut_off(text: str, finish: str = "") -> Fault | None:
         text: The caption.
         finish: Why the captioner ended, where that is known.
     """
-    by_limit = finish in _CUT_BY_LIMIT
+    by_limit = finish == _CUT_BY_LIMIT
     if is_finished(text):
         return Fault(f"finish: {finish}", text) if by_limit else None
     sentences = split_sentences(text)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, LastingFault, Limits, Picture
+from urbanln.captions.captioners.markup import is_thought_mark
 from urbanln.captions.networks.pretrained import load_pretrained, revision_of, usual_device
 from urbanln.captions.settings import CaptionerSettings
 
@@ -29,6 +30,7 @@ class _Loaded:
     model: Any
     processor: Any
     special: re.Pattern[str]
+    dropped: frozenset[int]
 
 
 class LocalCaptioner(Captioner):
@@ -61,7 +63,8 @@ class LocalCaptioner(Captioner):
             decoding["model"] = Path(settings.model).name
         self.identity = Identity(name, revision, decoding)
         limits = {field: kept[field] for field in Limits.__dataclass_fields__}
-        self.limits = Limits(**{**limits, "concurrency": 1})
+        # From one seed comes one answer: asking again at once would bring the same.
+        self.limits = Limits(**{**limits, "concurrency": 1, "retries": 0})
         self._settings, self._device = settings, usual_device(device)
         self._loaded: _Loaded | None = None
         self._lock = Lock()
@@ -107,7 +110,9 @@ class LocalCaptioner(Captioner):
                     where=name,
                     remedy="take a model of the kind image-text-to-text, with all files of its processor",
                 )
-            self._loaded = _Loaded(model.eval().to(self._device), processor, _special_tokens(processor))
+            self._loaded = _Loaded(
+                model.eval().to(self._device), processor, _special_tokens(processor), _unsaid(processor)
+            )
         return self._loaded
 
     def _answer(self, ask: Ask) -> Answer:
@@ -146,7 +151,10 @@ class LocalCaptioner(Captioner):
         if len(given) >= len(asked) and torch.equal(given[: len(asked)], asked):
             given = given[len(asked) :]
         finish = "stop" if len(given) < limit or _ended(loaded.model, int(given[-1])) else "length"
-        text = loaded.processor.decode(given, skip_special_tokens=True).strip()
+        # Marks of thoughts stay in, else a thought would pass for the answer; the judge takes them out.
+        dropped = loaded.dropped
+        kept = [token for token in given.tolist() if token not in dropped]
+        text = loaded.processor.decode(kept, skip_special_tokens=False).strip()
         return text, finish, len(asked), len(given)
 
 
@@ -192,6 +200,13 @@ def _special_tokens(processor: Any) -> re.Pattern[str]:
     texts = {str(token) for token in tokens if token}
     words = sorted((text for text in texts if text.strip()), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, words)) or r"(?!)")
+
+
+def _unsaid(processor: Any) -> frozenset[int]:
+    """Ids of special tokens that are no part of what is said; those that mark thoughts are not among them."""
+    tokenizer = processor.tokenizer
+    pairs = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=False)
+    return frozenset(number for number, token in pairs if not is_thought_mark(str(token)))
 
 
 def _ended(model: Any, last: int) -> bool:

@@ -15,9 +15,10 @@ from typing import Any
 
 from urbanln.base.files import hash_bytes
 from urbanln.captions.asking.prompts import Prompts
+from urbanln.captions.captioners.answers import NothingSaid
 from urbanln.captions.captioners.base import Answer, Ask, Box, Captioner, LastingFault, Picture, Prompt, Stage
 from urbanln.captions.cleaning.sentences import normalise, split_sentences
-from urbanln.captions.cleaning.text_faults import find_refusal, is_wordless
+from urbanln.captions.cleaning.text_faults import describes
 from urbanln.captions.facts import Facts
 from urbanln.captions.refine.grounding import Grounder, NoGrounder, Scored, ground_phrases
 from urbanln.captions.refine.mentions import mentions, phrases_of, without_longer
@@ -163,16 +164,24 @@ async def _describe(parts: Sequence[Part], picture: Picture, ask: Asking, tools:
     """One note per part; empty where the captioner could make nothing out, or could not be asked."""
     asks = [local_ask(picture, part.box, tools.settings, tools.prompts) for part in parts]
     # All are waited for before a fault is raised: an answer under way shall reach the ledger.
-    answers = await asyncio.gather(*(ask(one) for one in asks), return_exceptions=True)
+    answers = await asyncio.gather(*(_answer(one, ask) for one in asks), return_exceptions=True)
     notes = []
     for answer in answers:
         if isinstance(answer, BaseException):
-            if not isinstance(answer, LastingFault) or answer.whole:
-                raise answer
-            answer = None
-        text = tidy_text(answer.text) if answer is not None else ""
-        notes.append(_cut(text, LONGEST_NOTE) if _says_something(text) else "")
+            raise answer
+        said = answer is not None and _says_something(answer)
+        notes.append(_cut(tidy_text(answer.text), LONGEST_NOTE) if answer is not None and said else "")
     return notes
+
+
+async def _answer(question: Ask, ask: Asking) -> Answer | None:
+    """The answer; None where nothing was said or this question alone was refused: the next run asks again."""
+    try:
+        return await ask(question)
+    except (NothingSaid, LastingFault) as fault:
+        if isinstance(fault, LastingFault) and fault.whole:
+            raise
+        return None
 
 
 async def _merge(
@@ -184,14 +193,9 @@ async def _merge(
     if notes or rejected:
         lines = "\n".join(f"- {note}" for note in notes) or "none"
         names = ", ".join(rejected) or "nothing"
-        answer = await ask(
-            Ask(
-                picture,
-                "merge",
-                tools.prompts.render("merge", picture.view, description=text, notes=lines, rejected=names),
-            )
-        )
-    if answer is None or not _says_something(answer.text):
+        prompt = tools.prompts.render("merge", picture.view, description=text, notes=lines, rejected=names)
+        answer = await _answer(Ask(picture, "merge", prompt), ask)
+    if answer is None or not _says_something(answer):
         remaining = tuple(phrase for phrase in rejected if mentions(text, phrase))
         return Refined(
             description.text, description.finish, "describe", rejected=tuple(rejected), remaining=remaining
@@ -206,10 +210,10 @@ async def _repair(picture: Picture, merged: Refined, check: _Check, ask: Asking,
     text = _bounded(merged.text)
     named = ", ".join(merged.remaining)
     prompt = tools.prompts.render("repair", picture.view, description=text, rejected=named)
-    answer = await ask(Ask(picture, "repair", prompt))
+    answer = await _answer(Ask(picture, "repair", prompt), ask)
     told = tuple(dict.fromkeys((*merged.rejected, *merged.remaining)))
     # Half of the words gone is no repair but another answer, such as "Done."
-    if answer is None or not _says_something(answer.text) or 2 * len(answer.text.split()) < len(text.split()):
+    if answer is None or not _says_something(answer) or 2 * len(answer.text.split()) < len(text.split()):
         return replace(merged, rejected=told)
     remaining = await asyncio.to_thread(check.failing, "repair", answer.text)
     return replace(
@@ -324,11 +328,10 @@ def _account_keys(picture: str, captioner: str) -> list[str]:
     return [f"{of}:{number}" for number in range(_MOST_ACCOUNTS)]
 
 
-def _says_something(text: str) -> bool:
+def _says_something(answer: Answer) -> bool:
     # A refusal stands at the beginning: a megabyte need not be looked through.
-    text = _bounded(text)
-    unclear = normalise(text[:20]).startswith("unclear")
-    return not (unclear or is_wordless(text) or find_refusal(text) is not None)
+    text = _bounded(answer.text)
+    return describes(text, answer.finish) and not normalise(text[:20]).startswith("unclear")
 
 
 def _bounded(text: str) -> str:
