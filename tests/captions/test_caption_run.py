@@ -309,7 +309,7 @@ def test_why_a_text_ended_is_known_in_the_second_run_as_in_the_first(tmp_path: P
     again = caption_city(city, [_Unclear("x")], settings=NO_VOTE)
     assert first.cleaned.counts()["cut_off"] == 7
     assert again.cleaned.counts() == first.cleaned.counts()
-    assert "no answer for 1 (the last time: the picture is too large)" in "\n".join(again.lines())
+    assert "no answer for 1 (the picture is too large)" in "\n".join(again.lines())
 
 
 def test_a_budget_for_a_server_without_prices_is_refused(tmp_path: Path) -> None:

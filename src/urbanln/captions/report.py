@@ -83,7 +83,7 @@ class CaptionReport:
         parts += [f"${counts.cost_usd:.4f}"] if counts.cost_usd else []
         parts += [f"nothing for {asked.nothing[name]}"] if name in asked.nothing else []
         if name in asked.failed:
-            parts.append(f"no answer for {asked.failed[name]} (the last time: {asked.faults[name]})")
+            parts.append(f"no answer for {asked.failed[name]} ({asked.fault_line(name)})")
         if name in asked.stopped:
             reason, left = asked.stopped[name]
             parts.append(f"stopped with {left} pictures left: {reason}")

@@ -289,7 +289,7 @@ def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     if not asked.texts.empty:
         return
     reasons = [asked.stop_line(name) for name in asked.stopped]
-    reasons += [f"{name}: {reason}" for name, reason in asked.faults.items() if name not in asked.stopped]
+    reasons += [f"{name}: {asked.fault_line(name)}" for name in asked.faults if name not in asked.stopped]
     reasons += asked.skipped.values()
     # In one line, so that a log's last one tells all of it.
     reason = reasons[-1] if reasons else f"nobody has anything for its {len(pictures)} pictures"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from urbanln.captions.refine.grounding import Calibration
 from urbanln.city.pictures import READ_ERRORS, unreadable
 
 T = TypeVar("T")
+_TOLD = 3  # kinds of fault that one line names
 COLUMNS = ("image_id", "captioner", "caption", "finish")
 
 
@@ -35,7 +36,7 @@ class Asked:
         skipped: Picture's path → why it could not be read.
         nothing: Captioner → pictures it had nothing for.
         failed: Captioner → pictures it gave no answer for, though asked again.
-        faults: Captioner → what went wrong with the last of these.
+        faults: Captioner → what went wrong with these, in words, and how often.
         stopped: Captioner → why its queue was stopped, and how many pictures were left.
         refined: Texts that were merged from parts.
         remaining: Rejected phrases that stand in refined texts nevertheless.
@@ -47,7 +48,7 @@ class Asked:
     skipped: dict[str, str] = field(default_factory=dict)
     nothing: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, Counter[str]] = field(default_factory=dict)
     stopped: dict[str, tuple[str, int]] = field(default_factory=dict)
     refined: int = 0
     remaining: int = 0
@@ -58,6 +59,15 @@ class Asked:
         """Why a captioner was stopped, in one line."""
         reason, left = self.stopped[name]
         return f"{name} was stopped with {left} pictures left: {reason}"
+
+    def fault_line(self, name: str) -> str:
+        """What went wrong with a captioner's answers, the most frequent first, in one line."""
+        told = self.faults[name].most_common(_TOLD)
+        if len(self.faults[name]) == 1:
+            return told[0][0]
+        more = sum(self.faults[name].values()) - sum(count for _, count in told)
+        parts = [f"{count} × {reason}" for reason, count in told]
+        return " | ".join([*parts, *([f"and {more} more"] if more else [])])
 
 
 def ask_all(
@@ -165,7 +175,7 @@ class _Round:
             raise
         except CaptionerFault as fault:
             self._asked.failed[name] = self._asked.failed.get(name, 0) + 1
-            self._asked.faults[name] = fault.line()
+            self._asked.faults.setdefault(name, Counter())[fault.line()] += 1
         except READ_ERRORS as error:
             self._asked.skipped[picture.path] = unreadable(picture.path, error)
         else:

@@ -37,6 +37,7 @@ _THINKING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 _FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\n(.*)\n?[ \t]*```\s*\Z|```json[ \t]*\n(.*?)```", re.DOTALL)
 _JSON = re.compile(r"\A\s*(?:\{\s*\"|\{\s*\}|\[\s*[\"{\]])")
 _LIMIT_REMEDY = "raise max_tokens, or turn thinking off (often extra_body, e.g. enable_thinking = false)"
+_ABNORMAL_REMEDY = "run the same command again; if it stays so, the server's own log says more"
 _PARSER_REMEDY = (
     "the server's reasoning parser took all of it for a thought: give it this model's parser, or turn "
     "thinking off; raise max_tokens where the limit is short"
@@ -91,7 +92,8 @@ def judge(text: str, finish: str = "") -> Judgement:
     """
     ending = _ENDINGS.get(finish.strip().lower())
     if ending is None:
-        return Judgement("fault", why=f"the answer ended with '{finish}'", ended=False)
+        why = f"the answer ended with '{finish}'"
+        return Judgement("fault", why=why, remedy=_ABNORMAL_REMEDY, ended=False)
     found, said = _read(text)
     if ending in REFUSED:
         return Judgement("refusal", said or "", ending)
