@@ -113,7 +113,7 @@ def _named(
         for name in fitting
         if name in whole
         or (name not in labels and name not in keys and name not in lists and may_be_feature(name)
-            and is_number(frame[name]) and not _all_constant(frame, [name]))
+            and is_number(frame[name]))
         or (name not in labels and any(name in run for run in counted(fitting).values()))
     ]  # fmt: skip
     if not chosen:

@@ -61,8 +61,9 @@ def match_ids(found: Features, accepted: Sequence[Sequence[str]], *, where: str)
     for writing in writings(theirs, accepted):
         rows = _rows_of(writing)
         if (rows >= 0).sum() > (best >= 0).sum():
-            best, said = rows, writing.said
-            chosen = writing
+            best, said, chosen = rows, writing.said, writing
+        if (best >= 0).sum() in (len(accepted), len(theirs)):
+            break  # no other writing can find more
     if said:
         named = [at for at, name in enumerate(chosen.theirs) if name in {n for names in chosen.ours for n in names}]
         _refuse_twice(

@@ -36,7 +36,7 @@ _NO_FEATURE = _ID | frozenset(
     "lon lng long longitude lat latitude intptlon intptlat easting eastings northing northings utm lonlat latlon coord "
     "coords coordinate coordinates position location bbox box bounds extent envelope centroid center centre geometry "
     "geom wkb wkt crs epsg proj shape transform window pixel grid tile row col column xmin xmax ymin ymax minx maxx miny "
-    "maxy year month day date datetime time timestamp epoch version stats scale nodata mask area aland awater length "
+    "maxy year month day date datetime time timestamp epoch version stats images scale nodata mask area aland awater length "
     "perimeter".split()
 )
 _COUNTED = re.compile(r"(.*?)(\d+)([\])}]?)", re.DOTALL)
