@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,9 +47,7 @@ def read_frame(
         if suffix in _TEXT_SUFFIXES:
             return as_geometry(read_csv(path, text=text), path, crs=crs)
         if suffix in _PARQUET_SUFFIXES:
-            is_map = b"geo" in (pq.read_schema(path).metadata or {})
-            frame = gpd.read_parquet(path) if is_map else pd.read_parquet(path)
-            return as_geometry(frame, path, crs=crs)
+            return as_geometry(_read_parquet(path), path, crs=crs)
         if suffix in _MAP_SUFFIXES:
             return gpd.read_file(path)
     except pd.errors.EmptyDataError as error:
@@ -66,6 +65,18 @@ def read_frame(
         where=path,
         remedy="give CSV, Parquet, GeoJSON or GeoPackage",
     )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
+    """Parquet with its shapes, whether GeoParquet or GeoArrow's own field metadata say which they are."""
+    schema = pq.read_schema(path)
+    geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
+    if set(geo.get("columns", ())) & set(schema.names):  # tools drop or rename the shapes and leave the note
+        return gpd.read_parquet(path)
+    kinds = [(field.metadata or {}).get(b"ARROW:extension:name", b"") for field in schema]
+    if any(kind.startswith(b"geoarrow.") for kind in kinds):
+        return gpd.GeoDataFrame.from_arrow(pq.read_table(path))
+    return pd.read_parquet(path)
 
 
 def read_csv(path: Path, *, text: Sequence[str] | None = ()) -> pd.DataFrame:

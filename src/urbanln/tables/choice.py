@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
+from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def choose(
         if 2 * sum(name in numeric for name in run) >= len(run) and not _all_constant(frame, run)
     }
     others = [n for n in numeric if may_be_feature(n) and not any(n in run for run in runs.values())]
-    passed = tuple(name for name in names if name.casefold() in told and is_number(frame[name]))
+    passed = tuple(n for n in names if n not in keys and n.casefold() in told and is_number(frame[n]))
     if len(plausible) == 1 and not runs:
         return Chosen(lists=plausible[0], unused=tuple(others))
     if len(runs) == 1 and not plausible and len(others) <= len(run := next(iter(runs.values()))):
@@ -108,14 +109,8 @@ def _named(
                 remedy=f"name one: {lists[0]}, or the numbers alone",
             )  # fmt: skip
         return Chosen(lists=lists[0], by_name=whole)
-    chosen = [
-        name
-        for name in fitting
-        if name in whole
-        or (name not in labels and name not in keys and name not in lists and may_be_feature(name)
-            and is_number(frame[name]))
-        or (name not in labels and any(name in run for run in counted(fitting).values()))
-    ]  # fmt: skip
+    chosen = {name for pattern in columns for name in _by_pattern(frame, fitting, pattern, keys)}
+    chosen = (chosen - {*labels, *lists}) | whole
     if not chosen:
         raise InputError(
             "there are no vectors in this table: nothing named is a number that says what is there",
@@ -124,7 +119,17 @@ def _named(
             remedy=_listing(names),
         )
     passed = tuple(name for name in fitting if name not in chosen and name not in labels)
-    return Chosen(numbers=tuple(chosen), by_name=whole, labels=labels, passed=passed)
+    return Chosen(
+        numbers=tuple(name for name in names if name in chosen), by_name=whole, labels=labels, passed=passed
+    )
+
+
+def _by_pattern(frame: pd.DataFrame, names: Sequence[str], pattern: str, keys: Collection[str]) -> list[str]:
+    """Columns a pattern names: A* fits ALAND, too, which is no feature; where it fits no other, it is meant."""
+    fitting = [name for name in names if fits(name, [pattern]) and name not in keys]
+    run = {name for counted_run in counted(fitting).values() for name in counted_run}
+    numbers = [name for name in fitting if name in run or is_number(frame[name])]
+    return [name for name in numbers if may_be_feature(name)] or numbers
 
 
 def _unclear(
@@ -134,15 +139,20 @@ def _unclear(
     """The refusal, with every candidate and the option that names it."""
     found = {name: f"{name} (lists of {_length(frame[name])})" for name in lists}
     found |= {pattern_of(run, around, names): f"{_span(run)} ({len(run)} columns)" for around, run in runs.items()}
+    what = "which columns of this table are the vector is not clear"
+    if not found:
+        what = "nothing in this table says which columns are the vector: no column of lists, none that count up"
     if others:
-        found[",".join(others)] = f"{_span(others)} ({len(others)} further columns of numbers)"
+        found[_together(others, names)] = f"{_span(others)} ({len(others)} {'other ' if found else ''}columns of numbers)"
     if not found:
         found = {name: f"{name} (lists of {_length(frame[name])}, called or shaped like a place)" for name in odd}
-        found |= {name: f"{name} (numbers)" for name in names if is_number(frame[name])}
-        found = dict(islice(found.items(), _SHOWN))
+        if numbers := [name for name in names if is_number(frame[name])]:
+            found[_together(numbers, names)] = f"{_span(numbers)} (numbers, called like ids or positions)"
     if not found:
+        structs = [name for name in names if any(isinstance(value, dict) for value in first_values(frame[name]))]
         return InputError(
             "there are no vectors in this table: neither a column of lists nor columns of numbers",
+            value=f"{structs[0]} is a struct: write its numbers as one list" if structs else None,
             where=where,
             remedy=_listing(names),
         )
@@ -151,10 +161,15 @@ def _unclear(
     else:
         asked = [shlex.quote(f"{spec}#{columns}") for columns in found]
         remedy = f"say which: --vectors {' or --vectors '.join(asked)}"
-    return InputError(
-        "which columns of this table are the vector is not clear", value="; ".join(found.values()), where=where,
-        remedy=remedy,
-    )  # fmt: skip
+    return InputError(what, value="; ".join(found.values()), where=where, remedy=remedy)
+
+
+def _together(columns: Sequence[str], names: Sequence[str]) -> str:
+    """What names these columns behind ``#``: a pattern that fits no other, themselves where they are few, or all."""
+    prefix = re.sub(r"\d+$", "", commonprefix(list(columns)))
+    if prefix and len(columns) > 1 and sum(name.startswith(prefix) for name in names) == len(columns):
+        return re.sub(r"([*?\[])", r"[\1]", prefix) + "*"
+    return ",".join(columns) if len(columns) <= _SHOWN else "*"
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -124,8 +124,8 @@ def read_vectors(
             in the path stands for the name of each city's folder. Columns may be patterns like ``A*``; when
             none is named, the vector is the one column of lists, or the columns that count up.
         cities: Whose regions.
-        keys: ``[NAME=]COLUMN`` or ``[NAME=]LON,LAT``: what says whose a row is, of one table or of all foreign
-            ones.
+        keys: ``[NAME=]COLUMN`` or ``[NAME=]LON,LAT``: what says whose a row is, in one table or in all others
+            (ours are keyed by ``region_id``).
         nodata: ``[NAME=]CODE``: rows that hold it are left out; ``constant``: rows of one value throughout;
             ``none``: what looks like a code is a value.
 
@@ -167,17 +167,20 @@ def _parsed(specs: Sequence[str], keys: Sequence[str], nodata: Sequence[str]) ->
             "two tables of vectors have one name", value=twice, remedy="give names: --vectors ours=a.parquet"
         )
     key_of, codes_of = (_by_table(names, said, option) for said, option in ((keys, "--key"), (nodata, "--nodata")))
-    for name, said in key_of.items():
-        if len(said) > 1:
-            raise InputError("a table of vectors has one key", value=" and ".join(said), where=f"--key, {name}")
+    for name in names:
+        if len(key_of[name]) > 1:
+            raise InputError(
+                "a table of vectors has one key", value=" and ".join(key_of[name]), where=f"--key of {name}"
+            )
     return [
         replace(spec, key=next(iter(key_of[spec.name]), None), nodata=tuple(codes_of[spec.name])) for spec in found
     ]
 
 
 def _by_table(names: Sequence[str], said: Sequence[str], option: str) -> dict[str, list[str]]:
-    """What ``[NAME=]VALUE`` says of each table; without a name it is said of all."""
+    """What ``[NAME=]VALUE`` says of each table: what is said of it by name, else of all."""
     of: dict[str, list[str]] = {name: [] for name in names}
+    of_all: list[str] = []
     for text in said:
         name, equals, value = text.partition("=")
         if equals and name not in of:
@@ -187,9 +190,8 @@ def _by_table(names: Sequence[str], said: Sequence[str], option: str) -> dict[st
                 where=f"{option} {text}",
                 remedy=f"there are: {', '.join(names) or 'none'}",
             )
-        for table in [name] if equals else names:
-            of[table].append(value if equals else text)
-    return of
+        (of[name] if equals else of_all).append(value if equals else text)
+    return {name: own or of_all for name, own in of.items()}
 
 
 def _parse(spec: str) -> Spec:
@@ -234,7 +236,7 @@ def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City
         ours = _is_ours(frame)
         found = features_of(
             frame, columns=spec.columns, labels=labels, key=None if ours else spec.key,
-            nodata=(KEEP,) if ours else spec.nodata, known=[n for names in names_of.values() for n in names],
+            nodata=(KEEP, *spec.nodata) if ours else spec.nodata, known=[n for names in names_of.values() for n in names],
             where=spec.name, spec=spec.source,
         )  # fmt: skip
         found = found if first is None else found.in_order_of(first, spec.name)

@@ -106,11 +106,13 @@ def features_of(
         InputError: No vectors or no key, or several that could be; values that are no numbers, are infinite, or
             look like a code for "no data"; a dimension that is a position; a label among the columns named.
     """
+    if frame.empty:
+        raise InputError("the table of vectors has no rows", where=where)
     frame = _with_key_columns(frame, where)
     keys = keys_of(frame, key, known, where, spec)
     chosen = choose(frame, columns, labels, keys.columns, where, spec)
     values = read_values(frame, chosen, where)
-    out = left_out(values, frame, chosen, nodata, where, spec) | {f"no key ({keys.said[3:]})": ~keys.here}
+    out = left_out(values, frame, chosen, nodata, where, spec) | {f"without {keys.said[3:]}": ~keys.here}
     good = np.ones(len(values), dtype=bool)
     reasons = {}
     for reason, rows in out.items():

@@ -18,7 +18,7 @@ class Writing(NamedTuple):
     Args:
         theirs: Ids of the table, in its order.
         ours: What each region goes by, in the order of the regions.
-        said: What was done, in words; empty where nothing was.
+        said: What was done to them, by an example; empty where nothing was.
     """
 
     theirs: list[str]
@@ -35,24 +35,27 @@ def writings(theirs: Sequence[str], ours: Sequence[Sequence[str]]) -> Iterator[W
     """
     yield Writing(list(theirs), [list(names) for names in ours], "")
     short, own = [_bare(name) for name in theirs], [[_bare(name) for name in names] for names in ours]
-    yield Writing(short, own, "without prefixes (geoId/06037 is 06037)")
-    digits = [name for names in own for name in names[-1:] if name.isdecimal()]
-    if not digits:
-        if digits := [name for name in short if name.isdecimal()]:
-            yield Writing([_hexadecimal(name) for name in short], own, "H3 cells written as whole numbers")
-        return
+    yield Writing(short, own, _changed(theirs, short) or _changed(*_own(ours, own)))
     # The last name of a region is its own; the others have a city's name before it.
-    whole = len(digits) == sum(bool(names) for names in own)
-    wide = {len(name) for name in digits}
-    if not whole or len(wide) > 1:
-        wide = {len(name) for name in short if name.isdecimal()}
-    if len(wide) == 1:
-        width = wide.pop()
-        yield Writing(
-            [_padded(name, width) for name in short],
-            [[_padded(name, width) for name in names] for names in own],
-            f"with leading zeros put back ({width} digits)",
-        )
+    digits = [names[-1] for names in own if names and names[-1].isdecimal()]
+    widths = [{len(name) for name in digits}] if len(digits) == len(own) else []
+    widths.append({len(name) for name in short if name.isdecimal()})
+    if digits and (even := [max(width) for width in widths if len(width) == 1]):
+        width = max(even)
+        long, ours_long = [_padded(n, width) for n in short], [[_padded(n, width) for n in names] for names in own]
+        yield Writing(long, ours_long, _changed(theirs, long) or _changed(*_own(ours, ours_long)))
+    cells = [_hexadecimal(name) for name in short]
+    if cells != short:
+        yield Writing(cells, own, _changed(theirs, cells))
+
+
+def _own(ours: Sequence[Sequence[str]], changed: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+    return [names[-1] for names in ours], [names[-1] for names in changed]
+
+
+def _changed(before: Sequence[str], after: Sequence[str]) -> str:
+    """The first id that is written otherwise, in words."""
+    return next((f"with {old} read as {new}" for old, new in zip(before, after, strict=True) if old != new), "")
 
 
 def _bare(name: str) -> str:

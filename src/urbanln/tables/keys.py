@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from urbanln.base.space import Floats
 from urbanln.tables.ids import writings
 from urbanln.tables.names import flat_pairs, known_key, lonlat_pairs
 
-_ROW_NUMBERS = ("index", "unnamed: 0", "gid", "uid")  # ids where they are text, else mostly counts of rows
+_ROW_NUMBERS = ("index", "unnamed: 0", "gid", "uid")  # ids where they are text; digits mostly count rows
 _MANGLED = re.compile(r"[-+]?\d([.,]\d+)?[eE]\+\d+")
 _EXACT = 2.0**53  # floats beyond lose digits
 _SAME_DEGREES = 1e-6
@@ -53,7 +54,7 @@ def keys_of(
     Args:
         frame: The table; its columns are called by text.
         key: Column the user named, or two of them, ``LON,LAT``; None: ``region_id``, else a position, else the
-            one column called like an id whose values are regions.
+            one column called like an id whose values are regions, else x and y that are degrees.
         known: What each region goes by.
         where: Name of the table, for errors.
         spec: ``NAME=FILE``, for the option in errors.
@@ -70,16 +71,19 @@ def keys_of(
         return _by_id(frame, parts[0], where)
     if "region_id" in names:
         return _by_id(frame, "region_id", where)
-    pairs = lonlat_pairs(names) or [
-        pair for pair in flat_pairs(names) if not isinstance(frame, gpd.GeoDataFrame) and _are_degrees(frame, pair)
-    ]
-    if pairs:
+    if pairs := lonlat_pairs(names):
         return _by_position(frame, _one_pair(frame, pairs, where, spec), where)
     frame = as_geometry(frame, where)
     if isinstance(frame, gpd.GeoDataFrame) and frame.active_geometry_name is not None and frame.crs is not None:
-        lonlat = lonlat_of(frame.geometry, where)
-        return _placed(lonlat, (str(frame.active_geometry_name),), where)
-    return _by_id(frame, _one_id(frame, names, known, where, spec), where)
+        return _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
+    matching = _matching_columns(frame, names, known)
+    likely = [name for name in matching if known_key(name) and not _counts_rows(frame[name], name)]
+    if len(likely) == 1:
+        return _by_id(frame, likely[0], where)
+    flat = [pair for pair in flat_pairs(names) if _are_degrees(frame, pair)]
+    if flat and not likely:
+        return _by_position(frame, _one_pair(frame, flat, where, spec), where)
+    raise _no_key(frame, {name: matching[name] for name in likely or matching}, where, spec)
 
 
 def _one_pair(
@@ -97,55 +101,63 @@ def _one_pair(
     )
 
 
-def _one_id(
-    frame: pd.DataFrame, names: Sequence[str], known: Collection[Sequence[str]], where: str, spec: str | None
-) -> str:
-    """The one column called like an id that holds ids of regions."""
-    matching = {}
-    for name in names:
-        if pd.api.types.is_float_dtype(frame[name]) or not _may_hold_ids(frame[name]):
-            continue
-        if count := _matching(id_text(frame[name]), known):
-            matching[name] = count
-    likely = [
-        name
-        for name in matching
-        if known_key(name) and not (name.lower() in _ROW_NUMBERS and pd.api.types.is_numeric_dtype(frame[name]))
-    ]
-    if len(likely) == 1:
-        return likely[0]
+def _matching_columns(
+    frame: pd.DataFrame, names: Sequence[str], known: Collection[Sequence[str]]
+) -> dict[str, int]:
+    """Columns whose values are regions, and how many of them."""
+    columns = [name for name in names if _may_hold_ids(frame[name], name)] if known else []
+    counts = {name: _matching(id_text(_decoded(frame[name])), known) for name in columns}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _no_key(frame: pd.DataFrame, matching: Mapping[str, int], where: str, spec: str | None) -> InputError:
+    """The refusal, with the columns that could be the key and the option that names one."""
     if matching:
-        choices = likely or list(matching)
-        raise InputError(
+        return InputError(
             "the table of vectors does not say which column is the region's id",
-            value="; ".join(f"{name} ({matching[name]:,} values are regions)" for name in choices),
+            value="; ".join(f"{name} ({count:,} values are regions)" for name, count in matching.items()),
             where=where,
-            remedy=f"say which: {' or '.join(_option(spec, name) for name in choices)}",
+            remedy=f"say which: {' or '.join(_option(spec, name) for name in matching)}",
         )
-    shapes = isinstance(frame, gpd.GeoDataFrame)
-    near = [name for name in names if known_key(name)]
-    hint = f"; or name the ids: {_option(spec, near[0])}" if near else f"; or name it: {_option(spec, 'COLUMN')}"
-    raise InputError(
-        "the table of vectors says neither which region nor where",
-        where=where,
-        remedy="its geometry has no CRS: frame.set_crs(4326) for longitude and latitude" if shapes else
-        "it needs a column region_id, or lon and lat in degrees, or a geometry with a CRS" + hint,
-    )  # fmt: skip
+    if isinstance(frame, gpd.GeoDataFrame):
+        remedy = "its geometry has no CRS: frame.set_crs(4326) for longitude and latitude"
+    else:
+        near = next((str(name) for name in frame.columns if known_key(str(name))), "COLUMN")
+        remedy = (
+            "it needs a column region_id, or lon and lat in degrees, or a geometry with a CRS; or name the ids: "
+            + _option(spec, near)
+        )
+    return InputError("the table of vectors says neither which region nor where", where=where, remedy=remedy)
+
+
+def _counts_rows(column: pd.Series, name: str) -> bool:
+    """Whether a column only numbers the rows, which regions may be called after as well."""
+    values = list(id_text(_decoded(column)).dropna())
+    if name.lower() in _ROW_NUMBERS:
+        return all(value.isdecimal() for value in values)
+    return any(values == [str(start + at) for at in range(len(values))] for start in (0, 1))
 
 
 def _option(spec: str | None, column: str) -> str:
     if spec is None:
         return f"rename '{column}' to region_id"
-    return f"--key {spec.partition('=')[0]}={column}"
+    return f"--key {shlex.quote(spec.partition('=')[0] + '=' + column)}"
 
 
-def _may_hold_ids(column: pd.Series) -> bool:
+def _may_hold_ids(column: pd.Series, name: str) -> bool:
     if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
         return True
-    if column.dtype != object:
-        return False
     there = column.dropna()
-    return len(there) > 0 and isinstance(there.iloc[0], str | int | bytes)
+    if column.dtype.kind == "f":  # whole numbers beside a missing one
+        return known_key(name) and bool((there == np.floor(there)).all())
+    return column.dtype == object and len(there) > 0 and isinstance(there.iloc[0], str | int | bytes)
+
+
+def _decoded(column: pd.Series) -> pd.Series:
+    """Bytes as text: what Spark, Impala and DuckDB write where nobody said that it is text."""
+    if column.dtype != object:
+        return column
+    return column.map(lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
 
 
 def _matching(ids: pd.Series, known: Collection[Sequence[str]]) -> int:
@@ -159,12 +171,10 @@ def _matching(ids: pd.Series, known: Collection[Sequence[str]]) -> int:
 
 
 def _by_id(frame: pd.DataFrame, name: str, where: str) -> Keys:
-    column = frame[name]
-    if column.dtype == object:
-        column = column.map(lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
+    column = _decoded(frame[name])
     text = id_text(column)
     here = text.notna().to_numpy()
-    lost = text.str.fullmatch(_MANGLED).fillna(False).to_numpy(dtype=bool)
+    lost = text.str.fullmatch(_MANGLED).fillna(False).to_numpy(dtype=bool, copy=True)
     if column.dtype.kind == "f":
         lost |= (column.abs() > _EXACT).to_numpy(dtype=bool)
     if (row := first(lost)) is not None:

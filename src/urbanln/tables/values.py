@@ -130,9 +130,9 @@ def left_out(
     missing = np.isnan(values)
     empty = missing.all(axis=1)
     found = {"without a vector": empty, "a value is missing": missing.any(axis=1) & ~empty}
-    codes = [_code(text) for text in nodata if text not in (KEEP, CONSTANT)]
-    for code in codes:
-        found[f"hold {code:.9g}"] = (values == code).any(axis=1)
+    for text in nodata:
+        if text not in (KEEP, CONSTANT):
+            found[f"hold {text}"] = (values == _code(text)).any(axis=1)
     if CONSTANT in nodata:
         found["one value throughout"] = _constant(values)
     kept = ~np.any(list(found.values()), axis=0)
@@ -165,8 +165,9 @@ def _refuse_infinite(
     value: Any = frame[chosen.lists].iloc[row] if chosen.lists else frame[chosen.numbers[dim]].iloc[row]
     if chosen.lists and not isinstance(value, str):
         value = value[dim]
-    if not isinstance(value, str) and np.isfinite(float(value)):
-        raise _asked(f"{float(value):g}", int(bad.any(axis=1).sum()), row, dim, chosen, where, spec)
+    value = value if isinstance(value, str) else float(value)
+    if not isinstance(value, str) and np.isfinite(value):
+        raise _asked(repr(value), int(bad.any(axis=1).sum()), row, dim, chosen, where, spec)
     raise InputError(
         "a value of a vector is infinite", value=value, where=_at(row, dim, chosen, where),
         remedy="leave missing values empty",
@@ -181,7 +182,7 @@ def _ask(values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str
     suspects = [(dim, low[dim]) for dim in np.flatnonzero(np.isin(low, _CODES) | (low < -_TOO_LARGE))]
     suspects += [(dim, high[dim]) for dim in np.flatnonzero(np.isin(high, _CODES) | (high > _TOO_LARGE))]
     for dim, code in suspects:
-        rest = np.abs(values[:, dim][values[:, dim] != code])
+        rest = values[:, dim][values[:, dim] != code] * np.sign(code)
         if abs(code) > _TOO_LARGE or not len(rest) or rest.max() < abs(code) / 2:
             break
     else:
@@ -191,7 +192,7 @@ def _ask(values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str
         dim = int(np.argmin(low))
     hit = (values == code).any(axis=1)
     row = int(rows[np.flatnonzero(values[:, dim] == code)[0]])
-    raise _asked(f"{code:.9g}", int(hit.sum()), row, int(dim), chosen, where, spec)
+    raise _asked(str(code).removesuffix(".0"), int(hit.sum()), row, int(dim), chosen, where, spec)
 
 
 def _ask_constant(values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str, spec: str | None) -> None:
@@ -258,5 +259,6 @@ def refuse_positions(values: Matrix, lonlat: Floats, chosen: Chosen, where: str)
                     f"a dimension of the vectors is the {name} of the regions",
                     value=f"number {dim}" if chosen.lists else chosen.numbers[dim],
                     where=where,
-                    remedy="a position is what the floors have: leave it out, or name every column you mean in full",
+                    remedy="a position is what the floors have: "
+                    + ("take it out of the lists" if chosen.lists else "leave it out, or name each column in full"),
                 )
