@@ -17,7 +17,9 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.tables.names import counted, fits, may_be_feature, pattern_of
 
-_VECTOR_TEXT = re.compile(r"\s*(?:(?:np\.|numpy\.|torch\.)?(?:array|tensor)\()?\s*[\[{(]\s*(?:np\.float\d+\()?[-+.\dnNiI]")
+_VECTOR_TEXT = re.compile(
+    r"\s*(?:(?:np\.|numpy\.|torch\.)?(?:array|tensor)\()?\s*[\[{(]\s*(?:np\.float\d+\()?[-+.\dnNiI]"
+)
 _LOOKED_AT = 1000  # rows in which a first value is sought before the whole column is
 _SHOWN = 8
 
@@ -79,7 +81,9 @@ def choose(
         return Chosen(lists=plausible[0], unused=tuple(others))
     if len(runs) == 1 and not plausible and len(others) <= len(run := next(iter(runs.values()))):
         return Chosen(numbers=tuple(run), labels=passed, unused=tuple(others))
-    raise _unclear(frame, names, plausible, [n for n in lists if n not in plausible], runs, others, where, spec)
+    raise _unclear(
+        frame, names, plausible, [n for n in lists if n not in plausible], runs, others, where, spec
+    )
 
 
 def _named(
@@ -138,18 +142,28 @@ def _unclear(
 ) -> InputError:  # fmt: skip
     """The refusal, with every candidate and the option that names it."""
     found = {name: f"{name} (lists of {_length(frame[name])})" for name in lists}
-    found |= {pattern_of(run, around, names): f"{_span(run)} ({len(run)} columns)" for around, run in runs.items()}
+    found |= {
+        pattern_of(run, around, names): f"{_span(run)} ({len(run)} columns)" for around, run in runs.items()
+    }
     what = "which columns of this table are the vector is not clear"
     if not found:
-        what = "nothing in this table says which columns are the vector: no column of lists, none that count up"
+        what = (
+            "nothing in this table says which columns are the vector: no column of lists, none that count up"
+        )
     if others:
-        found[_together(others, names)] = f"{_span(others)} ({len(others)} {'other ' if found else ''}columns of numbers)"
+        found[_together(others, names)] = (
+            f"{_span(others)} ({len(others)} {'other ' if found else ''}columns of numbers)"
+        )
     if not found:
-        found = {name: f"{name} (lists of {_length(frame[name])}, called or shaped like a place)" for name in odd}
+        found = {
+            name: f"{name} (lists of {_length(frame[name])}, called or shaped like a place)" for name in odd
+        }
         if numbers := [name for name in names if is_number(frame[name])]:
             found[_together(numbers, names)] = f"{_span(numbers)} (numbers, called like ids or positions)"
     if not found:
-        structs = [name for name in names if any(isinstance(value, dict) for value in first_values(frame[name]))]
+        structs = [
+            name for name in names if any(isinstance(value, dict) for value in first_values(frame[name]))
+        ]
         return InputError(
             "there are no vectors in this table: neither a column of lists nor columns of numbers",
             value=f"{structs[0]} is a struct: write its numbers as one list" if structs else None,
@@ -157,7 +171,9 @@ def _unclear(
             remedy=_listing(names),
         )
     if spec is None:
-        remedy = "hand in region_id and one column of lists: frame.assign(vector=list(frame[columns].to_numpy()))"
+        remedy = (
+            "hand in region_id and one column of lists: frame.assign(vector=list(frame[columns].to_numpy()))"
+        )
     else:
         asked = [shlex.quote(f"{spec}#{columns}") for columns in found]
         remedy = f"say which: --vectors {' or --vectors '.join(asked)}"
@@ -214,7 +230,10 @@ def _is_vectors(column: pd.Series) -> bool:
 def _is_one_vector(value: object) -> bool:
     if isinstance(value, str):
         return _VECTOR_TEXT.match(value) is not None
-    if not isinstance(value, list | tuple | np.ndarray):
+    if (
+        not isinstance(value, list | tuple | np.ndarray)
+        or getattr(value, "dtype", np.dtype("O")).kind in "mMc"
+    ):
         return False
     try:
         return np.asarray(value, dtype=np.float32).ndim == 1
@@ -234,8 +253,10 @@ def _is_box(column: pd.Series) -> bool:
         return False
     corners = np.array([np.asarray(row, dtype=np.float64) for row in rows])
     lows_highs = ((0, 2, 1, 3), (0, 1, 2, 3))
-    return any((corners[:, a] < corners[:, b]).all() and (corners[:, c] < corners[:, d]).all()
-               for a, b, c, d in lows_highs)
+    return any(
+        (corners[:, a] < corners[:, b]).all() and (corners[:, c] < corners[:, d]).all()
+        for a, b, c, d in lows_highs
+    )
 
 
 def _all_constant(frame: pd.DataFrame, names: Sequence[str]) -> bool:

@@ -166,14 +166,17 @@ def _parsed(specs: Sequence[str], keys: Sequence[str], nodata: Sequence[str]) ->
         raise InputError(
             "two tables of vectors have one name", value=twice, remedy="give names: --vectors ours=a.parquet"
         )
-    key_of, codes_of = (_by_table(names, said, option) for said, option in ((keys, "--key"), (nodata, "--nodata")))
+    key_of, codes_of = (
+        _by_table(names, said, option) for said, option in ((keys, "--key"), (nodata, "--nodata"))
+    )
     for name in names:
         if len(key_of[name]) > 1:
             raise InputError(
                 "a table of vectors has one key", value=" and ".join(key_of[name]), where=f"--key of {name}"
             )
     return [
-        replace(spec, key=next(iter(key_of[spec.name]), None), nodata=tuple(codes_of[spec.name])) for spec in found
+        replace(spec, key=next(iter(key_of[spec.name]), None), nodata=tuple(codes_of[spec.name]))
+        for spec in found
     ]
 
 

@@ -42,7 +42,10 @@ def writings(theirs: Sequence[str], ours: Sequence[Sequence[str]]) -> Iterator[W
     widths.append({len(name) for name in short if name.isdecimal()})
     if digits and (even := [max(width) for width in widths if len(width) == 1]):
         width = max(even)
-        long, ours_long = [_padded(n, width) for n in short], [[_padded(n, width) for n in names] for names in own]
+        long, ours_long = (
+            [_padded(n, width) for n in short],
+            [[_padded(n, width) for n in names] for names in own],
+        )
         yield Writing(long, ours_long, _changed(theirs, long) or _changed(*_own(ours, ours_long)))
     cells = [_hexadecimal(name) for name in short]
     if cells != short:
@@ -55,7 +58,9 @@ def _own(ours: Sequence[Sequence[str]], changed: Sequence[Sequence[str]]) -> tup
 
 def _changed(before: Sequence[str], after: Sequence[str]) -> str:
     """The first id that is written otherwise, in words."""
-    return next((f"with {old} read as {new}" for old, new in zip(before, after, strict=True) if old != new), "")
+    return next(
+        (f"with {old} read as {new}" for old, new in zip(before, after, strict=True) if old != new), ""
+    )
 
 
 def _bare(name: str) -> str:

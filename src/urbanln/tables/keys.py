@@ -74,7 +74,11 @@ def keys_of(
     if pairs := lonlat_pairs(names):
         return _by_position(frame, _one_pair(frame, pairs, where, spec), where)
     frame = as_geometry(frame, where)
-    if isinstance(frame, gpd.GeoDataFrame) and frame.active_geometry_name is not None and frame.crs is not None:
+    if (
+        isinstance(frame, gpd.GeoDataFrame)
+        and frame.active_geometry_name is not None
+        and frame.crs is not None
+    ):
         return _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
     matching = _matching_columns(frame, names, known)
     likely = [name for name in matching if known_key(name) and not _counts_rows(frame[name], name)]
@@ -90,7 +94,7 @@ def _one_pair(
     frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], where: str, spec: str | None
 ) -> tuple[str, str]:
     """The pair of position columns; several that say the same are one."""
-    taken = [_degrees(frame, pair, where) for pair in pairs]
+    taken = [_degrees(frame, pair, where) for pair in pairs] if len(pairs) > 1 else []
     if all(np.allclose(taken[0], other, atol=_SAME_DEGREES, equal_nan=True) for other in taken[1:]):
         return pairs[0]
     raise InputError(
@@ -145,7 +149,9 @@ def _option(spec: str | None, column: str) -> str:
 
 
 def _may_hold_ids(column: pd.Series, name: str) -> bool:
-    if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
+    if pd.api.types.is_integer_dtype(column) or isinstance(
+        column.dtype, pd.CategoricalDtype | pd.StringDtype
+    ):
         return True
     there = column.dropna()
     if column.dtype.kind == "f":  # whole numbers beside a missing one

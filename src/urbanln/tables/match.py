@@ -65,7 +65,9 @@ def match_ids(found: Features, accepted: Sequence[Sequence[str]], *, where: str)
         if (best >= 0).sum() in (len(accepted), len(theirs)):
             break  # no other writing can find more
     if said:
-        named = [at for at, name in enumerate(chosen.theirs) if name in {n for names in chosen.ours for n in names}]
+        named = [
+            at for at, name in enumerate(chosen.theirs) if name in {n for names in chosen.ours for n in names}
+        ]
         _refuse_twice(
             [chosen.theirs[at] for at in named], [theirs[at] for at in named],
             f"a region stands twice in the table of vectors, {said}", where,
@@ -85,7 +87,9 @@ def _rows_of(writing: Writing) -> npt.NDArray[np.int64]:
     number: dict[str, int] = {}
     for at, name in enumerate(writing.theirs):
         number.setdefault(name, at)
-    return np.array([next((number[n] for n in names if n in number), -1) for names in writing.ours], dtype=np.int64)
+    return np.array(
+        [next((number[n] for n in names if n in number), -1) for names in writing.ours], dtype=np.int64
+    )
 
 
 def _refuse_twice(ids: Sequence[str], written: Sequence[str], what: str, where: str) -> None:

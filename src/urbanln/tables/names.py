@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 
 _LON, _LAT = "longitude|long|lng|lon", "latitude|lat"
 # What may stand beside lon and lat without making them another place's: INTPTLON, centroid_lon, lat_center.
-_OF_A_PLACE = "intpt|centroid|center|centre|middle|mid|point|decimal|degrees|deg|dd|wgs84|gps|region|place|cell|tile"
+_OF_A_PLACE = (
+    "intpt|centroid|center|centre|middle|mid|point|decimal|degrees|deg|dd|wgs84|gps|region|place|cell|tile"
+)
 _AXIS = re.compile(rf"({_OF_A_PLACE})?(?:({_LON})|({_LAT}))({_OF_A_PLACE})?")
 _FLAT = (("x", "y"), ("centerx", "centery"), ("centrex", "centrey"), ("centroidx", "centroidy"),
          ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("xcentroid", "ycentroid"), ("pointx", "pointy"),
@@ -25,19 +27,149 @@ KEYS = (
 )  # fmt: skip
 _KEYS = frozenset(re.sub(r"[^a-z0-9]", "", name.lower()) for name in KEYS)
 _EMBEDDING = frozenset(
-    "emb embed embedding embeddings feature features feat feats vector vectors vec dim dims latent".split()
+    [
+        "emb",
+        "embed",
+        "embedding",
+        "embeddings",
+        "feature",
+        "features",
+        "feat",
+        "feats",
+        "vector",
+        "vectors",
+        "vec",
+        "dim",
+        "dims",
+        "latent",
+    ]
 )
 _ID = frozenset(
-    "id ids fid gid oid uid uuid objectid geoid geoidfq affgeoid dcid place fips statefp countyfp tractce blockce "
-    "blkgrpce code codes zip zipcode zcta zctace postcode postal h3 s2 quadkey geohash index idx key rank rowid rownum "
-    "osm wikidata unnamed level adm admin insee iris ags count".split()
+    [
+        "id",
+        "ids",
+        "fid",
+        "gid",
+        "oid",
+        "uid",
+        "uuid",
+        "objectid",
+        "geoid",
+        "geoidfq",
+        "affgeoid",
+        "dcid",
+        "place",
+        "fips",
+        "statefp",
+        "countyfp",
+        "tractce",
+        "blockce",
+        "blkgrpce",
+        "code",
+        "codes",
+        "zip",
+        "zipcode",
+        "zcta",
+        "zctace",
+        "postcode",
+        "postal",
+        "h3",
+        "s2",
+        "quadkey",
+        "geohash",
+        "index",
+        "idx",
+        "key",
+        "rank",
+        "rowid",
+        "rownum",
+        "osm",
+        "wikidata",
+        "unnamed",
+        "level",
+        "adm",
+        "admin",
+        "insee",
+        "iris",
+        "ags",
+        "count",
+    ]
 )
 _NO_FEATURE = _ID | frozenset(
-    "lon lng long longitude lat latitude intptlon intptlat easting eastings northing northings utm lonlat latlon coord "
-    "coords coordinate coordinates position location bbox box bounds extent envelope centroid center centre geometry "
-    "geom wkb wkt crs epsg proj shape transform window pixel grid tile row col column xmin xmax ymin ymax minx maxx miny "
-    "maxy year month day date datetime time timestamp epoch version stats images scale nodata mask area aland awater length "
-    "perimeter".split()
+    [
+        "lon",
+        "lng",
+        "long",
+        "longitude",
+        "lat",
+        "latitude",
+        "intptlon",
+        "intptlat",
+        "easting",
+        "eastings",
+        "northing",
+        "northings",
+        "utm",
+        "lonlat",
+        "latlon",
+        "coord",
+        "coords",
+        "coordinate",
+        "coordinates",
+        "position",
+        "location",
+        "bbox",
+        "box",
+        "bounds",
+        "extent",
+        "envelope",
+        "centroid",
+        "center",
+        "centre",
+        "geometry",
+        "geom",
+        "wkb",
+        "wkt",
+        "crs",
+        "epsg",
+        "proj",
+        "shape",
+        "transform",
+        "window",
+        "pixel",
+        "grid",
+        "tile",
+        "row",
+        "col",
+        "column",
+        "xmin",
+        "xmax",
+        "ymin",
+        "ymax",
+        "minx",
+        "maxx",
+        "miny",
+        "maxy",
+        "year",
+        "month",
+        "day",
+        "date",
+        "datetime",
+        "time",
+        "timestamp",
+        "epoch",
+        "version",
+        "stats",
+        "images",
+        "scale",
+        "nodata",
+        "mask",
+        "area",
+        "aland",
+        "awater",
+        "length",
+        "perimeter",
+    ]
 )
 _COUNTED = re.compile(r"(.*?)(\d+)([\])}]?)", re.DOTALL)
 
@@ -69,7 +201,9 @@ def lonlat_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
         if found := _AXIS.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())):
             before, lon, _, after = found.groups()
             axes.setdefault(((before or "") + (after or ""), lon is not None), name)
-    return [(name, axes[(of, False)]) for (of, is_lon), name in axes.items() if is_lon and (of, False) in axes]
+    return [
+        (name, axes[(of, False)]) for (of, is_lon), name in axes.items() if is_lon and (of, False) in axes
+    ]
 
 
 def flat_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -99,7 +233,9 @@ def counted(names: Sequence[str]) -> dict[tuple[str, str], list[str]]:
         numbers = sorted(by_number)
         if len(numbers) > 1 and numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1:
             runs[around] = [by_number[number] for number in numbers]
-    corners = [around for around in runs if around[0].lower().strip("_") in ("x", "y") and len(runs[around]) <= 4]
+    corners = [
+        around for around in runs if around[0].lower().strip("_") in ("x", "y") and len(runs[around]) <= 4
+    ]
     if len(corners) == 2:
         runs = {around: run for around, run in runs.items() if around not in corners}
     return {around: run for around, run in runs.items() if around not in twice}

@@ -24,7 +24,9 @@ class _City(Protocol):
         """What the city is called."""
 
 
-def told(name: str, file: str | None, found: Features, cities: Sequence[_City], matches: Mapping[str, Match]) -> str:
+def told(
+    name: str, file: str | None, found: Features, cities: Sequence[_City], matches: Mapping[str, Match]
+) -> str:
     """Regions matched, which columns are the vector, by what, rows left out and why, who is left without.
 
     Args:
@@ -46,10 +48,14 @@ def told(name: str, file: str | None, found: Features, cities: Sequence[_City], 
         without[matches[city.name].rows] = False
         if without.any():
             of = f" of {city.name}" if len(cities) > 1 else ""
-            said.append(f"{without.sum():,} regions{of} without one: {_few(city.regions['region_id'][without])}")
+            said.append(
+                f"{without.sum():,} regions{of} without one: {_few(city.regions['region_id'][without])}"
+            )
     lost = ~np.any([match.used for match in matches.values()], axis=0)
     if lost.any():
-        said.append(f"{lost.sum():,} rows of no region" + ("" if found.ids is None else f": {_few(found.ids[lost])}"))
+        said.append(
+            f"{lost.sum():,} rows of no region" + ("" if found.ids is None else f": {_few(found.ids[lost])}")
+        )
     if found.passed_over:
         said.append(f"passed over, since a label is called so: {', '.join(found.passed_over)}")
     if found.chosen.passed:

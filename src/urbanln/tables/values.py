@@ -156,7 +156,12 @@ def _code(text: str) -> np.float32:
 
 
 def _refuse_infinite(
-    values: Matrix, kept: npt.NDArray[np.bool_], frame: pd.DataFrame, chosen: Chosen, where: str, spec: str | None
+    values: Matrix,
+    kept: npt.NDArray[np.bool_],
+    frame: pd.DataFrame,
+    chosen: Chosen,
+    where: str,
+    spec: str | None,
 ) -> None:
     bad = np.isinf(values)
     if not bad.any() or not (bad := bad & kept[:, None]).any():
@@ -195,7 +200,9 @@ def _ask(values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str
     raise _asked(str(code).removesuffix(".0"), int(hit.sum()), row, int(dim), chosen, where, spec)
 
 
-def _ask_constant(values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str, spec: str | None) -> None:
+def _ask_constant(
+    values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str, spec: str | None
+) -> None:
     hit = _constant(values)
     if hit.any() and not hit.all():
         row = int(rows[np.flatnonzero(hit)[0]])
@@ -209,7 +216,9 @@ def _constant(values: Matrix) -> npt.NDArray[np.bool_]:
     return np.asarray((values[:, 1:] == values[:, :1]).all(axis=1))
 
 
-def _asked(code: str, count: int, row: int, dim: int | None, chosen: Chosen, where: str, spec: str | None) -> InputError:
+def _asked(
+    code: str, count: int, row: int, dim: int | None, chosen: Chosen, where: str, spec: str | None
+) -> InputError:
     what = "are one value throughout" if dim is None else f"hold {code}"
     name = shlex.quote(spec.partition("=")[0] + "=") if spec else ""
     say = "nodata=…" if spec is None else f"--nodata {name}{code}"
@@ -226,7 +235,9 @@ def _at(row: int, dim: int | None, chosen: Chosen, where: str) -> str:
     place = at_row(where, row)
     if dim is None:
         return place
-    return f"{place}, " + (f"column {chosen.lists}, number {dim}" if chosen.lists else f"column {chosen.numbers[dim]}")
+    return f"{place}, " + (
+        f"column {chosen.lists}, number {dim}" if chosen.lists else f"column {chosen.numbers[dim]}"
+    )
 
 
 def refuse_positions(values: Matrix, lonlat: Floats, chosen: Chosen, where: str) -> None:
@@ -260,5 +271,9 @@ def refuse_positions(values: Matrix, lonlat: Floats, chosen: Chosen, where: str)
                     value=f"number {dim}" if chosen.lists else chosen.numbers[dim],
                     where=where,
                     remedy="a position is what the floors have: "
-                    + ("take it out of the lists" if chosen.lists else "leave it out, or name each column in full"),
+                    + (
+                        "take it out of the lists"
+                        if chosen.lists
+                        else "leave it out, or name each column in full"
+                    ),
                 )
