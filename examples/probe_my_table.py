@@ -2,8 +2,8 @@
 
     python examples/probe_my_table.py table.csv population ['A*']
 
-The table has columns lon, lat, the label, and the vectors: one column of lists, columns that count up (A00, A01, …),
-or those the third word names.
+The table has columns lon, lat, the label, and the vectors: one column of lists, columns that count up (A00,
+A01, …), or those the third word names.
 """
 
 import sys

@@ -14,8 +14,8 @@ from urbanln.base.frames import read_frame
 
 def _places() -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(
-        {"id": ["a", "b"], "e": [[1.0, 2.0], [3.0, 4.0]]}, geometry=gpd.points_from_xy([116.3, 116.4], [39.9, 40.0]),
-        crs=4326,
+        {"id": ["a", "b"], "e": [[1.0, 2.0], [3.0, 4.0]]},
+        geometry=gpd.points_from_xy([116.3, 116.4], [39.9, 40.0]), crs=4326,
     ).to_crs(3857)  # fmt: skip
 
 

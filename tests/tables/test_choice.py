@@ -1,4 +1,4 @@
-"""Which columns are the vector: one column of lists, columns that count up, or what is named; else refused."""
+"""Which columns are the vector: one column of lists, columns that count up, or what is named."""
 
 from __future__ import annotations
 
@@ -27,12 +27,24 @@ def _choose(columns: dict, named: tuple[str, ...] = (), labels: tuple[str, ...] 
 @pytest.mark.parametrize(
     "more",
     [
-        {}, {"ndvi": E[:, 0]}, {"bbox": BOX}, {"tile_limits": BOX}, {"extent": [[0, 9, 0, 9]] * N}, {"GEOID": np.arange(N)},
-        {"long": E[:, 0], "lat": E[:, 1]}, {"proj:transform": [[1.0] * 6] * N}, {"tags": [["a", "b"]] * N}, {"flag0": 0, "flag1": 0},
-        {"stats:mean": [[1.0, 2.0]] * N}, {"x1": 1.5, "y1": E[:, 0], "x2": E[:, 1], "y2": E[:, 2]}, {"pop_2019": 3, "pop_2020": E[:, 0]},
-        {"props": [{"a": 1.0}] * N}, {"times": [np.array(["2020-01-01"], dtype="M8[ms]")] * N}, {"day0": pd.Timestamp("2020-01-01"), "day1": pd.Timestamp("2020-01-02")},
+        {},
+        {"ndvi": E[:, 0]},
+        {"bbox": BOX},
+        {"tile_limits": BOX},
+        {"extent": [[0, 9, 0, 9]] * N},
+        {"GEOID": np.arange(N)},
+        {"long": E[:, 0], "lat": E[:, 1]},
+        {"proj:transform": [[1.0] * 6] * N},
+        {"tags": [["a", "b"]] * N},
+        {"flag0": 0, "flag1": 0},
+        {"stats:mean": [[1.0, 2.0]] * N},
+        {"x1": 1.5, "y1": E[:, 0], "x2": E[:, 1], "y2": E[:, 2]},
+        {"pop_2019": 3, "pop_2020": E[:, 0]},
+        {"props": [{"a": 1.0}] * N},
+        {"times": [np.array(["2020-01-01"], dtype="M8[ms]")] * N},
+        {"day0": pd.Timestamp("2020-01-01"), "day1": pd.Timestamp("2020-01-02")},
     ],
-)  # fmt: skip
+)
 def test_what_stands_beside_the_vector_does_not_hide_it(more: dict) -> None:
     assert _choose({**A, **more}).numbers == ("A0", "A1", "A2", "A3")
     assert _choose({**more, "embedding": list(E)}).lists == "embedding"
@@ -41,18 +53,34 @@ def test_what_stands_beside_the_vector_does_not_hide_it(more: dict) -> None:
 @pytest.mark.parametrize(
     "cells",
     [
-        list(E), [None, *E[1:]], [row.tolist() for row in E], [tuple(row) for row in E], [str(row.tolist()) for row in E],
-        ["", *("{" + ",".join(map(str, row)) + "}" for row in E[1:])], [str(row) for row in E], [repr(row) for row in E],
-        [[Decimal("0.5")] * 4] * N, list(E.astype(np.float16)), [["0.5", "1.5"]] * N,
+        list(E),
+        [None, *E[1:]],
+        [row.tolist() for row in E],
+        [tuple(row) for row in E],
+        [str(row.tolist()) for row in E],
+        ["", *("{" + ",".join(map(str, row)) + "}" for row in E[1:])],
+        [str(row) for row in E],
+        [repr(row) for row in E],
+        [[Decimal("0.5")] * 4] * N,
+        list(E.astype(np.float16)),
+        [["0.5", "1.5"]] * N,
     ],
-)  # fmt: skip
+)
 def test_a_column_of_lists_is_one_in_every_type(cells: list) -> None:
     assert _choose({"embedding": cells, "confidence": E[:, 0]}).lists == "embedding"
 
 
 @pytest.mark.parametrize(
-    "cells", [[Decimal("0.5")] * N, ["0.5"] * N, [None, *["-1e-3"] * (N - 1)], E[:, 0].astype(np.float16), E[:, 0] > 0, [1] * N]
-)  # fmt: skip
+    "cells",
+    [
+        [Decimal("0.5")] * N,
+        ["0.5"] * N,
+        [None, *["-1e-3"] * (N - 1)],
+        E[:, 0].astype(np.float16),
+        E[:, 0] > 0,
+        [1] * N,
+    ],
+)
 def test_a_dimension_is_one_in_every_type_of_number(cells: object) -> None:
     assert _choose({**A, "A4": cells}).numbers == ("A0", "A1", "A2", "A3", "A4")
 

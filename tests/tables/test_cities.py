@@ -194,8 +194,8 @@ def test_one_line_says_what_was_read_and_who_was_left(cities: list[City], tmp_pa
     read_vectors([f"v={tmp_path}/t.csv"], cities[:1], nodata=["v=-9999"])
     assert capsys.readouterr().err.splitlines() == [
         "v: 3 of 6 regions of alpha have a vector; 2 dimensions: A00 … A01; 6 rows of t.csv, by place with "
-        "geoId/r000 read as r000; 2 rows left out (without a vector: 1; hold -9999: 1); 3 regions without one: "
-        "r001, r002, r005; 1 rows of no region: geoId/elsewhere; not used: roads"
+        "geoId/r000 read as r000; 2 rows left out (without a vector: 1; hold -9999: 1); 3 regions without "
+        "one: r001, r002, r005; 1 rows of no region: geoId/elsewhere; not used: roads"
     ]
 
 
@@ -212,7 +212,7 @@ def test_what_is_said_of_one_table_goes_before_what_is_said_of_all(
         read_vectors(specs, cities[:1], keys=["c=bezirk"])
     with pytest.raises(InputError, match="one key"):
         read_vectors(specs, cities[:1], keys=["a=kreis", "a=bezirk"])
-    with pytest.raises(InputError, match="no column of this table|is missing"):
+    with pytest.raises(InputError, match="is missing"):
         read_vectors(specs, cities[:1], keys=["kreis"])
 
 
@@ -222,7 +222,7 @@ def test_a_dimension_that_is_the_regions_position_is_refused(cities: list[City],
         A02=np.arange(6), A01=lonlat[:, int(np.ptp(lonlat[:, 1]) > np.ptp(lonlat[:, 0]))]
     )
     table.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(InputError, match="is the l.*itude of the regions") as caught:
+    with pytest.raises(InputError, match=r"is the l.*itude of the regions") as caught:
         read_vectors([f"v={tmp_path}/t.csv"], cities[:1])
     assert caught.value.value == "A01"
     assert matrix(read_vectors([f"v={tmp_path}/t.csv#A00,A01"], cities[:1])["v"]).shape == (6, 2)

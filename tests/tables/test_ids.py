@@ -53,7 +53,7 @@ def test_of_two_that_become_one_nobody_knows_which_is_meant() -> None:
         frame = pd.DataFrame({"region_id": ids, "A0": range(len(ids)), "A1": 1.0})
         return features_of(frame, where="t")
 
-    with pytest.raises(InputError, match="a region stands twice.*read as 06037") as caught:
+    with pytest.raises(InputError, match=r"a region stands twice.*read as 06037") as caught:
         match_ids(features("geoId/06037", "zip/06037", "zip/94043"), [["06037"], ["94043"]], where="t")
     assert caught.value.value == "geoId/06037 and zip/06037"
     with pytest.raises(InputError, match="two regions of the city have one id"):

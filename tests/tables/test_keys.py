@@ -24,10 +24,19 @@ def _keys(frame: pd.DataFrame, key: str | None = None, known: list[list[str]] = 
 
 @pytest.mark.parametrize(
     ("lon", "lat"),
-    [("lon", "lat"), ("lng", "lat"), ("long", "lat"), ("Longitude", "LATITUDE"), ("INTPTLON", "INTPTLAT"),
-     ("centroid_lon", "centroid_lat"), ("lon_center", "lat_center"), ("centre_lon", "centre_lat"), ("x", "y"),
-     ("center_x", "center_y")],
-)  # fmt: skip
+    [
+        ("lon", "lat"),
+        ("lng", "lat"),
+        ("long", "lat"),
+        ("Longitude", "LATITUDE"),
+        ("INTPTLON", "INTPTLAT"),
+        ("centroid_lon", "centroid_lat"),
+        ("lon_center", "lat_center"),
+        ("centre_lon", "centre_lat"),
+        ("x", "y"),
+        ("center_x", "center_y"),
+    ],
+)
 def test_a_position_is_found_under_the_names_people_use(lon: str, lat: str) -> None:
     found = _keys(pd.DataFrame({lat: LAT, "A0": 1.0, lon: LON}))
     assert found.columns == (lon, lat)
@@ -44,8 +53,13 @@ def test_positions_may_be_text_and_a_row_without_one_is_counted() -> None:
 
 @pytest.mark.parametrize(
     ("change", "value"),
-    [({"lat": LON}, "116.3"), ({"lon": LON + 200}, "316.3"), ({"lon": ["116,3"] * N}, "116,3"), ({"lat": np.nan}, "missing")],
-)  # fmt: skip
+    [
+        ({"lat": LON}, "116.3"),
+        ({"lon": LON + 200}, "316.3"),
+        ({"lon": ["116,3"] * N}, "116,3"),
+        ({"lat": np.nan}, "missing"),
+    ],
+)
 def test_what_is_no_position_is_named(change: dict, value: str) -> None:
     with pytest.raises(InputError, match="position in the table") as caught:
         _keys(pd.DataFrame({"lon": LON, "lat": LAT}).assign(**change))

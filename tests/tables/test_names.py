@@ -17,19 +17,64 @@ from urbanln.tables.names import (
 
 @pytest.mark.parametrize(
     "name",
-    ["A00", "feature0", "0", "emb_000", "dim1", "ndvi", "embedding", "vector", "B11", "PC1", "place_embedding",
-     "image_features", "geoclip_0", "pixelEmbedding", "latent_3", "roads"],
-)  # fmt: skip
+    [
+        "A00",
+        "feature0",
+        "0",
+        "emb_000",
+        "dim1",
+        "ndvi",
+        "embedding",
+        "vector",
+        "B11",
+        "PC1",
+        "place_embedding",
+        "image_features",
+        "geoclip_0",
+        "pixelEmbedding",
+        "latent_3",
+        "roads",
+    ],
+)
 def test_a_feature_may_be_called_so(name: str) -> None:
     assert may_be_feature(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["lon", "long", "INTPTLAT", "centroid_lon", "lat_center", "centroidLng", "x", "Y", "center_x", "bbox", "pixel_bbox",
-     "proj:shape", "stats:mean", "geometry", "grid_row_u", "area_km2", "ALAND", "GEOID", "OBJECTID", "geoid20",
-     "system:index", "STATEFP", "zcta5", "h3", "feature_id", "n_images", "year", "Unnamed: 0", "Shape_Length", "id_3"],
-)  # fmt: skip
+    [
+        "lon",
+        "long",
+        "INTPTLAT",
+        "centroid_lon",
+        "lat_center",
+        "centroidLng",
+        "x",
+        "Y",
+        "center_x",
+        "bbox",
+        "pixel_bbox",
+        "proj:shape",
+        "stats:mean",
+        "geometry",
+        "grid_row_u",
+        "area_km2",
+        "ALAND",
+        "GEOID",
+        "OBJECTID",
+        "geoid20",
+        "system:index",
+        "STATEFP",
+        "zcta5",
+        "h3",
+        "feature_id",
+        "n_images",
+        "year",
+        "Unnamed: 0",
+        "Shape_Length",
+        "id_3",
+    ],
+)
 def test_no_feature_is_called_so(name: str) -> None:
     assert not may_be_feature(name)
 
@@ -45,9 +90,17 @@ def test_columns_that_count_up_are_found_in_the_order_of_their_numbers() -> None
 
 @pytest.mark.parametrize(
     "names",
-    [["pop_2019", "pop_2020"], ["A00", "A02"], ["A00"], ["A0", "A00", "A1"], ["x1", "y1", "x2", "y2"], ["pm10", "pm25"],
-     ["GID_0", "GID_1"], ["bbox_0", "bbox_1", "bbox_2", "bbox_3"]],
-)  # fmt: skip
+    [
+        ["pop_2019", "pop_2020"],
+        ["A00", "A02"],
+        ["A00"],
+        ["A0", "A00", "A1"],
+        ["x1", "y1", "x2", "y2"],
+        ["pm10", "pm25"],
+        ["GID_0", "GID_1"],
+        ["bbox_0", "bbox_1", "bbox_2", "bbox_3"],
+    ],
+)
 def test_years_gaps_single_columns_corners_and_codes_do_not_count_up(names: list[str]) -> None:
     assert counted(names) == {}
 

@@ -29,11 +29,18 @@ def _columns(values: np.ndarray, **options: object) -> Features:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda row: str(row.tolist()), lambda row: "{" + ",".join(map(str, row)) + "}", str, repr,
-        lambda row: str(list(row)), lambda row: f"tensor({row.tolist()})", lambda row: np.array2string(row, max_line_width=20),
-        lambda row: str(tuple(row.tolist())), lambda row: f"array({row.tolist()}, dtype=float32)", lambda row: f" {row.tolist()} ",
+        lambda row: str(row.tolist()),
+        lambda row: "{" + ",".join(map(str, row)) + "}",
+        str,
+        repr,
+        lambda row: str(list(row)),
+        lambda row: f"tensor({row.tolist()})",
+        lambda row: np.array2string(row, max_line_width=20),
+        lambda row: str(tuple(row.tolist())),
+        lambda row: f"array({row.tolist()}, dtype=float32)",
+        lambda row: f" {row.tolist()} ",
     ],
-)  # fmt: skip
+)
 def test_vectors_written_as_text_are_read(write) -> None:
     found = _lists([None, *map(write, E[1:])])
     np.testing.assert_allclose(found.vectors, E[1:], rtol=1e-5, atol=1e-6)
@@ -41,8 +48,19 @@ def test_vectors_written_as_text_are_read(write) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[0.1 ... 0.2]", "[0.1, x]", "[0,1; 0,2]", "[0.1; 0.2]", "0.1, 0.2", "[1_0, 2]", "[]", "[0.1,,0.2]", "[[0.1, 0.2]]"]
-)  # fmt: skip
+    "text",
+    [
+        "[0.1 ... 0.2]",
+        "[0.1, x]",
+        "[0,1; 0,2]",
+        "[0.1; 0.2]",
+        "0.1, 0.2",
+        "[1_0, 2]",
+        "[]",
+        "[0.1,,0.2]",
+        "[[0.1, 0.2]]",
+    ],
+)
 def test_text_that_is_no_whole_vector_is_refused_with_its_row(text: str) -> None:
     with pytest.raises(InputError) as caught:
         _lists(["[0.1, 0.2]", text, *["[0.1, 0.2]"] * (N - 2)])
@@ -64,10 +82,14 @@ def test_missing_numbers_in_lists_and_text_leave_the_row_out() -> None:
 def test_numbers_in_every_type_are_read() -> None:
     frame = pd.DataFrame(
         {
-            "region_id": IDS, "A0": E[:, 0].astype(np.float16), "A1": [Decimal(f"{x:.4f}") for x in E[:, 1]],
-            "A2": [f"{x:.6f}" for x in E[:, 2]], "A3": pd.array(E[:, 3], dtype="Float32"), "A4": pd.Categorical(E[:, 4]),
+            "region_id": IDS,
+            "A0": E[:, 0].astype(np.float16),
+            "A1": [Decimal(f"{x:.4f}") for x in E[:, 1]],
+            "A2": [f"{x:.6f}" for x in E[:, 2]],
+            "A3": pd.array(E[:, 3], dtype="Float32"),
+            "A4": pd.Categorical(E[:, 4]),
         }
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(features_of(frame, where="t").vectors, E, atol=1e-3)
 
 
@@ -89,7 +111,10 @@ def test_an_infinite_number_in_a_list_is_an_error_with_its_row() -> None:
     assert "number 1" in str(caught.value.where)
 
 
-@pytest.mark.parametrize("code", [-9999, -999, -99999, -32768, 9999, 1e20, 9.969209968386869e36, -3.4028235e38, -1.7976931348623157e308])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [-9999, -999, -99999, -32768, 9999, 1e20, 9.969209968386869e36, -3.4028235e38, -1.7976931348623157e308],
+)
 @pytest.mark.parametrize("as_list", [False, True])
 def test_a_code_for_no_data_is_asked_about_and_then_left_out_or_kept(code: float, as_list: bool) -> None:
     values = E.astype(np.float64)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -87,8 +86,8 @@ def choose(
 
 
 def _named(
-    frame: pd.DataFrame, names: Sequence[str], columns: Sequence[str], told: Collection[str], keys: Collection[str],
-    where: str,
+    frame: pd.DataFrame, names: Sequence[str], columns: Sequence[str], told: Collection[str],
+    keys: Collection[str], where: str,
 ) -> Chosen:  # fmt: skip
     """What the user named: whole names are taken as they are, patterns take numbers that are no key."""
     if lacking := [pattern for pattern in columns if not any(fits(name, [pattern]) for name in names)]:
@@ -109,9 +108,11 @@ def _named(
     if len(lists) == 1 and (lists[0] in whole or len(fitting) == 1):
         if len(fitting) > 1:
             raise InputError(
-                "a vector is one column of lists, or columns of numbers", value=", ".join(fitting), where=where,
+                "a vector is one column of lists, or columns of numbers",
+                value=", ".join(fitting),
+                where=where,
                 remedy=f"name one: {lists[0]}, or the numbers alone",
-            )  # fmt: skip
+            )
         return Chosen(lists=lists[0], by_name=whole)
     chosen = {name for pattern in columns for name in _by_pattern(frame, fitting, pattern, keys)}
     chosen = (chosen - {*labels, *lists}) | whole
@@ -129,7 +130,7 @@ def _named(
 
 
 def _by_pattern(frame: pd.DataFrame, names: Sequence[str], pattern: str, keys: Collection[str]) -> list[str]:
-    """Columns a pattern names: A* fits ALAND, too, which is no feature; where it fits no other, it is meant."""
+    """Columns a pattern names: A* fits ALAND, too, which is no feature; where nothing else is, it is."""
     fitting = [name for name in names if fits(name, [pattern]) and name not in keys]
     run = {name for counted_run in counted(fitting).values() for name in counted_run}
     numbers = [name for name in fitting if name in run or is_number(frame[name])]
@@ -181,8 +182,10 @@ def _unclear(
 
 
 def _together(columns: Sequence[str], names: Sequence[str]) -> str:
-    """What names these columns behind ``#``: a pattern that fits no other, themselves where they are few, or all."""
-    prefix = re.sub(r"\d+$", "", commonprefix(list(columns)))
+    """What names these columns behind ``#``: a pattern of their own, themselves if they are few, or all."""
+    first, last = min(columns), max(columns)
+    alike = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    prefix = first[:alike].rstrip("0123456789")
     if prefix and len(columns) > 1 and sum(name.startswith(prefix) for name in names) == len(columns):
         return re.sub(r"([*?\[])", r"[\1]", prefix) + "*"
     return ",".join(columns) if len(columns) <= _SHOWN else "*"

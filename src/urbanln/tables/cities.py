@@ -116,8 +116,8 @@ def read_vectors(
 
     A table is keyed by ``region_id`` (with several cities by ``CITYNAME/region_id``, or by ids that no two
     of them share), or by position: each region takes the mean of the points inside, else the nearest point
-    within the median spacing of regions; or by the column that ``keys`` names. What was read and matched is said
-    on stderr, in one line per table.
+    within the median spacing of regions; or by the column that ``keys`` names. What was read and matched is
+    said on stderr, in one line per table.
 
     Args:
         specs: ``[NAME=]FILE[#COLUMN,…]``: Parquet, GeoParquet, CSV; without a name the file's own. ``{city}``
@@ -134,8 +134,8 @@ def read_vectors(
         :func:`urbanln.tables.vectors.read_embeddings`.
 
     Raises:
-        InputError: Two tables of one name, no vectors in a table, or none for the regions of a city; what could
-            mean two things (see :func:`urbanln.tables.columns.features_of`).
+        InputError: Two tables of one name, no vectors in a table, or none for the regions of a city; what
+            could mean two things (see :func:`urbanln.tables.columns.features_of`).
         ArtefactError: A table of ours that holds something else than vectors, or is damaged.
     """
     tables: dict[str, pd.DataFrame] = {}
@@ -239,7 +239,8 @@ def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City
         ours = _is_ours(frame)
         found = features_of(
             frame, columns=spec.columns, labels=labels, key=None if ours else spec.key,
-            nodata=(KEEP, *spec.nodata) if ours else spec.nodata, known=[n for names in names_of.values() for n in names],
+            nodata=(KEEP, *spec.nodata) if ours else spec.nodata,
+            known=[names for regions in names_of.values() for names in regions],
             where=spec.name, spec=spec.source,
         )  # fmt: skip
         found = found if first is None else found.in_order_of(first, spec.name)
@@ -273,7 +274,7 @@ def _joined(
 
 
 def _accepted(city: City, ids_of: Mapping[str, pd.Series], sharing: Sequence[City]) -> list[list[str]]:
-    """What each region of a city goes by in a table: its name with the city's, and its own where no other has it."""
+    """What each region goes by in a table: its name with the city's, and its own where no other has it."""
     others: set[str] = set()
     for other in sharing if len(sharing) > 1 else ():
         if other is not city:
@@ -293,8 +294,8 @@ def _match_city(
     else:
         match = match_ids(found, accepted, where=name)
         remedy = (
-            f"the regions of this city are called like {accepted[0][0]}; the table's ({found.key}) like {found.ids[0]}; "
-            f"another column may name them: --key {name}=COLUMN"
+            f"the regions of this city are called like {accepted[0][0]}; the table's ({found.key}) like "
+            f"{found.ids[0]}; another column may name them: --key {name}=COLUMN"
         )
         if len(sharing) > 1:
             remedy += "; or give a file per city: NAME=vectors/{city}.parquet"

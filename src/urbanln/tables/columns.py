@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,8 +103,8 @@ def features_of(
         spec: ``NAME=FILE`` as the user wrote it, for the option that errors name.
 
     Raises:
-        InputError: No vectors or no key, or several that could be; values that are no numbers, are infinite, or
-            look like a code for "no data"; a dimension that is a position; a label among the columns named.
+        InputError: No vectors or no key, or several that could be; values that are no numbers, are infinite
+            or look like a code for "no data"; a dimension that is a position; a label named in full.
     """
     if frame.empty:
         raise InputError("the table of vectors has no rows", where=where)
@@ -113,18 +113,10 @@ def features_of(
     chosen = choose(frame, columns, labels, keys.columns, where, spec)
     values = read_values(frame, chosen, where)
     out = left_out(values, frame, chosen, nodata, where, spec) | {f"without {keys.said[3:]}": ~keys.here}
-    good = np.ones(len(values), dtype=bool)
-    reasons = {}
-    for reason, rows in out.items():
-        if count := int((rows & good).sum()):
-            reasons[reason] = count
-        good &= ~rows
+    good, reasons = _counted(out)
     if not good.any():
-        raise InputError(
-            "no row of this table has a whole vector",
-            value="; ".join(f"{reason}: {count:,} rows" for reason, count in reasons.items()),
-            where=where,
-        )
+        why = "; ".join(f"{reason}: {count:,} rows" for reason, count in reasons.items())
+        raise InputError("no row of this table has a whole vector", value=why, where=where)
     vectors = values if good.all() else values[good]
     beside = [] if keys.lonlat is None else [keys.lonlat]
     for lonlat in (*beside, *positions_beside(frame, where)):
@@ -139,6 +131,19 @@ def features_of(
         reasons=reasons,
         key=keys.said,
     )
+
+
+def _counted(
+    out: Mapping[str, npt.NDArray[np.bool_]],
+) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+    """Rows that stay, and how many each reason takes; a row counts for the first that applies."""
+    good = ~np.zeros_like(next(iter(out.values())))
+    reasons = {}
+    for reason, rows in out.items():
+        if count := int((rows & good).sum()):
+            reasons[reason] = count
+        good &= ~rows
+    return good, reasons
 
 
 def _with_key_columns(frame: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -53,8 +53,8 @@ def keys_of(
 
     Args:
         frame: The table; its columns are called by text.
-        key: Column the user named, or two of them, ``LON,LAT``; None: ``region_id``, else a position, else the
-            one column called like an id whose values are regions, else x and y that are degrees.
+        key: Column the user named, or two of them, ``LON,LAT``; None: ``region_id``, else a position, else
+            the one column called like an id whose values are regions, else x and y that are degrees.
         known: What each region goes by.
         where: Name of the table, for errors.
         spec: ``NAME=FILE``, for the option in errors.
@@ -128,8 +128,8 @@ def _no_key(frame: pd.DataFrame, matching: Mapping[str, int], where: str, spec: 
     else:
         near = next((str(name) for name in frame.columns if known_key(str(name))), "COLUMN")
         remedy = (
-            "it needs a column region_id, or lon and lat in degrees, or a geometry with a CRS; or name the ids: "
-            + _option(spec, near)
+            "it needs a column region_id, or lon and lat in degrees, or a geometry with a CRS; or name the "
+            "ids: " + _option(spec, near)
         )
     return InputError("the table of vectors says neither which region nor where", where=where, remedy=remedy)
 
@@ -185,7 +185,7 @@ def _by_id(frame: pd.DataFrame, name: str, where: str) -> Keys:
         lost |= (column.abs() > _EXACT).to_numpy(dtype=bool)
     if (row := first(lost)) is not None:
         raise InputError(
-            f"an id of '{name}' has lost its digits, as spreadsheets do it to long numbers: others may share it",
+            f"an id of '{name}' has lost its digits, as spreadsheets do it: others may share it",
             value=text.iloc[row],
             where=at_row(where, row),
             remedy="export the ids as text, or name another column: --key COLUMN",
@@ -222,7 +222,7 @@ def _placed(lonlat: Floats, columns: tuple[str, ...], where: str) -> Keys:
         outside = (np.abs(lonlat[:, 0]) > 180) | (np.abs(lonlat[:, 1]) > 90)
     if (row := first(outside)) is not None:
         raise _no_position(tuple(lonlat[row].tolist()), at_row(where, row))
-    here = np.isfinite(lonlat).all(axis=1)
+    here = np.asarray(np.isfinite(lonlat).all(axis=1))
     if not here.any():
         raise _no_position("missing in every row", where)
     return Keys(columns, None, lonlat, here, f"by {', '.join(columns)}")

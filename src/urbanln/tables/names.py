@@ -12,165 +12,43 @@ _OF_A_PLACE = (
     "intpt|centroid|center|centre|middle|mid|point|decimal|degrees|deg|dd|wgs84|gps|region|place|cell|tile"
 )
 _AXIS = re.compile(rf"({_OF_A_PLACE})?(?:({_LON})|({_LAT}))({_OF_A_PLACE})?")
-_FLAT = (("x", "y"), ("centerx", "centery"), ("centrex", "centrey"), ("centroidx", "centroidy"),
-         ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("xcentroid", "ycentroid"), ("pointx", "pointy"),
-         ("xcoord", "ycoord"))  # fmt: skip
+_FLAT = (
+    ("x", "y"), ("centerx", "centery"), ("centrex", "centrey"), ("centroidx", "centroidy"),
+    ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("xcentroid", "ycentroid"),
+    ("pointx", "pointy"), ("xcoord", "ycoord"),
+)  # fmt: skip
 # Ids that people publish region vectors under; a count of rows (OBJECTID, fid) is none.
 KEYS = (
-    "region_id", "region", "place", "dcid", "geoid", "GEOID", "GEOID10", "GEOID20", "GEO_ID", "AFFGEOID", "GEOIDFQ",
-    "geo_id", "fips", "FIPS", "fips_code", "county_fips", "tract", "tract_id", "system:index", "h3", "h3_index",
-    "h3_cell", "h3_id", "hex_id", "s2", "s2_id", "quadkey", "geohash", "zip", "ZIP", "zip_code", "zipcode", "ZIPCODE",
-    "zcta", "ZCTA", "ZCTA5", "ZCTA5CE10", "ZCTA5CE20", "postcode", "postal_code", "nuts_id", "NUTS_ID", "LSOA11CD",
-    "LSOA21CD", "MSOA11CD", "MSOA21CD", "lsoa", "msoa", "iris", "CODE_IRIS", "insee", "ags", "AGS", "gid", "GID", "id",
-    "ID", "Id", "uid", "key", "code", "cell_id", "tile_id", "grid_id", "area_id", "zone_id", "district_id", "index",
+    "region_id", "region", "place", "dcid", "geoid", "GEOID", "GEOID10", "GEOID20", "GEO_ID",
+    "AFFGEOID", "GEOIDFQ", "geo_id", "fips", "FIPS", "fips_code", "county_fips", "tract", "tract_id",
+    "system:index", "h3", "h3_index", "h3_cell", "h3_id", "hex_id", "s2", "s2_id", "quadkey", "geohash",
+    "zip", "ZIP", "zip_code", "zipcode", "ZIPCODE", "zcta", "ZCTA", "ZCTA5", "ZCTA5CE10", "ZCTA5CE20",
+    "postcode", "postal_code", "nuts_id", "NUTS_ID", "LSOA11CD", "LSOA21CD", "MSOA11CD", "MSOA21CD",
+    "lsoa", "msoa", "iris", "CODE_IRIS", "insee", "ags", "AGS", "gid", "GID", "id", "ID", "Id", "uid",
+    "key", "code", "cell_id", "tile_id", "grid_id", "area_id", "zone_id", "district_id", "index",
     "Unnamed: 0",
 )  # fmt: skip
 _KEYS = frozenset(re.sub(r"[^a-z0-9]", "", name.lower()) for name in KEYS)
-_EMBEDDING = frozenset(
-    [
-        "emb",
-        "embed",
-        "embedding",
-        "embeddings",
-        "feature",
-        "features",
-        "feat",
-        "feats",
-        "vector",
-        "vectors",
-        "vec",
-        "dim",
-        "dims",
-        "latent",
-    ]
-)
-_ID = frozenset(
-    [
-        "id",
-        "ids",
-        "fid",
-        "gid",
-        "oid",
-        "uid",
-        "uuid",
-        "objectid",
-        "geoid",
-        "geoidfq",
-        "affgeoid",
-        "dcid",
-        "place",
-        "fips",
-        "statefp",
-        "countyfp",
-        "tractce",
-        "blockce",
-        "blkgrpce",
-        "code",
-        "codes",
-        "zip",
-        "zipcode",
-        "zcta",
-        "zctace",
-        "postcode",
-        "postal",
-        "h3",
-        "s2",
-        "quadkey",
-        "geohash",
-        "index",
-        "idx",
-        "key",
-        "rank",
-        "rowid",
-        "rownum",
-        "osm",
-        "wikidata",
-        "unnamed",
-        "level",
-        "adm",
-        "admin",
-        "insee",
-        "iris",
-        "ags",
-        "count",
-    ]
-)
-_NO_FEATURE = _ID | frozenset(
-    [
-        "lon",
-        "lng",
-        "long",
-        "longitude",
-        "lat",
-        "latitude",
-        "intptlon",
-        "intptlat",
-        "easting",
-        "eastings",
-        "northing",
-        "northings",
-        "utm",
-        "lonlat",
-        "latlon",
-        "coord",
-        "coords",
-        "coordinate",
-        "coordinates",
-        "position",
-        "location",
-        "bbox",
-        "box",
-        "bounds",
-        "extent",
-        "envelope",
-        "centroid",
-        "center",
-        "centre",
-        "geometry",
-        "geom",
-        "wkb",
-        "wkt",
-        "crs",
-        "epsg",
-        "proj",
-        "shape",
-        "transform",
-        "window",
-        "pixel",
-        "grid",
-        "tile",
-        "row",
-        "col",
-        "column",
-        "xmin",
-        "xmax",
-        "ymin",
-        "ymax",
-        "minx",
-        "maxx",
-        "miny",
-        "maxy",
-        "year",
-        "month",
-        "day",
-        "date",
-        "datetime",
-        "time",
-        "timestamp",
-        "epoch",
-        "version",
-        "stats",
-        "images",
-        "scale",
-        "nodata",
-        "mask",
-        "area",
-        "aland",
-        "awater",
-        "length",
-        "perimeter",
-    ]
-)
+_EMBEDDING = frozenset((
+    "emb", "embed", "embedding", "embeddings", "feature", "features", "feat", "feats", "vector",
+    "vectors", "vec", "dim", "dims", "latent",
+))  # fmt: skip
+_ID = frozenset((
+    "id", "ids", "fid", "gid", "oid", "uid", "uuid", "objectid", "geoid", "geoidfq", "affgeoid", "dcid",
+    "place", "fips", "statefp", "countyfp", "tractce", "blockce", "blkgrpce", "code", "codes", "zip",
+    "zipcode", "zcta", "zctace", "postcode", "postal", "h3", "s2", "quadkey", "geohash", "index", "idx",
+    "key", "rank", "rowid", "rownum", "osm", "wikidata", "unnamed", "level", "adm", "admin", "insee",
+    "iris", "ags", "count",
+))  # fmt: skip
+_NO_FEATURE = _ID | frozenset((
+    "lon", "lng", "long", "longitude", "lat", "latitude", "intptlon", "intptlat", "easting", "eastings",
+    "northing", "northings", "utm", "lonlat", "latlon", "coord", "coords", "coordinate", "coordinates",
+    "position", "location", "bbox", "box", "bounds", "extent", "envelope", "centroid", "center",
+    "centre", "geometry", "geom", "wkb", "wkt", "crs", "epsg", "proj", "shape", "transform", "window",
+    "pixel", "grid", "tile", "row", "col", "column", "xmin", "xmax", "ymin", "ymax", "minx", "maxx",
+    "miny", "maxy", "year", "month", "day", "date", "datetime", "time", "timestamp", "epoch", "version",
+    "stats", "images", "scale", "nodata", "mask", "area", "aland", "awater", "length", "perimeter",
+))  # fmt: skip
 _COUNTED = re.compile(r"(.*?)(\d+)([\])}]?)", re.DOTALL)
 
 
@@ -195,7 +73,7 @@ def may_be_feature(name: str) -> bool:
 
 
 def lonlat_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Columns that are called longitude and latitude of one thing, whatever stands beside: INTPTLON, INTPTLAT."""
+    """Columns that are called longitude and latitude of one thing: INTPTLON, INTPTLAT."""
     axes: dict[tuple[str, bool], str] = {}
     for name in names:
         if found := _AXIS.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())):

@@ -67,8 +67,8 @@ def _from_lists(column: pd.Series, where: str) -> Matrix:
         is_text = np.fromiter((isinstance(value, str) for value in column), dtype=bool, count=len(column))
         if is_text.any():
             column = column.astype(object).copy()
-            for row in np.flatnonzero(is_text):
-                column.iloc[row] = _parsed(column.iloc[row], at_row(where, int(row)))
+            for row in map(int, np.flatnonzero(is_text)):
+                column.iloc[row] = _parsed(column.iloc[row], at_row(where, row))
             there = column.notna().to_numpy()
     if not there.any():
         raise InputError("there is no vector in this column", where=where)
@@ -106,7 +106,7 @@ def _parsed(text: str, where: str) -> list[float] | None:
             "a vector is text, not numbers",
             value=text,
             where=where,
-            remedy='write it as "[0.1, 0.2]", as one numeric column per dimension, or save the table as Parquet',
+            remedy='write it as "[0.1, 0.2]", as a numeric column per dimension, or save the table as Parquet',
         ) from error
 
 
@@ -128,11 +128,14 @@ def left_out(
         InputError: A value is infinite, or looks like a code for "no data" and nothing was said about it.
     """
     missing = np.isnan(values)
-    empty = missing.all(axis=1)
-    found = {"without a vector": empty, "a value is missing": missing.any(axis=1) & ~empty}
+    empty = np.asarray(missing.all(axis=1))
+    found: dict[str, npt.NDArray[np.bool_]] = {
+        "without a vector": empty,
+        "a value is missing": np.asarray(missing.any(axis=1)) & ~empty,
+    }
     for text in nodata:
         if text not in (KEEP, CONSTANT):
-            found[f"hold {text}"] = (values == _code(text)).any(axis=1)
+            found[f"hold {text}"] = np.asarray((values == _code(text)).any(axis=1))
     if CONSTANT in nodata:
         found["one value throughout"] = _constant(values)
     kept = ~np.any(list(found.values()), axis=0)
@@ -194,7 +197,7 @@ def _ask(values: Matrix, rows: npt.NDArray[np.int64], chosen: Chosen, where: str
         code = next((np.float32(c) for c in _INTEGER_CODES if low.min() == c and high.max() < -c), None)
         if code is None or not (values == np.floor(values)).all():
             return _ask_constant(values, rows, chosen, where, spec)
-        dim = int(np.argmin(low))
+        dim = np.argmin(low)
     hit = (values == code).any(axis=1)
     row = int(rows[np.flatnonzero(values[:, dim] == code)[0]])
     raise _asked(str(code).removesuffix(".0"), int(hit.sum()), row, int(dim), chosen, where, spec)

@@ -118,9 +118,10 @@ def matrix(frame: pd.DataFrame, where: str | None = None) -> npt.NDArray[np.floa
     first = rows[0]
     other = next((at for at, row in enumerate(rows) if row.shape != first.shape), None)
     if other is not None:
+        there = frame.index[[0, other]]
         raise InputError(
             "the vectors differ in length",
-            value=f"{first.size} numbers in row {frame.index[0]}, {rows[other].size} in row {frame.index[other]}",
+            value=f"{first.size} numbers in row {there[0]}, {rows[other].size} in row {there[1]}",
             where=where,
         )
     if first.ndim != 1 or first.size == 0:
