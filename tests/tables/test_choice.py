@@ -36,6 +36,7 @@ def _choose(columns: dict, named: tuple[str, ...] = (), labels: tuple[str, ...] 
         {"long": E[:, 0], "lat": E[:, 1]},
         {"proj:transform": [[1.0] * 6] * N},
         {"tags": [["a", "b"]] * N},
+        {"phone": ["(02) 1234 5678"] * N},
         {"flag0": 0, "flag1": 0},
         {"stats:mean": [[1.0, 2.0]] * N},
         {"x1": 1.5, "y1": E[:, 0], "x2": E[:, 1], "y2": E[:, 2]},

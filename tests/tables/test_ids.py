@@ -25,6 +25,8 @@ def _found(theirs: list[str], ours: list[str]) -> tuple[list[str | None], str]:
         (["06037", "06001"], ["geoId/06037", "geoId/06001"], "with geoId/06037 read as 06037"),
         (["zip/94043", "zip/94016"], ["94043", "94016"], "with zip/94043 read as 94043"),
         (["0500000US06037", "0500000US06001"], ["06037", "06001"], "with 0500000US06037 read as 06037"),
+        (["0500000US06037"], ["geoId/06037"], "with 0500000US06037 read as geoid/06037"),
+        (["860Z200US94043"], ["zip/94043"], "with 860Z200US94043 read as zip/94043"),
         (["1001.0", "1002.0"], ["1001", "1002"], "with 1001.0 read as 1001"),
         (["6037", "48201"], ["06037", "48201"], "with 6037 read as 06037"),
         (["06037", "06001"], ["6037", "6001"], "with 6037 read as 06037"),
@@ -41,6 +43,10 @@ def test_one_id_is_found_in_another_writing(theirs: list[str], ours: list[str], 
 def test_ids_of_many_widths_keep_their_zeros() -> None:
     assert _found(["7", "12", "345"], ["007", "12", "0345"])[0] == [None, "12", None]
     assert _found(["a7"], ["a07"])[0] == [None]
+
+
+def test_a_county_is_no_town_of_the_same_number() -> None:
+    assert _found(["zip/06037", "zip/06001"], ["geoId/06037", "geoId/06001"]) == ([None, None], "")
 
 
 def test_of_two_that_become_one_nobody_knows_which_is_meant() -> None:

@@ -107,6 +107,21 @@ def test_the_one_column_called_like_an_id_that_names_regions_is_taken(name: str)
     assert list(found.ids) == IDS
 
 
+def test_a_position_goes_before_ids_of_another_name_and_the_line_says_what_else_there_is() -> None:
+    found = _keys(pd.DataFrame({"place": IDS, "lon": LON, "lat": LAT}))
+    assert found.columns == ("lon", "lat")
+    assert found.said == "by lon, lat (place holds ids of regions, too: --key v=place)"
+    assert _keys(pd.DataFrame({"place": list("abcde"), "lon": LON, "lat": LAT})).said == "by lon, lat"
+
+
+def test_the_shapes_may_be_named_as_the_key() -> None:
+    frame = gpd.GeoDataFrame({"lon": LON + 1, "lat": LAT}, geometry=gpd.points_from_xy(LON, LAT), crs=4326)
+    np.testing.assert_allclose(_keys(frame).lonlat[:, 0], LON + 1)
+    np.testing.assert_allclose(_keys(frame, "geometry").lonlat[:, 0], LON)
+    with pytest.raises(InputError, match="one column, or two"):
+        _keys(frame, "lon,lat,geometry")
+
+
 def test_several_ids_or_one_of_an_unknown_name_are_asked_about() -> None:
     with pytest.raises(InputError, match="does not say which column") as caught:
         _keys(pd.DataFrame({"id": IDS, "place": IDS}))

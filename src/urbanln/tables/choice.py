@@ -232,7 +232,7 @@ def _is_vectors(column: pd.Series) -> bool:
 
 def _is_one_vector(value: object) -> bool:
     if isinstance(value, str):
-        return _VECTOR_TEXT.match(value) is not None
+        return _VECTOR_TEXT.match(value) is not None and value.rstrip()[-1] in "]})"
     if (
         not isinstance(value, list | tuple | np.ndarray)
         or getattr(value, "dtype", np.dtype("O")).kind in "mMc"

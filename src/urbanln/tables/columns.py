@@ -112,7 +112,9 @@ def features_of(
     keys = keys_of(frame, key, known, where, spec)
     chosen = choose(frame, columns, labels, keys.columns, where, spec)
     values = read_values(frame, chosen, where)
-    out = left_out(values, frame, chosen, nodata, where, spec) | {f"without {keys.said[3:]}": ~keys.here}
+    out = left_out(values, frame, chosen, nodata, where, spec) | {
+        f"without {', '.join(keys.columns)}": ~keys.here
+    }
     good, reasons = _counted(out)
     if not good.any():
         why = "; ".join(f"{reason}: {count:,} rows" for reason, count in reasons.items())

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_PREFIXED = re.compile(r"(?:geoid|zip|zcta|nuts|wikidataid|country)/([^/]+)", re.IGNORECASE)
-_CENSUS = re.compile(r"\d{3}[0-9A-Z]{4}US(\w+)")  # 1400000US06037101110, 860Z200US94043
+_PREFIXED = re.compile(r"(geoid|zip|zcta|nuts|wikidataid|country)/([^/]+)", re.IGNORECASE)
+_CENSUS = re.compile(r"(\d{3})[0-9A-Z]{4}US(\w+)")  # 1400000US06037101110; 860Z200US94043 is a ZIP code
+_ONE_KIND = {"zcta": "zip", "860": "zip", "871": "zip"}
 _WHOLE = re.compile(r"(\d+)\.0+")
 _H3_DIGITS = 15
 
@@ -34,7 +35,9 @@ def writings(theirs: Sequence[str], ours: Sequence[Sequence[str]]) -> Iterator[W
         ours: What each region goes by.
     """
     yield Writing(list(theirs), [list(names) for names in ours], "")
-    short, own = [_bare(name) for name in theirs], [[_bare(name) for name in names] for names in ours]
+    # geoId/06037 is a county and zip/06037 a town: where both sides say which, it counts.
+    both = any(_kind(n)[0] for n in theirs) and any(_kind(names[-1])[0] for names in ours if names)
+    short, own = [_bare(n, both) for n in theirs], [[_bare(n, both) for n in names] for names in ours]
     yield Writing(short, own, _changed(theirs, short) or _changed(*_own(ours, own)))
     # The last name of a region is its own; the others have a city's name before it.
     digits = [names[-1] for names in own if names and names[-1].isdecimal()]
@@ -63,9 +66,22 @@ def _changed(before: Sequence[str], after: Sequence[str]) -> str:
     )
 
 
-def _bare(name: str) -> str:
-    found = _PREFIXED.fullmatch(name) or _CENSUS.fullmatch(name) or _WHOLE.fullmatch(name)
-    return found[1] if found else name
+def _kind(name: str) -> tuple[str, str]:
+    """What an id says it is of, in one word for all writings, and the rest of it."""
+    if found := _PREFIXED.fullmatch(name):
+        kind = found[1].lower()
+        return _ONE_KIND.get(kind, kind), found[2]
+    if found := _CENSUS.fullmatch(name):
+        return _ONE_KIND.get(found[1], "geoid"), found[2]
+    return "", name
+
+
+def _bare(name: str, with_kind: bool) -> str:
+    kind, rest = _kind(name)
+    if kind and with_kind:
+        return f"{kind}/{rest}"
+    whole = _WHOLE.fullmatch(rest)
+    return whole[1] if whole else rest
 
 
 def _padded(name: str, width: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 import geopandas as gpd
 import numpy as np
@@ -64,30 +64,60 @@ def keys_of(
     """
     names = [str(name) for name in frame.columns]
     if key is not None:
-        parts = [key] if key in names else [part.strip() for part in key.split(",")]
-        need_columns(names, parts, where)
-        if len(parts) == 2:
-            return _by_position(frame, (parts[0], parts[1]), where)
-        return _by_id(frame, parts[0], where)
+        return _named(frame, names, key, where)
     if "region_id" in names:
         return _by_id(frame, "region_id", where)
+    likely = {
+        name: count
+        for name, count in _matching_columns(frame, [n for n in names if known_key(n)], known).items()
+        if not _counts_rows(frame[name], name)
+    }
     if pairs := lonlat_pairs(names):
-        return _by_position(frame, _one_pair(frame, pairs, where, spec), where)
-    frame = as_geometry(frame, where)
-    if (
-        isinstance(frame, gpd.GeoDataFrame)
-        and frame.active_geometry_name is not None
-        and frame.crs is not None
-    ):
-        return _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
-    matching = _matching_columns(frame, names, known)
-    likely = [name for name in matching if known_key(name) and not _counts_rows(frame[name], name)]
+        found = _by_position(frame, _one_pair(frame, pairs, where, spec), where)
+        return _with_hint(found, likely, known, spec)
+    shapes = as_geometry(frame, where)
+    if _has_place(shapes):
+        return _with_hint(_by_shape(shapes, where), likely, known, spec)
     if len(likely) == 1:
-        return _by_id(frame, likely[0], where)
+        return _by_id(frame, next(iter(likely)), where)
     flat = [pair for pair in flat_pairs(names) if _are_degrees(frame, pair)]
     if flat and not likely:
         return _by_position(frame, _one_pair(frame, flat, where, spec), where)
-    raise _no_key(frame, {name: matching[name] for name in likely or matching}, where, spec)
+    raise _no_key(shapes, likely or _matching_columns(frame, names, known), where, spec)
+
+
+def _named(frame: pd.DataFrame, names: Sequence[str], key: str, where: str) -> Keys:
+    """By what the user named: a column of ids, one of shapes, or longitude and latitude."""
+    parts = [key] if key in names else [part.strip() for part in key.split(",")]
+    need_columns(names, parts, where)
+    if len(parts) > 2:
+        raise InputError(
+            "a key is one column, or two: LON,LAT", value=key, where=where, remedy="--key COLUMN"
+        )
+    if len(parts) == 2:
+        return _by_position(frame, (parts[0], parts[1]), where)
+    if _has_place(frame) and parts[0] == frame.active_geometry_name:
+        return _by_shape(frame, where)
+    return _by_id(frame, parts[0], where)
+
+
+def _has_place(frame: pd.DataFrame) -> TypeGuard[gpd.GeoDataFrame]:
+    shapes = isinstance(frame, gpd.GeoDataFrame) and frame.active_geometry_name is not None
+    return shapes and frame.crs is not None
+
+
+def _by_shape(frame: gpd.GeoDataFrame, where: str) -> Keys:
+    return _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
+
+
+def _with_hint(
+    found: Keys, likely: Mapping[str, int], known: Collection[Sequence[str]], spec: str | None
+) -> Keys:
+    """Keyed by position, and a word on the column whose ids are most of the regions: it would be exact."""
+    best = max(likely, key=lambda name: likely[name], default=None)
+    if best is None or 2 * likely[best] < len(known):
+        return found
+    return replace(found, said=f"{found.said} ({best} holds ids of regions, too: {_option(spec, best)})")
 
 
 def _one_pair(

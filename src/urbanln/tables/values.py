@@ -66,9 +66,9 @@ def _from_lists(column: pd.Series, where: str) -> Matrix:
     if not isinstance(column.dtype, np.dtype) or column.dtype == object:
         is_text = np.fromiter((isinstance(value, str) for value in column), dtype=bool, count=len(column))
         if is_text.any():
-            column = column.astype(object).copy()
-            for row in map(int, np.flatnonzero(is_text)):
-                column.iloc[row] = _parsed(column.iloc[row], at_row(where, row))
+            cells = [_parsed(v, at_row(where, row)) if text else v
+                     for row, (v, text) in enumerate(zip(column, is_text, strict=True))]  # fmt: skip
+            column = pd.Series(cells, dtype=object, index=column.index)
             there = column.notna().to_numpy()
     if not there.any():
         raise InputError("there is no vector in this column", where=where)
@@ -106,7 +106,7 @@ def _parsed(text: str, where: str) -> list[float] | None:
             "a vector is text, not numbers",
             value=text,
             where=where,
-            remedy='write it as "[0.1, 0.2]", as a numeric column per dimension, or save the table as Parquet',
+            remedy='write it as "[0.1, 0.2]", as one numeric column per dimension, or in Parquet',
         ) from error
 
 
