@@ -118,6 +118,10 @@ def test_the_shapes_may_be_named_as_the_key() -> None:
     frame = gpd.GeoDataFrame({"lon": LON + 1, "lat": LAT}, geometry=gpd.points_from_xy(LON, LAT), crs=4326)
     np.testing.assert_allclose(_keys(frame).lonlat[:, 0], LON + 1)
     np.testing.assert_allclose(_keys(frame, "geometry").lonlat[:, 0], LON)
+    wkb = pd.DataFrame({"lon": LON + 1, "lat": LAT, "geom": shapely.to_wkb(shapely.points(LON, LAT))})
+    np.testing.assert_allclose(_keys(wkb, "geom").lonlat[:, 0], LON)
+    metres = wkb.assign(region_id=IDS, geom=shapely.to_wkb(shapely.points(1e5 * LON, LAT)))
+    assert _keys(metres).columns == ("region_id",)  # whose system nobody asks for
     with pytest.raises(InputError, match="one column, or two"):
         _keys(frame, "lon,lat,geometry")
 

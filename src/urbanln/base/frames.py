@@ -23,7 +23,7 @@ _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 
 def read_frame(
-    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None
+    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, shapes: bool = True
 ) -> pd.DataFrame | gpd.GeoDataFrame:
     """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
 
@@ -32,6 +32,7 @@ def read_frame(
         text: Columns of a CSV to keep as written (ids with leading zeros, dates).
         crs: Reference system of shapes held as WKB or WKT, which no file says
             (:func:`urbanln.base.geometry.as_geometry`).
+        shapes: Read such shapes; False leaves them as they are for who may not need them.
 
     Returns:
         The rows; a GeoDataFrame where the file has a geometry.
@@ -45,9 +46,11 @@ def read_frame(
     suffix = path.suffix.lower()
     try:
         if suffix in _TEXT_SUFFIXES:
-            return as_geometry(read_csv(path, text=text), path, crs=crs)
+            frame = read_csv(path, text=text)
+            return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _PARQUET_SUFFIXES:
-            return as_geometry(_read_parquet(path), path, crs=crs)
+            frame = _read_parquet(path)
+            return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _MAP_SUFFIXES:
             return gpd.read_file(path)
     except pd.errors.EmptyDataError as error:

@@ -220,7 +220,8 @@ def _read(file: str, key: str | None) -> pd.DataFrame:
     path = Path(file)
     if path.suffix.lower() in _PARQUET and table_note(path):
         return read_embeddings(path)  # a table of ours, which says what it holds
-    return read_frame(path, text=[*KEYS, *([] if key is None else [key])])
+    # Shapes are read where they turn out to be the key: others may be in a system that nothing names.
+    return read_frame(path, text=[*KEYS, *([] if key is None else [key])], shapes=False)
 
 
 def _is_ours(frame: pd.DataFrame) -> bool:

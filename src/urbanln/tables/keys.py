@@ -16,7 +16,7 @@ import pandas as pd
 from urbanln.base.columns import at_row, first, need_columns, number_column
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
-from urbanln.base.geometry import as_geometry, lonlat_of
+from urbanln.base.geometry import as_geometry, geometry_name, lonlat_of
 from urbanln.base.space import Floats
 from urbanln.tables.ids import writings
 from urbanln.tables.names import flat_pairs, known_key, lonlat_pairs
@@ -96,6 +96,8 @@ def _named(frame: pd.DataFrame, names: Sequence[str], key: str, where: str) -> K
         )
     if len(parts) == 2:
         return _by_position(frame, (parts[0], parts[1]), where)
+    if parts[0] == geometry_name(frame):
+        frame, parts = as_geometry(frame, where), ["geometry"]
     if _has_place(frame) and parts[0] == frame.active_geometry_name:
         return _by_shape(frame, where)
     return _by_id(frame, parts[0], where)
