@@ -117,7 +117,7 @@ def test_keys_and_codes_of_tables_of_vectors_are_named_by_options(
     assert run(*probe, "--key", "t=bezirk", "--nodata", "-9999") == 0
     said = capsys.readouterr().err
     assert "t: 35 of 36 regions of" in said
-    assert "1 rows left out (hold -9999: 1); 1 regions without one" in said
+    assert "nodata -9999; 1 rows left out (hold -9999: 1); 1 regions without one" in said
 
 
 def test_help_and_version_answer() -> None:

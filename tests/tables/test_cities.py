@@ -194,8 +194,8 @@ def test_one_line_says_what_was_read_and_who_was_left(cities: list[City], tmp_pa
     read_vectors([f"v={tmp_path}/t.csv"], cities[:1], nodata=["v=-9999"])
     assert capsys.readouterr().err.splitlines() == [
         "v: 3 of 6 regions of alpha have a vector; 2 dimensions: A00 … A01; 6 rows of t.csv, by place with "
-        "geoId/r000 read as r000; 2 rows left out (without a vector: 1; hold -9999: 1); 3 regions without "
-        "one: r001, r002, r005; 1 rows of no region: geoId/elsewhere; not used: roads"
+        "geoId/r000 read as r000; nodata -9999; 2 rows left out (without a vector: 1; hold -9999: 1); 3 "
+        "regions without one: r001, r002, r005; 1 rows of no region: geoId/elsewhere; not used: roads"
     ]
 
 

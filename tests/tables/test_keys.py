@@ -91,10 +91,21 @@ def test_shapes_say_where_and_one_that_is_missing_is_counted() -> None:
     with pytest.raises(InputError) as caught:
         _keys(frame.set_crs(None, allow_override=True))
     assert "set_crs(4326)" in str(caught.value)
+    with pytest.raises(InputError, match="neither which region nor where"):
+        _keys(gpd.GeoDataFrame({"A0": LON}, geometry=[shapely.Point()] * N, crs=4326))
     with pytest.raises(InputError, match="another body"):
         _keys(frame.set_crs("IAU_2015:30100", allow_override=True))
     plain = pd.DataFrame({"A0": 1.0, "geometry": shapely.to_wkb(shapely.points(LON, LAT))})
     np.testing.assert_allclose(_keys(plain).lonlat[:, 1], LAT)
+    # Earth Engine writes GeoJSON into its CSV, and empty shapes where it was told to leave them out.
+    points = [
+        f'{{"geodesic":false,"type":"Point","coordinates":[{x},{y}]}}' for x, y in zip(LON, LAT, strict=True)
+    ]
+    np.testing.assert_allclose(
+        _keys(pd.DataFrame({"system:index": list("abcde"), ".geo": points})).lonlat[:, 0], LON
+    )
+    empty = ['{"type":"MultiPoint","coordinates":[]}'] * N
+    assert _keys(pd.DataFrame({"system:index": IDS, ".geo": empty})).columns == ("system:index",)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +165,12 @@ def test_ids_come_as_numbers_bytes_and_from_the_index() -> None:
     assert list(features_of(frame.rename_axis(None), known=KNOWN, where="t").ids) == ["r1", "r2"]
 
 
-@pytest.mark.parametrize("values", [["1.40E+14", "06037"], ["6.0371e+10", "x"], [1.4e17, 2.0]])
-def test_ids_that_lost_their_digits_are_refused(values: list) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [["1.40E+14", "06037"], ["6.0371e+10", "x"], [1.4e17, 2.0], pd.array([1.4e17, None], dtype="Float64"),
+     np.array([6037110100, 1], dtype=np.float32)],
+)  # fmt: skip
+def test_ids_that_lost_their_digits_are_refused(values: object) -> None:
     with pytest.raises(InputError) as caught:
         _keys(pd.DataFrame({"GEOID": values}), "GEOID")
     assert "row 0" in str(caught.value)

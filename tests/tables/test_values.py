@@ -113,7 +113,18 @@ def test_an_infinite_number_in_a_list_is_an_error_with_its_row() -> None:
 
 @pytest.mark.parametrize(
     "code",
-    [-9999, -999, -99999, -32768, 9999, 1e20, 9.969209968386869e36, -3.4028235e38, -1.7976931348623157e308],
+    [
+        -9999,
+        -999,
+        -99999,
+        -32768,
+        9999,
+        1e20,
+        9.969209968386869e36,
+        -3.4028235e38,
+        -666666666,
+        -1.7976931348623157e308,
+    ],
 )
 @pytest.mark.parametrize("as_list", [False, True])
 def test_a_code_for_no_data_is_asked_about_and_then_left_out_or_kept(code: float, as_list: bool) -> None:

@@ -248,7 +248,7 @@ def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City
         first = first or found
         matches = {city.name: _match_city(spec.name, found, city, names_of[city.name], own) for city in own}
         file = None if spec.path is None else _file_of(spec.path, own[0])
-        print(told(spec.name, file, found, own, matches), file=sys.stderr)
+        print(told(spec.name, file, found, own, matches, spec.nodata), file=sys.stderr)
         for city in own:
             match = matches[city.name]
             vectors = pd.Series(list(match.vectors), dtype=object)

@@ -23,7 +23,7 @@ from urbanln.tables.names import flat_pairs, known_key, lonlat_pairs
 
 _ROW_NUMBERS = ("index", "unnamed: 0", "gid", "uid")  # ids where they are text; digits mostly count rows
 _MANGLED = re.compile(r"[-+]?\d([.,]\d+)?[eE]\+\d+")
-_EXACT = 2.0**53  # floats beyond lose digits
+_DOUBLES = ("float64", "double[pyarrow]")
 _SAME_DEGREES = 1e-6
 
 
@@ -104,8 +104,9 @@ def _named(frame: pd.DataFrame, names: Sequence[str], key: str, where: str) -> K
 
 
 def _has_place(frame: pd.DataFrame) -> TypeGuard[gpd.GeoDataFrame]:
-    shapes = isinstance(frame, gpd.GeoDataFrame) and frame.active_geometry_name is not None
-    return shapes and frame.crs is not None
+    if not isinstance(frame, gpd.GeoDataFrame) or frame.active_geometry_name is None or frame.crs is None:
+        return False
+    return bool((~(frame.geometry.isna() | frame.geometry.is_empty)).any())
 
 
 def _by_shape(frame: gpd.GeoDataFrame, where: str) -> Keys:
@@ -213,8 +214,9 @@ def _by_id(frame: pd.DataFrame, name: str, where: str) -> Keys:
     text = id_text(column)
     here = text.notna().to_numpy()
     lost = text.str.fullmatch(_MANGLED).fillna(False).to_numpy(dtype=bool, copy=True)
-    if column.dtype.kind == "f":
-        lost |= (column.abs() > _EXACT).to_numpy(dtype=bool)
+    if column.dtype.kind == "f":  # which holds so many digits and no more
+        digits = 2.0**53 if str(column.dtype).lower() in _DOUBLES else 2.0**24
+        lost |= (column.abs() > digits).fillna(False).to_numpy(dtype=bool)
     if (row := first(lost)) is not None:
         raise InputError(
             f"an id of '{name}' has lost its digits, as spreadsheets do it: others may share it",

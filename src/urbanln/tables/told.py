@@ -25,8 +25,9 @@ class _City(Protocol):
 
 
 def told(
-    name: str, file: str | None, found: Features, cities: Sequence[_City], matches: Mapping[str, Match]
-) -> str:
+    name: str, file: str | None, found: Features, cities: Sequence[_City], matches: Mapping[str, Match],
+    nodata: Sequence[str] = (),
+) -> str:  # fmt: skip
     """Regions matched, which columns are the vector, by what, rows left out and why, who is left without.
 
     Args:
@@ -35,11 +36,14 @@ def told(
         found: What was read.
         cities: Those the table is of.
         matches: What was found for each of them.
+        nodata: What the user said that means "nothing is there".
     """
     said = [_matched(name, cities, matches), _dimensions(found)]
     rows = f"{found.read:,} rows" + ("" if file is None else f" of {Path(file).name}")
     writing = next((match.said for match in matches.values() if match.said), "")
     said.append(f"{rows}, {found.key}{f' {writing}' if writing else ''}")
+    if nodata:
+        said.append(f"nodata {', '.join(nodata)}")
     if found.reasons:
         why = "; ".join(f"{reason}: {count:,}" for reason, count in found.reasons.items())
         said.append(f"{found.left_out:,} rows left out ({why})")
