@@ -42,7 +42,7 @@ _POLE_DEGREES = 89.9
 
 
 def geometry_name(frame: pd.DataFrame) -> str | None:
-    """The column of a plain table that holds shapes as WKB or WKT, None where there is none.
+    """The column of a plain table that holds shapes as WKB, WKT or GeoJSON, None where there is none.
 
     A column counts that is called as one of ``GEOMETRY_NAMES`` and whose first value is bytes of WKB, their
     hexadecimal digits, WKT, or GeoJSON as Earth Engine writes it.
@@ -76,7 +76,8 @@ def as_geometry(
         return frame
     shapes = _parsed(frame[name], name, where)
     system, said = _system_of(shapes, name, where, crs)
-    print(f"{where}: column '{name}' holds WKB or WKT without a CRS; read as {said}", file=sys.stderr)
+    form = "GeoJSON" if name.lower() == ".geo" else "WKB or WKT"
+    print(f"{where}: column '{name}' holds {form} without a CRS; read as {said}", file=sys.stderr)
     rest = frame.drop(columns=name)
     return gpd.GeoDataFrame(rest, geometry=gpd.GeoSeries(shapes, index=frame.index, crs=system))
 
