@@ -118,6 +118,11 @@ def test_what_could_be_two_things_is_refused_with_options_that_work(
         assert chosen.lists == option or chosen.numbers
 
 
+def test_one_of_a_run_may_be_called_like_an_id() -> None:
+    columns = {f"h{i}": E[:, i % 4] + i for i in range(6)}
+    assert _choose(columns).numbers == _choose(columns, ("h*",)).numbers == tuple(columns)
+
+
 def test_a_pattern_takes_features_and_a_whole_name_whatever_it_is() -> None:
     columns = {**A, "ALAND": E[:, 0], "A_name": ["x"] * N, "lon": E[:, 0]}
     found = _choose(columns, ("A*",))

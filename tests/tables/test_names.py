@@ -85,6 +85,8 @@ def test_columns_that_count_up_are_found_in_the_order_of_their_numbers() -> None
     ]
     assert counted(["2", "0", "1"]) == {("", ""): ["0", "1", "2"]}
     assert counted(["e[0]", "e[1]"]) == {("e[", "]"): ["e[0]", "e[1]"]}
+    assert len(counted([f"h{i}" for i in range(9)])["h", ""]) == 9  # h3 among them
+    assert counted(["x0", "x1", "x2"])["x", ""] == ["x0", "x1", "x2"]
     assert list(counted(["A00", "A01", "B0", "B1"])) == [("A", ""), ("B", "")]
 
 

@@ -134,7 +134,7 @@ def _by_pattern(frame: pd.DataFrame, names: Sequence[str], pattern: str, keys: C
     fitting = [name for name in names if fits(name, [pattern]) and name not in keys]
     run = {name for counted_run in counted(fitting).values() for name in counted_run}
     numbers = [name for name in fitting if name in run or is_number(frame[name])]
-    return [name for name in numbers if may_be_feature(name)] or numbers
+    return [name for name in numbers if name in run or may_be_feature(name)] or numbers
 
 
 def _unclear(

@@ -24,6 +24,7 @@ from urbanln.tables.names import flat_pairs, known_key, lonlat_pairs
 _ROW_NUMBERS = ("index", "unnamed: 0", "gid", "uid")  # ids where they are text; digits mostly count rows
 _MANGLED = re.compile(r"[-+]?\d([.,]\d+)?[eE]\+\d+")
 _DOUBLES = ("float64", "double[pyarrow]")
+_HINTED = 200_000  # rows; in larger tables of points nobody looks for ids
 _SAME_DEGREES = 1e-6
 
 
@@ -67,17 +68,13 @@ def keys_of(
         return _named(frame, names, key, where)
     if "region_id" in names:
         return _by_id(frame, "region_id", where)
-    likely = {
-        name: count
-        for name, count in _matching_columns(frame, [n for n in names if known_key(n)], known).items()
-        if not _counts_rows(frame[name], name)
-    }
     if pairs := lonlat_pairs(names):
         found = _by_position(frame, _one_pair(frame, pairs, where, spec), where)
-        return _with_hint(found, likely, known, spec)
+        return _with_hint(found, frame, known, spec)
     shapes = as_geometry(frame, where)
     if _has_place(shapes):
-        return _with_hint(_by_shape(shapes, where), likely, known, spec)
+        return _with_hint(_by_shape(shapes, where), frame, known, spec)
+    likely = _likely(frame, known)
     if len(likely) == 1:
         return _by_id(frame, next(iter(likely)), where)
     flat = [pair for pair in flat_pairs(names) if _are_degrees(frame, pair)]
@@ -113,14 +110,20 @@ def _by_shape(frame: gpd.GeoDataFrame, where: str) -> Keys:
     return _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
 
 
-def _with_hint(
-    found: Keys, likely: Mapping[str, int], known: Collection[Sequence[str]], spec: str | None
-) -> Keys:
+def _with_hint(found: Keys, frame: pd.DataFrame, known: Collection[Sequence[str]], spec: str | None) -> Keys:
     """Keyed by position, and a word on the column whose ids are most of the regions: it would be exact."""
+    likely = _likely(frame, known) if len(frame) <= _HINTED else {}
     best = max(likely, key=lambda name: likely[name], default=None)
     if best is None or 2 * likely[best] < len(known):
         return found
     return replace(found, said=f"{found.said} ({best} holds ids of regions, too: {_option(spec, best)})")
+
+
+def _likely(frame: pd.DataFrame, known: Collection[Sequence[str]]) -> dict[str, int]:
+    """Columns called like ids whose values are regions, and how many they name."""
+    called = [str(name) for name in frame.columns if known_key(str(name))]
+    matching = _matching_columns(frame, called, known)
+    return {name: count for name, count in matching.items() if not _counts_rows(frame[name], name)}
 
 
 def _one_pair(
