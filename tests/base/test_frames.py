@@ -8,6 +8,7 @@ import geopandas as gpd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 
 from urbanln.base.frames import read_frame
 
@@ -38,3 +39,38 @@ def test_a_note_about_shapes_that_are_gone_is_no_matter(tmp_path: Path) -> None:
     _places().to_parquet(path)
     pq.write_table(pq.read_table(path).drop(["geometry"]), path)
     assert list(read_frame(path).columns) == ["id", "e"]
+
+
+class _Shapes(pa.ExtensionType):
+    """What makes pyarrow write Parquet's own type for shapes."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+        super().__init__(pa.binary(), "geoarrow.wkb")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self._said
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, said: bytes) -> _Shapes:
+        return cls(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "epsg"), [(b'{"crs": "EPSG:3857"}', 3857), (b'{"crs": "srid:3857"}', 3857), (b"{}", None)]
+)
+def test_parquet_s_own_type_for_shapes_is_read_with_its_system(
+    said: bytes, epsg: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.parquet"
+    shapes = pa.array([shapely.to_wkb(shapely.Point(12.5, 41.9)), None])
+    table = pa.table({"id": ["a", "b"], "place": pa.ExtensionArray.from_storage(_Shapes(said), shapes)})
+    pq.write_table(table, path, store_schema=False)
+    if "Geometry" not in pq.ParquetFile(path).schema.column(1).logical_type.to_json():
+        pytest.skip("this pyarrow does not write it")
+    found = read_frame(path)
+    assert found.geometry.name == "place"
+    assert found.geometry.x.iloc[0] == 12.5
+    assert found.geometry.isna().tolist() == [False, True]
+    assert found.crs.to_epsg() == epsg
+    assert found.crs.is_projected == (epsg is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from urbanln.base.errors import InputError
-from urbanln.base.geometry import as_geometry
+from urbanln.base.geometry import as_geometry, earth_crs
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
@@ -71,7 +72,7 @@ def read_frame(
 
 
 def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
-    """Parquet with its shapes, whether GeoParquet or GeoArrow's own field metadata say which they are."""
+    """Parquet with its shapes, whether GeoParquet, GeoArrow or Parquet itself says which they are."""
     schema = pq.read_schema(path)
     geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
     if set(geo.get("columns", ())) & set(schema.names):  # tools drop or rename the shapes and leave the note
@@ -79,7 +80,23 @@ def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
     kinds = [(field.metadata or {}).get(b"ARROW:extension:name", b"") for field in schema]
     if any(kind.startswith(b"geoarrow.") for kind in kinds):
         return gpd.GeoDataFrame.from_arrow(pq.read_table(path))
-    return pd.read_parquet(path)
+    frame = pd.read_parquet(path)
+    for name, crs in _native_shapes(path).items():  # the first: a table has one
+        shapes = gpd.GeoSeries.from_wkb(frame[name], crs=earth_crs(crs, path))
+        return gpd.GeoDataFrame(frame.assign(**{name: shapes}), geometry=name)
+    return frame
+
+
+def _native_shapes(path: Path) -> dict[str, str]:
+    """Columns of Parquet's own types of shapes, and their systems: pyarrow gives them as mere bytes."""
+    schema = pq.ParquetFile(path).schema
+    found = {}
+    for column in map(schema.column, range(len(schema.names))):
+        kind = json.loads(column.logical_type.to_json())
+        if kind.get("Type") in ("Geometry", "Geography") and column.path == column.name:
+            # Its writers name a system as PROJJSON, OGC:CRS84 or srid:5070; none at all is OGC:CRS84.
+            found[column.path] = re.sub(r"^srid:", "EPSG:", kind.get("crs") or "OGC:CRS84")
+    return found
 
 
 def read_csv(path: Path, *, text: Sequence[str] | None = ()) -> pd.DataFrame:

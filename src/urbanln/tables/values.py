@@ -96,9 +96,10 @@ def _parsed(text: str, where: str) -> list[float] | None:
             where=where,
             remedy="save the numbers themselves: as Parquet, or one column per dimension",
         )
-    if wrapped := _WRAPPED.fullmatch(bare):
+    if bare.endswith(")") and (wrapped := _WRAPPED.fullmatch(bare)):
         bare = wrapped[1].strip()
-    bare = _SCALAR.sub(r"\1", bare)
+    if "np." in bare:
+        bare = _SCALAR.sub(r"\1", bare)
     inner = bare[1:-1].strip() if bare[:1] + bare[-1:] in ("[]", "{}", "()") else None
     parts = [] if not inner else inner.rstrip(",").split(",") if "," in inner else inner.split()
     try:
