@@ -185,6 +185,9 @@ def test_a_dimension_that_is_a_position_is_refused_unless_named_in_full() -> Non
     with pytest.raises(InputError, match="is the latitude"):
         features_of(frame, columns=["A*"], where="t")
     assert features_of(frame, columns=["A0", "A1"], where="t").names == ("A0", "A1")
+    with pytest.raises(InputError, match="is the latitude"):
+        features_of(frame.assign(A1=(lat + 0.0002).round(4)), where="t")
+    assert features_of(frame.assign(A1=lat[::-1]), where="t").names == ("A0", "A1", "A2")
     lists = frame[["lon", "lat"]].assign(e=[np.append(row, x) for row, x in zip(E, lon, strict=True)])
     with pytest.raises(InputError, match="is the longitude"):
         features_of(lists, where="t")

@@ -63,7 +63,7 @@ def told(
     if found.passed_over:
         said.append(f"passed over, since a label is called so: {', '.join(found.passed_over)}")
     if found.chosen.passed:
-        said.append(f"passed over, no feature by name, type or value: {_few(found.chosen.passed)}")
+        said.append(f"passed over, no feature by name or type: {_few(found.chosen.passed)}")
     if found.chosen.unused:
         said.append(f"not used: {_few(found.chosen.unused)}")
     return "; ".join(said)

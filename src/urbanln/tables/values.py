@@ -31,7 +31,7 @@ _CODES = np.array(
 _TOO_LARGE = 1e18  # no encoder gives such numbers: 1e20, 9.96921e36 and -3.4e38 mean that nothing is there
 _INTEGER_CODES = (-128.0, -32768.0)  # the least int8 and int16, which quantised products keep for "nothing"
 _CONSTANT_FROM = 4  # dimensions; fewer may be equal by chance
-_TOLERANCE = 1e-3  # degrees
+_ALIKE = 0.05  # of the extent of the rows: rounded degrees, or another point of the same region
 _SAMPLE = 64
 
 
@@ -228,14 +228,16 @@ def _asked(
     code: str, count: int, row: int, dim: int | None, chosen: Chosen, where: str, spec: str | None
 ) -> InputError:
     what = "are one value throughout" if dim is None else f"hold {code}"
-    name = shlex.quote(spec.partition("=")[0] + "=") if spec else ""
-    say = "nodata=…" if spec is None else f"--nodata {name}{code}"
-    keep = "'none'" if spec is None else f"--nodata {name}{KEEP}"
+    if spec is None:
+        remedy = "leave such rows out of the frame, or hand in region_id and vector, taken as they are"
+    else:
+        name = shlex.quote(spec.partition("=")[0] + "=")
+        remedy = f"--nodata {name}{code} leaves such rows out; --nodata {name}{KEEP} keeps them as they are"
     return InputError(
         f"{count:,} rows of this table of vectors {what}, which may mean that nothing is there",
         value=None if dim is None else code,
         where=_at(row, dim, chosen, where),
-        remedy=f"{say} leaves such rows out; {keep} keeps them as they are",
+        remedy=remedy,
     )
 
 
@@ -264,7 +266,7 @@ def refuse_positions(values: Matrix, lonlat: Floats, chosen: Chosen, where: str)
     for axis, name in enumerate(("longitude", "latitude")):
         there = lonlat[known, axis]
         spread = np.ptp(there) if len(there) else 0.0
-        near = min(_TOLERANCE, spread / 5)
+        near = _ALIKE * spread
         if near == 0:  # of one place, nobody can say
             continue
         few = np.flatnonzero(known)[:_SAMPLE]
