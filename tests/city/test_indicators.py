@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text, read_frame
-from urbanln.city.indicators import mean_per_region, parse_labels
+from urbanln.city.indicators import constant_labels, mean_per_region, parse_labels, parse_missing, take_labels
 
 FRAME = pd.DataFrame({"id": ["007", "8"], "price": [1.5, np.nan], "name": ["Łódź", "武汉"]})
 
@@ -114,3 +117,92 @@ def test_ids_become_text() -> None:
     assert list(id_text(pd.Series([7.0, np.nan])).fillna("-")) == ["7", "-"]
     assert list(id_text(pd.Series([" 007", "", None])).fillna("-")) == ["007", "-", "-"]
     assert list(id_text(pd.Series([2**60 + 1]))) == [str(2**60 + 1)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        ([Decimal("1.50"), None, Decimal(-2)], [1.5, None, -2]),
+        ([" 1.5 ", "\u00a07\u00a0", " "], [1.5, 7, None]),
+        ([True, None, False], [1, None, 0]),
+        (pd.array([1, None, 3], dtype="Int64"), [1, None, 3]),
+        (pd.Categorical([4, 5, 4]), [4, 5, 4]),
+        (np.array([1, 2, 3], dtype=np.int8), [1, 2, 3]),
+    ],
+)
+def test_numbers_of_every_kind(cells: Any, numbers: list[float | None]) -> None:
+    values, said = take_labels(pd.DataFrame({"x": cells}), ["x"], table="t")
+    assert values["x"].tolist() == pytest.approx([np.nan if n is None else n for n in numbers], nan_ok=True)
+    assert ("true and false are read as 1 and 0" in "".join(said)) == (cells[0] is True)
+
+
+@pytest.mark.parametrize("cell", ["12 %", "€ 5", "yes", datetime.date(2020, 1, 1), "1,5", "\u22125"])
+def test_what_is_no_number_is_refused(cell: object) -> None:
+    with pytest.raises(InputError, match="must be a numeric column"):
+        take_labels(pd.DataFrame({"x": [1.0, cell]}), ["x"], table="t")
+
+
+COUNTS = np.arange(40.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "gaps", "said"),
+    [
+        ((), {"a": 3, "b": 0}, ["label a: 3 rows hold -9999, taken as missing (--missing none keeps them)"]),
+        (("none",), {"a": 0, "b": 0}, []),
+        (("a=none",), {"a": 0, "b": 0}, []),
+        (("b=7", "none"), {"a": 0, "b": 1}, ["label b: 1 rows hold 7"]),
+        (
+            ("-9999",),
+            {"a": 3, "b": 0},
+            ["label a: 3 rows hold -9999, missing as", "label b: 0 rows hold -9999"],
+        ),
+        (("-9999.0", "a=5"), {"a": 4, "b": 0}, ["label a: 4 rows hold -9999.0 or 5", "label b: 0 rows"]),
+    ],
+)
+def test_the_user_says_what_is_missing(
+    options: tuple[str, ...], gaps: dict[str, int], said: list[str]
+) -> None:
+    a = COUNTS.copy()
+    a[[1, 8, 9]] = -9999
+    frame = pd.DataFrame({"a": a, "b": COUNTS, "c": "no label"})
+    values, told = take_labels(frame, ["a", "b"], table="t", missing=options)
+    assert values.isna().sum().to_dict() == gaps
+    assert len(told) == len(said)
+    assert all(line.startswith(start) for line, start in zip(told, said, strict=True))
+    assert frame["a"][1] == -9999
+
+
+def test_codes_may_be_words_and_text_numbers() -> None:
+    frame = pd.DataFrame({"a": ["1", "n.a.", " .. ", "-9999", "-9999.0", "4"]})
+    values, _ = take_labels(frame, ["a"], table="t", missing=["n.a.", "..", "-9999"])
+    assert values["a"].isna().tolist() == [False, True, True, True, True, False]
+    assert take_labels(frame.iloc[[0, 3, 4]], ["a"], table="t")[0]["a"].isna().sum() == 2
+    with pytest.raises(InputError, match=r"n\.a\.(.|\n)*--missing 'n\.a\.'"):
+        take_labels(frame, ["a"], table="t", missing=["-9999"])
+
+
+def test_what_may_be_a_code_is_kept_and_told_with_the_option() -> None:
+    frame = pd.DataFrame({"year, built": [0.0, 0, 1990, 2001, 2010]})
+    values, said = take_labels(frame, ["year, built"], table="t")
+    assert values["year, built"].tolist() == [0, 0, 1990, 2001, 2010]
+    assert (
+        "2 rows hold 0, which may be a code, kept (--missing 'year, built=0' takes them as missing)"
+        in said[0]
+    )
+
+
+def test_options_of_missing_values_are_checked() -> None:
+    with pytest.raises(InputError, match=r"'prize' is missing(.|\n)*did you mean 'price'"):
+        parse_missing(["prize=-1"], ["price"])
+    for option in ("", "price=", "  "):
+        with pytest.raises(InputError, match="what stands for a missing value"):
+            parse_missing([option], ["price"])
+    assert parse_missing(["a=b=-1"], ["a=b"]).codes("a=b") == ("-1",)
+
+
+def test_constant_labels_are_told() -> None:
+    frame = pd.DataFrame(
+        {"region_id": list("abc"), "x": [0.1] * 3, "y": [1.0, 2, 2], "z": [5, np.nan, np.nan]}
+    )
+    assert constant_labels(frame) == ["label x: every region has 0.1: there is nothing to predict"]

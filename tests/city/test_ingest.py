@@ -430,3 +430,137 @@ def test_wrong_ways_to_read_a_table_without_pictures(tmp_path: Path, options: di
         ingest(None, _urbanclip(tmp_path), tmp_path / "out", name="B", **chosen)
     assert re.search(message, str(caught.value))
     assert not (tmp_path / "out" / "city.toml").exists()
+
+
+class Points:
+    """A plain table of 60 points in a city, and a call of ``ingest`` without pictures."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        step = np.arange(60)
+        self.table = pd.DataFrame(
+            {
+                "id": [f"p{i}" for i in step],
+                "lon": 116.3 + 0.001 * (step % 10),
+                "lat": 39.9 + 0.001 * (step // 10),
+                "pop": 1000.0 + step,
+            }
+        )
+
+    def ingest(self, **options: Any) -> IngestReport:
+        self.table.to_csv(self.root / "t.csv", index=False)
+        chosen = {"name": "T", "id_column": "id", "labels": ["pop"], **options}
+        return ingest(None, self.root / "t.csv", self.root / "out", **chosen)
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Points:
+    return Points(tmp_path)
+
+
+@pytest.mark.parametrize("regions", ["picture", "h3:8", "tile:15"])
+def test_codes_are_missing_before_rows_are_averaged(regions: str, points: Points) -> None:
+    sound = points.table["pop"].copy()
+    points.table.loc[::9, "pop"] = -9999
+    report = points.ingest(regions=regions)
+    values = report.city.indicators["pop"]
+    assert values.min() >= sound.min()
+    assert values.max() <= sound.max()
+    assert "7 rows hold -9999, taken as missing (--missing none keeps them)" in "\n".join(report.lines())
+    shutil.rmtree(points.root / "out")
+    kept = points.ingest(regions=regions, missing=["none"])
+    assert kept.city.indicators["pop"].min() < 0
+    assert "-9999" not in "\n".join(kept.lines())
+
+
+def test_what_was_read_is_told_with_its_extent(points: Points) -> None:
+    lines = points.ingest().lines()
+    assert lines[1] == "  read of t.csv: 60 rows; id id, position lon, lat (EPSG:4326), labels pop"
+    assert lines[2] == "  lon 116.3000 to 116.3090, lat 39.9000 to 39.9050, 0.77 × 0.56 km"
+    kept = json.loads((points.root / "out" / "ingest.json").read_text())
+    assert kept["extent"] in lines[2]
+
+
+def test_null_island_is_left_out_and_far_rows_are_told(points: Points) -> None:
+    points.table.loc[[3, 4], ["lon", "lat"]] = 0.0
+    points.table.loc[7, "lon"] = -116.3
+    report = points.ingest()
+    assert (report.null_island, report.no_coordinates, report.regions) == (2, 0, 58)
+    text = "\n".join(report.lines())
+    assert "2 rows at (0, 0), far from all others, left out" in text
+    assert "1 rows lie far from the others, kept: row 7 at lon -116.3000" in text
+
+
+def test_one_id_at_places_far_apart_is_refused_unless_trusted(points: Points) -> None:
+    points.table.loc[[5, 50], "id"] = "NA"
+    assert points.ingest().repeats == 1  # 0.7 km: one place
+    shutil.rmtree(points.root / "out")
+    points.table.loc[50, "lon"] += 0.3
+    with pytest.raises(
+        InputError, match=r"1 id stands at places over 3 km apart(.|\n)*NA: 25\.\d km between rows 5 and 50"
+    ):
+        points.ingest()
+    report = points.ingest(trust_ids=True)
+    assert report.city.indicators.set_index("region_id")["pop"]["NA"] == np.mean([1005, 1050])
+
+
+def test_ids_a_spreadsheet_mangled_are_refused(points: Points) -> None:
+    points.table["id"] = "1.40E+14"
+    with pytest.raises(InputError, match=r"spreadsheet(.|\n)*--trust-ids"):
+        points.ingest()
+    points.table["id"] = [f"{i}.0" for i in range(60)]
+    assert list(points.ingest().city.regions["region_id"])[:2] == ["0", "1"]
+
+
+def test_swapped_axes_are_named_where_polygons_show_them(points: Points) -> None:
+    points.table["lon"] -= 86  # 30.3 east, 39.9 north: both orders are on the map
+    zone = gpd.GeoDataFrame({"id": ["z"]}, geometry=[shapely.box(30.2, 39.8, 30.4, 40)], crs=4326)
+    zone.to_file(points.root / "z.gpkg")
+    with pytest.raises(InputError, match=r"every point is outside(.|\n)*look swapped"):
+        points.ingest(regions=str(points.root / "z.gpkg"), lon="lat", lat="lon")
+    report = points.ingest(regions="tile:15", lon="lat", lat="lon")
+    assert any("longitude is read from 'lat'" in line for line in report.lines())
+    shutil.rmtree(points.root / "out")
+    most = points.table.copy()
+    points.table.loc[10:, ["lon", "lat"]] = most.loc[10:, ["lat", "lon"]].to_numpy()
+    report = points.ingest(regions=str(points.root / "z.gpkg"))
+    assert any(
+        "10 points are inside the polygons, exchanged it would be 50" in line for line in report.lines()
+    )
+
+
+def test_points_in_several_polygons_are_counted(points: Points) -> None:
+    shapes = [shapely.box(116.2, 39.8, 116.3045, 40), shapely.box(116.3025, 39.8, 116.4, 40)]
+    zones = gpd.GeoDataFrame({"id": ["a", "b"]}, geometry=shapes, crs=4326)
+    zones.to_file(points.root / "z.gpkg")
+    report = points.ingest(regions=str(points.root / "z.gpkg"))
+    assert any(
+        "12 points lie in several polygons, which overlap (a and b)" in line for line in report.lines()
+    )
+    shutil.rmtree(points.root / "out")
+    # A common border, with points upon it, is no overlap.
+    shapes = [shapely.box(116.2, 39.8, 116.304, 40), shapely.box(116.304, 39.8, 116.4, 40)]
+    gpd.GeoDataFrame({"id": ["a", "b"]}, geometry=shapes, crs=4326).to_file(points.root / "z.gpkg")
+    assert "overlap" not in "\n".join(points.ingest(regions=str(points.root / "z.gpkg")).lines())
+
+
+def test_a_constant_label_and_true_and_false_are_told(points: Points) -> None:
+    points.table["same"], points.table["built"] = 0.1, points.table["pop"] > 1030
+    text = "\n".join(points.ingest(labels=["same", "built"]).lines())
+    assert "label same: every region has 0.1: there is nothing to predict" in text
+    assert "label built: true and false are read as 1 and 0" in text
+
+
+def test_a_table_as_a_german_spreadsheet_writes_it(points: Points) -> None:
+    text = points.table.assign(stadt="Köln").to_csv(sep=";", decimal=",", index=False)
+    text = "sep=;\n" + text.replace("1000,0", "1.000,0")
+    path = points.root / "de.csv"
+    path.write_bytes(text.encode("cp1252"))
+    options: dict[str, Any] = {"name": "T", "id_column": "id", "labels": ["pop"]}
+    with pytest.raises(InputError, match="--encoding cp1252"):
+        ingest(None, path, points.root / "out", **options)
+    with pytest.raises(InputError, match=r"--thousands \."):
+        ingest(None, path, points.root / "out", encoding="cp1252", **options)
+    report = ingest(None, path, points.root / "out", encoding="cp1252", thousands=".", **options)
+    assert report.city.indicators["pop"].tolist() == points.table["pop"].tolist()
+    assert "read of de.csv (encoding cp1252, numbers like 1.234,5)" in "\n".join(report.lines())

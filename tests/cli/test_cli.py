@@ -243,3 +243,30 @@ def test_ingest_reports_what_it_left_out_and_goes_on(tmp_path: Path, capsys) -> 
         run("ingest", pictures, tmp_path / "metres.csv", "--id-column", "id", "--out", tmp_path / "bad") == 2
     )
     assert "--crs" in capsys.readouterr().err
+
+
+def test_how_a_table_is_written_is_told_to_ingest_and_to_audit(tmp_path: Path, capsys) -> None:
+    rows = [f"NA{i};116,3{i:02d};39,9{i:02d};1.000,{i};-1;{'-' if i == 3 else i}" for i in range(40)]
+    table = tmp_path / "köln.csv"
+    table.write_bytes(("sep=;\nid;lon;lat;price;age;size in m²\n" + "\n".join(rows)).encode("cp1252"))
+    labels = ["--label", "price", "--label", "age", "--label", "size in m²"]
+    told = ["--encoding", "cp1252", "--thousands", ".", "--decimal", ","]
+    missing = ["--missing", "size in m²=-", "--missing", "age=-1", "--missing", "-9999"]
+    common = [*labels, *told, *missing]
+    assert run("ingest", table, "--out", tmp_path / "c", "--id-column", "id", *labels) == 2
+    assert "--encoding cp1252" in capsys.readouterr().err
+    assert run("ingest", table, "--out", tmp_path / "c", "--id-column", "id", *common, "--trust-ids") == 0
+    said = capsys.readouterr().out
+    assert "encoding cp1252, numbers like 1.234,5" in said
+    assert "label age: 40 rows hold -9999 or -1, missing as you say" in said
+    values = City.open(tmp_path / "c").indicators
+    assert values["price"].tolist() == [1000 + float(f"0.{i}") for i in range(40)]
+    assert values.isna().sum().tolist() == [0, 0, 40, 1]
+    assert values["region_id"][7] == "NA7"
+    assert run("audit", "--labels", table, *common) == 0
+    said = capsys.readouterr().out
+    assert "read of köln.csv (encoding cp1252, numbers like 1.234,5): 40 rows; position lon, lat" in said
+    assert "lon 116.3000 to 116.3390, lat 39.9000 to 39.9390" in said
+    assert "age: no region has a value" in said
+    assert run("audit", tmp_path / "c", "--missing", "-1") == 2
+    assert "--labels TABLE" in capsys.readouterr().err

@@ -78,6 +78,42 @@ def test_whole_numbers_repeat_by_nature_and_are_not_blamed() -> None:
     assert "different values" not in _said(few)  # no class: no two regions share one
 
 
+def test_a_value_that_many_hold_is_one_figure_only_where_they_lie_together() -> None:
+    rng = np.random.default_rng(6)
+    values = rng.lognormal(12, 0.5, SIDE**2)
+    district = values.reshape(SIDE, SIDE).copy()
+    district[4:10, 4:10] = 250_000
+    found = _audit(district.ravel())
+    assert found.labels["x"].saturated[0].together
+    assert "one figure for a whole district or raster cell" in _said(found)
+    values[rng.choice(SIDE**2, 40, replace=False)] = 250_000
+    found = _audit(values)
+    assert not found.labels["x"].saturated[0].together
+    assert "a code, a filling, or a round number" in _said(found)
+    assert "district" not in _said(found)
+
+
+def test_neighbours_on_a_smooth_map_of_rounded_numbers_coincide() -> None:
+    field = gaussian_field(SIDE, 6, 8)
+    for rounded in ((1960 + 15 * field).round(), (400_000 * np.exp(field / 3)).round(-4)):
+        found = _audit(rounded).labels["x"]
+        assert found.near_twins - found.near_by_chance > 0.05  # more than by chance, and yet no coarse raster
+        assert not found.one_source
+        assert "rounded numbers coincide" in _said(_audit(rounded))
+    coarse = field.reshape(SIDE, SIDE)[::3, ::3].repeat(3, axis=0).repeat(3, axis=1).ravel()
+    assert _audit(coarse).labels["x"].one_source
+    assert _audit((1000 * coarse).round()).labels["x"].one_source
+
+
+def test_codes_are_named_as_ingest_names_them() -> None:
+    values = np.random.default_rng(7).lognormal(3, 0.5, SIDE**2)
+    values[::40], values[1] = -9999, -1
+    found = _audit(values)
+    assert [(code.value, code.certain) for code in found.labels["x"].codes] == [(-9999, True), (-1, False)]
+    assert "-9999 looks like a code for a missing value (23 regions hold it)" in _said(found)
+    assert "-1 looks like a code for a missing value" in _said(found)
+
+
 def _eight() -> pd.DataFrame:
     return _places(3)[:8].assign(region_id=list("abcdefgh"))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from urbanln.base.errors import InputError
-from urbanln.probe.labels import prepare_labels
+from urbanln.probe.audit import audit_labels
+from urbanln.probe.labels import auto_transform, prepare_labels, skewness
 from urbanln.probe.units import group_numbers, labelled
 
 PLACES = [[116 + 0.01 * i, 40] for i in range(4)]
@@ -82,3 +84,46 @@ def test_missing_districts_and_groups_stay_missing_and_columns_must_fit() -> Non
         prepare_labels([1, 2, 3, 4], PLACES, cities=["a", "a", None, "b"])
     with pytest.raises(InputError, match="positions are not numbers"):
         prepare_labels([1, 2, 3, 4], [["east", "north"]] * 4)
+
+
+RNG = np.random.default_rng(0)
+SHAPES = {
+    "years": (RNG.integers(1900, 2025, 300), "none"),
+    "old years": (1900 + RNG.geometric(0.03, 300).clip(max=124), "none"),
+    "years of renovation": (np.where(np.arange(300) % 20 == 0, RNG.integers(1950, 2015, 300), 0), "none"),
+    "prices": (RNG.lognormal(12, 0.6, 300).round(-3), "log1p"),
+    "counts": (RNG.geometric(1 / 30, 300), "log1p"),
+    "sparse counts": (RNG.poisson(0.3, 300) * RNG.geometric(0.1, 300), "log1p"),
+    "percentages": (RNG.beta(5, 5, 300) * 100, "none"),
+    "small percentages": (RNG.beta(1, 12, 300) * 100, "log1p"),
+    "left-skewed percentages": (100 - RNG.beta(1, 12, 300) * 100, "none"),
+    "change": (RNG.lognormal(3, 1, 300) - 30, "none"),
+    "celsius": (RNG.normal(15, 3, 300), "none"),
+    "kelvin": (288 + RNG.gamma(2, 4, 300), "none"),
+    "shares": (RNG.beta(1, 30, 300) * 0.1, "none"),
+    "equal": (np.full(300, 0.1), "none"),
+    "zeros": (np.zeros(300), "none"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_shape_of_a_label_decides_and_the_audit_says_the_same(name: str) -> None:
+    values, expected = np.asarray(SHAPES[name][0], dtype=float), SHAPES[name][1]
+    assert auto_transform(values) == expected
+    lonlat = np.column_stack([116 + 0.01 * (np.arange(300) % 20), 40 + 0.01 * (np.arange(300) // 20)])
+    ids = [str(i) for i in range(300)]
+    where = pd.DataFrame({"region_id": ids, "lon": lonlat[:, 0], "lat": lonlat[:, 1]})
+    found = audit_labels(pd.DataFrame({"region_id": ids, "x": values}), where, permutations=0)
+    assert found.labels["x"].transform == expected
+    if np.ptp(values) > 0:
+        assert prepare_labels(values, lonlat).transform == expected
+        told = "a value is negative, or a logarithm would not" in "".join(found.lines())
+        assert told == (expected == "none")
+
+
+def test_the_skewness_of_equal_values_is_0_though_their_mean_is_not_exact() -> None:
+    values = np.full(3000, 0.1)
+    assert values.std() > 0  # in the last digit
+    assert skewness(values) == 0
+    assert np.isnan(skewness(values[:2]))
+    assert skewness(np.array([0.0, 0, 3])) == pytest.approx(1 / np.sqrt(2))

@@ -126,6 +126,28 @@ def test_a_common_value_is_no_twin_but_counts_as_such() -> None:
     assert "(or it counts something)" in only(counted["found"], "to the last digit")
 
 
+def test_equal_labels_are_one_source_only_where_neighbours_share_them() -> None:
+    made = [random_split(LONLAT)]
+    rng = np.random.default_rng(0)
+    prices = rng.lognormal(12, 0.5, 300).round(-4)
+    years = rng.integers(1900, 2020, 300)
+    for rounded in (prices, years, rng.poisson(2000, 300)):
+        said = only(label_leakage(made, rounded, METRES)["found"], "to the last digit")
+        assert "rounded numbers coincide" in said
+        assert "source" not in said
+    smooth = np.round(100 * np.sin(METRES / 8000).sum(axis=1) + rng.normal(0, 5, 300))
+    for values in (smooth, 1900 + smooth, 1000 * smooth + 300_000):
+        for sentence in label_leakage(made, values, METRES)["found"]:
+            assert sentence.endswith("rounded numbers coincide.")
+    cells = np.unique(np.floor(METRES / 3000), axis=0, return_inverse=True)[1].reshape(-1)
+    raster = rng.lognormal(12, 0.5, cells.max() + 1)[cells]
+    said = only(label_leakage(made, raster, METRES)["found"], "to the last digit")
+    assert "one value of the source seems to cover several regions" in said
+    assert "coincide" not in said
+    counted = only(label_leakage(made, raster.round(), METRES)["found"], "to the last digit")
+    assert "(or it counts something)" in counted
+
+
 def test_a_fold_of_one_label_value_is_found() -> None:
     made = blocks(seeds=1)
     labels = LABELS.copy()

@@ -16,6 +16,7 @@ from rich.console import Console
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import read_json, read_table
+from urbanln.probe.labels import NO_LOGARITHM
 from urbanln.probe.run import probe_tables, save_result
 from urbanln.probe.table import scores_markdown, scores_rich, scores_table
 from urbanln.probe.verdict import make_verdicts, short, with_interval
@@ -71,6 +72,8 @@ def test_every_indicator_split_features_and_floor_has_a_row(result) -> None:
         rivals = {"mean": set(), "coordinates": {"mean"}}
         others = {"mean", "coordinates", "ours", "base", "part"} - {row["features"]}
         assert set(row["vs"]) == rivals.get(row["features"], others)
+    note = next(note for note in result.scores["notes"] if note.startswith("Scored without a logarithm"))
+    assert NO_LOGARITHM in note  # in the words of the audit
 
 
 def test_all_tables_are_scored_on_the_same_regions_and_coverage_is_told(result) -> None:

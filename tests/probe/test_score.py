@@ -40,6 +40,11 @@ def test_metrics_are_those_of_scikit_learn_and_scipy() -> None:
     assert spearman(y, p) == pytest.approx(spearmanr(y, p).statistic)
     assert np.isnan(r2(np.ones(5), p[:5]))
     assert np.isnan(spearman(y, np.ones(200)))
+    tenths = np.full(3000, 0.1)
+    assert ((tenths - tenths.mean()) ** 2).sum() > 0  # the mean is not exact
+    assert np.isnan(r2(tenths, np.full(3000, 0.2)))
+    resamples = draw_resamples(np.arange(3000) // 300, 1)
+    assert np.isnan(bootstrap_r2(tenths, np.full((1, 3000), 0.2), resamples)).all()
 
 
 def test_bootstrap_equals_the_written_out_one() -> None:

@@ -2,6 +2,7 @@
 
 In: plain values and files. Out: values that are checked, files that are whole. Called by every other room.
 Start with ``errors`` (how anything is said to be wrong) and ``files`` (how anything is written); ``frames``
-reads anybody's tables (CSV, Parquet, GeoPackage) for all rooms, ``columns`` checks single columns,
-``space`` measures.
+reads anybody's tables (CSV, Parquet, GeoPackage) for all rooms, with ``delimited``, ``encodings`` and
+``written`` for those of text; ``columns`` checks single columns, ``ids`` reads ids, ``missing`` finds codes
+for missing values; ``space`` measures.
 """

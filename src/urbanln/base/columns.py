@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.written import number_remedy
+
+_LOOKED_AT = 1000  # values that say how a column's numbers are written
 
 
 def at_row(table: str, row: int) -> str:
@@ -122,18 +125,15 @@ def number_column(
             remedy="give real numbers",
         )
     if not pd.api.types.is_numeric_dtype(series):
-        blank = series.isna().to_numpy() | (series.astype("str").str.strip() == "").to_numpy(dtype=bool)
-        numbers = pd.to_numeric(series.mask(blank), errors="coerce").astype("float64")
+        bare = series.map(lambda value: value.strip() if isinstance(value, str) else value).astype(object)
+        blank = series.isna().to_numpy() | (bare == "").to_numpy(dtype=bool)
+        numbers = pd.to_numeric(bare.mask(blank), errors="coerce").astype("float64")
         bad = numbers.isna().to_numpy() & ~blank
         if not text_numbers and not bad.any():
             bad = np.array([isinstance(value, str) for value in series], dtype=bool)
-        refuse(
-            bad,
-            f"'{column}' must be a numeric column",
-            series,
-            table,
-            "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty",
-        )
+        if (row := first(bad)) is not None:
+            texts = [str(value) for value in (bare.iloc[row], *bare[~blank].unique()[:_LOOKED_AT])]
+            refuse(bad, f"'{column}' must be a numeric column", series, table, number_remedy(texts))
         series = numbers
     values = pd.Series(series.to_numpy(dtype="float64", na_value=np.nan), index=series.index)
     refuse(
@@ -144,6 +144,12 @@ def number_column(
         "leave missing values empty",
     )
     return values
+
+
+def is_yes_or_no(series: pd.Series) -> bool:
+    """Whether a column holds nothing but true and false, which count as 1 and 0."""
+    there = series.dropna()
+    return len(there) > 0 and (there.dtype == bool or all(isinstance(v, bool | np.bool_) for v in there))
 
 
 def no_duplicates(series: pd.Series, what: str, table: str, remedy: str) -> None:

@@ -146,7 +146,8 @@ class ProbeSettings(_Section):
     buffer_km: float = Field(1.0, ge=0, description="regions this near to a test region leave the training")
     bootstrap: int = Field(1000, ge=100, description="resamples of blocks for the intervals")
     transform: Literal["auto", "log1p", "log", "none"] = Field(
-        "auto", description="auto: log1p unless a label is negative; log drops zeros, as the literature does"
+        "auto",
+        description="auto: log1p where it makes a label less skewed; log drops zeros, as the literature does",
     )
     level: float = Field(0.9, gt=0, lt=1, description="share of truths the interval of a region shall hold")
     curve: tuple[Annotated[int, Field(ge=4)], ...] = Field(

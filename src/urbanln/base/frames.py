@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -15,8 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from urbanln.base.delimited import read_csv, refuse_doubled
 from urbanln.base.errors import InputError
 from urbanln.base.geometry import as_geometry, earth_crs
+from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
@@ -24,36 +24,48 @@ _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 
 def read_frame(
-    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, shapes: bool = True
-) -> pd.DataFrame | gpd.GeoDataFrame:
+    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, written: Written = AS_IT_IS,
+    shapes: bool = True,
+) -> pd.DataFrame | gpd.GeoDataFrame:  # fmt: skip
     """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
 
     Args:
         path: The file. A CSV may be split by comma, semicolon, tab or bar; its first line names the columns.
-        text: Columns of a CSV to keep as written (ids with leading zeros, dates).
+        text: Columns to keep as written (ids with leading zeros, or called NA; dates).
         crs: Reference system of shapes held as WKB or WKT, which no file says
             (:func:`urbanln.base.geometry.as_geometry`).
+        written: Encoding of a text file or Shapefile, and how numbers that are text are written.
         shapes: Read such shapes; False leaves them as they are for who may not need them.
 
     Returns:
         The rows; a GeoDataFrame where the file has a geometry.
 
     Raises:
-        InputError: No such file, an ending that is not known, a file that is empty or cannot be parsed.
+        InputError: No such file, an ending that is not known, a file that is empty, cannot be parsed or has
+            two columns of one name; an encoding for a file that says its own.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError("no such file", where=path)
     suffix = path.suffix.lower()
+    if written.encoding and suffix not in (*_TEXT_SUFFIXES, ".shp"):
+        raise InputError(
+            "only text tables and Shapefiles have an encoding to be told",
+            value=written.encoding,
+            where=path,
+            remedy="leave --encoding out",
+        )
     try:
         if suffix in _TEXT_SUFFIXES:
-            frame = read_csv(path, text=text)
+            frame = read_csv(path, text=text, written=written)
             return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _PARQUET_SUFFIXES:
-            frame = _read_parquet(path)
+            frame = with_plain_numbers(_read_parquet(path), text, written)
             return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _MAP_SUFFIXES:
-            return gpd.read_file(path)
+            frame = gpd.read_file(path, encoding=written.encoding)
+            refuse_doubled(frame.columns, path)
+            return with_plain_numbers(frame, text, written)
     except pd.errors.EmptyDataError as error:
         raise InputError("the table is empty", where=path) from error
     except UnicodeDecodeError as error:
@@ -74,6 +86,7 @@ def read_frame(
 def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
     """Parquet with its shapes, whether GeoParquet, GeoArrow or Parquet itself says which they are."""
     schema = pq.read_schema(path)
+    refuse_doubled(schema.names, path)
     geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
     if set(geo.get("columns", ())) & set(schema.names):  # tools drop or rename the shapes and leave the note
         return gpd.read_parquet(path)
@@ -97,41 +110,6 @@ def _native_shapes(path: Path) -> dict[str, str]:
             # Its writers name a system as PROJJSON, OGC:CRS84 or srid:5070; none at all is OGC:CRS84.
             found[column.path] = re.sub(r"^srid:", "EPSG:", kind.get("crs") or "OGC:CRS84")
     return found
-
-
-def read_csv(path: Path, *, text: Sequence[str] | None = ()) -> pd.DataFrame:
-    """Read a CSV split by comma, semicolon, tab or bar, whichever its first line has most of.
-
-    Args:
-        path: The file.
-        text: Columns to keep as written; None for all of them, where an empty cell is an empty text.
-
-    Raises:
-        InputError: Lines have more fields than the first line names.
-        UnicodeDecodeError, pandas.errors.ParserError, pandas.errors.EmptyDataError: It cannot be parsed.
-    """
-    with path.open(encoding="utf-8-sig") as file:
-        head = file.readline()
-    separator = max(",;\t|", key=head.count)
-    columns = [str(c) for c in pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns]
-    # Without index_col=False a line with one field too many would shift every column by one, silently.
-    options: dict[str, Any] = {"index_col": False}
-    if text is None:
-        options |= {"dtype": "str", "keep_default_na": False}
-    else:
-        options["dtype"] = {c: "str" for c in columns if c.strip() in text}
-    with warnings.catch_warnings():
-        # With it, pandas drops what stands after the last named column and only warns.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, **options)
-        except pd.errors.ParserWarning as error:
-            raise InputError(
-                f"lines have more fields than the {len(columns)} columns named in the first line",
-                where=path,
-                remedy="decimal commas? write 12.5 instead of 12,5; put text that holds commas in quotes",
-            ) from error
-    return frame.rename(columns=lambda name: str(name).strip())
 
 
 def id_text(values: pd.Series) -> pd.Series:

@@ -1,13 +1,76 @@
-"""Labels from a table: read, parsed as numbers, averaged per region; what is missing stays missing."""
+"""Labels from a table: codes for missing values found, numbers parsed, averaged per region."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
-from urbanln.base.columns import need_columns, number_column
+from urbanln.base.columns import is_yes_or_no, need_columns, number_column
 from urbanln.base.errors import InputError
+from urbanln.base.missing import Code, missing_codes, without
+
+KEEP = "none"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What stands for a missing label, as the user says it.
+
+    Args:
+        everywhere: Codes in every label, as typed (``"-9999"``, ``"n.a."``).
+        of: Label → codes in it.
+        kept: Labels in which nothing else is taken for a code; None: in every label.
+    """
+
+    everywhere: tuple[str, ...] = ()
+    of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: frozenset[str] | None = frozenset()
+
+    def codes(self, label: str) -> tuple[str, ...]:
+        """Codes of one label."""
+        return (*self.everywhere, *self.of.get(label, ()))
+
+    def keeps(self, label: str) -> bool:
+        """Whether only what the user says is missing in this label."""
+        return self.kept is None or label in self.kept
+
+
+def parse_missing(options: Sequence[str], labels: Sequence[str]) -> Missing:
+    """What ``--missing`` says: ``CODE`` or ``none`` for all labels, ``LABEL=CODE`` or ``LABEL=none`` for one.
+
+    Args:
+        options: As typed, several at once.
+        labels: Names of the labels.
+
+    Raises:
+        InputError: A code without text, or of a label that is not asked for.
+    """
+    everywhere: list[str] = []
+    of: dict[str, tuple[str, ...]] = {}
+    kept: set[str] | None = set()
+    for option in map(str, options):
+        name, equals, code = option.rpartition("=")
+        code = code.strip()
+        if not code:
+            raise InputError(
+                "what stands for a missing value?",
+                value=option,
+                where="--missing",
+                remedy="--missing -9999, --missing price=-1, or --missing none; empty cells always are",
+            )
+        if equals:
+            need_columns(labels, [name], "--missing: labels")
+        if code.lower() == KEEP:
+            kept = None if not equals or kept is None else kept | {name}
+        elif equals:
+            of[name] = (*of.get(name, ()), code)
+        else:
+            everywhere.append(code)
+    return Missing(tuple(everywhere), of, None if kept is None else frozenset(kept))
 
 
 def parse_labels(frame: pd.DataFrame, labels: Sequence[str], *, table: str) -> pd.DataFrame:
@@ -31,6 +94,64 @@ def parse_labels(frame: pd.DataFrame, labels: Sequence[str], *, table: str) -> p
     return pd.DataFrame(parsed, index=frame.index)
 
 
+def take_labels(
+    frame: pd.DataFrame, labels: Sequence[str], *, table: str, missing: Sequence[str] = ()
+) -> tuple[pd.DataFrame, list[str]]:
+    """The label columns as float64 without codes for missing values, and what was done to them in words.
+
+    Codes are looked for in the rows of the table, before any rows of a region are averaged: afterwards
+    nobody could tell. What can hardly be anything else is missing, and said; what only may be one is kept,
+    and said.
+
+    Args:
+        frame: The table.
+        labels: Columns to take, each once.
+        table: Name of the table, for errors.
+        missing: What the user says stands for a missing value: see :func:`parse_missing`.
+
+    Raises:
+        InputError: As :func:`parse_labels` and :func:`parse_missing`; a value is infinite.
+    """
+    rule = parse_missing(missing, labels)
+    need_columns(frame.columns, labels, table)
+    frame = pd.DataFrame(frame[list(dict.fromkeys(labels))])
+    said: list[str] = []
+    for name in frame.columns:
+        if is_yes_or_no(frame[name]):
+            said.append(f"label {name}: true and false are read as 1 and 0")
+        if codes := rule.codes(name):
+            told = _holds(frame[name], codes)
+            frame[name] = frame[name].mask(told)
+            said.append(f"label {name}: {int(told.sum())} rows hold {' or '.join(codes)}, missing as you say")
+    kinds = {name: str(frame[name].dtype) for name in frame.columns}
+    values = parse_labels(frame, labels, table=table)
+    for name in values.columns:
+        if rule.keeps(name):
+            continue
+        found = missing_codes(values[name].to_numpy(), kinds[name])
+        values[name] = without(values[name].to_numpy(), [code.value for code in found if code.certain])
+        said += [_of_code(name, code) for code in found]
+    return values, said
+
+
+def _holds(series: pd.Series, codes: Sequence[str]) -> pd.Series:
+    """(N,) mask of the cells that are one of the codes, as text or as a number."""
+    numbers = pd.to_numeric(pd.Series(codes), errors="coerce").dropna().tolist()
+    told = series.map(lambda value: value.strip() if isinstance(value, str) else value).isin(list(codes))
+    there = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return told | (~np.isnan(there) & np.isnan(without(there, numbers)))
+
+
+def _of_code(name: str, code: Code) -> str:
+    """What is said of a value that looks like a code."""
+    if code.certain:
+        return (
+            f"label {name}: {code.rows} rows hold {code.text}, taken as missing (--missing none keeps them)"
+        )
+    choice = f"--missing {shlex.quote(f'{name}={code.text}')} takes them as missing"
+    return f"label {name}: {code.rows} rows hold {code.text}, which may be a code, kept ({choice})"
+
+
 def mean_per_region(
     labels: pd.DataFrame, region_ids: pd.Series, regions: pd.Series
 ) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -49,3 +170,13 @@ def mean_per_region(
     missing = {str(name): int(count) for name, count in means.isna().sum().items()}
     means.insert(0, "region_id", regions.to_numpy())
     return means.reset_index(drop=True), missing
+
+
+def constant_labels(indicators: pd.DataFrame) -> list[str]:
+    """Labels that have one value everywhere, in words."""
+    labels = indicators.drop(columns="region_id")
+    same = labels.columns[(labels.min() == labels.max()) & (labels.count() > 1)]
+    return [
+        f"label {name}: every region has {labels[name].max():.6g}: there is nothing to predict"
+        for name in same
+    ]

@@ -7,7 +7,7 @@ cannot be used is counted in the report and left out; the rest goes on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,87 +16,20 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.columns import need_columns, refuse
-from urbanln.base.errors import InputError, printable
+from urbanln.base.errors import InputError
 from urbanln.base.files import write_json
 from urbanln.base.frames import id_text, read_frame
+from urbanln.base.ids import read_ids
+from urbanln.base.written import Written
 from urbanln.city.checks import IMAGE_COLUMNS, VIEWS
 from urbanln.city.coordinates import Positions, point_coordinates
+from urbanln.city.extent import Extent, check_places, in_several, null_island, odd_places
 from urbanln.city.images import MISSING, inspect_pictures
-from urbanln.city.indicators import mean_per_region, parse_labels
+from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
+from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
 from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files
 from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
-
-REPORT_FILE = "ingest.json"
-_SHOWN = 5
-
-
-@dataclass
-class IngestReport:
-    """What became of the rows and pictures; also kept as ``ingest.json`` in the city folder.
-
-    Args:
-        city: The city made.
-        rows: Rows read from the table.
-        pictures: Pictures in the city.
-        regions: Regions in the city.
-        no_coordinates: Rows without coordinates.
-        missing: Pictures that are not there, and rows that name none.
-        corrupt: Files that are empty, truncated, no picture or of an unfit kind.
-        no_id: Rows without an id, in a table without pictures.
-        repeats: Rows that name the picture (without pictures: the id) of an earlier row; their labels are
-            averaged.
-        outside: Rows outside every polygon.
-        duplicates: Pictures left out because the same region has one with equal bytes already.
-        same_content: Pictures kept although a picture of another region has equal bytes.
-        no_district: Regions of which no district is known; None where none was asked for.
-        labels: Regions without a value, per label.
-        rejected: (path, reason) of every picture that is missing or corrupt.
-    """
-
-    city: City
-    rows: int
-    pictures: int = 0
-    regions: int = 0
-    no_coordinates: int = 0
-    missing: int = 0
-    corrupt: int = 0
-    no_id: int = 0
-    repeats: int = 0
-    outside: int = 0
-    duplicates: int = 0
-    same_content: int = 0
-    no_district: int | None = None
-    labels: dict[str, int] = field(default_factory=dict)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-
-    def facts(self) -> dict[str, Any]:
-        """Everything but the city, for JSON."""
-        return {"schema_version": 1, **{k: v for k, v in vars(self).items() if k != "city"}}
-
-    def lines(self) -> list[str]:
-        """The report in words, one line each; what did not happen is left out."""
-        counts = (
-            (self.no_coordinates, "rows without coordinates, left out"),
-            (self.missing, "pictures missing, left out"),
-            (self.corrupt, "pictures empty, truncated or no picture, left out"),
-            (self.no_id, "rows without an id, left out"),
-            (self.repeats, "rows repeat an earlier row's picture or id; their labels are averaged"),
-            (self.outside, "rows outside every polygon, left out"),
-            (self.duplicates, "pictures equal another one of their region, left out"),
-            (self.same_content, "pictures equal one of another region, kept"),
-            (self.no_district or 0, "regions are in no district"),
-        )
-        made = f"{self.pictures} pictures in {self.regions} regions" if self.pictures else ""
-        made = made or f"{self.regions} regions without pictures"
-        lines = [f"{self.city.folder}: {made}, from {self.rows} rows; {self.city.meta.datum}"]
-        lines += [f"  {count} {what}" for count, what in counts if count]
-        lines += [f"    {printable(path)}: {printable(reason)}" for path, reason in self.rejected[:_SHOWN]]
-        if len(self.rejected) > _SHOWN:
-            lines.append(f"    … and {len(self.rejected) - _SHOWN} more, see {REPORT_FILE}")
-        for name, gaps in self.labels.items():
-            lines.append(f"  label {name}: {self.regions - gaps} regions with a value, {gaps} without")
-        return lines
 
 
 def ingest(
@@ -104,7 +37,9 @@ def ingest(
     id_column: str | None = None, image_column: str | None = None,
     lon: str = "lon", lat: str = "lat", lonlat_column: str | None = None, latlon_column: str | None = None,
     crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
-    view: str = "satellite", labels: Sequence[str] = (), captured: str | None = None,
+    view: str = "satellite", labels: Sequence[str] = (), missing: Sequence[str] = (), trust_ids: bool = False,
+    encoding: str | None = None, thousands: str | None = None, decimal: str | None = None,
+    captured: str | None = None,
     source: str = "", licence: str = "", attribution: str = "", copy: bool = True, limit: int | None = None,
 ) -> IngestReport:  # fmt: skip
     """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
@@ -131,6 +66,11 @@ def ingest(
             or a file of polygons as in ``regions`` (a region's is the one that holds its middle).
         view: ``satellite``, ``street``, or a column that says which.
         labels: Columns to predict.
+        missing: What stands for a missing label, beside empty cells and unmistakable codes: ``"-9999"``
+            in all labels, ``"price=-1"`` in one; ``"none"`` keeps the codes.
+        trust_ids: Take ids as they stand, though they look mangled or have rows kilometres apart.
+        encoding, thousands, decimal: How a text table is written
+            (:class:`urbanln.base.written.Written`).
         captured: Column with the date, kept as the text it is.
         source, licence, attribution: Where the pictures come from, on what terms, and whom to name.
         copy: Copy the pictures into the city, or refer to them by absolute path.
@@ -143,17 +83,30 @@ def ingest(
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
     _check_target(out, name)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
-    columns = _Columns(id_column, image_column, positions, district, view, captured, tuple(labels))
-    rows, values, datum_note = _read(table, folder, columns, limit)
-    units, used, counts = _points(rows, str(table)) if folder is None else _usable(rows, folder, str(table))
-    shapes, units, used, counts["outside"] = _divide(units, used, regions)
-    shapes, counts["no_district"] = _with_districts(shapes, used, district)
-    indicators, gaps = mean_per_region(values.loc[used.index], used["region_id"], shapes["region_id"])
-    images, same = _place(units, out, copy, source, licence) if folder else (_no_images(), {})
-    origin = Source(name=source or name, licence=licence, attribution=attribution)
-    meta = _meta(name, datum_note, columns.labels, origin)
-    city = City.create(out, meta=meta, regions=shapes, images=images, indicators=indicators)
-    report = IngestReport(city, len(rows), len(images), len(shapes), labels=gaps, **(counts | same))
+    asked = _Asked(
+        name, regions, id_column, image_column, positions, district, view, captured, tuple(labels),
+        tuple(missing), trust_ids, Written(encoding, thousands, decimal), source, licence, attribution, copy,
+    )  # fmt: skip
+    return _make(_read(table, folder, asked, limit), str(table), folder, out, asked)
+
+
+def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked) -> IngestReport:
+    """The city of what was read, and its report."""
+    units, used, counts = _points(read.rows, table) if folder is None else _usable(read.rows, folder, table)
+    shapes, units, used, counts["outside"], found = _divide(units, used, asked.regions)
+    shapes, counts["no_district"] = _with_districts(shapes, used, asked.district)
+    indicators, gaps = mean_per_region(read.values.loc[used.index], used["region_id"], shapes["region_id"])
+    images, same = _place(units, out, asked) if folder else (_no_images(), {})
+    city = City.create(
+        out, meta=_meta(asked, read.datum), regions=shapes, images=images, indicators=indicators
+    )
+    extent = Extent.around(used["lon"].to_numpy(), used["lat"].to_numpy())
+    odd = odd_places(used, asked.positions.lon, asked.positions.lat)
+    report = IngestReport(
+        city, read.total, len(images), len(shapes), null_island=read.null_island, read=read.told,
+        extent=str(extent), labels=gaps, notes=[*odd, *found, *read.notes, *constant_labels(indicators)],
+        **(counts | same),
+    )  # fmt: skip
     write_json(out / REPORT_FILE, report.facts())
     return report
 
@@ -165,13 +118,11 @@ def _check_target(out: Path, name: str) -> None:
     check_writable(out)
 
 
-def _place(
-    units: pd.DataFrame, out: Path, copy: bool, source: str, licence: str
-) -> tuple[pd.DataFrame, dict[str, int]]:
+def _place(units: pd.DataFrame, out: Path, asked: _Asked) -> tuple[pd.DataFrame, dict[str, int]]:
     """The table of images, and counts of equal ones."""
     images, same = _distinct(units)
-    paths = copy_pictures(images, out) if copy else [str(Path(f).resolve()) for f in images["key"]]
-    images = images.assign(path=paths, source=source or None, licence=licence or None)
+    paths = copy_pictures(images, out) if asked.copy else [str(Path(f).resolve()) for f in images["key"]]
+    images = images.assign(path=paths, source=asked.source or None, licence=asked.licence or None)
     return images.drop(columns=["key", "format"]), same
 
 
@@ -180,9 +131,11 @@ def _no_images() -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """Where in the table things stand."""
+class _Asked:
+    """Where in the table things stand, how it is read, and what is made of it."""
 
+    name: str
+    regions: str
     id: str | None
     image: str | None
     positions: Positions
@@ -190,56 +143,93 @@ class _Columns:
     view: str
     captured: str | None
     labels: tuple[str, ...]
+    missing: tuple[str, ...]
+    trust_ids: bool
+    written: Written
+    source: str
+    licence: str
+    attribution: str
+    copy: bool
+
+    def named(self) -> list[str]:
+        """Columns that must be there."""
+        return [c for c in (self.id, self.image, self.captured) if c]
 
 
-def _read(
-    table: Path, folder: Path | None, columns: _Columns, limit: int | None
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """The table's rows (key, id, captured, view, district, lon, lat), its labels, and how they became WGS 84.
+@dataclass(frozen=True)
+class _Read:
+    """What was read: rows with a place of their own, labels by row, how many rows there were.
+
+    In words: what was taken for what, how positions became WGS 84, and what else there is to say.
+    """
+
+    rows: pd.DataFrame
+    values: pd.DataFrame
+    total: int
+    told: str
+    datum: str
+    null_island: int
+    notes: list[str]
+
+
+def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) -> _Read:
+    as_text = [*asked.named(), asked.district, asked.positions.lonlat, asked.positions.latlon]
+    text = [c for c in as_text if c and c not in asked.labels]
+    frame = read_frame(table, text=text, crs=asked.positions.crs, written=asked.written)
+    frame = frame.head(limit) if limit else frame
+    if frame.empty:
+        raise InputError("the table is empty: it has no row", where=table)
+    frame = frame.reset_index(drop=True)
+    values, notes = take_labels(frame, asked.labels, table=str(table), missing=asked.missing)
+    rows, datum = _rows(frame, folder, asked, str(table))
+    nowhere = null_island(rows["lon"].to_numpy(), rows["lat"].to_numpy())
+    if not asked.trust_ids:
+        check_places(rows[~nowhere], str(table))
+    named = {"id": asked.id, "picture": asked.image, "captured": asked.captured, "district": asked.district}
+    told = what_was_read(table, frame, asked.positions, asked.labels, asked.written, named)
+    return _Read(rows[~nowhere], values, len(frame), told, datum, int(nowhere.sum()), notes)
+
+
+def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -> tuple[pd.DataFrame, str]:
+    """The table's rows (key, id, captured, view, district, lon, lat), and how they became WGS 84.
 
     The key tells what a row is about: the path of a picture, or without pictures the id.
     """
     if folder is not None and not folder.is_dir():
         raise InputError("no such folder of pictures", where=folder)
-    if folder is None and columns.image:
+    if folder is None and asked.image:
         raise InputError(
             "a column names pictures, and there is no folder of pictures",
-            value=columns.image,
+            value=asked.image,
             where=table,
             remedy="give the folder before the table, or leave --image-column out",
         )
-    positions = columns.positions
-    named = [c for c in (columns.id, columns.image, columns.captured) if c]
-    as_text = [columns.district, positions.lonlat, positions.latlon]
-    frame = read_frame(table, text=[*named, *(c for c in as_text if c)], crs=positions.crs)
-    frame = frame.head(limit) if limit else frame
-    if frame.empty:
-        raise InputError("the table is empty: it has no row", where=table)
-    frame = frame.reset_index(drop=True)
-    values = parse_labels(frame, columns.labels, table=str(table))
-    need_columns(frame.columns, named, str(table))
+    need_columns(frame.columns, asked.named(), table)
     rows = pd.DataFrame(index=frame.index)
-    rows["id"] = id_text(frame[columns.id]) if columns.id else None
-    rows["captured"] = id_text(frame[columns.captured]) if columns.captured else None
-    district = columns.district if columns.district in frame.columns else None
-    rows["district"] = id_text(frame[district]) if district else None
+    rows["id"] = read_ids(frame, asked.id, table, trust=asked.trust_ids) if asked.id else None
+    rows["captured"] = id_text(frame[asked.captured]) if asked.captured else None
+    district = asked.district if asked.district in frame.columns else None
+    rows["district"] = read_ids(frame, district, table, trust=asked.trust_ids) if district else None
     if district and rows["district"].isna().all():
         raise InputError("the column of districts is empty", value=district, where=table)
     if folder is None:
-        rows["key"] = rows["id"] if columns.id else "row-" + frame.index.astype("str")
+        rows["key"] = rows["id"] if asked.id else "row-" + frame.index.astype("str")
     else:
-        rows["key"] = named_files(frame, folder, columns.id, columns.image, str(table))
-        rows["view"] = _views(frame, columns.view, str(table))
-    rows["lon"], rows["lat"], note = point_coordinates(frame, positions, str(table))
-    return rows, values, note
+        tidy = frame.assign(**{asked.id: rows["id"]}) if asked.id else frame
+        rows["key"] = named_files(tidy, folder, asked.id, asked.image, table)
+        rows["view"] = _views(frame, asked.view, table)
+    rows["lon"], rows["lat"], datum = point_coordinates(frame, asked.positions, table)
+    return rows, datum
 
 
-def _meta(name: str, datum: str, labels: Sequence[str], source: Source) -> Meta:
+def _meta(asked: _Asked, datum: str) -> Meta:
+    name = asked.name
+    source = Source(name=asked.source or name, licence=asked.licence, attribution=asked.attribution)
     return Meta(
         name=name,
         datum=datum,
         sources=[source] if source != Source(name=name) else [],  # nothing was said of the source
-        indicators={label: IndicatorNote() for label in labels},
+        indicators={label: IndicatorNote() for label in asked.labels},
     )
 
 
@@ -312,22 +302,36 @@ def _usable(
 
 def _divide(
     units: pd.DataFrame, rows: pd.DataFrame, how: str
-) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, int]:
-    """Regions, the units and rows inside them with their region, and the number of rows outside."""
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, int, list[str]]:
+    """Regions, the units and rows inside with their region, the rows outside counted, and what was found."""
     lon, lat = (units[c].to_numpy(dtype=np.float64) for c in ("lon", "lat"))
     shapes, ids = make_regions(how, lon, lat, units["image_id"])
+    inside_now = int(ids.notna().sum())
+    swapped = _inside_if_swapped(how, lon, lat, units["image_id"]) if 2 * inside_now < len(units) else 0
     units = units.assign(region_id=ids.to_numpy())
     rows = rows.assign(region_id=rows["key"].map(units.set_index("key")["region_id"]))
-    inside, units = rows[rows["region_id"].notna()], units[units["region_id"].notna()]
-    if units.empty:
+    inside = rows[rows["region_id"].notna()]
+    exchange = "longitude and latitude look swapped: exchange --lon and --lat"
+    if inside.empty:
         raise InputError(
             "every point is outside the polygons",
-            value=f"points {_extent(lon.min(), lat.min(), lon.max(), lat.max())}, "
-            f"polygons {_extent(*shapes.total_bounds)}",
+            value=f"points {Extent.around(lon, lat)}, polygons {_bounds(*shapes.total_bounds)}",
             where=how,
-            remedy="check that both are of one city, and --crs",
+            remedy=exchange if swapped else "check that both are of one city, and --crs",
         )
-    return shapes, units, inside, len(rows) - len(inside)
+    found = in_several(shapes, lon, lat)
+    if swapped > inside_now:
+        found.append(
+            f"{inside_now} points are inside the polygons, exchanged it would be {swapped}: {exchange}"
+        )
+    return shapes, units[units["region_id"].notna()], inside, len(rows) - len(inside), found
+
+
+def _inside_if_swapped(how: str, lon: np.ndarray, lat: np.ndarray, ids: pd.Series) -> int:
+    """How many points polygons would hold were longitude and latitude exchanged."""
+    if np.abs(lon).max() > 90:
+        return 0
+    return int(make_regions(how, lat, lon, ids)[1].notna().sum())
 
 
 def _distinct(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -358,9 +362,13 @@ def _with_districts(
     shapes = shapes.assign(district=districts.astype("str").to_numpy())
     missing = int(shapes["district"].isna().sum())
     if missing == len(shapes):
-        raise InputError("no region is in any district", value=district, remedy="check --district and --crs")
+        raise InputError(
+            "no region is in any district",
+            value=district,
+            remedy="check --district and --crs, and that longitude and latitude are not exchanged",
+        )
     return shapes, missing
 
 
-def _extent(west: float, south: float, east: float, north: float) -> str:
+def _bounds(west: float, south: float, east: float, north: float) -> str:
     return f"lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from urbanln.base.errors import InputError, printable
-from urbanln.cli.options import SetOption, SettingsOption
+from urbanln.cli.options import (
+    CrsOption,
+    DatumOption,
+    DecimalOption,
+    EncodingOption,
+    LatLonOption,
+    LonLatOption,
+    MissingOption,
+    OutsideChinaOption,
+    SetOption,
+    SettingsOption,
+    ThousandsOption,
+    TrustIdsOption,
+)
 
 
 def synthetic(
@@ -24,11 +37,6 @@ def synthetic(
 
     city = make_synthetic_city(out, regions=regions, seed=seed, cell_km=cell_km, street_views=street_views)
     print(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
-
-
-_OUTSIDE_CHINA = (
-    "points where no map in --datum is shifted: refuse | keep (WGS 84 already) | shift (in it too)"
-)
 
 
 def ingest(
@@ -50,22 +58,21 @@ def ingest(
     image_column: Annotated[str | None, typer.Option(help="column with the picture's file name")] = None,
     lon: Annotated[str, typer.Option(help="column of longitudes (or eastings, see --crs)")] = "lon",
     lat: Annotated[str, typer.Option(help="column of latitudes (or northings)")] = "lat",
-    lonlat_column: Annotated[
-        str | None, typer.Option(help='one column with both, longitude first: "(116.4, 39.9)"')
-    ] = None,
-    latlon_column: Annotated[
-        str | None, typer.Option(help='one column with both, latitude first: "(39.9, 116.4)"')
-    ] = None,
-    crs: Annotated[str, typer.Option(help="reference system of the coordinates")] = "EPSG:4326",
-    datum: Annotated[
-        str, typer.Option(help="wgs84 | gcj02 | bd09: Chinese maps' coordinates are converted")
-    ] = "wgs84",
-    outside_china: Annotated[str, typer.Option(help=_OUTSIDE_CHINA)] = "refuse",
+    lonlat_column: LonLatOption = None,
+    latlon_column: LatLonOption = None,
+    crs: CrsOption = "EPSG:4326",
+    datum: DatumOption = "wgs84",
+    outside_china: OutsideChinaOption = "refuse",
     district: Annotated[
         str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
     ] = None,
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
     label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
+    missing: MissingOption = [],  # noqa: B006
+    trust_ids: TrustIdsOption = False,
+    encoding: EncodingOption = None,
+    thousands: ThousandsOption = None,
+    decimal: DecimalOption = None,
     captured: Annotated[str | None, typer.Option(help="column with the date of the picture")] = None,
     source: Annotated[str, typer.Option(help="where the pictures come from")] = "",
     licence: Annotated[str, typer.Option(help="licence of the pictures")] = "",
@@ -83,7 +90,8 @@ def ingest(
         pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
         latlon_column=latlon_column, crs=crs, datum=datum, outside_china=outside_china, district=district,
-        view=view, labels=label, captured=captured, source=source, licence=licence, attribution=attribution,
+        view=view, labels=label, missing=missing, trust_ids=trust_ids, encoding=encoding, thousands=thousands,
+        decimal=decimal, captured=captured, source=source, licence=licence, attribution=attribution,
         copy=copy, limit=limit,
     )  # fmt: skip
     print("\n".join(report.lines()))
@@ -152,11 +160,15 @@ def audit(
     label: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
     lon: Annotated[str, typer.Option(help="column of longitudes in --labels")] = "lon",
     lat: Annotated[str, typer.Option(help="column of latitudes in --labels")] = "lat",
-    lonlat_column: Annotated[str | None, typer.Option(help="one column with both, longitude first")] = None,
-    latlon_column: Annotated[str | None, typer.Option(help="one column with both, latitude first")] = None,
-    crs: Annotated[str, typer.Option(help="reference system of these coordinates")] = "EPSG:4326",
-    datum: Annotated[str, typer.Option(help="their datum: wgs84 | gcj02 | bd09")] = "wgs84",
-    outside_china: Annotated[str, typer.Option(help=_OUTSIDE_CHINA)] = "refuse",
+    lonlat_column: LonLatOption = None,
+    latlon_column: LatLonOption = None,
+    crs: CrsOption = "EPSG:4326",
+    datum: DatumOption = "wgs84",
+    outside_china: OutsideChinaOption = "refuse",
+    missing: MissingOption = [],  # noqa: B006
+    encoding: EncodingOption = None,
+    thousands: ThousandsOption = None,
+    decimal: DecimalOption = None,
     pictures: Annotated[bool, typer.Option(help="also look for pictures that show up again")] = True,
     captions: Annotated[
         list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
@@ -169,6 +181,7 @@ def audit(
 ) -> None:
     """Look at labels, pictures and captions before anything is trained; suggest blocks and a buffer."""
     from urbanln.base.config import load_settings
+    from urbanln.base.written import Written
     from urbanln.captions.settings import CaptionSettings
     from urbanln.city.coordinates import Positions
     from urbanln.stages.audit import look
@@ -176,6 +189,7 @@ def audit(
     found = look(
         city, labels, captions, chosen=label, model=model, pictures=pictures,
         where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china),
+        missing=missing, written=Written(encoding, thousands, decimal),
         clean=load_settings(settings, set_, of=CaptionSettings).clean,
     )  # fmt: skip
     print("\n".join(map(printable, found.lines())))

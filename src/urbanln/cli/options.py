@@ -11,3 +11,35 @@ SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="change one setting, e.g. train.lr=1e-5")
 ]
 SettingsOption = Annotated[Path | None, typer.Option("--settings", help="a TOML file of settings")]
+LonLatOption = Annotated[
+    str | None, typer.Option(help='one column with both, longitude first: "(116.4, 39.9)"')
+]
+LatLonOption = Annotated[
+    str | None, typer.Option(help='one column with both, latitude first: "(39.9, 116.4)"')
+]
+CrsOption = Annotated[str, typer.Option(help="reference system of the coordinates")]
+DatumOption = Annotated[
+    str, typer.Option(help="wgs84 | gcj02 | bd09: Chinese maps' coordinates are converted")
+]
+OutsideChinaOption = Annotated[
+    str,
+    typer.Option(
+        help="points where no map in --datum is shifted: refuse | keep (WGS 84 already) | shift (in it too)"
+    ),
+]
+MissingOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[LABEL=]CODE", help="what stands for a missing label, -9999 or price=-1; none: nothing does"
+    ),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="of a text table that is not UTF-8: cp1252, gb18030, …")
+]
+ThousandsOption = Annotated[
+    str | None, typer.Option(help="what stands between thousands in numbers: , | . | ' | space")
+]
+DecimalOption = Annotated[str | None, typer.Option(help="what stands before decimals: . | ,")]
+TrustIdsOption = Annotated[
+    bool, typer.Option("--trust-ids", help="take ids that look mangled, or stand kilometres apart")
+]

@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from urbanln.base.autocorrelation import Variogram, morans_i, variogram
 from urbanln.base.columns import number_column
 from urbanln.base.errors import InputError
-from urbanln.base.space import CITY_GAP_M, Floats, spacing_km, square_blocks, to_metres
+from urbanln.base.missing import missing_codes
+from urbanln.base.space import Floats, spacing_km, square_blocks, to_metres
 from urbanln.probe.label_audit import Advice, IndicatorAudit, LabelAudit, Saturated, few_values
+from urbanln.probe.labels import auto_transform, skewness
+from urbanln.probe.twins import held_together, near_twins, twin_metres
 
 SATURATED = 0.02
 """A value that more than this share of the regions hold is no measurement of each of them."""
 _HEAVY = 10.0  # the largest value in units of the 95th percentile
 _OUTSTANDING, _BESIDE = 5.0, 5  # times the count of the values beside it in size, five on either side
-_NEAR = 1.5  # times the spacing: the ring around a cell of a grid
 _LEAST_REGIONS = 30  # below, neither a variogram nor a test says much
 _LEAST_BLOCKS = 10  # five folds of two blocks
 _TRY_KM = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500)
-_LEVEL_M = 1e10  # wider than all cities together
 
 
 def audit_labels(
@@ -102,17 +102,15 @@ def _audit_one(
     values, places = numbers[there], metres[there]
     n = len(values)
     negatives = int((values < 0).sum())
-    skew = _skewness(values)
-    skew_log = _skewness(np.log1p(values)) if negatives == 0 else np.nan
-    logged = negatives == 0 and n > 0 and abs(skew_log) < abs(skew)
-    shaped = np.log1p(values) if logged else values
+    transform = auto_transform(values)
+    shaped = np.log1p(values) if transform == "log1p" else values
     gram = variogram(shaped, places, seed=seed)
     different, count = np.unique(values, return_counts=True)
     p95 = float(np.quantile(values, 0.95)) if n else np.nan
     ratio = float(values.max() / p95) if n and p95 > 0 else np.nan
     twins = np.isin(values, different[(count > 1) & (different != 0)])
-    twin_m = _twin_metres(values[twins], places[twins])
-    near, by_chance = _near_twins(values, places, twin_m, 1000 * _NEAR * spacing)
+    twin_m = twin_metres(values[twins], places[twins])
+    near = near_twins(values, places)
     return IndicatorAudit(
         n=n,
         missing=len(numbers) - n,
@@ -122,16 +120,18 @@ def _audit_one(
         median=float(np.median(values)) if n else np.nan,
         maximum=float(values.max()) if n else np.nan,
         distinct=len(different),
-        saturated=_saturated(values, different, count),
+        saturated=_saturated(values, places, different, count),
+        codes=missing_codes(values),
         twins=float(twins.mean()) if n else 0.0,
         twin_km=float(np.median(twin_m)) / 1000 if len(twin_m) else np.nan,
-        near_twins=near,
-        near_by_chance=by_chance,
+        near_twins=near.share,
+        near_by_chance=near.by_chance,
+        one_source=near.one_source,
         max_to_p95=ratio,
-        skew=skew,
-        skew_log=skew_log,
+        skew=skewness(values),
+        skew_log=skewness(np.log1p(values)) if negatives == 0 else np.nan,
         heavy_tail=bool(ratio > _HEAVY),
-        transform="log1p" if logged else "none",
+        transform=transform,
         moran=morans_i(shaped, places, permutations=permutations, seed=seed),
         variogram=gram,
         advice=_advice(gram, places, spacing) if n >= _LEAST_REGIONS else None,
@@ -139,50 +139,17 @@ def _audit_one(
     )
 
 
-def _skewness(values: Floats) -> float:
-    """Third standardised moment; NaN for fewer than three values, 0 for equal ones."""
-    if len(values) < 3:
-        return np.nan
-    spread = float(values.std())
-    return 0.0 if spread == 0 else float((((values - values.mean()) / spread) ** 3).mean())
-
-
-def _saturated(values: Floats, different: Floats, count: np.ndarray) -> list[Saturated]:
+def _saturated(values: Floats, places: Floats, different: Floats, count: np.ndarray) -> list[Saturated]:
     if few_values(len(different), len(values)):
         return []
     beside = pd.Series(count).rolling(2 * _BESIDE + 1, center=True, min_periods=1).median().to_numpy()
     often = (count > SATURATED * len(values)) & (count >= _OUTSTANDING * beside) & (different != 0)
     median = float(np.median(values))
-    found = [
-        Saturated(float(value), int(n), float(n / len(values)), bool(value == median))
-        for value, n in zip(different[often], count[often], strict=True)
-    ]
+    found = []
+    for value, n in zip(different[often].tolist(), count[often].tolist(), strict=True):
+        together = held_together(value, values, places)
+        found.append(Saturated(value, n, n / len(values), value == median, together))
     return sorted(found, key=lambda one: -one.regions)
-
-
-def _twin_metres(values: Floats, places: Floats) -> Floats:
-    """Distance to the nearest region with the same value, of each that has one in its own city."""
-    if len(values) == 0:
-        return np.empty(0)
-    # On a third axis so long that whoever is nearest has an equal value.
-    level = np.unique(values, return_inverse=True)[1] * _LEVEL_M
-    points = np.column_stack([places, level])
-    distance = cKDTree(points).query(points, k=2)[0][:, 1]
-    return np.asarray(distance[distance < CITY_GAP_M / 2], dtype=np.float64)
-
-
-def _near_twins(values: Floats, places: Floats, twin_m: Floats, reach_m: float) -> tuple[float, float]:
-    """Share of regions with a twin within reach, and that share were the values dealt out at random."""
-    n = len(values)
-    if n < 2 or not math.isfinite(reach_m):
-        return 0.0, 0.0
-    beside = cKDTree(places).query_ball_point(places, reach_m, return_length=True) - 1
-    different, count = np.unique(values, return_counts=True)
-    others = np.where(different == 0, 0, count - 1)
-    # A value of c regions, at m neighbours: none of them has it with the chance (1 - (c - 1) / (n - 1))^m.
-    mean = float(beside.mean())
-    chance = float((count / n) @ (1 - (1 - others / (n - 1)) ** mean))
-    return float((twin_m <= reach_m).sum() / n), chance
 
 
 def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:

@@ -72,7 +72,8 @@ def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     """
     check_validation(fold)
     scale = column_scale(X, fold.train)
-    centre, spread = float(y[fold.train].mean()), float(y[fold.train].std()) or 1.0
+    own = y[fold.train]
+    centre, spread = float(own.mean()), 1.0 if own.min() == own.max() else float(own.std())
     target = ((y - centre) / spread).astype(np.float32)
     rows = len(fold.train)
     batch = int(min(rows, np.clip(rows // 8, 32, 256)))

@@ -12,10 +12,11 @@ import pandas as pd
 
 from urbanln.base.autocorrelation import Moran, Variogram
 from urbanln.base.files import plain
+from urbanln.base.missing import Code
+from urbanln.probe.labels import NO_LOGARITHM
+from urbanln.probe.twins import COINCIDE, MANY, ONE_SOURCE
 
 _ALIKE = 0.3  # Moran's I from which neighbours tell much of each other
-_MANY_TWINS = 0.04  # of the regions, more than chance would have
-_MISSING_CODES = (-1, -9, -99, -999, -9999)
 FEW_VALUES = 20
 """No more different values than this, each held by two regions or more: a class or a small count."""
 
@@ -34,12 +35,14 @@ class Saturated:
         regions: Regions that hold it.
         share: Of the regions with a value.
         is_median: Whether it is the label's median.
+        together: Whether they lie beside each other, more than chance would have it.
     """
 
     value: float
     regions: int
     share: float
     is_median: bool
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,16 @@ class IndicatorAudit:
         saturated: Values other than 0 that more than 2 % of the regions hold, five times as many as hold the
             values beside it in size (whole numbers repeat by nature); most frequent first. None are looked
             for where there are ``few_values``.
+        codes: Values that look like codes for a missing one (:func:`urbanln.base.missing.missing_codes`).
         twins: Share of the regions whose exact value, if not 0, another region has.
         twin_km: Median distance from such a region to the nearest one with its value, in km; NaN without.
         near_twins: Share of the regions that have such another region beside them, within 1.5 spacings.
         near_by_chance: What that share would be if the same values were dealt out at random.
+        one_source: Whether one value of the source seems to cover them (:mod:`urbanln.probe.twins`).
         max_to_p95: Largest value over the 95th percentile; NaN where that is not positive.
         skew, skew_log: Skewness as it is, and after ``log1p`` (NaN where a value is negative).
         heavy_tail: The largest value is more than ten times the 95th percentile.
-        transform: ``log1p`` where that is possible and brings the skewness nearer to 0, else ``none``.
+        transform: What the probe's ``auto`` takes: :func:`urbanln.probe.labels.auto_transform`.
         moran: Moran's I after the transform.
         variogram: After the transform.
         advice: Blocks and buffer; None where there are too few regions to say.
@@ -96,10 +101,12 @@ class IndicatorAudit:
     maximum: float
     distinct: int
     saturated: Sequence[Saturated]
+    codes: Sequence[Code]
     twins: float
     twin_km: float
     near_twins: float
     near_by_chance: float
+    one_source: bool
     max_to_p95: float
     skew: float
     skew_log: float
@@ -184,12 +191,17 @@ def _sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
     for one in audit.saturated:
         what = "the label's median, so it looks filled in" if one.is_median else "a cap, a code or a filling"
         if not one.is_median and one.value not in (audit.minimum, audit.maximum):
-            what = "a code, a filling, or one figure for a whole district or raster cell"
+            many = "one figure for a whole district or raster cell" if one.together else "a round number"
+            what = f"a code, a filling, or {many}"
         said.append(
             (3, f"{name}: {one.regions:,} regions ({one.share:.1%}) hold exactly {one.value!r}: {what}.")
         )
-    if audit.negatives and audit.minimum in _MISSING_CODES:
-        said.append((3, f"{name}: {_number(audit.minimum)} looks like a code for a missing value."))
+    told = {one.value for one in audit.saturated}
+    said += [
+        (3 if code.certain else 2, f"{name}: {_looks_missing(code)}.")
+        for code in audit.codes
+        if code.certain or code.value not in told
+    ]
     few = few_values(audit.distinct, audit.n)
     if few:
         said.append((1, f"{name}: only {audit.distinct} different values; R² and RMSE may not suit it."))
@@ -210,16 +222,20 @@ def _sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
     return said
 
 
+def _looks_missing(code: Code) -> str:
+    return f"{code.text} looks like a code for a missing value ({code.rows:,} regions hold it)"
+
+
 def _of_twins(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
     by_chance = f"{audit.near_by_chance:.1%} if dealt out at random"
-    if audit.near_twins - audit.near_by_chance > _MANY_TWINS:
+    if audit.one_source:
         what = f"{audit.near_twins:.0%} of the regions hold the exact value of one beside them ({by_chance})"
-        why = "a raster coarser than the regions, a filling, or rounding"
-        return [(2, f"{name}: {what}: {why}; a random split puts the answer on both sides.")]
-    if audit.twins > _MANY_TWINS and not audit.saturated:  # else they are those already named
+        return [(2, f"{name}: {what}: {ONE_SOURCE}; a random split puts the answer on both sides.")]
+    if audit.twins > MANY and not audit.saturated:  # else they are those already named
         what = f"{audit.twins:.0%} of the regions share their exact value with another"
-        beside = f"one beside them ({audit.near_twins:.1%}; {by_chance})"
-        return [(1, f"{name}: {what}, but seldom with {beside}: rounded numbers coincide.")]
+        return [
+            (1, f"{name}: {what}, {audit.near_twins:.1%} with one beside them ({by_chance}): {COINCIDE}.")
+        ]
     return []
 
 
@@ -257,7 +273,8 @@ def _lines(audit: IndicatorAudit) -> list[str]:
     tail = f"max / p95 {audit.max_to_p95:.3g}, " if math.isfinite(audit.max_to_p95) else ""
     log = f", in log {audit.skew_log:.2f}" if math.isfinite(audit.skew_log) else ""
     if math.isfinite(audit.skew):
-        lines.append(f"  {tail}skewness {audit.skew:.2f}{log}: transform {audit.transform}")
+        why = f", since {NO_LOGARITHM}" if audit.transform == "none" else ""
+        lines.append(f"  {tail}skewness {audit.skew:.2f}{log}: transform {audit.transform}{why}")
     if math.isfinite(audit.moran.i):
         lines.append(f"  Moran's I {audit.moran.i:.3f} (p {audit.moran.p:.3g}), {_range(audit.variogram)}")
     if audit.advice:

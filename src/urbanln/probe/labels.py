@@ -13,6 +13,9 @@ from urbanln.base.space import Floats, Ints, check_lonlat, to_metres
 from urbanln.probe.units import city_numbers
 
 Transform = Literal["log1p", "log", "none"]
+NO_LOGARITHM = "a value is negative, or a logarithm would not make the label less skewed"
+"""Why :func:`auto_transform` leaves a label as it is, for whoever tells it."""
+_BENDS = 1.5  # ratio of large to small values (plus 1) below which a logarithm is a straight line
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,31 @@ class Labels:
         return np.exp(y) if self.transform == "log" else y
 
 
+def skewness(values: Floats) -> float:
+    """Third standardised moment; NaN for fewer than three values, 0 for equal ones."""
+    if len(values) < 3:
+        return np.nan
+    if values.min() == values.max():  # their mean may be off in the last digit, and the spread not 0
+        return 0.0
+    return float((((values - values.mean()) / values.std()) ** 3).mean())
+
+
+def auto_transform(values: Floats) -> Transform:
+    """The scale of a label under ``auto``, for the audit and the probe alike: its shape decides.
+
+    ``log1p`` where no value is negative, the logarithm brings the skewness nearer to 0, and it bends the
+    scale at all: years, temperatures in kelvin and whatever else lies within a factor of 1.5 stay as they
+    are, also beside zeros that say "never".
+
+    Args:
+        values: (n,) labels, finite.
+    """
+    if len(values) < 3 or values.min() < 0 or not (values > 0).any():
+        return "none"
+    bends = (1 + values.max()) / (1 + np.quantile(values[values > 0], 0.05))
+    return "log1p" if bends >= _BENDS and abs(skewness(np.log1p(values))) < abs(skewness(values)) else "none"
+
+
 def prepare_labels(
     target: npt.ArrayLike,
     lonlat: npt.ArrayLike,
@@ -64,15 +92,15 @@ def prepare_labels(
 ) -> Labels:
     """Drop rows without a label and put amounts on a logarithmic scale.
 
-    City labels span orders of magnitude, hence the logarithm. log1p keeps the zeros, which the literature
-    deletes. One negative label means that the quantity is no amount: it is then left as it is.
+    Most labels of cities span orders of magnitude, hence the logarithm; :func:`auto_transform` says which.
+    log1p keeps the zeros, which the literature deletes.
 
     Args:
         target: (N,) labels, NaN where missing.
         lonlat: (N, 2) longitude, latitude in degrees.
         groups: (N,) labels; a row is never predicted from rows that share its label.
         where: Name of the indicator, for errors.
-        transform: ``"auto"`` (log1p unless a label is negative), ``"log1p"``, ``"log"`` (the natural
+        transform: ``"auto"`` (log1p or none: :func:`auto_transform`), ``"log1p"``, ``"log"`` (the natural
             logarithm of the literature: zeros are dropped, and counted) or ``"none"``.
         cities: (N,) city of each row, where there are several.
         districts: (N,) district of each row, where they are known.
@@ -159,7 +187,7 @@ def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
 def _choose(values: Floats, transform: str, where: str | None) -> Transform:
     negative = len(values) > 0 and values.min() < 0
     scales: dict[str, Transform] = {
-        "auto": "none" if negative else "log1p", "log1p": "log1p", "log": "log", "none": "none"
+        "auto": auto_transform(values), "log1p": "log1p", "log": "log", "none": "none"
     }  # fmt: skip
     if transform not in scales:
         raise InputError(

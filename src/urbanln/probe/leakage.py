@@ -12,6 +12,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, Floats, Ints, nearest_metres
 from urbanln.probe.labels import finite_labels
 from urbanln.probe.splits import Fold, each_fold
+from urbanln.probe.twins import COINCIDE, ONE_SOURCE, near_twins
 from urbanln.probe.units import group_numbers
 
 SAME_PLACE_M = 1.0
@@ -67,17 +68,20 @@ def leakage_report(
     }
     report["found"] = _sentences(report, rows, buffer_km)
     if labels is not None:
-        told = label_leakage(folds_by_seed, labels)
+        told = label_leakage(folds_by_seed, labels, metres)
         report |= told | {"found": report["found"] + told["found"]}
     return report
 
 
-def label_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: npt.ArrayLike) -> dict[str, Any]:
+def label_leakage(
+    folds_by_seed: Sequence[Sequence[Fold]], labels: npt.ArrayLike, metres: Floats | None = None
+) -> dict[str, Any]:
     """What a split's leakage report says of one indicator.
 
     Args:
         folds_by_seed: Folds of every seed.
         labels: (N,) labels in their own unit, finite.
+        metres: (N, 2) positions of the rows in local metres: whether it is neighbours that hold one value.
 
     Returns:
         ``twins`` (mean share of held-out rows whose very value stands among those learned from);
@@ -92,7 +96,7 @@ def label_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: npt.ArrayLike
         (seed, number, _spread(values[fold.test]), _spread(values[fold.known]))
         for seed, number, fold in each_fold(folds_by_seed)
     ]
-    twins, found = _twins(folds_by_seed, values)
+    twins, found = _twins(folds_by_seed, values, metres)
     return {
         "twins": twins,
         "label_range": [
@@ -126,7 +130,9 @@ def _twice(fold: Fold) -> Ints:
     return row[times > 1]
 
 
-def _twins(folds_by_seed: Sequence[Sequence[Fold]], values: Floats) -> tuple[float, list[str]]:
+def _twins(
+    folds_by_seed: Sequence[Sequence[Fold]], values: Floats, metres: Floats | None
+) -> tuple[float, list[str]]:
     """Share of held-out rows with a twin among those learned from, and what is to be said of it."""
     distinct, of_row, held_by = np.unique(values, return_inverse=True, return_counts=True)
     rare = (held_by <= max(2, COMMON_VALUE * len(values)))[of_row]
@@ -137,10 +143,14 @@ def _twins(folds_by_seed: Sequence[Sequence[Fold]], values: Floats) -> tuple[flo
         rare_twins += int((twin & rare[fold.test]).sum())
     if rare_twins <= TWINS_TOLD * held:
         return twins / held, []
-    whole = " (or it counts something)" if (distinct == np.round(distinct)).all() else ""
+    counts = " (or it counts something)" if (distinct == np.round(distinct)).all() else ""
+    why = f"where neighbours share them, {ONE_SOURCE}{counts}; elsewhere {COINCIDE}"
+    if metres is not None:
+        shared = near_twins(values, metres).one_source
+        why = f"neighbours share them, {ONE_SOURCE}{counts}" if shared else COINCIDE
     return twins / held, [
         f"{rare_twins / held:.0%} of the held-out labels stand, to the last digit, among those learned from, "
-        f"common values aside: one value of the source seems to cover several regions{whole}."
+        f"common values aside: {why}."
     ]
 
 

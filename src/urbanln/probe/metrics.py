@@ -22,8 +22,15 @@ def r2(truth: Floats, prediction: Floats) -> float:
 
     Never the mean of R² over folds or batches: that has another mean in each part and is no R².
     """
+    if all_equal(truth):
+        return math.nan
     spread = float(((truth - truth.mean()) ** 2).sum())
     return 1.0 - float(((truth - prediction) ** 2).sum()) / spread if spread > 0 else math.nan
+
+
+def all_equal(values: Floats) -> bool:
+    """Whether there is one value only: told by the range, since a mean may be off in the last digit."""
+    return len(values) == 0 or bool(values.min() == values.max())
 
 
 def rmse(truth: Floats, prediction: Floats) -> float:
@@ -94,9 +101,9 @@ def bootstrap_r2(truth: Floats, predictions: Floats, resamples: Resamples) -> Fl
         resamples: From :func:`draw_resamples` for these rows.
     """
     count, size = resamples.block_draws.shape
-    if size < 2:
-        return np.full(count, np.nan)
     held = np.isfinite(predictions).all(axis=0)
+    if size < 2 or all_equal(truth[held]):
+        return np.full(count, np.nan)
     blocks, y = resamples.blocks[held], truth[held] - truth[held].mean()
 
     def per_block(values: Floats) -> Floats:

@@ -221,7 +221,9 @@ def _split_facts(cells: Sequence[Cell], settings: ProbeSettings) -> dict[str, An
             **leakage_report(
                 largest.folds_by_seed, metres=labels.metres, groups=labels.groups, buffer_km=buffer_km
             ),
-            "by_indicator": {c.indicator: label_leakage(c.folds_by_seed, c.labels.truth) for c in own},
+            "by_indicator": {
+                c.indicator: label_leakage(c.folds_by_seed, c.labels.truth, c.labels.metres) for c in own
+            },
         }
     return facts
 

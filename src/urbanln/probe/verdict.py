@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
+from urbanln.probe.labels import NO_LOGARITHM
 
 FEW_BLOCKS, FEW_REGIONS = 10, 100
 HARDEST_FIRST = ("block", "city", "district", "random")
@@ -149,7 +150,8 @@ def _label_notes(scores: Mapping[str, Any]) -> list[str]:
     notes = []
     raw = dict.fromkeys(row["indicator"] for row in scores["rows"] if row["transform"] == "none")
     if raw:
-        why = "since a label is negative" if scores["settings"]["transform"] == "auto" else "as asked"
+        auto = scores["settings"]["transform"] == "auto"
+        why = f"since {NO_LOGARITHM}" if auto else "as asked"
         notes.append(f"Scored without a logarithm, {why}: {', '.join(raw)}.")
     zeros = {row["indicator"]: row["dropped_zeros"] for row in scores["rows"] if row["dropped_zeros"]}
     notes += [

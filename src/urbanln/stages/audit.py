@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
@@ -16,6 +16,7 @@ from urbanln.probe.audit import audit_labels
 from urbanln.probe.label_audit import LabelAudit
 
 if TYPE_CHECKING:
+    from urbanln.base.written import Written
     from urbanln.captions.audit import CaptionAudit
     from urbanln.captions.settings import CleanSettings
     from urbanln.city.coordinates import Positions
@@ -34,6 +35,7 @@ class Audit:
         pictures: View → of its pictures.
         captions: Of the captions; None where there are none.
         synthetic: Whether the city's labels are simulated.
+        notes: What was decided on reading a plain table, a sentence each.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Audit:
     pictures: Mapping[str, PictureAudit] = field(default_factory=dict)
     captions: CaptionAudit | None = None
     synthetic: bool = False
+    notes: Sequence[str] = ()
 
     def found(self) -> list[str]:
         """What a user should know, worst first."""
@@ -51,7 +54,7 @@ class Audit:
 
     def lines(self) -> list[str]:
         """The audit as lines to print."""
-        lines = self.labels.lines() if self.labels else []
+        lines = [*self.notes, *(self.labels.lines() if self.labels else [])]
         lines += [line for view, audit in self.pictures.items() for line in audit.lines(view)]
         lines += self.captions.lines() if self.captions else []
         found = self.found()
@@ -71,6 +74,7 @@ class Audit:
             "suggested": labels.suggested() if labels else None,
             "pictures": {view: audit.as_json() for view, audit in self.pictures.items()},
             "captions": self.captions.as_json() if self.captions else {},
+            "notes": list(self.notes),
             "found": self.found(),
         }
 
@@ -134,6 +138,8 @@ def look(
     pictures: bool,
     clean: CleanSettings,
     model: str,
+    missing: Sequence[str] = (),
+    written: Written | None = None,
 ) -> Audit:
     """The audit of what the command line names: a city, a plain table of labels, files of captions.
 
@@ -144,22 +150,31 @@ def look(
         chosen: Labels to look at.
         where: Where the table's coordinates stand.
         pictures, clean, model: As for :func:`audit`.
+        missing: What stands for a missing label in the table (``urbanln ingest --missing``).
+        written: Encoding of the table, and how its numbers are written.
 
     Raises:
         InputError: Nothing is named, or both a city and a table; and as :func:`audit` does.
     """
+    from urbanln.base.written import Written
     from urbanln.captions.captioners.recorded import read_rows
 
     if city is not None and table is not None:
         raise InputError(
             "either a city or a table of labels is audited", value=str(table), remedy="call audit twice"
         )
+    if table is None and (missing or written not in (None, Written())):
+        raise InputError(
+            "--missing, --encoding, --thousands and --decimal are of a plain table",
+            remedy="give it with --labels TABLE; a city was read when it was made, by urbanln ingest",
+        )
     texts = pd.concat([read_rows(path) for path in captions], ignore_index=True) if captions else None
     if city is not None:
         return audit(city, labels=chosen, pictures=pictures, captions=texts, clean=clean, model=model)
     if table is not None:
-        found = audit(read_labels(table, chosen, where), captions=texts, clean=clean, model=model)
-        return replace(found, name=table.stem)
+        frame = read_labels(table, chosen, where, missing=missing, written=written)
+        found = audit(frame, captions=texts, clean=clean, model=model)
+        return replace(found, name=table.stem, notes=frame.attrs["notes"])
     if texts is None:
         raise InputError(
             "nothing to audit", remedy="urbanln audit CITY, or --labels TABLE, or --captions FILE"
@@ -169,32 +184,54 @@ def look(
     return Audit("captions", captions=_captions(texts, (), clean, model))
 
 
-def read_labels(table: Path, labels: Sequence[str], where: Positions) -> pd.DataFrame:
-    """A plain table of labels as a frame for :func:`audit`.
+def read_labels(
+    table: Path,
+    labels: Sequence[str],
+    where: Positions,
+    *,
+    missing: Sequence[str] = (),
+    written: Written | None = None,
+) -> pd.DataFrame:
+    """A plain table of labels as a frame for :func:`audit`; ``.attrs["notes"]``: what was decided, in words.
 
     Args:
         table: CSV, Parquet, GeoJSON or GeoPackage.
         labels: Columns to take.
         where: Where the coordinates stand.
+        missing, written: As for :func:`look`.
 
     Raises:
         InputError: A column or coordinate is wrong, or no label is named.
     """
     from urbanln.base.frames import read_frame
+    from urbanln.base.written import AS_IT_IS
     from urbanln.city.coordinates import point_coordinates
-    from urbanln.city.indicators import parse_labels
+    from urbanln.city.extent import Extent, null_island, odd_places
+    from urbanln.city.indicators import take_labels
+    from urbanln.city.ingest_report import what_was_read
 
-    frame = read_frame(table, text=[c for c in (where.lonlat, where.latlon) if c], crs=where.crs)
+    text = [c for c in (where.lonlat, where.latlon) if c]
+    frame = read_frame(table, text=text, crs=where.crs, written=written or AS_IT_IS)
     if not labels:
         known = ", ".join(map(str, frame.columns))
         raise InputError("which columns are labels?", where=table, remedy=f"name --label; there are: {known}")
-    values = parse_labels(frame, labels, table=str(table))
+    values, notes = take_labels(frame, labels, table=str(table), missing=missing)
     lon, lat, note = point_coordinates(frame, where, str(table))
-    print(f"{table}: {note}", file=sys.stderr)
     if taken := sorted({"lon", "lat"} & set(labels)):
         raise InputError("a coordinate is no label", value=taken[0], where=table)
     values.insert(0, "lat", lat)
     values.insert(0, "lon", lon)
+    nowhere = null_island(lon, lat)
+    values.loc[nowhere, ["lon", "lat"]] = np.nan
+    placed = values[values["lon"].notna()]
+    if len(placed):
+        extent = Extent.around(placed["lon"].to_numpy(), placed["lat"].to_numpy())
+        notes = [str(extent), *odd_places(placed, where.lon, where.lat), *notes]
+    shifted = [note] if where.datum != "wgs84" else []
+    notes = [what_was_read(table, frame, where, labels, written or AS_IT_IS), *shifted, *notes]
+    if nowhere.any():
+        notes.append(f"{int(nowhere.sum())} rows at (0, 0), far from all others, left out")
+    values.attrs["notes"] = notes
     return values
 
 

@@ -111,7 +111,7 @@ def predict_vectors(
 
     Returns:
         ``split, indicator, head, region_id, fold, truth, prediction``; truth and prediction on the scale
-        that the probe scores (log1p, unless a label is negative).
+        that the probe scores (log1p where it makes a label less skewed).
     """
     regions = scored_regions(city, views)
     vectors = [_aligned(table, regions) for table in tables]

@@ -26,11 +26,11 @@ from urbanln.study.stages import SYNTHETIC, Work
 from urbanln.study.work import PREDICTIONS, REGIONS
 
 COVERED = (
-    "R² on the scale the probe scores (log1p, unless a label is negative) of pooled held-out regions, mean "
-    "over indicators, training seeds and cities. Intervals: 95 %, by drawing spatial blocks and training "
-    "seeds with replacement within each city; draws are shared, so differences are paired. They cover the "
-    "spread over blocks and seeds of these cities; they say nothing about other cities, other captioners or "
-    "other base models."
+    "R² on the scale the probe scores (log1p where it makes a label less skewed) of pooled held-out "
+    "regions, mean over indicators, training seeds and cities. Intervals: 95 %, by drawing spatial blocks "
+    "and training seeds with replacement within each city; draws are shared, so differences are paired. "
+    "They cover the spread over blocks and seeds of these cities; they say nothing about other cities, "
+    "other captioners or other base models."
 )
 
 

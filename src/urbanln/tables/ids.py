@@ -9,7 +9,6 @@ from typing import NamedTuple
 _PREFIXED = re.compile(r"(geoid|zip|zcta|nuts|wikidataid|country)/([^/]+)", re.IGNORECASE)
 _CENSUS = re.compile(r"(\d{3})[0-9A-Z]{4}US(\w+)")  # 1400000US06037101110; 860Z200US94043 is a ZIP code
 _ONE_KIND = {"zcta": "zip", "860": "zip", "871": "zip"}
-_WHOLE = re.compile(r"(\d+)\.0+")
 _H3_DIGITS = 15
 
 
@@ -80,8 +79,7 @@ def _bare(name: str, with_kind: bool) -> str:
     kind, rest = _kind(name)
     if kind and with_kind:
         return f"{kind}/{rest}"
-    whole = _WHOLE.fullmatch(rest)
-    return whole[1] if whole else rest
+    return rest
 
 
 def _padded(name: str, width: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +14,13 @@ import pandas as pd
 
 from urbanln.base.columns import at_row, first, need_columns, number_column
 from urbanln.base.errors import InputError
-from urbanln.base.frames import id_text
 from urbanln.base.geometry import as_geometry, geometry_name, lonlat_of
+from urbanln.base.ids import read_ids
 from urbanln.base.space import Floats
 from urbanln.tables.ids import writings
 from urbanln.tables.names import flat_pairs, known_key, lonlat_pairs
 
 _ROW_NUMBERS = ("index", "unnamed: 0", "gid", "uid")  # ids where they are text; digits mostly count rows
-_MANGLED = re.compile(r"[-+]?\d([.,]\d+)?[eE]\+\d+")
-_DOUBLES = ("float64", "double[pyarrow]")
 _HINTED = 200_000  # rows; in larger tables of points nobody looks for ids
 _SAME_DEGREES = 1e-6
 
@@ -123,7 +120,7 @@ def _likely(frame: pd.DataFrame, known: Collection[Sequence[str]]) -> dict[str, 
     """Columns called like ids whose values are regions, and how many they name."""
     called = [str(name) for name in frame.columns if known_key(str(name))]
     matching = _matching_columns(frame, called, known)
-    return {name: count for name, count in matching.items() if not _counts_rows(frame[name], name)}
+    return {name: count for name, count in matching.items() if not _counts_rows(frame, name)}
 
 
 def _one_pair(
@@ -146,7 +143,7 @@ def _matching_columns(
 ) -> dict[str, int]:
     """Columns whose values are regions, and how many of them."""
     columns = [name for name in names if _may_hold_ids(frame[name], name)] if known else []
-    counts = {name: _matching(id_text(_decoded(frame[name])), known) for name in columns}
+    counts = {name: _matching(read_ids(frame, name, "", trust=True), known) for name in columns}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -170,9 +167,9 @@ def _no_key(frame: pd.DataFrame, matching: Mapping[str, int], where: str, spec: 
     return InputError("the table of vectors says neither which region nor where", where=where, remedy=remedy)
 
 
-def _counts_rows(column: pd.Series, name: str) -> bool:
+def _counts_rows(frame: pd.DataFrame, name: str) -> bool:
     """Whether a column only numbers the rows, which regions may be called after as well."""
-    values = list(id_text(_decoded(column)).dropna())
+    values = list(read_ids(frame, name, "", trust=True).dropna())
     if name.lower() in _ROW_NUMBERS:
         return all(value.isdecimal() for value in values)
     return any(values == [str(start + at) for at in range(len(values))] for start in (0, 1))
@@ -195,13 +192,6 @@ def _may_hold_ids(column: pd.Series, name: str) -> bool:
     return column.dtype == object and len(there) > 0 and isinstance(there.iloc[0], str | int | bytes)
 
 
-def _decoded(column: pd.Series) -> pd.Series:
-    """Bytes as text: what Spark, Impala and DuckDB write where nobody said that it is text."""
-    if column.dtype != object:
-        return column
-    return column.map(lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
-
-
 def _matching(ids: pd.Series, known: Collection[Sequence[str]]) -> int:
     """How many regions a column names, in the writing that fits best."""
     there = list(dict.fromkeys(ids.dropna()))
@@ -213,20 +203,8 @@ def _matching(ids: pd.Series, known: Collection[Sequence[str]]) -> int:
 
 
 def _by_id(frame: pd.DataFrame, name: str, where: str) -> Keys:
-    column = _decoded(frame[name])
-    text = id_text(column)
+    text = read_ids(frame, name, where, instead="or name another column: --key COLUMN")
     here = text.notna().to_numpy()
-    lost = text.str.fullmatch(_MANGLED).fillna(False).to_numpy(dtype=bool, copy=True)
-    if column.dtype.kind == "f":  # which holds so many digits and no more
-        digits = 2.0**53 if str(column.dtype).lower() in _DOUBLES else 2.0**24
-        lost |= (column.abs() > digits).fillna(False).to_numpy(dtype=bool)
-    if (row := first(lost)) is not None:
-        raise InputError(
-            f"an id of '{name}' has lost its digits, as spreadsheets do it: others may share it",
-            value=text.iloc[row],
-            where=at_row(where, row),
-            remedy="export the ids as text, or name another column: --key COLUMN",
-        )
     if not here.any():
         raise InputError(f"'{name}' names no region in any row", where=where)
     return Keys((name,), text.to_numpy(dtype=object), None, here, f"by {name}")

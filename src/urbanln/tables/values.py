@@ -13,6 +13,7 @@ import pandas as pd
 
 from urbanln.base.columns import at_row, number_column
 from urbanln.base.errors import InputError
+from urbanln.base.missing import CODES
 from urbanln.base.space import Floats
 from urbanln.tables.choice import Chosen
 from urbanln.tables.vectors import matrix
@@ -22,12 +23,8 @@ KEEP, CONSTANT = "none", "constant"
 _WRAPPED = re.compile(r"(?:np\.|numpy\.|torch\.)?(?:array|tensor)\((.*?)(?:,\s*dtype=[\w.]+)?\)", re.DOTALL)
 _SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
 _MISSING = ("", "null", "none", "nan", "na")
-# Fill values of GIS, netCDF and the US Census, each far from what else stands in its column.
-_CODES = np.array(
-    [-999, -9999, -99999, -999999, 9999, 99999, 999999, -32768, 32767, -(2**31), 2**31 - 1]
-    + [-int(str(digit) * 9) for digit in (2, 3, 5, 6, 8)],
-    dtype=np.float32,
-)
+# Smaller ones (99, -9, 255) are values like others among whole numbers of 8 bits.
+_CODES = np.array([code for code in CODES if abs(code) >= 999], dtype=np.float32)
 _TOO_LARGE = 1e18  # no encoder gives such numbers: 1e20, 9.96921e36 and -3.4e38 mean that nothing is there
 _INTEGER_CODES = (-128.0, -32768.0)  # the least int8 and int16, which quantised products keep for "nothing"
 _CONSTANT_FROM = 4  # dimensions; fewer may be equal by chance

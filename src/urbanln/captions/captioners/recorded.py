@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from urbanln.base.delimited import read_csv
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file
-from urbanln.base.frames import read_csv
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
 
