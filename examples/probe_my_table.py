@@ -1,8 +1,9 @@
 """Ask of any table of region vectors whether it beats what the map alone gives. Needs no torch.
 
-    python examples/probe_my_table.py table.csv population
+    python examples/probe_my_table.py table.csv population ['A*']
 
-The table has columns lon, lat, the label, and any number of feature columns.
+The table has columns lon, lat, the label, and the vectors: one column of lists, columns that count up (A00,
+A01, …), or those the third word names.
 """
 
 import sys
@@ -10,14 +11,23 @@ import sys
 import pandas as pd
 
 from urbanln.probe.score import probe
+from urbanln.tables.columns import features_of
 
-if len(sys.argv) != 3:
+if len(sys.argv) not in (3, 4):
     sys.exit(__doc__)
-path, label = sys.argv[1:]
+path, label, *named = sys.argv[1:]
 table = pd.read_csv(path).dropna(subset=["lon", "lat", label])
-vectors = table.drop(columns=["lon", "lat", label]).select_dtypes("number")
+columns = named[0].split(",") if named else []
+found = features_of(table, columns=columns, labels=[label], key="lon,lat", where=path, spec=path)
 
-scores = probe(vectors, table[label], lonlat=table[["lon", "lat"]], split="block", edge_km=5.0, buffer_km=1.0)
+scores = probe(
+    found.vectors,
+    table[label].iloc[found.rows],
+    lonlat=found.lonlat,
+    split="block",
+    edge_km=5.0,
+    buffer_km=1.0,
+)
 print(f"vectors: R² {scores.r2:.2f} [{scores.r2_low:.2f}, {scores.r2_high:.2f}] under 5 km blocks")
 for floor, gap in scores.vs.items():  # on the same folds and the same resamples
     print(f"{floor}: R² {scores.r2 - gap.diff:.2f}; vectors {gap.diff:+.2f} [{gap.low:.2f}, {gap.high:.2f}]")

@@ -101,6 +101,25 @@ def test_floors_alone_need_no_vectors(chain: Path, tmp_path: Path) -> None:
     assert {row["features"] for row in scores["rows"]} == FLOORS
 
 
+def test_keys_and_codes_of_tables_of_vectors_are_named_by_options(
+    chain: Path, tmp_path: Path, capsys
+) -> None:
+    ids = City.open(chain / "city").regions["region_id"]
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(len(ids), 3)), columns=["A0", "A1", "A2"])
+    table.loc[0, "A1"] = -9999
+    table.assign(bezirk=ids).to_csv(tmp_path / "t.csv", index=False)
+    probe = ["probe", chain / "city", "--vectors", f"t={tmp_path / 't.csv'}", "--out", tmp_path / "o", *SMALL]
+    probe += ["--indicator", "population", "--set", "probe.floors=[]", "--set", "probe.curve=[]"]
+    assert run(*probe) == 2
+    assert "--key t=bezirk" in capsys.readouterr().err
+    assert run(*probe, "--key", "bezirk") == 2
+    assert "--nodata t=-9999" in capsys.readouterr().err
+    assert run(*probe, "--key", "t=bezirk", "--nodata", "-9999") == 0
+    said = capsys.readouterr().err
+    assert "t: 35 of 36 regions of" in said
+    assert "nodata -9999; 1 rows left out (hold -9999: 1); 1 regions without one" in said
+
+
 def test_help_and_version_answer() -> None:
     runner = CliRunner()
     assert "pretrain" in runner.invoke(cli.app, ["--help"]).stdout

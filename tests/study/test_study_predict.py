@@ -58,6 +58,16 @@ def test_regions_are_scored_that_have_all_views(city: City) -> None:
         scored_regions(city, ["drone"])
 
 
+def test_a_missing_district_is_none_and_no_district_called_none(city: City) -> None:
+    plain = City.open(city.folder)
+    plain.regions["district"] = pd.Series([None, *["west"] * 71, *["east"] * 72], dtype=object)
+    found = scored_regions(plain, ["satellite"])
+    assert pd.isna(found["district"].iloc[0])
+    assert found["district"].iloc[1] == "west"
+    folds = region_folds(found, "district", PROBE, 0)
+    assert sorted(len(fold.test) for fold in folds) == [71, 72]
+
+
 @pytest.mark.parametrize("fold", [0, 1, 2])
 def test_inductive_pre_training_never_sees_a_test_region(
     city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fold: int

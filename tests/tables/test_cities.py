@@ -64,7 +64,8 @@ def test_ours_and_foreign_files_give_the_same_table(cities: list[City], tmp_path
         assert matrix(table).tolist() == plain[["A00", "A01"]].to_numpy().tolist(), name
     assert [table.attrs["transductive"] for table in tables.values()] == [True, None, None, None, None]
     said = capsys.readouterr().err
-    assert "ours" not in said
+    assert "ours: 6 of 6 regions of alpha have a vector; 2 dimensions: vector; 6 rows of ours.parquet" in said
+    assert len(said.splitlines()) == len(files)
     assert "points: 6 of 6 regions of alpha have a vector; 6 by the points inside" in said
     assert "2 dimensions: A00 … A01" in said
 
@@ -162,10 +163,69 @@ def test_a_region_called_like_another_city_s_joint_name_takes_nothing_of_it(citi
     a, b = (City.open(city.folder) for city in cities)
     a.regions = a.regions.assign(region_id=["beta/r000", *a.regions["region_id"].iloc[1:]])
     names = pd.concat(region_ids([a, b]), ignore_index=True)
-    table = pd.DataFrame({"region_id": names[names != "alpha/beta/r000"], "A00": 1.0})
+    table = pd.DataFrame(
+        {"region_id": names[names != "alpha/beta/r000"], "A00": 1.0, "A01": range(len(names) - 1)}
+    )
     found = as_vectors("v", table, [a, b])
     assert "alpha/beta/r000" not in set(found["region_id"])
     assert "beta/r000" in set(found["region_id"])
+
+
+def test_columns_in_another_order_are_the_same_dimensions(cities: list[City], tmp_path: Path) -> None:
+    first, other = (
+        _table(city, 100.0 * at).rename(columns={"A00": "ndvi"}) for at, city in enumerate(cities)
+    )
+    first.to_csv(tmp_path / "alpha.csv", index=False)
+    other[["region_id", "A01", "ndvi"]].to_csv(tmp_path / "beta.csv", index=False)
+    found = read_vectors([f"v={tmp_path}/{{city}}.csv#ndvi,A01"], cities)["v"]
+    assert matrix(found)[[0, -1]].tolist() == [[0, 1], [107, 1]]
+    other.rename(columns={"A01": "roads"}).to_csv(tmp_path / "beta.csv", index=False)
+    with pytest.raises(InputError, match="have different columns") as caught:
+        read_vectors([f"v={tmp_path}/{{city}}.csv#*"], cities)
+    assert caught.value.value == "A01, roads"
+
+
+def test_one_line_says_what_was_read_and_who_was_left(cities: list[City], tmp_path: Path, capsys) -> None:
+    table = _table(cities[0]).assign(place="geoId/" + cities[0].regions["region_id"], roads=range(6))
+    table.loc[1, "A00"] = -9999
+    table.loc[2, ["A00", "A01"]] = np.nan
+    table.loc[5, "place"] = "geoId/elsewhere"
+    table.drop(columns="region_id").to_csv(tmp_path / "t.csv", index=False)
+    read_vectors([f"v={tmp_path}/t.csv"], cities[:1], nodata=["v=-9999"])
+    assert capsys.readouterr().err.splitlines() == [
+        "v: 3 of 6 regions of alpha have a vector; 2 dimensions: A00 … A01; 6 rows of t.csv, by place with "
+        "geoId/r000 read as r000; nodata -9999; 2 rows left out (without a vector: 1; hold -9999: 1); 3 "
+        "regions without one: r001, r002, r005; 1 rows of no region: geoId/elsewhere; not used: roads"
+    ]
+
+
+def test_what_is_said_of_one_table_goes_before_what_is_said_of_all(
+    cities: list[City], tmp_path: Path
+) -> None:
+    table = _table(cities[0])
+    table.rename(columns={"region_id": "kreis"}).to_csv(tmp_path / "a.csv", index=False)
+    table.rename(columns={"region_id": "bezirk"}).to_csv(tmp_path / "b.csv", index=False)
+    specs = [f"a={tmp_path}/a.csv", f"b={tmp_path}/b.csv"]
+    found = read_vectors(specs, cities[:1], keys=["kreis", "b=bezirk"])
+    assert [len(table) for table in found.values()] == [6, 6]
+    with pytest.raises(InputError, match="no table of vectors is called so"):
+        read_vectors(specs, cities[:1], keys=["c=bezirk"])
+    with pytest.raises(InputError, match="one key"):
+        read_vectors(specs, cities[:1], keys=["a=kreis", "a=bezirk"])
+    with pytest.raises(InputError, match="is missing"):
+        read_vectors(specs, cities[:1], keys=["kreis"])
+
+
+def test_a_dimension_that_is_the_regions_position_is_refused(cities: list[City], tmp_path: Path) -> None:
+    lonlat = cities[0].centroids()
+    table = _table(cities[0]).assign(
+        A02=np.arange(6), A01=lonlat[:, int(np.ptp(lonlat[:, 1]) > np.ptp(lonlat[:, 0]))]
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=r"is the l.*itude of the regions") as caught:
+        read_vectors([f"v={tmp_path}/t.csv"], cities[:1])
+    assert caught.value.value == "A01"
+    assert matrix(read_vectors([f"v={tmp_path}/t.csv#A00,A01"], cities[:1])["v"]).shape == (6, 2)
 
 
 def test_vectors_of_different_length_are_refused(cities: list[City], tmp_path: Path) -> None:

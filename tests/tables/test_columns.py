@@ -23,7 +23,7 @@ def _grid(side: int = 6, cell: float = 0.01) -> tuple[gpd.GeoSeries, np.ndarray]
     return shapes, np.column_stack([x + cell / 2, y + cell / 2])
 
 
-def test_numeric_columns_but_ids_positions_years_and_labels_are_dimensions() -> None:
+def test_columns_that_count_up_are_dimensions_and_a_pattern_takes_what_may_be_a_feature() -> None:
     frame = pd.DataFrame(
         {
             "region_id": ["a", "b"], "year": 2020, "A00": [1.0, 2.0], "name": ["x", "y"], "A01": [3, 4],
@@ -36,7 +36,11 @@ def test_numeric_columns_but_ids_positions_years_and_labels_are_dimensions() -> 
     assert found.vectors.dtype == np.float32
     assert found.vectors.tolist() == [[1, 3], [2, 4]]
     assert list(found.ids) == ["a", "b"]
+    assert found.chosen.unused == ()
     assert features_of(frame, columns=["A*1", "n_images"], where="t").names == ("A01", "n_images")
+    every = features_of(frame, columns=["*"], labels=["population"], where="t")
+    assert every.names == ("A00", "A01")
+    assert every.chosen.passed == ("region_id", "year", "name", "Longitude", "lat", "n_images")
     with pytest.raises(InputError, match="no column of this table") as caught:
         features_of(frame, columns=["B*"], where="t")
     assert "A00" in str(caught.value)
@@ -48,18 +52,21 @@ def test_a_column_of_lists_is_the_vector_whatever_it_is_called() -> None:
     assert found.vectors.tolist() == [[1, 2]]
     assert list(found.ids) == ["a"]
     assert found.left_out == 2
-    with pytest.raises(InputError, match="text, not numbers"):
-        features_of(lists.assign(vector="[1.0, 2.0]"), where="t")
     with pytest.raises(InputError, match="differ in length"):
         features_of(pd.DataFrame({"region_id": ["a", "b"], "vector": [[1.0], [1.0, 2.0]]}), where="t")
 
 
-def test_rows_with_missing_values_count_as_without_a_vector() -> None:
-    frame = pd.DataFrame({"region_id": list("abc"), "v0": [1.0, np.nan, np.inf], "v1": [0.0, 1.0, 2.0]})
+def test_rows_with_missing_values_are_left_out_and_counted_by_why() -> None:
+    frame = pd.DataFrame(
+        {"region_id": ["a", "b", "c", None], "v0": [1.0, np.nan, np.nan, 4.0], "v1": [0.0, 1.0, np.nan, 2.0]}
+    )
     found = features_of(frame, where="t")
-    assert (list(found.ids), found.left_out) == (["a"], 2)
+    assert (list(found.ids), found.left_out, found.rows.tolist()) == (["a"], 3, [0])
+    assert found.reasons == {"without a vector": 1, "a value is missing": 1, "without region_id": 1}
     with pytest.raises(InputError, match="no row of this table has a whole vector"):
         features_of(frame.assign(v1=np.nan), where="t")
+    with pytest.raises(InputError, match="no rows"):
+        features_of(frame.iloc[:0], where="t")
 
 
 def test_no_key_no_numbers_and_text_numbers_are_named() -> None:
@@ -76,11 +83,13 @@ def test_no_key_no_numbers_and_text_numbers_are_named() -> None:
 
 
 def test_ids_are_matched_in_the_order_they_are_preferred() -> None:
-    found = features_of(pd.DataFrame({"region_id": ["r1", "X/r0", "X/r1"], "v": [1.0, 2.0, 3.0]}), where="t")
+    found = features_of(
+        pd.DataFrame({"region_id": ["r1", "X/r0", "X/r1"], "v": [1.0, 2.0, 3.0]}), columns=["v"], where="t"
+    )
     match = match_ids(found, [["X/r0", "r0"], ["X/r1", "r1"], ["X/r2"], ["Y/r1", "r1"]], where="t")
     assert match.rows.tolist() == [0, 1, 3]
     assert match.vectors[:, 0].tolist() == [2, 3, 1]
-    twice = features_of(pd.DataFrame({"region_id": ["a", "a"], "v": [1.0, 2.0]}), where="t")
+    twice = features_of(pd.DataFrame({"region_id": ["a", "a"], "v": [1.0, 2.0]}), columns=["v"], where="t")
     with pytest.raises(InputError, match="stands twice"):
         match_ids(twice, [["a"]], where="t")
 
@@ -91,7 +100,7 @@ def test_points_inside_are_averaged_and_the_nearest_one_serves_else() -> None:
     points = rng.uniform([116, 40], [116.05, 40.06], size=(50, 2))  # leaves the eastern column empty
     far = np.array([[-70.0, -30.0]])  # a point of another continent changes nothing
     values = rng.normal(size=(51, 3)).astype(np.float32)
-    frame = pd.DataFrame(values, columns=["a", "b", "c"]).assign(
+    frame = pd.DataFrame(values, columns=["v0", "v1", "v2"]).assign(
         lon=np.append(points[:, 0], far[:, 0]), lat=np.append(points[:, 1], far[:, 1])
     )
     match = match_points(features_of(frame, where="t"), shapes, centres)
@@ -113,7 +122,7 @@ def test_regions_at_one_place_do_not_shorten_the_reach() -> None:
     shapes = gpd.GeoSeries(shapely.points(np.repeat(pair, 2, axis=0)), crs=4326)
     centres = shapely.get_coordinates(shapes.to_numpy())
     frame = pd.DataFrame({"v": [1.0], "lon": [115.995], "lat": [40.0]})
-    match = match_points(features_of(frame, where="t"), shapes, centres)
+    match = match_points(features_of(frame, columns=["v"], where="t"), shapes, centres)
     assert match.reach_km == pytest.approx(0.85, rel=0.02)
     assert match.rows.tolist() == [0, 1]
 
@@ -131,11 +140,11 @@ def test_regions_that_are_points_take_the_nearest_point_within_reach() -> None:
     frame = gpd.GeoDataFrame(
         {"v": np.arange(36.0)}, geometry=shapely.points(centres + np.array([0.001, 0.0])), crs=4326
     ).to_crs(3857)
-    match = match_points(features_of(frame, where="t"), shapes, centres)
+    match = match_points(features_of(frame, columns=["v"], where="t"), shapes, centres)
     assert match.vectors[:, 0].tolist() == list(range(36))
     assert (match.inside, match.near) == (0, 36)
-    none = match_points(features_of(frame, where="t"), shapes, centres, reach_km=0.05)
+    none = match_points(features_of(frame, columns=["v"], where="t"), shapes, centres, reach_km=0.05)
     assert len(none.rows) == 0
     # A polygon in the table stands for a point within it.
     polygons = gpd.GeoDataFrame({"v": np.arange(36.0)}, geometry=_grid()[0], crs=4326)
-    assert match_points(features_of(polygons, where="t"), _grid()[0], centres).inside == 36
+    assert match_points(features_of(polygons, columns=["v"], where="t"), _grid()[0], centres).inside == 36

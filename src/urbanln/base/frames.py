@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 
 from urbanln.base.delimited import read_csv, refuse_doubled
 from urbanln.base.errors import InputError
-from urbanln.base.geometry import as_geometry
+from urbanln.base.geometry import as_geometry, earth_crs
 from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -22,8 +24,9 @@ _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 
 def read_frame(
-    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, written: Written = AS_IT_IS
-) -> pd.DataFrame | gpd.GeoDataFrame:
+    path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, written: Written = AS_IT_IS,
+    shapes: bool = True,
+) -> pd.DataFrame | gpd.GeoDataFrame:  # fmt: skip
     """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
 
     Args:
@@ -32,6 +35,7 @@ def read_frame(
         crs: Reference system of shapes held as WKB or WKT, which no file says
             (:func:`urbanln.base.geometry.as_geometry`).
         written: Encoding of a text file or Shapefile, and how numbers that are text are written.
+        shapes: Read such shapes; False leaves them as they are for who may not need them.
 
     Returns:
         The rows; a GeoDataFrame where the file has a geometry.
@@ -53,13 +57,11 @@ def read_frame(
         )
     try:
         if suffix in _TEXT_SUFFIXES:
-            return as_geometry(read_csv(path, text=text, written=written), path, crs=crs)
+            frame = read_csv(path, text=text, written=written)
+            return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _PARQUET_SUFFIXES:
-            schema = pq.read_schema(path)
-            refuse_doubled(schema.names, path)
-            is_map = b"geo" in (schema.metadata or {})
-            frame = gpd.read_parquet(path) if is_map else pd.read_parquet(path)
-            return as_geometry(with_plain_numbers(frame, text, written), path, crs=crs)
+            frame = with_plain_numbers(_read_parquet(path), text, written)
+            return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _MAP_SUFFIXES:
             frame = gpd.read_file(path, encoding=written.encoding)
             refuse_doubled(frame.columns, path)
@@ -79,6 +81,35 @@ def read_frame(
         where=path,
         remedy="give CSV, Parquet, GeoJSON or GeoPackage",
     )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
+    """Parquet with its shapes, whether GeoParquet, GeoArrow or Parquet itself says which they are."""
+    schema = pq.read_schema(path)
+    refuse_doubled(schema.names, path)
+    geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
+    if set(geo.get("columns", ())) & set(schema.names):  # tools drop or rename the shapes and leave the note
+        return gpd.read_parquet(path)
+    kinds = [(field.metadata or {}).get(b"ARROW:extension:name", b"") for field in schema]
+    if any(kind.startswith(b"geoarrow.") for kind in kinds):
+        return gpd.GeoDataFrame.from_arrow(pq.read_table(path))
+    frame = pd.read_parquet(path)
+    for name, crs in _native_shapes(path).items():  # the first: a table has one
+        shapes = gpd.GeoSeries.from_wkb(frame[name], crs=earth_crs(crs, path))
+        return gpd.GeoDataFrame(frame.assign(**{name: shapes}), geometry=name)
+    return frame
+
+
+def _native_shapes(path: Path) -> dict[str, str]:
+    """Columns of Parquet's own types of shapes, and their systems: pyarrow gives them as mere bytes."""
+    schema = pq.ParquetFile(path).schema
+    found = {}
+    for column in map(schema.column, range(len(schema.names))):
+        kind = json.loads(column.logical_type.to_json())
+        if kind.get("Type") in ("Geometry", "Geography") and column.path == column.name:
+            # Its writers name a system as PROJJSON, OGC:CRS84 or srid:5070; none at all is OGC:CRS84.
+            found[column.path] = re.sub(r"^srid:", "EPSG:", kind.get("crs") or "OGC:CRS84")
+    return found
 
 
 def id_text(values: pd.Series) -> pd.Series:

@@ -18,22 +18,34 @@ from urbanln.base.columns import first
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
 
-GEOMETRY_NAMES = ("geometry", "geom", "wkb_geometry", "the_geom", "wkb", "wkt", "shape", "geog", "geography")
+GEOMETRY_NAMES = (
+    "geometry",
+    "geom",
+    "wkb_geometry",
+    "the_geom",
+    "wkb",
+    "wkt",
+    "shape",
+    "geog",
+    "geography",
+    ".geo",
+)
 """What a column of shapes is called where nothing else says that it is one."""
 _WKT = re.compile(
     r"\s*(?:SRID=(\d+);)?\s*((?:(?:MULTI)?(?:POINT|POLYGON|LINESTRING)|GEOMETRYCOLLECTION)\b.*)",
     re.IGNORECASE | re.DOTALL,
 )
+_GEOJSON = re.compile(r'\s*\{\s*"(?:type|geodesic|coordinates)"\s*:.*\}\s*', re.DOTALL)  # Earth Engine's .geo
 _HEX_WKB = re.compile(r"\s*0[01][0-9A-Fa-f]{16,}\s*")
 _EARTH_AXIS_M = (6.3e6, 6.4e6)  # every ellipsoid of the earth, and the sphere; the moon has 1.7e6
 _POLE_DEGREES = 89.9
 
 
 def geometry_name(frame: pd.DataFrame) -> str | None:
-    """The column of a plain table that holds shapes as WKB or WKT, None where there is none.
+    """The column of a plain table that holds shapes as WKB, WKT or GeoJSON, None where there is none.
 
     A column counts that is called as one of ``GEOMETRY_NAMES`` and whose first value is bytes of WKB, their
-    hexadecimal digits, or WKT.
+    hexadecimal digits, WKT, or GeoJSON as Earth Engine writes it.
     """
     lower = {str(name).lower(): str(name) for name in frame.columns}
     for name in GEOMETRY_NAMES:
@@ -64,7 +76,8 @@ def as_geometry(
         return frame
     shapes = _parsed(frame[name], name, where)
     system, said = _system_of(shapes, name, where, crs)
-    print(f"{where}: column '{name}' holds WKB or WKT without a CRS; read as {said}", file=sys.stderr)
+    form = "GeoJSON" if name.lower() == ".geo" else "WKB or WKT"
+    print(f"{where}: column '{name}' holds {form} without a CRS; read as {said}", file=sys.stderr)
     rest = frame.drop(columns=name)
     return gpd.GeoDataFrame(rest, geometry=gpd.GeoSeries(shapes, index=frame.index, crs=system))
 
@@ -72,7 +85,8 @@ def as_geometry(
 def _is_shape(value: object) -> bool:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value[:1]) in (b"\x00", b"\x01") and len(value) >= 9
-    return isinstance(value, str) and bool(_WKT.fullmatch(value) or _HEX_WKB.fullmatch(value))
+    forms = (_WKT, _HEX_WKB, _GEOJSON)
+    return isinstance(value, str) and any(form.fullmatch(value) for form in forms)
 
 
 def _parsed(column: pd.Series, name: str, where: str | Path) -> npt.NDArray[np.object_]:
@@ -92,6 +106,8 @@ def _parsed(column: pd.Series, name: str, where: str | Path) -> npt.NDArray[np.o
 def _shape(value: Any) -> shapely.Geometry:
     if not isinstance(value, str):
         return shapely.from_wkb(bytes(value))
+    if _GEOJSON.fullmatch(value):
+        return shapely.from_geojson(value)
     if (found := _WKT.fullmatch(value)) is None:
         return shapely.from_wkb(value.strip())
     srid, text = found.groups()

@@ -10,10 +10,13 @@ from urbanln.base.frames import id_text
 
 # 1.40E+14, 4.03e+09, 1,4E+14, 1.4E14; a bare 12e45 may be a hash.
 _SCIENTIFIC = r"[-+]?\d(?:[.,]\d+)?[eE]\+\d+|[-+]?\d[.,]\d+[eE]\d+"
+TRUST = "name another column of ids, or keep them: --trust-ids"
 _WHOLE_FLOAT, _OTHER_FLOAT = r"[-+]?\d+\.0+", r"[-+]?\d+\.\d*[1-9]\d*"
 
 
-def read_ids(frame: pd.DataFrame, column: str, table: str, *, trust: bool = False) -> pd.Series:
+def read_ids(
+    frame: pd.DataFrame, column: str, table: str, *, trust: bool = False, instead: str = TRUST
+) -> pd.Series:
     """A column of ids as text, missing where it is empty: 7 and a whole column of 7.0 become ``"7"``.
 
     Args:
@@ -21,6 +24,7 @@ def read_ids(frame: pd.DataFrame, column: str, table: str, *, trust: bool = Fals
         column: Name of the column.
         table: Name of the table, for errors.
         trust: Take them as they stand, whatever they look like.
+        instead: What else the user can do about ids that are refused.
 
     Raises:
         InputError: Ids that look mangled: ``1.40E+14`` is what a spreadsheet leaves of many long ids;
@@ -34,10 +38,10 @@ def read_ids(frame: pd.DataFrame, column: str, table: str, *, trust: bool = Fals
     text = id_text(series)
     if trust:
         return text
-    again = f"export the ids of '{column}' as text, name another column of ids, or keep them: --trust-ids"
+    again = f"export the ids of '{column}' as text, {instead}"
     if series.dtype.kind == "f":
         digits = 2.0**53 if str(series.dtype).lower() == "float64" else 2.0**24
-        if (row := first(series.abs() > digits)) is not None:
+        if (row := first((series.abs() > digits).fillna(False))) is not None:
             raise InputError(
                 f"the ids of '{column}' were numbers with decimals once, which cannot hold so many digits",
                 value=text.iloc[row],

@@ -19,9 +19,10 @@ _BITS = (
 )
 # The annotation values of the US Census (American Community Survey).
 _CENSUS = tuple(-float(str(digit) * 9) for digit in (2, 3, 5, 6, 8))
-_CODES = frozenset(
+CODES = frozenset(
     (*(sign * nine for nine in (*_NINES, *_WEATHER) for sign in (-1, 1)), -9.0, *_BITS, *_CENSUS, 1e20, -1e20)
 )
+"""Values that stand for a missing one in some tables."""
 _ENDLESS = 1e30  # −3.4e38, 9.97e36, 1e37: no label of a city is so large
 _DWARFED = 1e6  # how many times smaller all others then are
 _OFTEN = 5  # rows, and times as many as values commonly have
@@ -71,7 +72,7 @@ def missing_codes(values: npt.ArrayLike, dtype: str = "") -> list[Code]:
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     different, count = np.unique(numbers, return_counts=True)
-    listed = np.isin(different, list(_CODES)) | (np.abs(different) >= _ENDLESS)
+    listed = np.isin(different, list(CODES)) | (np.abs(different) >= _ENDLESS)
     others = different[~listed]
     if len(others) == 0:
         alone = different <= -999

@@ -83,7 +83,22 @@ def probe(
         typer.Option(
             metavar="[NAME=]FILE[#COL,…]",
             help="table of region vectors, ours or anybody's (Parquet, CSV; by region_id or lon, lat; {city} "
-            "stands for the city folder's name); the first is judged",
+            "stands for the city folder's name; COL may be a pattern like A*); the first is judged",
+        ),
+    ] = [],  # noqa: B006
+    key: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]COL",
+            help="column of the regions' ids in tables of vectors, or LON,LAT; may be given again",
+        ),
+    ] = [],  # noqa: B006
+    nodata: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]CODE",
+            help="tables of vectors: rows that hold this number are left out; 'constant': rows of one value "
+            "throughout; 'none': nothing is a code; may be given again",
         ),
     ] = [],  # noqa: B006
     baseline: Annotated[str | None, typer.Option(help="name of the table to compare the first with")] = None,
@@ -104,8 +119,8 @@ def probe(
 
     places = [City.open(folder) for folder in cities]
     result = run_probe(
-        places, read_vectors(vectors, places), load_settings(settings, set_), baseline=baseline,
-        indicators=indicator, transductive=transductive,
+        places, read_vectors(vectors, places, keys=key, nodata=nodata), load_settings(settings, set_),
+        baseline=baseline, indicators=indicator, transductive=transductive,
     )  # fmt: skip
     save_result(out, result)
     print_scores(result.scores)

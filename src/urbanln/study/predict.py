@@ -36,7 +36,8 @@ def scored_regions(city: City, views: Sequence[str]) -> pd.DataFrame:
         {"region_id": city.regions["region_id"].astype(str), "lon": lonlat[:, 0], "lat": lonlat[:, 1]}
     )
     if "district" in city.regions.columns:
-        frame["district"] = city.regions["district"].astype(str)
+        district = city.regions["district"]
+        frame["district"] = district.astype(str).where(district.notna(), None)
     for view in views:
         seen = city.images.loc[city.images["view"] == view, "region_id"]
         frame = frame[frame["region_id"].isin(seen)]

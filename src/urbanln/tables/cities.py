@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,10 +16,13 @@ import pandas as pd
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import table_note
-from urbanln.base.frames import id_text, read_frame
+from urbanln.base.frames import read_frame
 from urbanln.base.space import Floats
 from urbanln.tables.columns import Features, features_of
 from urbanln.tables.match import Match, match_ids, match_points
+from urbanln.tables.names import KEYS
+from urbanln.tables.told import told
+from urbanln.tables.values import KEEP, refuse_positions
 from urbanln.tables.vectors import read_embeddings
 
 CITY_WORD = "{city}"
@@ -81,38 +85,64 @@ def city_paths(cities: Sequence[City], out: str) -> list[Path]:
     return paths
 
 
-def read_vectors(specs: Sequence[str], cities: Sequence[City]) -> dict[str, pd.DataFrame]:
+@dataclass(frozen=True)
+class Spec:
+    """What a user says about one table of vectors.
+
+    Args:
+        name: What the table is called in the scores.
+        path: The file; ``{city}`` stands for the name of a city's folder.
+        columns: Names or patterns of the columns that are the vector.
+        key: Column of the regions' ids, or ``LON,LAT``.
+        nodata: What says that nothing is there.
+    """
+
+    name: str
+    path: str | None = None
+    columns: tuple[str, ...] = ()
+    key: str | None = None
+    nodata: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str | None:
+        """``NAME=FILE``, for the options that errors name."""
+        return None if self.path is None else f"{self.name}={self.path}"
+
+
+def read_vectors(
+    specs: Sequence[str], cities: Sequence[City], *, keys: Sequence[str] = (), nodata: Sequence[str] = ()
+) -> dict[str, pd.DataFrame]:
     """Read tables of region vectors, ours or anybody's, and match them to the regions of cities.
 
     A table is keyed by ``region_id`` (with several cities by ``CITYNAME/region_id``, or by ids that no two
     of them share), or by position: each region takes the mean of the points inside, else the nearest point
-    within the median spacing of regions. What was matched is said on stderr.
+    within the median spacing of regions; or by the column that ``keys`` names. What was read and matched is
+    said on stderr, in one line per table.
 
     Args:
         specs: ``[NAME=]FILE[#COLUMN,…]``: Parquet, GeoParquet, CSV; without a name the file's own. ``{city}``
             in the path stands for the name of each city's folder. Columns may be patterns like ``A*``; when
-            none is named, every numeric column but ids and positions is a dimension.
+            none is named, the vector is the one column of lists, or the columns that count up.
         cities: Whose regions.
+        keys: ``[NAME=]COLUMN`` or ``[NAME=]LON,LAT``: what says whose a row is, in one table or in all others
+            (ours are keyed by ``region_id``).
+        nodata: ``[NAME=]CODE``: rows that hold it are left out; ``constant``: rows of one value throughout;
+            ``none``: what looks like a code is a value.
 
     Returns:
         ``region_id`` and ``vector`` by name, in order; ``.attrs["transductive"]`` as in
         :func:`urbanln.tables.vectors.read_embeddings`.
 
     Raises:
-        InputError: Two tables of one name, no vectors in a table, or none for the regions of a city.
+        InputError: Two tables of one name, no vectors in a table, or none for the regions of a city; what
+            could mean two things (see :func:`urbanln.tables.columns.features_of`).
         ArtefactError: A table of ours that holds something else than vectors, or is damaged.
     """
     tables: dict[str, pd.DataFrame] = {}
-    for name, path, columns in map(_parse, specs):
-        if name in tables:
-            raise InputError(
-                "two tables of vectors have one name",
-                value=name,
-                remedy="give names: --vectors ours=a.parquet",
-            )
-        files = {city.name: path.replace(CITY_WORD, city.folder.resolve().name) for city in cities}
-        frames = {file: _read(file) for file in dict.fromkeys(files.values())}
-        tables[name] = _match(name, {city: frames[file] for city, file in files.items()}, cities, columns)
+    for spec in _parsed(specs, keys, nodata):
+        files = {city.name: _file_of(str(spec.path), city) for city in cities}
+        frames = {file: _read(file, spec.key) for file in dict.fromkeys(files.values())}
+        tables[spec.name] = _match(spec, {city: frames[file] for city, file in files.items()}, cities)
     return tables
 
 
@@ -125,11 +155,50 @@ def as_vectors(name: str, table: pd.DataFrame, cities: Sequence[City]) -> pd.Dat
         known = pd.concat(region_ids(cities), ignore_index=True)
         if len(cities) == 1 or table["region_id"].astype(str).isin(known).any():
             return table
-    return _match(name, {city.name: table for city in cities}, cities, ())
+    return _match(Spec(name), {city.name: table for city in cities}, cities)
 
 
-def _parse(spec: str) -> tuple[str, str, tuple[str, ...]]:
-    """Name, path and columns of one ``[NAME=]FILE[#COLUMN,…]``."""
+def _parsed(specs: Sequence[str], keys: Sequence[str], nodata: Sequence[str]) -> list[Spec]:
+    """Every ``[NAME=]FILE[#COLUMN,…]`` with the keys and codes that are meant for it."""
+    found = [_parse(spec) for spec in specs]
+    names = [spec.name for spec in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(
+            "two tables of vectors have one name", value=twice, remedy="give names: --vectors ours=a.parquet"
+        )
+    key_of, codes_of = (
+        _by_table(names, said, option) for said, option in ((keys, "--key"), (nodata, "--nodata"))
+    )
+    for name in names:
+        if len(key_of[name]) > 1:
+            raise InputError(
+                "a table of vectors has one key", value=" and ".join(key_of[name]), where=f"--key of {name}"
+            )
+    return [
+        replace(spec, key=next(iter(key_of[spec.name]), None), nodata=tuple(codes_of[spec.name]))
+        for spec in found
+    ]
+
+
+def _by_table(names: Sequence[str], said: Sequence[str], option: str) -> dict[str, list[str]]:
+    """What ``[NAME=]VALUE`` says of each table: what is said of it by name, else of all."""
+    of: dict[str, list[str]] = {name: [] for name in names}
+    of_all: list[str] = []
+    for text in said:
+        name, equals, value = text.partition("=")
+        if equals and name not in of:
+            raise InputError(
+                "no table of vectors is called so",
+                value=name,
+                where=f"{option} {text}",
+                remedy=f"there are: {', '.join(names) or 'none'}",
+            )
+        (of[name] if equals else of_all).append(value if equals else text)
+    return {name: own or of_all for name, own in of.items()}
+
+
+def _parse(spec: str) -> Spec:
+    """One ``[NAME=]FILE[#COLUMN,…]``."""
     name, equals, path = spec.partition("=")
     if not equals or Path(spec).exists():  # a file may have "=" in its own name
         name, path = "", spec
@@ -140,34 +209,58 @@ def _parse(spec: str) -> tuple[str, str, tuple[str, ...]]:
     name = name or Path(path).stem
     if CITY_WORD in name:
         raise InputError("this table needs a name", value=spec, remedy=f"--vectors ours={path}")
-    return name, path, columns
+    return Spec(name, path, columns)
 
 
-def _read(file: str) -> pd.DataFrame:
+def _file_of(path: str, city: City) -> str:
+    return path.replace(CITY_WORD, city.folder.resolve().name)
+
+
+def _read(file: str, key: str | None) -> pd.DataFrame:
     path = Path(file)
     if path.suffix.lower() in _PARQUET and table_note(path):
         return read_embeddings(path)  # a table of ours, which says what it holds
-    return read_frame(path, text=["region_id"])
+    # Shapes are read where they turn out to be the key: others may be in a system that nothing names.
+    return read_frame(path, text=[*KEYS, *([] if key is None else [key])], shapes=False)
 
 
-def _match(
-    name: str, frames: Mapping[str, pd.DataFrame], cities: Sequence[City], columns: Sequence[str]
-) -> pd.DataFrame:
-    """One table for all cities, and a line on stderr for each city that says what was matched."""
-    taken: dict[int, Features] = {}
-    parts: list[pd.DataFrame] = []
+def _is_ours(frame: pd.DataFrame) -> bool:
+    return "transductive" in frame.attrs
+
+
+def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City]) -> pd.DataFrame:
+    """One table for all cities, and a line on stderr for each file that says what was read and matched."""
+    ids_of = {city.name: ids for city, ids in zip(cities, region_ids(cities), strict=True)}
     labels = {str(c) for city in cities for c in city.indicators.columns} - {"region_id"}
-    for city, ids in zip(cities, region_ids(cities), strict=True):
-        frame = frames[city.name]
-        if id(frame) not in taken:
-            taken[id(frame)] = features_of(_keyed(frame), columns=columns, labels=labels, where=name)
-        found = taken[id(frame)]
-        shared = len(frames) > 1 and len({id(other) for other in frames.values()}) == 1
-        match = _match_city(name, found, city, ids, cities if shared else [city])
-        if line := _told(name, city, found, match):
-            print(line, file=sys.stderr)
-        vectors = pd.Series(list(match.vectors), dtype=object)
-        parts.append(pd.DataFrame({"region_id": ids.to_numpy()[match.rows], "vector": vectors}))
+    parts: dict[str, pd.DataFrame] = {}
+    first: Features | None = None
+    for frame in {id(frame): frame for frame in frames.values()}.values():
+        own = [city for city in cities if frames[city.name] is frame]
+        names_of = {city.name: _accepted(city, ids_of, own) for city in own}
+        ours = _is_ours(frame)
+        found = features_of(
+            frame, columns=spec.columns, labels=labels, key=None if ours else spec.key,
+            nodata=(KEEP, *spec.nodata) if ours else spec.nodata,
+            known=[names for regions in names_of.values() for names in regions],
+            where=spec.name, spec=spec.source,
+        )  # fmt: skip
+        found = found if first is None else found.in_order_of(first, spec.name)
+        first = first or found
+        matches = {city.name: _match_city(spec.name, found, city, names_of[city.name], own) for city in own}
+        file = None if spec.path is None else _file_of(spec.path, own[0])
+        print(told(spec.name, file, found, own, matches, spec.nodata), file=sys.stderr)
+        for city in own:
+            match = matches[city.name]
+            vectors = pd.Series(list(match.vectors), dtype=object)
+            parts[city.name] = pd.DataFrame(
+                {"region_id": ids_of[city.name].to_numpy()[match.rows], "vector": vectors}
+            )
+    return _joined(spec.name, [parts[city.name] for city in cities], frames, cities)
+
+
+def _joined(
+    name: str, parts: Sequence[pd.DataFrame], frames: Mapping[str, pd.DataFrame], cities: Sequence[City]
+) -> pd.DataFrame:
     whole = pd.concat(parts, ignore_index=True)
     lengths = {city.name: len(part["vector"].iloc[0]) for city, part in zip(cities, parts, strict=True)}
     if len(set(lengths.values())) > 1:
@@ -181,30 +274,30 @@ def _match(
     return whole
 
 
-def _keyed(frame: pd.DataFrame) -> pd.DataFrame:
-    """With ``region_id`` as a column of text, also where it was the index."""
-    if "region_id" not in frame.columns and frame.index.name == "region_id":
-        frame = frame.reset_index()
-    return frame.assign(region_id=id_text(frame["region_id"])) if "region_id" in frame.columns else frame
+def _accepted(city: City, ids_of: Mapping[str, pd.Series], sharing: Sequence[City]) -> list[list[str]]:
+    """What each region goes by in a table: its name with the city's, and its own where no other has it."""
+    others: set[str] = set()
+    for other in sharing if len(sharing) > 1 else ():
+        if other is not city:
+            others |= {*other.regions["region_id"], *ids_of[other.name]}
+    return [
+        [joint] if own in others else [joint, own]
+        for joint, own in zip(ids_of[city.name], city.regions["region_id"], strict=True)
+    ]
 
 
-def _match_city(name: str, found: Features, city: City, ids: pd.Series, sharing: Sequence[City]) -> Match:
+def _match_city(
+    name: str, found: Features, city: City, accepted: Sequence[Sequence[str]], sharing: Sequence[City]
+) -> Match:
     if found.ids is None:
         match = match_points(found, city.regions.geometry, city.centroids())
         remedy = "are lon and lat in degrees, and not swapped?"
     else:
-        others = {
-            region
-            for other, joint in zip(sharing, region_ids(sharing), strict=True)
-            if other is not city
-            for region in (*other.regions["region_id"], *joint)
-        }
-        accepted = [
-            [joint] if own in others else [joint, own]
-            for joint, own in zip(ids, city.regions["region_id"], strict=True)
-        ]
         match = match_ids(found, accepted, where=name)
-        remedy = f"the regions of this city are called like {ids.iloc[0]}; the table's like {found.ids[0]}"
+        remedy = (
+            f"the regions of this city are called like {accepted[0][0]}; the table's ({found.key}) like "
+            f"{found.ids[0]}; another column may name them: --key {name}=COLUMN"
+        )
         if len(sharing) > 1:
             remedy += "; or give a file per city: NAME=vectors/{city}.parquet"
     if len(match.rows) == 0:
@@ -214,25 +307,5 @@ def _match_city(name: str, found: Features, city: City, ids: pd.Series, sharing:
             where=city.folder,
             remedy=remedy,
         )
+    refuse_positions(match.vectors, city.centroids()[match.rows], found.chosen, name)
     return match
-
-
-def _told(name: str, city: City, found: Features, match: Match) -> str:
-    """What was matched in one line; nothing where all regions have a vector by their id."""
-    parts = []
-    if match.reach_km is not None:
-        parts.append(
-            f"{match.inside:,} by the points inside, {match.near:,} by the nearest point within "
-            f"{match.reach_km:.3g} km"
-        )
-    if found.names:
-        shown = found.names[0] if len(found.names) == 1 else f"{found.names[0]} … {found.names[-1]}"
-        parts.append(f"{len(found.names)} dimensions: {shown}")
-    if found.passed_over:
-        parts.append(f"passed over, since a label is called so: {', '.join(found.passed_over)}")
-    if found.left_out:
-        parts.append(f"{found.left_out:,} rows left out, a value is missing or not finite")
-    if not parts and len(match.rows) == len(city.regions):
-        return ""
-    said = f"{name}: {len(match.rows):,} of {len(city.regions):,} regions of {city.name} have a vector"
-    return "; ".join([said, *parts])

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, spacing_km, to_metres
 from urbanln.tables.columns import Features
+from urbanln.tables.ids import Writing, writings
 
 _KM_PER_DEGREE = 111.0
 
@@ -27,20 +28,24 @@ class Match:
     Args:
         rows: (M,) numbers of the regions that have a vector, ascending.
         vectors: (M, D) float32.
+        used: (P,) which rows of the table say something of a region.
         inside: Regions that took the mean of the points inside.
         near: Regions that took the nearest point.
         reach_km: How far the nearest point may lie; None where rows were matched by id.
+        said: How ids were compared, where not as they stand.
     """
 
     rows: npt.NDArray[np.int64]
     vectors: npt.NDArray[np.float32]
+    used: npt.NDArray[np.bool_]
     inside: int = 0
     near: int = 0
     reach_km: float | None = None
+    said: str = ""
 
 
 def match_ids(found: Features, accepted: Sequence[Sequence[str]], *, where: str) -> Match:
-    """Vectors of the regions whose id stands in the table.
+    """Vectors of the regions whose id stands in the table, in the plainest writing that finds most of them.
 
     Args:
         found: A table keyed by region id.
@@ -48,22 +53,55 @@ def match_ids(found: Features, accepted: Sequence[Sequence[str]], *, where: str)
         where: Name of the table, for errors.
 
     Raises:
-        InputError: A region stands there twice.
+        InputError: A region stands there twice, or two regions would be one in that writing.
     """
-    index = pd.Index(np.asarray(found.ids, dtype=object))
-    if not index.is_unique:
+    theirs = [] if found.ids is None else list(found.ids)
+    _refuse_twice(theirs, theirs, "a region stands twice in the table of vectors", where)
+    best, said = np.full(len(accepted), -1), ""
+    for writing in writings(theirs, accepted):
+        rows = _rows_of(writing)
+        if (rows >= 0).sum() > (best >= 0).sum():
+            best, said, chosen = rows, writing.said, writing
+        if (best >= 0).sum() in (len(accepted), len(theirs)):
+            break  # no other writing can find more
+    if said:
+        named = [
+            at for at, name in enumerate(chosen.theirs) if name in {n for names in chosen.ours for n in names}
+        ]
+        _refuse_twice(
+            [chosen.theirs[at] for at in named], [theirs[at] for at in named],
+            f"a region stands twice in the table of vectors, {said}", where,
+        )  # fmt: skip
+        own = [names[-1] for names in accepted]
+        _refuse_twice(
+            [names[-1] for names in chosen.ours], own, f"two regions of the city have one id, {said}", where
+        )
+    regions = np.flatnonzero(best >= 0)
+    used = np.zeros(len(theirs), dtype=bool)
+    used[best[regions]] = True
+    return Match(regions, found.vectors[best[regions]], used, said=said)
+
+
+def _rows_of(writing: Writing) -> npt.NDArray[np.int64]:
+    """For each region the number of its row, -1 where there is none; of several the first."""
+    number: dict[str, int] = {}
+    for at, name in enumerate(writing.theirs):
+        number.setdefault(name, at)
+    return np.array(
+        [next((number[n] for n in names if n in number), -1) for names in writing.ours], dtype=np.int64
+    )
+
+
+def _refuse_twice(ids: Sequence[str], written: Sequence[str], what: str, where: str) -> None:
+    twice = pd.Series(list(ids), dtype=object).duplicated(keep=False).to_numpy()
+    if twice.any():
+        first = ids[int(twice.argmax())]
         raise InputError(
-            "a region stands twice in the table of vectors",
-            value=index[index.duplicated()][0],
+            what,
+            value=" and ".join(dict.fromkeys(w for i, w in zip(ids, written, strict=True) if i == first)),
             where=where,
             remedy="one row per region: choose a year, or average the rows",
         )
-    rows = np.full(len(accepted), -1)
-    for turn in range(max(map(len, accepted), default=0)):
-        names = pd.Index([keys[turn] if turn < len(keys) else None for keys in accepted], dtype=object)
-        rows = np.where(rows >= 0, rows, index.get_indexer(names))
-    regions = np.flatnonzero(rows >= 0)
-    return Match(regions, found.vectors[rows[regions]])
 
 
 def match_points(
@@ -97,7 +135,10 @@ def match_points(
     vectors[inside] = mean_NP[inside] @ found.vectors
     vectors[near] = found.vectors[nearest[nearest >= 0]]
     rows = np.union1d(inside, near)
-    return Match(rows, vectors[rows], inside=len(inside), near=len(near), reach_km=reach_km)
+    used = np.zeros(len(found.lonlat), dtype=bool)
+    used[mean_NP.indices] = True
+    used[nearest[nearest >= 0]] = True
+    return Match(rows, vectors[rows], used, inside=len(inside), near=len(near), reach_km=reach_km)
 
 
 def _points_inside(points: Floats, shapes: gpd.GeoSeries) -> csr_array:

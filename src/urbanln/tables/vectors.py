@@ -109,14 +109,21 @@ def matrix(frame: pd.DataFrame, where: str | None = None) -> npt.NDArray[np.floa
             remedy="write one numeric column per dimension, or save the table as Parquet",
         )
     try:
-        rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is found as that
+            rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
     except (TypeError, ValueError) as error:
         raise InputError("a vector is no list of numbers", value=str(error), where=where) from error
-    lengths = {row.shape for row in rows}
-    if len(lengths) != 1:
-        what = "the table of vectors has no rows" if not rows else "the vectors differ in length"
-        raise InputError(what, value=sorted(lengths) or None, where=where)
+    if not rows:
+        raise InputError("the table of vectors has no rows", where=where)
     first = rows[0]
+    other = next((at for at, row in enumerate(rows) if row.shape != first.shape), None)
+    if other is not None:
+        there = frame.index[[0, other]]
+        raise InputError(
+            "the vectors differ in length",
+            value=f"{first.size} numbers in row {there[0]}, {rows[other].size} in row {there[1]}",
+            where=where,
+        )
     if first.ndim != 1 or first.size == 0:
         raise InputError(
             "a vector is no list of numbers",
