@@ -22,8 +22,15 @@ _NOUNS = (
     "building", "edifice", "construction", "car", "automobile", "parking lot", "lot", "park", "tree",
     "street", "street lamp", "lamp", "red brick building", "shop", "store", "path", "house", "home",
 )  # fmt: skip
-_WORDS = ("red", "covered", "large", "big", "dark green", "green", "small", "little", "several", "row of")
-_VERBS = ("on", "in", "next to", "surround", "environ", "stand on", "along")
+_WORDS = (
+    "red", "covered", "large", "big", "dark green", "green", "small", "little", "several", "row of", "two",
+    "3", "not red", "many", "brick",
+)  # fmt: skip
+_VERBS = (
+    "on", "in", "next to", "surround", "environ", "stand on", "along", "left of", "right of", "under",
+    "not on", "north of", "northeast of", "far from",
+)  # fmt: skip
+_PLACES = ("left", "top left", "right", "north", "center")
 _FALSE = [
     "tree/street", "sky/skyscraper", "bus/bush", "car/carpet", "lot/plot", "lane/plane", "man/mansion",
     "sign/design", "path/empathy", "park/parking lot", "way/railway",
@@ -41,6 +48,8 @@ def graphs(draw: st.DrawFn) -> SceneGraph:
         tuple(sorted(of(_NOUNS, 6))),
         {name: words for name, words in attributes.items() if words},
         tuple(sorted(draw(st.lists(relation, max_size=4, unique=True)))),
+        absent=tuple(sorted(of((*_NOUNS, "red roof"), 2))),
+        places={name: tuple(sorted(of(_PLACES, 2))) for name in of(_NOUNS, 2)},
     )
 
 
@@ -59,7 +68,7 @@ def test_both_modes_equal_the_slow_version(a: SceneGraph, b: SceneGraph) -> None
 def test_strict_is_symmetric_to_the_bit_within_0_and_1_and_1_for_itself(a: SceneGraph, b: SceneGraph) -> None:
     assert _score(a, b) == _score(b, a)
     assert 0 <= _score(a, b) <= 1
-    named = bool(a.objects or a.attributes or a.relations)
+    named = bool(a.objects or a.attributes or a.relations or a.absent or any(a.places.values()))
     assert _score(a, a) == (1.0 if named else 0.0)
 
 

@@ -25,25 +25,27 @@ _NUMBER_WORDS = {
 # (frame, right, up): directions are compared within a frame only.
 _PICTURE, _MAP, _DEPTH = "picture", "map", "depth"
 _DIRECTIONS = {
-    "left": (_PICTURE, -1, 0), "right": (_PICTURE, 1, 0), "top": (_PICTURE, 0, 1), "bottom": (_PICTURE, 0, -1),
-    "top left": (_PICTURE, -1, 1), "top right": (_PICTURE, 1, 1), "bottom left": (_PICTURE, -1, -1),
-    "bottom right": (_PICTURE, 1, -1), "center": (_PICTURE, 0, 0), "north": (_MAP, 0, 1), "south": (_MAP, 0, -1),
-    "east": (_MAP, 1, 0), "west": (_MAP, -1, 0), "northeast": (_MAP, 1, 1), "northwest": (_MAP, -1, 1),
+    "left": (_PICTURE, -1, 0), "right": (_PICTURE, 1, 0), "top": (_PICTURE, 0, 1),
+    "bottom": (_PICTURE, 0, -1), "top left": (_PICTURE, -1, 1), "top right": (_PICTURE, 1, 1),
+    "bottom left": (_PICTURE, -1, -1), "bottom right": (_PICTURE, 1, -1), "center": (_PICTURE, 0, 0),
+    "north": (_MAP, 0, 1), "south": (_MAP, 0, -1), "east": (_MAP, 1, 0), "west": (_MAP, -1, 0),
+    "northeast": (_MAP, 1, 1), "northwest": (_MAP, -1, 1),
     "southeast": (_MAP, 1, -1), "southwest": (_MAP, -1, -1), "foreground": (_DEPTH, 0, 1),
     "background": (_DEPTH, 0, -1),
 }  # fmt: skip
 _PLACES = {
     **{f"{word} of": ("side", right, up) for word, (_, right, up) in _DIRECTIONS.items()},
     **{f"in {word} of": ("part", right, up) for word, (_, right, up) in _DIRECTIONS.items()},
-    "in front of": (_DEPTH, 0, 1), "behind": (_DEPTH, 0, -1), "over": ("height", 0, 1), "on": ("height", 0, 1),
-    "under": ("height", 0, -1),
+    "in front of": (_DEPTH, 0, 1), "behind": (_DEPTH, 0, -1), "over": ("height", 0, 1),
+    "on": ("height", 0, 1), "under": ("height", 0, -1),
 }  # fmt: skip
 
 # On a scale, words of one group go together, those of different groups do not; a word may be in several.
 _SCALES = (
     "white cream beige | beige tan cream brown | brown maroon | gray silver | black | red maroon orange"
     " | orange gold yellow | green teal turquoise | blue teal turquoise | purple violet | pink",
-    "brick | concrete cement | wood bamboo | metal steel iron aluminum copper | glass | stone rock marble granite"
+    "brick | concrete cement | wood bamboo | metal steel iron aluminum copper | glass"
+    " | stone rock marble granite"
     " | asphalt | gravel pebble dirt | cobblestone stone | sand dirt | grass | tile ceramic | thatch straw",
     "large big huge vast | small little tiny",
     "wide broad | narrow",

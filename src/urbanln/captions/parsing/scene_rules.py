@@ -106,14 +106,24 @@ class Reader(Denials):
             self.attributes[inner].add(self.lemma[i])
         for k in self.kids[i]:
             dep = self.dep[k]
-            if dep in ("amod", "nmod") and k < i and not self.joined(k + 2):
+            if self._is_few(k):
+                found.add("few")
+            elif dep in ("amod", "nmod") and k < i and not self.joined(k + 2):
                 found.update(self._qualities(k))
             elif dep == "nummod" and not self.joined(k + 2):
                 found.add(words.NUMBERS.get(self.lower[k], self.lower[k]))
             elif dep == "compound" and self.lemma[k] in words.LOOKS:
                 found.add(self.whole(k, self.lemma[k]))
+                colours = [j for j in self.below(k, "amod", "compound") if self.lemma[j] in words.COLOURS]
+                found.update(self.lemma[j] for j in colours)  # "grey slate roofs"
             elif dep in ("amod", "acl") and k > i and self.pos[k] == "ADJ":
                 self._relate_quality([i], k)
+
+    def _is_few(self, i: int) -> bool:
+        """ "Hardly any", "not many": not none."""
+        before = {self.lower[k] for k in self.below(i, "advmod", "neg")}
+        hardly = self.lower[i] == "any" and before & {"hardly", "barely", "scarcely"}
+        return bool(hardly or (self.lower[i] in ("many", "much") and "not" in before))
 
     def _qualities(self, i: int) -> Iterator[str]:
         """An adjective or participle with its conjuncts, shades and earlier parts."""
@@ -159,7 +169,7 @@ class Reader(Denials):
         self.relations.update((s, self._not + relation, thing) for s in subjects for thing in things)
 
     def _place(self, subjects: list[int], ends: list[int]) -> bool:
-        """Things at places of the picture: "in the upper left corner", "to the north"; whether there were any."""
+        """Things at places of the picture, "in the upper left corner"; whether there were any places."""
         sides = {side for side in map(self.direction, ends) if side}
         if not self._not:
             for subject in subjects:
@@ -167,7 +177,7 @@ class Reader(Denials):
         return bool(sides)
 
     def _side(self, preposition: int, part: int) -> str:
-        """The name of a place by a direction from a thing: "left of", or "in north of" for its northern part."""
+        """A direction from a thing as a relation: "left of", or "in north of" for its northern part."""
         side = self.direction(part)
         if not side or not self.reference(part) or not self._is_turn(part):
             return ""
@@ -217,7 +227,7 @@ class Reader(Denials):
                     self._relate(self.things(i), self.lower[k], preposition)
 
     def _is_turn(self, part: int) -> bool:
-        """Whether a place lies to some side of a thing; tops, middles and backgrounds are places on or in it."""
+        """Whether a place lies to some side of a thing; its top and its middle are on and in it."""
         turns = words.COMPASS | {"left", "right"}
         return self.lemma[part] in words.SIDES or words.DIRECTIONS[self.lower[part]] in turns
 
@@ -233,8 +243,9 @@ class Reader(Denials):
         agents = [
             thing for k in self.below(i, "agent") for p in self.below(k, "pobj") for thing in self.things(p)
         ]
+        shown = [thing for k in self.below(i, "attr") for thing in self.things(k)]
         for k in self.below(i, *SUBJECTS):
-            self._turn(k, [*objects, *agents])
+            self._turn(k, [*objects, *agents, *shown])
 
     def _turn(self, part: int, things: list[int]) -> None:
         side, of = self.direction(part), self.reference(part)
