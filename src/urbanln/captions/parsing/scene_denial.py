@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from urbanln.captions.parsing import scene_words as words
-from urbanln.captions.parsing.scene_tree import MOST_STEPS, OBJECTS, SUBJECTS, Tree
+from urbanln.captions.parsing.scene_tree import MOST_STEPS, NOUNS, OBJECTS, SUBJECTS, Tree
 
 _NO = ("no", "neither")
 _NONE = ("none", "neither", "nothing", "nobody")
@@ -51,10 +51,11 @@ class Denials(Tree):
         if dep == "conj" and any(self.lower[k] == "nor" for k in self.below(head, "cc")):
             return True
         if dep == "pobj":
-            free = self.lemma[self.head[head]]
-            return self.lower[head] == "without" or (
-                self.lower[head] in ("of", "from", "in") and free in words.FREE | {"lack"}
+            above = self.head[head]
+            free = self.lemma[above] in words.FREE or (
+                self.lemma[above] == "lack" and self.pos[above] not in NOUNS
             )
+            return self.lower[head] == "without" or (self.lower[head] in ("of", "from", "in") and free)
         if dep in OBJECTS:
             return self.lemma[head] == "lack" or (self.lemma[head] in words.HOLD and self.denies(head))
         if dep == "attr":

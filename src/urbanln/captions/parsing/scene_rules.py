@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SAME_VERBS = {"lie": "lay", "rid": "ride", "shin": "shine", "ske": "ski"}  # used alike, or cut too short
 
-_COUNTS = {"single", *words.NUMBERS.values()}
+# Of a thing that is not there: how many there are not, and that it is gone.
+_NO_LOOKS = {"single", *words.NUMBERS.values()} | words.GONE | words.SEEN
 
 
 class Reader(Denials):
@@ -66,7 +67,7 @@ class Reader(Denials):
 
     def _described(self, i: int, name: str) -> str:
         """What is not there, as closely as it is told: "no red roofs" leave room for others."""
-        told = self.attributes[i] - words.NO_ATTRIBUTES - words.LOOSE_QUANTITIES - _COUNTS
+        told = self.attributes[i] - words.NO_ATTRIBUTES - words.LOOSE_QUANTITIES - _NO_LOOKS
         return " ".join([*sorted(word for word in told if not word.startswith(words.NOT)), name])
 
     def _nobody(self) -> set[str]:
