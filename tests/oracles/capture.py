@@ -60,7 +60,7 @@ def cosine(x, y, vectors):
 def strict(graph_a, graph_b, vectors, wordnet):
     """The formula with the faults mended: closest synonyms first, classes empty in both left out."""
     said_a, said_b = said(graph_a, wordnet), said(graph_b, wordnet)
-    total, weights, contradictions = 0.0, 0.0, 0
+    total, weights, contradictions, agreed = 0.0, 0.0, 0, 0
     for weight, kind, parts in ((0.5, "objects", "n"), (0.5, "attributes", "an"), (0.2, "relations", "nvn")):
         a, b = said_a[kind], said_b[kind]
         left_a, left_b = a - b, b - a
@@ -86,6 +86,7 @@ def strict(graph_a, graph_b, vectors, wordnet):
                 m += 1
             contradictions += sum(shown(x[0], said_b, wordnet) for x in open_a)
             contradictions += sum(shown(y[0], said_a, wordnet) for y in open_b)
+        agreed += m
         if not n_a and not n_b:
             continue
         weights += weight
@@ -97,8 +98,13 @@ def strict(graph_a, graph_b, vectors, wordnet):
             m_a += sum(max(s[x, y] for y in left_b) for x in left_a)
             m_b += sum(max(s[x, y] for x in left_a) for y in left_b)
         p, r = m_a / n_a, m_b / n_b
-        total += weight * (2 * p * r / (p + r) if p + r else 0) / (1 + unlike)
-    return total / weights / (1 + contradictions / 2) if weights else 0.0
+        f = 2 * p * r / (p + r) if p + r else 0
+        if unlike:
+            f *= m / (m + 4 * unlike)
+        total += weight * f
+    if contradictions:
+        total *= agreed / (agreed + 4 * contradictions)
+    return total / weights if weights else 0.0
 
 
 def taken_in_pairs(left_a, left_b, measure):
@@ -120,9 +126,11 @@ def said(graph, wordnet):
     named = {}
     for o in set(graph.objects) | set(graph.attributes) | set(graph.places):
         qualities = {words.quality_named(a) for a in graph.attributes.get(o, ())}
-        named[o], rest = words.thing_with(o, frozenset(qualities))
+        names, rest = words.things_with(o, frozenset(qualities))
+        named[o] = names[0] if len(names) == 1 else words.thing_named(o)
+        if o in graph.objects:
+            found["objects"] |= {(name,) for name in names}
         found["attributes"] |= {(word, named[o]) for word in [*rest, *graph.places.get(o, ())]}
-    found["objects"] = {(named[o],) for o in graph.objects}
     for s, verb, o in graph.relations:
         name, turned = words.relation_named(verb)
         ends = [named.get(end) or words.thing_named(end) for end in (s, o)]

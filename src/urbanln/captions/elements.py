@@ -44,11 +44,14 @@ def strict_elements(graph: SceneGraph, lemma: Lemma) -> Elements:
     """
     name: dict[str, str] = {}
     attributes: set[Item] = set()
+    objects: set[str] = set()
     for thing in {*graph.objects, *graph.attributes, *graph.places}:
         words = frozenset(_quality(word, lemma) for word in graph.attributes.get(thing, ()))
-        name[thing], others = field_words.thing_with(lemma(thing, "n"), words)
+        names, others = field_words.things_with(lemma(thing, "n"), words)
+        # Of terraced houses and detached ones, what else is said of houses goes with either.
+        name[thing] = names[0] if len(names) == 1 else field_words.thing_named(lemma(thing, "n"))
+        objects |= set(names) if thing in graph.objects else set()
         attributes |= {(word, name[thing]) for word in (*others, *graph.places.get(thing, ()))}
-    objects = {name[thing] for thing in graph.objects}
     relations: set[Item] = set()
     for a, verb, b in graph.relations:
         words_between = " ".join(verb.lower().split())

@@ -22,7 +22,7 @@ terraced house = row house, rowhouse, terrace house, terraced home, row home, te
 detached house = single-family house, single-family home, detached home, single family house
 semi-detached house = semi-detached home, semidetached house, semidetached home, semi-detached
 apartment = flat
-apartment building = block of flat, block of apartment, apartment block, apartment house, flat block
+apartment building = block of flats, block of flat, block of apartments, apartment block, apartment house
 high-rise building = high-rise, highrise, high rise, tower block, high-rise block, high-rise tower
 housing development = housing estate
 truck = lorry
@@ -192,18 +192,27 @@ def thing_named(term: str) -> str:
     return term
 
 
-def thing_with(term: str, qualities: frozenset[str]) -> tuple[str, frozenset[str]]:
-    """The name of a thing whose name its qualities are part of, with the other qualities.
+def things_with(term: str, qualities: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names of things whose names qualities are part of, with the other qualities.
+
+    Args:
+        term: A noun with its compounds, in its base form.
+        qualities: Of all things of that name in a text.
+
+    Returns:
+        The names, sorted, and the qualities that are in none of them.
 
     Example:
-        >>> thing_with("house", frozenset(["red", "terraced"]))
-        ('terraced house', frozenset({'red'}))
+        >>> things_with("house", frozenset(["red", "terraced"]))
+        (('terraced house',), frozenset({'red'}))
+        >>> things_with("house", frozenset(["detached", "terraced"]))
+        (('detached house', 'terraced house'), frozenset())
     """
-    for quality in sorted(qualities):
-        known = _THING.get(f"{quality} {spelled(term)}")
-        if known is not None:
-            return known, qualities - {quality}
-    return thing_named(term), qualities
+    plain = spelled(term)
+    within = {
+        quality: _THING[f"{quality} {plain}"] for quality in qualities if f"{quality} {plain}" in _THING
+    }
+    return tuple(sorted(set(within.values()))) or (thing_named(term),), qualities - within.keys()
 
 
 @lru_cache(100_000)

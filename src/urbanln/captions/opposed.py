@@ -6,14 +6,21 @@ import math
 from functools import lru_cache
 
 from urbanln.captions.cleaning.sentences import word_set
-from urbanln.captions.parsing.scene_words import LOOSE_QUANTITIES, NOT, NUMBERS, SHADES
+from urbanln.captions.parsing.scene_words import ABOUT, LOOSE_QUANTITIES, NOT, NUMBERS, SHADES
 
 AGREE, OPEN, AGAINST = 1, 0, -1
 """What two words about one thing say of each other; open: neither."""
 
 # A loose quantity is a range, and ranges that meet agree: "five" are "several", "two" are not "many".
-_LOOSE = {"few": (2, 5), "couple": (2, 2), "pair": (2, 2), "several": (3, math.inf), "many": (6, math.inf)}
-_ALSO_MANY = word_set("numerous countless lots much more most multiple")
+_LOOSE = {
+    "few": (2, 5),
+    "couple": (2, 2),
+    "pair": (2, 2),
+    "handful": (3, 8),
+    "several": (3, math.inf),
+    "many": (6, math.inf),
+}
+_ALSO_MANY = word_set("numerous countless lots much more most multiple dozens")
 _NUMBER_WORDS = {
     **{word: int(digits) for digits, word in NUMBERS.items()},
     **dict.fromkeys(word_set("single lone sole solitary"), 1), "both": 2, "dozen": 12, "thirteen": 13,
@@ -94,6 +101,9 @@ def count_of(word: str) -> tuple[float, float] | None:
     """
     if word in _LOOSE:
         return _LOOSE[word]
+    if word.startswith(ABOUT):
+        about = count_of(word.removeprefix(ABOUT))
+        return about and (about[0] * 0.6, about[1] * 1.6)
     if word in LOOSE_QUANTITIES:
         return _LOOSE["many"] if word in _ALSO_MANY else (2, math.inf)
     number = _NUMBER_WORDS.get(

@@ -47,7 +47,7 @@ class Reader(Denials):
                 self._relate_noun(i)
             elif pos == "NUM" and self.lower[i] != "one":
                 for thing in self.things(i):  # "three of the houses"
-                    self.attributes[thing].add(words.NUMBERS.get(self.lower[i], self.lower[i]))
+                    self.attributes[thing].add(self._count(i))
             elif pos in ("VERB", "AUX"):
                 self._not = words.NOT if self.denies(i) else ""
                 self._relate_verb(i)
@@ -102,9 +102,9 @@ class Reader(Denials):
 
     def _describe(self, i: int) -> None:
         found = self.attributes[i]
-        inner = self.measured(i) if self.lemma[i] in ("couple", "pair") and self.tag[i] == "NN" else None
+        inner = self.measured(i) if self.lower[i] in words.COUNTED else None
         if inner is not None:
-            self.attributes[inner].add(self.lemma[i])
+            self.attributes[inner].add(self.lower[i])
         for k in self.kids[i]:
             dep = self.dep[k]
             if self._is_few(k):
@@ -112,13 +112,17 @@ class Reader(Denials):
             elif dep in ("amod", "nmod") and k < i and not self.joined(k + 2):
                 found.update(self._qualities(k))
             elif dep == "nummod" and not self.joined(k + 2):
-                found.add(words.NUMBERS.get(self.lower[k], self.lower[k]))
+                found.add(self._count(k))
             elif dep == "compound" and self.lemma[k] in words.LOOKS:
                 found.add(self.whole(k, self.lemma[k]))
                 colours = [j for j in self.below(k, "amod", "compound") if self.lemma[j] in words.COLOURS]
                 found.update(self.lemma[j] for j in colours)  # "grey slate roofs"
             elif dep in ("amod", "acl") and k > i and self.pos[k] == "ADJ":
                 self._relate_quality([i], k)
+
+    def _count(self, i: int) -> str:
+        rough = any(self.lower[k] in words.ROUGHLY for k in self.below(i, "advmod", "quantmod"))
+        return (words.ABOUT if rough else "") + words.NUMBERS.get(self.lower[i], self.lower[i])
 
     def _is_few(self, i: int) -> bool:
         """ "Hardly any", "not many": not none."""
@@ -156,7 +160,7 @@ class Reader(Denials):
 
     def _relate(self, subjects: list[int], verb: str, preposition: int) -> bool:
         """Relations by one preposition; whether there were any."""
-        found = self._place(subjects, [k for k in self.below(preposition, "pobj") if not self.reference(k)])
+        found = self._place(self._nearest(subjects, preposition), self._ends(preposition))
         for name, objects in self._places(preposition):
             found = True
             for thing in objects:
@@ -165,6 +169,19 @@ class Reader(Denials):
                     relation = "wear"
                 self._add(subjects, relation, [thing])
         return found
+
+    def _nearest(self, subjects: list[int], preposition: int) -> list[int]:
+        """Whom a place is meant for: in "fields in the south, woods and a road", the fields alone."""
+        above = self.head[preposition]
+        if above in subjects:
+            return [subject for subject in subjects if subject < preposition]
+        return [self.head[above]] if self.dep[above] in ("acl", "relcl") else subjects
+
+    def _ends(self, preposition: int) -> list[int]:
+        """The nouns after a preposition that are only places; "from north to south" tells none."""
+        way = self.lower[preposition] in ("from", "to", "toward", "towards")
+        found = [k for k in self.below(preposition, "pobj") if not self.reference(k)]
+        return [k for k in found if not way or self.below(k, "det")]
 
     def _add(self, subjects: list[int], relation: str, things: list[int]) -> None:
         self.relations.update((s, self._not + relation, thing) for s in subjects for thing in things)

@@ -74,6 +74,9 @@ MEASURES = (
     )
 )
 
+# Measures that are counts: "a couple of buses".
+COUNTED = word_set("couple pair dozen dozens handful")
+
 # "A lack of trees" says that there are none; "a sense of community" shows no community, but denies none.
 LACKS = word_set("lack absence")
 NOT_SHOWN = word_set("shortage sense feeling feel impression idea indication atmosphere")
@@ -85,6 +88,9 @@ GONE = word_set("absent missing lacking nonexistent miss lack")
 SEEN = word_set("visible present apparent evident noticeable see find show observe identify notice discern")
 NOT = "not "
 """Begins an attribute or relation that is denied."""
+ABOUT = "about "
+"""Begins a count that is meant roughly."""
+ROUGHLY = word_set("around about approximately roughly nearly almost some over")
 
 # Nouns before a noun that say what it is made of, or how it looks: "brick wall" is a wall, and brick.
 MATERIALS = word_set(
@@ -111,7 +117,7 @@ SHADES = word_set("dark light bright pale deep")
 LOOSE_QUANTITIES = word_set(
     """
     several many few some various numerous multiple lots countless much more most
-    couple pair
+    couple pair dozens handful
     """
 )
 
