@@ -1,11 +1,12 @@
 """Does a changed fact cost more agreement than other words for the same facts?
 
-    python -m benchmarks.facts_and_wording [--wrong]
+    python -m benchmarks.facts_and_wording [--together 1] [--wrong]
 
 ``facts_and_wording.csv`` holds, beside 30 for tuning, 60 kept texts that no rule or number was tuned on: each
 with a paraphrase and with a version in which one fact is another. The order is right where the paraphrase
 agrees with the text more than the changed version does. Intervals are percentiles of 10,000 bootstrap
-samples of the items. ``--wrong`` prints the items whose order is wrong.
+samples of the items. ``--together 3`` joins each text with the next two of its set, as captions are long: one
+side says all three in other words, the other changes one fact. ``--wrong`` prints items in the wrong order.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _SAMPLES = 10_000
 
 def main() -> None:
     """Print by set and kind how often the order is right, and the mean margin."""
-    asked = options(__doc__, wrong=False)
+    asked = options(__doc__, together=1, wrong=False)
     rows = []
     for which in ("tuning", "kept"):
-        items = read_items(which)
+        items = joined(read_items(which), asked.together)
         for mode in ("strict", "legacy"):
             scores = scores_of(items, mode)
             rows.append([which, mode, "all", *_shown(scores)])
@@ -48,6 +49,19 @@ def read_items(which: str) -> list[dict[str, str]]:
     """The items of a set, ``"kept"`` or ``"tuning"``: ``kind``, ``text``, ``paraphrase``, ``changed``."""
     with ITEMS.open(encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file) if row["set"] == which]
+
+
+def joined(items: list[dict[str, str]], together: int) -> list[dict[str, str]]:
+    """Each item with those that follow it, of which the changed version keeps the text as it is."""
+    found = []
+    for start, item in enumerate(items):
+        after = [items[(start + k) % len(items)] for k in range(1, together)]
+        told = {
+            name: " ".join([item[name], *(one[name] for one in after)]) for name in ("text", "paraphrase")
+        }
+        changed = " ".join([item["changed"], *(one["text"] for one in after)])
+        found.append({**item, **told, "changed": changed})
+    return found
 
 
 def scores_of(items: list[dict[str, str]], mode: Mode) -> np.ndarray:

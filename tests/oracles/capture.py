@@ -100,7 +100,7 @@ def strict(graph_a, graph_b, vectors, wordnet):
         p, r = m_a / n_a, m_b / n_b
         f = 2 * p * r / (p + r) if p + r else 0
         if unlike:
-            f *= m / (m + 4 * unlike)
+            f *= m / (m + unlike)
         total += weight * f
     if contradictions:
         total *= agreed / (agreed + 4 * contradictions)

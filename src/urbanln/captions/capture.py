@@ -24,9 +24,10 @@ _EPS = 1e-6
 # numbers are the same in any order.
 _STEPS = 10_000
 _CACHED = 500_000
-# Elements that are the same which one contradiction outweighs. At 2 paraphrases of long texts begin to fall
-# behind changed facts; at 8 the vote chooses worse captions.
-_OUTWEIGHS = 4
+# Elements that are the same which one contradiction outweighs: of facts in the whole score, of looks among
+# attributes. At 2 and 0, paraphrases of long texts fall behind changed facts; at 8, or at 4 for looks, on
+# which captioners often differ, the vote chooses worse captions.
+_AGAINST, _UNLIKE = 4, 1
 
 
 class PhraseVectors(Protocol):
@@ -74,8 +75,8 @@ class Scorer:
       says nothing. "A left of B" is "B right of A".
     - Facts weigh more than words (:mod:`urbanln.captions.opposed`): with m elements the same and k facts that
       contradict each other (there and not there, two and three, left and right, a relation turned round),
-      the score is multiplied by m/(m + 4k). So is the F of attributes for looks that do not go together
-      (red and blue, brick and glass). It is a share, as a long caption states more facts than a short one.
+      the score is multiplied by m/(m + 4k), and the F of attributes by m/(m + k) for looks that do not go
+      together (red and blue, brick and glass). It is a share, as long captions state more than short ones.
     - An attribute stays with its object, as a relation does with its two: "a red roof, a grey car" is not
       "a grey roof, a red car".
     - A class that is empty in both is left out of the mean; empty in one it gives 0. No eps: equal captions
@@ -164,14 +165,16 @@ def _strict(classes: Iterable[tuple[Matched, np.ndarray | None]]) -> float:
         precision, recall = (s / (_STEPS * n) for s, n in zip(sums, part.size, strict=True))
         if precision + recall > 0:
             total += (
-                weight * (2 * precision * recall / (precision + recall)) * _standing(part.count, part.unlike)
+                weight
+                * (2 * precision * recall / (precision + recall))
+                * _standing(part.count, _UNLIKE * part.unlike)
             )
-    return total / weights * _standing(same, against) if weights else 0.0
+    return total / weights * _standing(same, _AGAINST * against) if weights else 0.0
 
 
 def _standing(same: int, against: int) -> float:
-    """What contradictions leave of an agreement: each outweighs some elements that are the same."""
-    return same / (same + _OUTWEIGHS * against) if against else 1.0
+    """What contradictions leave of an agreement."""
+    return same / (same + against) if against else 1.0
 
 
 def _legacy(classes: Iterable[tuple[Matched, np.ndarray | None]]) -> float:

@@ -4,7 +4,8 @@ British and American words for one thing above all. Left out, as they mean two t
 which: "subway" (trains, or a way under a road), "pavement" as a surface (beside a street it is a sidewalk),
 "football field" (of either game), "highway" (a motorway, or any road), "trailer" (a caravan, or a lorry's),
 "yard" (a garden, or a depot), "garage", "bin", "pitch", "estate", "duplex", "first floor", "hoarding" (a
-billboard, or a builder's fence), "rotary", "trolley", "lift", "nursery".
+billboard, or a builder's fence), "rotary", "trolley", "lift", "nursery". A "terrace" by itself is taken for
+houses, as beside streets it mostly is; a roof terrace is not.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def spelled(term: str) -> str:
 
 
 def _read(lines: str) -> dict[str, str]:
-    table = {}
+    table: dict[str, str] = {}
     for line in lines.strip().splitlines():
         first, _, others = line.partition(" = ")
         table |= dict.fromkeys((first, *others.split(", ")), first)

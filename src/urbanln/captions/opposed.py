@@ -11,14 +11,14 @@ from urbanln.captions.parsing.scene_words import ABOUT, LOOSE_QUANTITIES, NOT, N
 AGREE, OPEN, AGAINST = 1, 0, -1
 """What two words about one thing say of each other; open: neither."""
 
-# A loose quantity is a range, and ranges that meet agree: "five" are "several", "two" are not "many".
+# A loose quantity is a wide range, and ranges that meet agree: "five" are "several", "two" are not "many".
 _LOOSE = {
-    "few": (2, 5),
+    "few": (2, 6),
     "couple": (2, 2),
     "pair": (2, 2),
-    "handful": (3, 8),
+    "handful": (2, 8),
     "several": (3, math.inf),
-    "many": (6, math.inf),
+    "many": (7, math.inf),
 }
 _ALSO_MANY = word_set("numerous countless lots much more most multiple dozens")
 _NUMBER_WORDS = {
@@ -103,7 +103,7 @@ def count_of(word: str) -> tuple[float, float] | None:
         return _LOOSE[word]
     if word.startswith(ABOUT):
         about = count_of(word.removeprefix(ABOUT))
-        return about and (about[0] * 0.6, about[1] * 1.6)
+        return about and (about[0] / 2, about[1] * 2)
     if word in LOOSE_QUANTITIES:
         return _LOOSE["many"] if word in _ALSO_MANY else (2, math.inf)
     number = _NUMBER_WORDS.get(
