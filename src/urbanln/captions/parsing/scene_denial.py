@@ -5,7 +5,9 @@ from __future__ import annotations
 from urbanln.captions.parsing import scene_words as words
 from urbanln.captions.parsing.scene_tree import MOST_STEPS, NOUNS, OBJECTS, SUBJECTS, Tree
 
-_NO = ("no", "neither")
+_NO = ("no", "neither", "zero", "0")
+_MANY = ("many", "much")
+_ALL = ("all", "every", "each", "both")
 _NONE = ("none", "neither", "nothing", "nobody")
 
 
@@ -37,14 +39,26 @@ class Denials(Tree):
             return True
         return any(self._has_no(k) or self.lower[k] in _NONE for k in self.below(verb, *SUBJECTS))
 
+    def is_few(self, i: int) -> bool:
+        """Whether a word before a noun means few: "hardly any", "not many", "almost no"."""
+        before = self.lower[i - 1] if i else ""
+        if self.lower[i] in _MANY:
+            noun = self.head[i]
+            below_verb = self.dep[noun] in ("attr", *OBJECTS) and self.denies(self.head[noun])
+            return before == "not" or below_verb
+        return self.lower[i] in ("any", "no") and before in words.HARDLY
+
     def _has_no(self, i: int) -> bool:
-        return any(self.lower[k] in _NO for k in self.below(i, "det"))
+        no = [k for k in self.below(i, "det", "nummod", "preconj", "cc") if k < i and self.lower[k] in _NO]
+        return any(not self.is_few(k) and self.lower[k + 1] not in ("more", "fewer", "less") for k in no)
 
     def _is_denied(self, i: int) -> bool:
         """Whether the words right beside a noun deny it."""
         dep, head = self.dep[i], self.head[i]
+        if any(self.lower[k] in _MANY for k in self.below(i, "amod")):
+            return False
         if self.below(i, "neg"):
-            return True
+            return not any(self.lower[k] in _ALL for k in self.below(i, "det", "predet"))
         if self._has_no(i):
             # "No house has a pool", "no roof is red": houses and roofs there are.
             return not (dep in SUBJECTS and self._tells(head))
@@ -71,6 +85,8 @@ class Denials(Tree):
 
     def _is_gone(self, verb: int) -> bool:
         """Whether a clause says that its subject is not there: "cars are missing", "cannot be seen"."""
+        if any(self.lower[k] == "nowhere" for k in self.below(verb, "advmod")):
+            return True
         said = {self.lemma[k] for k in self.below(verb, "acomp", "oprd", "attr")}
         if self.tag[verb] in ("VBN", "VBG"):
             said.add(self.lemma[verb])

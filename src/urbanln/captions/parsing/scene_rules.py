@@ -107,7 +107,7 @@ class Reader(Denials):
             self.attributes[inner].add(self.lower[i])
         for k in self.kids[i]:
             dep = self.dep[k]
-            if self._is_few(k):
+            if self.is_few(k):
                 found.add("few")
             elif dep in ("amod", "nmod") and k < i and not self.joined(k + 2):
                 found.update(self._qualities(k))
@@ -123,12 +123,6 @@ class Reader(Denials):
     def _count(self, i: int) -> str:
         rough = any(self.lower[k] in words.ROUGHLY for k in self.below(i, "advmod", "quantmod"))
         return (words.ABOUT if rough else "") + words.NUMBERS.get(self.lower[i], self.lower[i])
-
-    def _is_few(self, i: int) -> bool:
-        """ "Hardly any", "not many": not none."""
-        before = {self.lower[k] for k in self.below(i, "advmod", "neg")}
-        hardly = self.lower[i] == "any" and before & {"hardly", "barely", "scarcely"}
-        return bool(hardly or (self.lower[i] in ("many", "much") and "not" in before))
 
     def _qualities(self, i: int) -> Iterator[str]:
         """An adjective or participle with its conjuncts, shades and earlier parts."""

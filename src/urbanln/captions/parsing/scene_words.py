@@ -86,6 +86,7 @@ FREE = word_set("free devoid empty clear bare void")
 HOLD = word_set("have contain include show feature possess hold see display")
 GONE = word_set("absent missing lacking nonexistent miss lack")
 SEEN = word_set("visible present apparent evident noticeable see find show observe identify notice discern")
+HARDLY = word_set("hardly barely scarcely almost nearly practically virtually")
 NOT = "not "
 """Begins an attribute or relation that is denied."""
 ABOUT = "about "
