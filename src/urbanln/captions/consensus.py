@@ -14,7 +14,8 @@ import pandas as pd
 
 from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
-from urbanln.captions.capture import Elements, Mode, PhraseVectors, Scorer
+from urbanln.captions.capture import Mode, PhraseVectors, Scorer
+from urbanln.captions.elements import Elements
 from urbanln.captions.facts import Facts
 from urbanln.captions.languages import written_alike
 from urbanln.captions.parsing.parse import load_parser, parse_all

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from urbanln.captions.parsing.scene_words import LOOSE_QUANTITIES, NUMBERS
+from urbanln.captions.parsing.scene_words import LOOSE_QUANTITIES, NOT, NUMBERS
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,19 @@ class SceneGraph:
         objects: Lemmatised nouns, sorted, each once.
         attributes: Object → its attributes, lemmatised, sorted; objects without any are left out.
         relations: (subject, relation, object), sorted, each once.
+        absent: What the text says is not there, sorted: "no red roofs" gives "red roof". None of it is in
+            ``objects``, so that whoever asks what is shown never meets it.
+        places: Object → where in the picture or the town it is ("left", "bottom right", "northeast"), sorted.
+
+    What is denied of an object that is there begins with "not": the attribute "not red", the relation "not
+    cross".
     """
 
     objects: tuple[str, ...] = ()
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     relations: tuple[tuple[str, str, str], ...] = ()
+    absent: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Parser(Protocol):
@@ -50,6 +58,8 @@ def graph_to_json(graph: SceneGraph) -> dict[str, Any]:
         "objects": list(graph.objects),
         "attributes": {name: list(found) for name, found in graph.attributes.items()},
         "relations": [list(relation) for relation in graph.relations],
+        "absent": list(graph.absent),
+        "places": {name: list(found) for name, found in graph.places.items()},
     }
 
 
@@ -59,6 +69,9 @@ def graph_from_json(value: Mapping[str, Any]) -> SceneGraph:
         objects=tuple(value["objects"]),
         attributes={name: tuple(found) for name, found in value["attributes"].items()},
         relations=tuple((subject, relation, thing) for subject, relation, thing in value["relations"]),
+        # Graphs of parsers that know neither may have been kept without them.
+        absent=tuple(value.get("absent", ())),
+        places={name: tuple(found) for name, found in value.get("places", {}).items()},
     )
 
 
@@ -69,17 +82,18 @@ def phrases(graph: SceneGraph, *, attributes: bool) -> list[str]:
         graph: Of a text.
         attributes: ``True``: "red roof" for each attribute of an object, the bare noun for one without;
             ``False``: bare nouns, as the CAPTURE authors' construction checks descriptions of parts.
-            Quantities are left out: a detector finds a house, not "two house".
+            Quantities are left out: a detector finds a house, not "two house"; so is what is denied.
 
     Returns:
         By object, each phrase once.
     """
     found: list[str] = []
     for name in graph.objects:
-        seen = [a for a in graph.attributes.get(name, ()) if attributes and not _is_quantity(a)]
+        seen = [a for a in graph.attributes.get(name, ()) if attributes and not _is_unseen(a)]
         found += [f"{attribute} {name}" for attribute in seen] or [name]
     return list(dict.fromkeys(found))
 
 
-def _is_quantity(attribute: str) -> bool:
-    return attribute in LOOSE_QUANTITIES or attribute in NUMBERS.values() or attribute.isdigit()
+def _is_unseen(attribute: str) -> bool:
+    quantity = attribute in LOOSE_QUANTITIES or attribute in NUMBERS.values() or attribute.isdigit()
+    return quantity or attribute.startswith(NOT)

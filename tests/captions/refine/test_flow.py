@@ -47,7 +47,10 @@ class Words:
 
     def one(self, text: str) -> SceneGraph:
         found = tuple(word for word in WORDS if word in text)
-        return SceneGraph(found, {word: ("red",) for word in found if f"red {word}" in text}, ())
+        absent = tuple(word for word in found if f"no {word}" in text)
+        found = tuple(word for word in found if word not in absent)
+        looks = {word: ("red",) for word in found if f"red {word}" in text}
+        return SceneGraph(found, looks, (), absent=absent)
 
 
 class Truth:
@@ -135,6 +138,19 @@ def test_what_is_not_in_the_picture_is_rejected_and_checked_again() -> None:
         ("pool", "describe"), ("red house", "describe"), ("crane", "local"), ("bus", "merge")
     }  # fmt: skip
     assert set(found.rejected) == {"pool", "red house", "crane", "bus"}
+
+
+def test_a_text_that_denies_what_was_rejected_does_not_mention_it() -> None:
+    model = Model(merge="A house and a tree, but no pool.")
+    found = refine(model, tools(Truth("house", "tree")))
+    assert (found.text, found.remaining, model.prompts("repair")) == (
+        "A house and a tree, but no pool.",
+        (),
+        [],
+    )
+    assert [phrase.phrase for phrase in found.phrases] == ["house", "pool", "tree"]
+    denied = refine(Model(), tools(Truth("house", "tree")), "A house, but no pool.")
+    assert "pool" not in {phrase.phrase for phrase in denied.phrases}
 
 
 def test_what_a_repair_leaves_is_counted() -> None:

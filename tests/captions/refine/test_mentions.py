@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from urbanln.captions.refine.mentions import LONGEST, MOST, mentions, phrases_of, without_longer
+from urbanln.captions.refine.mentions import LONGEST, MOST, denies, mentions, phrases_of, without_longer
 from urbanln.captions.scene_graph import SceneGraph
 
 
@@ -36,6 +36,20 @@ def test_parts_give_bare_nouns_and_whole_descriptions_attributes_too() -> None:
 
 def test_shorter_phrases_stand_for_longer_ones() -> None:
     assert without_longer(["red bus", "bus", "big red bus", "bus stop"]) == ["bus", "bus stop"]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "denied"),
+    [("car", True), ("red car", True), ("road", False), ("bus", False), ("scar", False), ("pool", True)],
+)
+def test_what_is_named_as_absent_only_is_denied(phrase: str, denied: bool) -> None:
+    graph = SceneGraph(("road", "red bus"), absent=("blue bus", "pool", "red car"))
+    assert denies(graph, phrase) is denied
+
+
+def test_absent_things_and_denied_looks_are_not_looked_for() -> None:
+    graph = SceneGraph(("roof",), {"roof": ("not red",)}, absent=("car",), places={"roof": ("left",)})
+    assert phrases_of("The not red roof on the left, and no car.", graph, part=False) == ["roof"]
 
 
 def test_a_hostile_graph_is_bounded() -> None:

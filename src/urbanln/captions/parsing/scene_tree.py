@@ -89,26 +89,33 @@ class Tree:
         self.kids[verb] = [k for k in self.kids[verb] if k >= noun]
         self.pos[verb], self.dep[noun] = "VERB", "nsubj"
 
-    def is_denied(self, i: int) -> bool:
-        """Named only to say that it is not there: "no cars", "without trees", "a lack of green"."""
-        for _ in range(MOST_STEPS):
-            dep, head = self.dep[i], self.head[i]
-            if (
-                any(self.lower[k] == "no" for k in self.below(i, "det"))
-                or (dep == "pobj" and self.lower[head] == "without")
-                or (dep == "attr" and self.below(head, "neg") and self.below(head, "expl"))
-            ):
-                return True
-            if dep == "pobj" and self.lower[head] == "of":
-                return self.lemma[self.head[head]] in words.NOT_SHOWN
-            if dep != "conj":
-                return False
-            i = head
-        return False
-
     def is_part_of_place(self, i: int) -> bool:
-        """Only part of a preposition: the front of "in front of the gate"."""
-        return self.dep[i] == "pobj" and self.lemma[i] in words.PARTS_OF_PLACE and bool(self.ofs(i))
+        """Only part of a preposition: the front of "in front of the gate", the left of "left of the gate"."""
+        part = self.lemma[i] in words.PARTS_OF_PLACE or bool(self.direction(i))
+        return self.dep[i] == "pobj" and part and bool(self.ofs(i))
+
+    def direction(self, i: int) -> str:
+        """Where a noun that is only a place says something is: "top left" of "the upper left corner".
+
+        Empty for any other noun, also for a place of which more is said: "a shopping center", "the old side".
+        """
+        own = words.DIRECTIONS.get(self.lower[i], "")
+        if not own and self.lemma[i] not in words.SIDES:
+            return ""
+        told = [k for k in self.kids[i] if self.dep[k] in ("amod", "compound", "nmod", "advmod", "nummod")]
+        told += [j for k in told for j in self.kids[k]]
+        found = {own, *(words.DIRECTIONS.get(self.lower[k], self.lower[k]) for k in told)}
+        found -= words.NO_DIRECTION | {"", "-"}
+        if not found <= set(words.DIRECTIONS.values()):
+            return ""
+        if len(found) > 1:
+            found.discard("center")
+        return " ".join(sorted(found, key=("top", "bottom").__contains__, reverse=True))
+
+    def reference(self, i: int) -> list[int]:
+        """The things that a direction is meant from: the gate of "the left of the gate", but no picture."""
+        below = [k for of in self.ofs(i) for k in self.below(of, "pobj")]
+        return [k for k in below if self.lemma[k] not in words.NO_OBJECTS and not self.direction(k)]
 
     def joined(self, i: int) -> bool:
         """Whether a hyphen ties this word to the one before, without spaces."""
@@ -134,16 +141,23 @@ class Tree:
         ]
 
     def name(self, i: int) -> str:
-        """What a noun is called: lemma, compounds and hyphens, as in "parking lot"."""
+        """What a noun is called: lemma, compounds and hyphens, as in "parking lot"; "block of flats" too."""
         parts = [self.whole(i, self.lemma[i])]
         for k in reversed(self.compounds(i)):
             inner = [self.lower[j] for j in self.compounds(k)]
             parts[:0] = [*inner, self.whole(k, self.lemma[k])]
-        return " ".join(parts)
+        flats = self.flats(i)
+        return " ".join([*parts, "of", self.lower[flats]] if flats is not None else parts)
+
+    def flats(self, i: int) -> int | None:
+        """The second noun of "block of flats", which is one thing."""
+        if self.lemma[i] != "block":
+            return None
+        return next((k for k in self.reference(i) if self.lemma[k] in ("flat", "apartment")), None)
 
     def measured(self, i: int) -> int | None:
-        """What a measure is of: the people of "a group of people"."""
-        if self.lemma[i] not in words.MEASURES or self.compounds(i):
+        """What a measure is of: the people of "a group of people", the houses of "three of the houses"."""
+        if not (self.lemma[i] in words.MEASURES or self.pos[i] == "NUM") or self.compounds(i):
             return None
         return next((k for of in self.ofs(i) for k in self.below(of, "pobj")), None)
 

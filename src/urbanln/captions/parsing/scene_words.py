@@ -35,6 +35,32 @@ PLACES_WITHIN = word_set(
 # Say what is meant only with a word beside them: "residential area" is an object, "the area" is none.
 VAGUE = word_set("area zone region space place spot location section setting environment landscape site")
 
+# Parts of a picture, a town or a thing that are told apart by a direction only: "the upper left corner".
+SIDES = word_set(
+    """
+    side corner part portion half section area zone region quadrant third quarter end edge border boundary
+    periphery margin bank
+    """
+)
+
+# Where something is, as captions say it.
+DIRECTIONS = {
+    **dict.fromkeys(word_set("left leftmost leftward"), "left"),
+    **dict.fromkeys(word_set("right rightmost rightward"), "right"),
+    **dict.fromkeys(word_set("top upper topmost uppermost"), "top"),
+    **dict.fromkeys(word_set("bottom lower bottommost lowermost"), "bottom"),
+    **dict.fromkeys(word_set("center centre central middle"), "center"),
+    "foreground": "foreground",
+    "background": "background",
+    **{
+        word + ending: word
+        for word in word_set("north south east west northeast northwest southeast southwest")
+        for ending in ("", "ern", "ernmost")
+    },
+}
+COMPASS = word_set("north south east west northeast northwest southeast southwest")
+NO_DIRECTION = word_set("far very hand most immediate extreme outer")  # beside a direction, say nothing more
+
 # "A group of people" shows people, "the front of the house" the house.
 MEASURES = (
     NO_OBJECTS
@@ -48,8 +74,24 @@ MEASURES = (
     )
 )
 
-# "A lack of trees" shows none, nor does "a sense of community" show one.
-NOT_SHOWN = word_set("lack absence shortage sense feeling feel impression idea indication atmosphere")
+# Measures that are counts: "a couple of buses".
+COUNTED = word_set("couple pair dozen dozens handful")
+
+# "A lack of trees" says that there are none; "a sense of community" shows no community, but denies none.
+LACKS = word_set("lack absence")
+NOT_SHOWN = word_set("shortage sense feeling feel impression idea indication atmosphere")
+
+# Denials: "free of cars"; "has no cars"; "cars are missing", "are not visible", "cannot be seen".
+FREE = word_set("free devoid empty clear bare void")
+HOLD = word_set("have contain include show feature possess hold see display")
+GONE = word_set("absent missing lacking nonexistent miss lack")
+SEEN = word_set("visible present apparent evident noticeable see find show observe identify notice discern")
+HARDLY = word_set("hardly barely scarcely almost nearly practically virtually")
+NOT = "not "
+"""Begins an attribute or relation that is denied."""
+ABOUT = "about "
+"""Begins a count that is meant roughly."""
+ROUGHLY = word_set("around about approximately roughly nearly almost some over")
 
 # Nouns before a noun that say what it is made of, or how it looks: "brick wall" is a wall, and brick.
 MATERIALS = word_set(
@@ -73,7 +115,12 @@ LOOKS = MATERIALS | COLOURS
 SHADES = word_set("dark light bright pale deep")
 
 # Quantities too loose to tell pictures apart: attributes, but not to be held against an annotator.
-LOOSE_QUANTITIES = word_set("several many few some various numerous multiple lots countless much more most")
+LOOSE_QUANTITIES = word_set(
+    """
+    several many few some various numerous multiple lots countless much more most
+    couple pair dozens handful
+    """
+)
 
 NUMBERS = {
     "0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
@@ -101,7 +148,9 @@ SAME_PLACES = {
 }  # fmt: skip
 
 # Adverbs and adjectives that make a preposition with the one that follows: "next to", "full of".
-BEFORE_PREPOSITION = word_set("next close adjacent near opposite parallel connected full covered out away")
+BEFORE_PREPOSITION = word_set(
+    "next close adjacent near far opposite parallel connected full covered out away"
+)
 
 # Compare, explain or time; they place nothing.
 NO_RELATIONS = word_set(

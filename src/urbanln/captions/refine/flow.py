@@ -21,7 +21,7 @@ from urbanln.captions.cleaning.sentences import normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import describes
 from urbanln.captions.facts import Facts
 from urbanln.captions.refine.grounding import Grounder, NoGrounder, Scored, ground_phrases
-from urbanln.captions.refine.mentions import mentions, phrases_of, without_longer
+from urbanln.captions.refine.mentions import denies, mentions, phrases_of, without_longer
 from urbanln.captions.refine.parts import Part, Segmenter, find_parts, parts_version
 from urbanln.captions.scene_graph import Parser, SceneGraph, graph_from_json, graph_to_json
 from urbanln.captions.settings import RefineSettings
@@ -256,7 +256,12 @@ class _Check:
         """Phrases a text names although they are not in the picture."""
         text = _bounded(text)
         named = set(self.look_for(stage, [text]))
-        still = [phrase for phrase in self.rejected() if phrase in named or mentions(text, phrase)]
+        graph = _graphs([text], self._tools)[0] if self.rejected() else SceneGraph()
+        still = [
+            phrase
+            for phrase in self.rejected()
+            if phrase in named or (mentions(text, phrase) and not denies(graph, phrase))
+        ]
         return without_longer(still)[:MOST_REJECTED]
 
 

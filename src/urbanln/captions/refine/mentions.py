@@ -67,3 +67,23 @@ def without_longer(rejected: list[str]) -> list[str]:
         return any(" ".join(words[start:]) in known for start in range(1, len(words)))
 
     return [phrase for phrase in rejected if not ends_in_another(phrase)]
+
+
+def denies(graph: SceneGraph, phrase: str) -> bool:
+    """Whether a text names a phrase only to say that it is not there: "no cars", "no red cars".
+
+    Args:
+        graph: What the text says.
+        phrase: Named in the text.
+
+    Example:
+        >>> denies(SceneGraph(("road",), absent=("red car",)), "car")
+        True
+    """
+    if any(_ends_alike(phrase, name) for name in graph.objects):
+        return False
+    return any(_ends_alike(phrase, name) for name in graph.absent)
+
+
+def _ends_alike(a: str, b: str) -> bool:
+    return f" {a}".endswith(f" {b}") or f" {b}".endswith(f" {a}")
