@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from urbanln.base.config import TrainSettings
+from urbanln.base.config import AutoView, TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
+from urbanln.city.views import the_view
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -104,12 +105,12 @@ class Plan:
         return len(self.picture)
 
 
-def list_pictures(cities: Sequence[City], view: str) -> tuple[pd.DataFrame, int]:
+def list_pictures(cities: Sequence[City], view: AutoView) -> tuple[pd.DataFrame, int]:
     """The pictures of a view that have a caption, and how many have none.
 
     Args:
         cities: Where from; a picture is known by the position of its city and its ``image_id``.
-        view: ``"satellite"``, ``"street"`` or ``"both"``.
+        view: ``"satellite"``, ``"street"``, ``"both"`` or ``"auto"`` (:func:`urbanln.city.views.the_view`).
 
     Returns:
         One row per picture (``city, image_id, region_id, view, path``) and the number left out.
@@ -117,6 +118,7 @@ def list_pictures(cities: Sequence[City], view: str) -> tuple[pd.DataFrame, int]
     Raises:
         InputError: No picture of this view, or none with a caption.
     """
+    view = the_view(view, {one for city in cities for one in city.images["view"]})
     frames = []
     n_all = 0
     for position, city in enumerate(cities):
