@@ -215,3 +215,21 @@ def test_a_shapefile_is_read_in_the_encoding_told(tmp_path: Path) -> None:
     places.to_file(tmp_path / "t.shp", encoding="gb18030")
     (tmp_path / "t.cpg").unlink()
     assert read_frame(tmp_path / "t.shp", written=Written(encoding="gb18030"))["name"].tolist() == ["北京"]
+
+
+def test_points_between_thousands_are_no_decimals_where_commas_are(tmp_path: Path) -> None:
+    path = _write(tmp_path, "lon;pop;share\n13,41;12.345;0,5\n13,42;9.870;0,25\n")
+    read = read_frame(path, written=Written(decimal=","))
+    assert number_column(read, "share", "t", text_numbers=True).tolist() == [0.5, 0.25]
+    with pytest.raises(InputError, match=r"12\.345(.|\n)*--thousands \."):
+        number_column(read, "pop", "t", text_numbers=True)
+    both = read_frame(path, written=Written(decimal=",", thousands="."))
+    assert number_column(both, "pop", "t", text_numbers=True).tolist() == [12345, 9870]
+
+
+def test_a_group_never_begins_with_0_and_signs_for_nothing_are_left_to_the_reader(tmp_path: Path) -> None:
+    path = _write(tmp_path, "pop;share;note\n1.234.567;0.125;a\n-;0.250;b\n2.000.111;0.5;c\n")
+    read = read_frame(path, written=Written(thousands="."))
+    assert number_column(read, "share", "t", text_numbers=True).tolist() == [0.125, 0.25, 0.5]
+    assert read["pop"].tolist() == ["1234567", "-", "2000111"]
+    assert read["note"].tolist() == ["a", "b", "c"]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.base.written import number_remedy
+from urbanln.base.written import OTHERWISE, number_remedy
 
 _LOOKED_AT = 1000  # values that say how a column's numbers are written
 
@@ -124,8 +124,16 @@ def number_column(
             where=table,
             remedy="give real numbers",
         )
+    refuse_nested(frame, column, table)
+    if (odd := frame.attrs.get(OTHERWISE, {}).get(column)) is not None:
+        raise InputError(
+            f"a number of '{column}' is not written as you say the table's numbers are",
+            value=odd,
+            where=table,
+            remedy="where points stand between thousands, say so too: --thousands .",
+        )
     if not pd.api.types.is_numeric_dtype(series):
-        bare = series.map(lambda value: value.strip() if isinstance(value, str) else value).astype(object)
+        bare = series.map(_bare).astype(object)
         blank = series.isna().to_numpy() | (bare == "").to_numpy(dtype=bool)
         numbers = pd.to_numeric(bare.mask(blank), errors="coerce").astype("float64")
         bad = numbers.isna().to_numpy() & ~blank
@@ -144,6 +152,28 @@ def number_column(
         "leave missing values empty",
     )
     return values
+
+
+def refuse_nested(frame: pd.DataFrame, column: str, table: str) -> None:
+    """Refuse a column whose values are lists or objects where one value per row is needed.
+
+    Raises:
+        InputError: Names the row.
+    """
+    if frame[column].dtype == object:
+        nested = [isinstance(value, list | tuple | dict | np.ndarray) for value in frame[column]]
+        refuse(
+            nested,
+            f"'{column}' holds lists or objects, and one value per row is needed",
+            lambda row: str(frame[column].iloc[row])[:60],
+            table,
+            "write the value that is meant into a column of its own",
+        )
+
+
+def _bare(value: object) -> object:
+    """A cell without blanks around it; a typeset minus is one."""
+    return value.strip().replace("\u2212", "-") if isinstance(value, str) else value
 
 
 def is_yes_or_no(series: pd.Series) -> bool:

@@ -72,7 +72,7 @@ def missing_codes(values: npt.ArrayLike, dtype: str = "") -> list[Code]:
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     different, count = np.unique(numbers, return_counts=True)
-    listed = np.isin(different, list(CODES)) | (np.abs(different) >= _ENDLESS)
+    listed = np.isin(different, _as_stored(dtype)) | (np.abs(different) >= _ENDLESS)
     others = different[~listed]
     if len(others) == 0:
         alone = different <= -999
@@ -87,6 +87,15 @@ def missing_codes(values: npt.ArrayLike, dtype: str = "") -> list[Code]:
     ]
     found += _suspected(different, count, others)
     return sorted(found, key=lambda code: (not code.certain, -code.rows))
+
+
+def _as_stored(dtype: str) -> list[float]:
+    """The codes, and what floats of four bytes (or two, where these are some) round them to."""
+    codes = np.array(sorted(CODES))
+    with np.errstate(over="ignore"):
+        rounded = [codes.astype(np.float32)]
+        rounded += [codes.astype(np.float16)] if dtype.lower() in ("float16", "halffloat") else []
+    return [*codes, *(value for kind in rounded for value in kind[np.isfinite(kind)].astype(np.float64))]
 
 
 def _judged(value: float, rows: int, others: Floats, common: float, dtype: str) -> Code | None:

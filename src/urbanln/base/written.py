@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ import pandas as pd
 
 from urbanln.base.errors import InputError
 
+_SIGN = 60  # characters of a text that may stand for nothing
+_MISSING_REMEDY = (
+    "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty, or tell ingest and "
+    "audit what stands for it: --missing {}"
+)
 _BLANKS = " \u00a0\u2009\u202f"  # common, no-break, thin, narrow no-break
 _GROUPS = {",": ",", ".": ".", " ": _BLANKS, "'": "'\u2019"}
 
@@ -77,7 +83,7 @@ class Written:
         sign, point = f"[{_GROUPS[self.group]}]" if self.group else "", re.escape(self.point)
         # Two digits between commas: lakh and crore.
         least = 2 if self.group == "," else 3
-        grouped = rf"\d{{1,3}}(?:{sign}\d{{{least},3}})*{sign}\d{{3}}|" if sign else ""
+        grouped = rf"[1-9]\d{{0,2}}(?:{sign}\d{{{least},3}})*{sign}\d{{3}}|" if sign else ""
         return rf"[-+]?(?:{grouped}\d+)(?:{point}\d*)?(?:[eE][-+]?\d+)?|[-+]?{point}\d+"
 
     @property
@@ -94,6 +100,9 @@ class Written:
 
 
 AS_IT_IS = Written()
+OTHERWISE = "numbers written otherwise"
+"""Of a frame's attributes: column → a number that is not written as the user says, and means two things."""
+_POINTS_BETWEEN = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+"  # 12.345 where decimals stand behind a comma
 _COMMON = (
     (Written(thousands=","), "--thousands ,"),
     (Written(thousands="."), "--thousands ."),
@@ -104,31 +113,46 @@ _COMMON = (
 )
 
 
-def with_plain_numbers(frame: pd.DataFrame, text: Sequence[str], written: Written) -> pd.DataFrame:
-    """A table whose text columns became numbers, where all they hold are numbers written that way.
+def with_plain_numbers(
+    frame: pd.DataFrame, text: Sequence[str], written: Written, ungrouped: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A table whose text columns hold plain numbers, where what has digits in them is written that way.
 
-    A column in which one value does not fit stays text, and is refused by name where it is needed.
+    A column in which one value does not fit stays as it is, and is refused by name where it is needed; signs
+    without digits (``-``, ``n.a.``) are left to whoever knows what stands for nothing.
 
     Args:
         frame: The table.
         text: Columns that stay as they are.
         written: How numbers are written.
+        ungrouped: Columns whose numbers have no groups of thousands, whatever ``written`` says: coordinates.
     """
     if written.plain:
         return frame
+    otherwise: dict[str, str] = {}
     for name, column in frame.items():
         if str(name) in text or not (pd.api.types.is_string_dtype(column) or column.dtype == object):
             continue
         values = column.dropna()
         if not all(isinstance(value, str) for value in values):
             continue
+        way = Written(decimal=written.point) if str(name) in ungrouped else written
         values = values.str.strip()
-        values = values[values != ""]
-        if len(values) and values.str.fullmatch(written.pattern).all():
-            if written.group:
-                values = values.str.replace(f"[{_GROUPS[written.group]}]", "", regex=True)
-            numbers = pd.to_numeric(values.str.replace(written.point, ".", regex=False)).astype("float64")
-            frame[name] = numbers.reindex(frame.index, fill_value=np.nan)
+        numbers = values[values.str.contains(r"\d")]
+        fits = numbers.str.fullmatch(way.pattern)
+        if len(numbers) and fits.all():
+            if way.group:
+                numbers = numbers.str.replace(f"[{_GROUPS[way.group]}]", "", regex=True)
+            plain = values.astype(object).where(values != "", np.nan)
+            plain[numbers.index] = numbers.str.replace(way.point, ".", regex=False)
+            signs = plain.dropna().index.difference(numbers.index)
+            whole = pd.to_numeric(plain).astype("float64") if signs.empty else plain
+            frame[name] = whole.reindex(frame.index, fill_value=np.nan)
+        elif len(numbers) and str(name) not in ungrouped:
+            odd = numbers[~fits]
+            if odd.str.fullmatch(_POINTS_BETWEEN).all():
+                otherwise[str(name)] = odd.iloc[0]
+    frame.attrs[OTHERWISE] = otherwise
     return frame
 
 
@@ -143,16 +167,21 @@ def number_remedy(values: Sequence[str]) -> str:
         options = " or ".join(told)
         return f"tell ingest and audit how numbers are written, {options}; or write plain ones such as 1234.5"
     text = values[0].strip()
+    if re.match(r"[<>≤≥]=?\s*\d", text):  # a count that is kept secret
+        return _MISSING_REMEDY.format(_quoted(text))
     if re.fullmatch(r"[-+]?[\d.,\s]+[%‰]", text):
         return (
             "write the number alone (12.5 for 12.5 %) in every row; its unit belongs into the column's name"
         )
     if re.fullmatch(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*", text):
         return "this looks like a date: give a number instead, for example the year"
-    return (
-        "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty, or tell ingest "
-        f"and audit what stands for it: --missing '{text[:20]}'"
-    )
+    if re.search(r"\d", text) or len(text) > _SIGN:
+        return "write the number alone, such as 12.5, without signs, units or brackets; leave gaps empty"
+    return _MISSING_REMEDY.format(_quoted(text))
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text) if "'" in text else f"'{text}'"
 
 
 def _asked(values: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def parse_missing(options: Sequence[str], labels: Sequence[str]) -> Missing:
     of: dict[str, tuple[str, ...]] = {}
     kept: set[str] | None = set()
     for option in map(str, options):
-        name, equals, code = option.rpartition("=")
+        name, equals, code = _split(option, labels)
         code = code.strip()
         if not code:
             raise InputError(
@@ -71,6 +72,15 @@ def parse_missing(options: Sequence[str], labels: Sequence[str]) -> Missing:
         else:
             everywhere.append(code)
     return Missing(tuple(everywhere), of, None if kept is None else frozenset(kept))
+
+
+def _split(option: str, labels: Sequence[str]) -> tuple[str, str, str]:
+    """Label, equals sign and code of ``LABEL=CODE``; a code may hold an equals sign itself: ``<=5``."""
+    named = max((name for name in labels if option.startswith(f"{name}=")), key=len, default=None)
+    if named is not None:
+        return named, "=", option[len(named) + 1 :]
+    name, equals, code = option.partition("=")
+    return (name, equals, code) if re.fullmatch(r"\s*\w[\w .-]*", name) and equals else ("", "", option)
 
 
 def parse_labels(frame: pd.DataFrame, labels: Sequence[str], *, table: str) -> pd.DataFrame:
@@ -114,7 +124,9 @@ def take_labels(
     """
     rule = parse_missing(missing, labels)
     need_columns(frame.columns, labels, table)
+    attributes = dict(frame.attrs)
     frame = pd.DataFrame(frame[list(dict.fromkeys(labels))])
+    frame.attrs = attributes
     said: list[str] = []
     for name in frame.columns:
         if is_yes_or_no(frame[name]):
