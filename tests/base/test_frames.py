@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from urbanln.base.errors import InputError
 from urbanln.base.frames import read_frame
+from urbanln.base.written import Written
 
 
 def _places() -> gpd.GeoDataFrame:
@@ -74,3 +76,37 @@ def test_parquet_s_own_type_for_shapes_is_read_with_its_system(
     assert found.geometry.isna().tolist() == [False, True]
     assert found.crs.to_epsg() == epsg
     assert found.crs.is_projected == (epsg is not None)
+
+
+@pytest.mark.parametrize(("encoding", "likely"), [("gb18030", "gb18030"), ("utf-8", "utf-8")])
+def test_a_shapefile_that_names_no_encoding_is_asked_about(
+    encoding: str, likely: str, tmp_path: Path
+) -> None:
+    frame = gpd.GeoDataFrame(
+        {"name": ["海淀区", "朝阳区"]}, geometry=gpd.points_from_xy([1, 2], [1, 2]), crs=4326
+    )
+    frame.to_file(tmp_path / "zh.shp", encoding=encoding)
+    assert list(read_frame(tmp_path / "zh.shp")["name"]) == ["海淀区", "朝阳区"]
+    (tmp_path / "zh.cpg").unlink()
+    with pytest.raises(InputError, match=f"--encoding {likely}"):
+        read_frame(tmp_path / "zh.shp")
+    told = read_frame(tmp_path / "zh.shp", written=Written(encoding=encoding))
+    assert list(told["name"]) == ["海淀区", "朝阳区"]
+    plain = frame.assign(name=["a", "b"])
+    plain.to_file(tmp_path / "plain.shp")
+    (tmp_path / "plain.cpg").unlink()
+    assert list(read_frame(tmp_path / "plain.shp")["name"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.tsv", "Income, all households, 2019\tlon\tlat\n1\t2\t3\n"),
+        ("t.csv", "a, b, c, d;lon;lat\n1;2;3\n"),
+    ],
+)
+def test_commas_in_names_do_not_split_them(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    read = read_frame(tmp_path / name)
+    assert list(read.columns)[1:] == ["lon", "lat"]
+    assert read.iloc[0].tolist() == [1, 2, 3]

@@ -626,3 +626,68 @@ def test_where_no_picture_is_found_the_near_one_stands_in_the_error(place: Place
     with pytest.raises(InputError) as caught:
         place.ingest(id_column=None, image_column="file")
     assert "near it: 000.png" in str(caught.value)
+
+
+def _grid(points: Points, **columns: Any) -> gpd.GeoDataFrame:
+    """The table of points as shapes, without columns of coordinates."""
+    shapes = gpd.points_from_xy(points.table["lon"], points.table["lat"])
+    return gpd.GeoDataFrame(
+        points.table.drop(columns=["lon", "lat"]).assign(**columns), geometry=shapes, crs=4326
+    )
+
+
+def test_a_polygon_stands_for_a_point_in_it(points: Points) -> None:
+    frame = _grid(points)
+    frame.geometry = frame.to_crs(32650).buffer(20).to_crs(4326)
+    frame.to_file(points.root / "t.gpkg")
+    report = ingest(
+        None, points.root / "t.gpkg", points.root / "out", name="T", id_column="id", labels=["pop"]
+    )
+    assert report.regions == 60
+    centres = report.city.centroids()
+    assert np.abs(centres[:, 0] - points.table["lon"]).max() < 1e-3
+
+
+def test_columns_that_are_named_are_used_or_missed_and_never_replaced_by_shapes(points: Points) -> None:
+    _grid(points).to_file(points.root / "t.gpkg")
+    with pytest.raises(InputError, match="column 'x' is missing"):
+        ingest(None, points.root / "t.gpkg", points.root / "out", name="T", lon="x", lat="y")
+    _grid(points, lon=points.table["lon"] + 3, lat=points.table["lat"]).to_file(points.root / "u.gpkg")
+    with pytest.raises(InputError, match="say different places"):
+        ingest(None, points.root / "u.gpkg", points.root / "out", name="T")
+    _grid(points, lon=points.table["lon"], lat=points.table["lat"]).to_file(points.root / "v.gpkg")
+    assert ingest(None, points.root / "v.gpkg", points.root / "out", name="T").regions == 60
+
+
+def test_shapes_that_name_their_system_are_read_by_it(points: Points) -> None:
+    metres = gpd.points_from_xy(points.table["lon"], points.table["lat"], crs=4326).to_crs(32650)
+    table = points.table.drop(columns=["lon", "lat"])
+    table.assign(geom=[f"SRID=32650;{point.wkt}" for point in metres]).to_csv(
+        points.root / "t.csv", index=False
+    )
+    report = ingest(
+        None, points.root / "t.csv", points.root / "out", name="T", id_column="id", labels=["pop"]
+    )
+    assert np.abs(report.city.centroids()[:, 0] - points.table["lon"]).max() < 1e-6
+    table.assign(geom=[point.wkt for point in metres]).to_csv(points.root / "u.csv", index=False)
+    with pytest.raises(InputError, match="not degrees"):
+        ingest(None, points.root / "u.csv", points.root / "other", name="T", id_column="id", labels=["pop"])
+
+
+def test_places_that_stand_for_none_and_rows_of_one_place(points: Points) -> None:
+    points.table.loc[[1, 2], ["lon", "lat"]] = -9999
+    assert points.ingest().no_coordinates == 2
+    shutil.rmtree(points.root / "out")
+    points.table.loc[5, ["lon", "lat"]] = points.table.loc[4, ["lon", "lat"]]
+    said = "\n".join(points.ingest(id_column=None).lines())
+    assert "2 rows share their place with another" in said
+    shutil.rmtree(points.root / "out")
+    points.table.loc[[1, 2], ["lon", "lat"]] = 0.0
+    assert points.ingest(datum="gcj02").null_island == 2
+
+
+def test_coordinates_have_no_groups_of_thousands(points: Points) -> None:
+    points.table["pop"] = [f"1.{n:03d}.567" for n in range(60)]
+    points.table["lon"] = points.table["lon"].map("{:.3f}".format)
+    values = points.ingest(thousands=".").city.indicators["pop"]
+    assert values.min() == 1000567

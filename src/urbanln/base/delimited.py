@@ -18,7 +18,9 @@ from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
 _SEPARATORS = ",;\t|"
 
 
-def read_csv(path: Path, *, text: Sequence[str] | None = (), written: Written = AS_IT_IS) -> pd.DataFrame:
+def read_csv(
+    path: Path, *, text: Sequence[str] | None = (), written: Written = AS_IT_IS, ungrouped: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read a CSV split by comma, semicolon, tab or bar: as ``sep=`` says, or what splits its names most.
 
     Args:
@@ -26,6 +28,7 @@ def read_csv(path: Path, *, text: Sequence[str] | None = (), written: Written = 
         text: Columns to keep as written, where only an empty cell is missing (an id may be ``NA``); None for
             all of them, where an empty cell is an empty text.
         written: Encoding, and how numbers are written.
+        ungrouped: Columns whose numbers have no groups of thousands.
 
     Raises:
         InputError: It is in another encoding (the likely ones are named), two columns have one name, or lines
@@ -41,7 +44,7 @@ def read_csv(path: Path, *, text: Sequence[str] | None = (), written: Written = 
     frame = frame.rename(columns=lambda name: str(name).strip())
     if text is None:
         return frame
-    return with_plain_numbers(frame, text, written)
+    return with_plain_numbers(frame, text, written, ungrouped)
 
 
 def _head(path: Path, encoding: str) -> tuple[str, int, list[str]]:
@@ -55,11 +58,20 @@ def _head(path: Path, encoding: str) -> tuple[str, int, list[str]]:
             before, line = 1, file.readline()
         while line and not line.strip("\r\n"):
             line = file.readline()
-        bare = re.sub(r'"[^"]*"', "", line)
-        separator = said[1] if said else max(_SEPARATORS, key=bare.count)
-        names = next(csv.reader([line, *file.readlines(1 << 16)], delimiter=separator), [])
+        rest = file.readlines(1 << 16)
+        separator = said[1] if said else _separator(line, rest[:1], path)
+        names = next(csv.reader([line, *rest], delimiter=separator), [])
     refuse_doubled([name.strip() for name in names if name.strip()], path)
     return separator, before, names
+
+
+def _separator(names: str, second: Sequence[str], path: Path) -> str:
+    """What splits the names most; of several, one that splits the next line into as many parts."""
+    if path.suffix.lower() == ".tsv" and "\t" in names:
+        return "\t"
+    counts = [re.sub(r'"[^"]*"', "", line) for line in (names, *second)]
+    alike = [sign for sign in _SEPARATORS if len({line.count(sign) for line in counts}) == 1]
+    return max([sign for sign in alike if sign in names] or _SEPARATORS, key=counts[0].count)
 
 
 def refuse_doubled(names: Sequence[object], where: object) -> None:

@@ -41,10 +41,17 @@ def byte_order_mark(path: Path) -> str | None:
     return next((name for mark, name in _MARKS if start.startswith(mark)), None)
 
 
-def not_decoded(path: Path, encoding: str) -> InputError:
-    """The error for a file that is not in this encoding: the likely ones, and how they read a word of it."""
-    with path.open("rb") as file:
-        sample = file.read(_SAMPLE)
+def not_decoded(path: Path, encoding: str, sample: bytes | None = None) -> InputError:
+    """The error for a file that is not in this encoding: the likely ones, and how they read a word of it.
+
+    Args:
+        path: The file.
+        encoding: The one it is not in; ``"declared"`` where nothing says any.
+        sample: Bytes of its text; by default its own.
+    """
+    if sample is None:
+        with path.open("rb") as file:
+            sample = file.read(_SAMPLE)
     if (broken := _damaged(sample)) and encoding.startswith("utf-8"):
         return InputError(
             "not UTF-8 text throughout: it seems to be, but for some damaged letters",
@@ -58,7 +65,19 @@ def not_decoded(path: Path, encoding: str) -> InputError:
     shown = "; ".join(f"'{word}' in {name}" for name, word in likely)
     first = f"{names[0]} ({called[names[0]]})" if names[0] in called else names[0]
     others = f" (or {', '.join(names[1:])})" if names[1:] else ""
-    what = "not UTF-8 text" if encoding.startswith("utf-8") else f"not {encoding} text"
+    if encoding == "declared":
+        try:
+            sample.decode("utf-8")
+            first, names, others = "UTF-8", ["utf-8"], ""
+        except UnicodeDecodeError:
+            pass
+    what = (
+        "nothing says in which encoding its text is"
+        if encoding == "declared"
+        else "not UTF-8 text"
+        if encoding.startswith("utf-8")
+        else f"not {encoding} text"
+    )
     return InputError(
         f"{what}; likely {first}",
         value=shown or None,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from urbanln.base.delimited import read_csv, refuse_doubled
+from urbanln.base.encodings import not_decoded
 from urbanln.base.errors import InputError
 from urbanln.base.geometry import as_geometry, earth_crs
 from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
@@ -25,7 +26,7 @@ _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 def read_frame(
     path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, written: Written = AS_IT_IS,
-    shapes: bool = True,
+    shapes: bool = True, ungrouped: Sequence[str] = (),
 ) -> pd.DataFrame | gpd.GeoDataFrame:  # fmt: skip
     """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
 
@@ -36,6 +37,7 @@ def read_frame(
             (:func:`urbanln.base.geometry.as_geometry`).
         written: Encoding of a text file or Shapefile, and how numbers that are text are written.
         shapes: Read such shapes; False leaves them as they are for who may not need them.
+        ungrouped: Columns whose numbers have no groups of thousands: coordinates.
 
     Returns:
         The rows; a GeoDataFrame where the file has a geometry.
@@ -57,15 +59,16 @@ def read_frame(
         )
     try:
         if suffix in _TEXT_SUFFIXES:
-            frame = read_csv(path, text=text, written=written)
+            frame = read_csv(path, text=text, written=written, ungrouped=ungrouped)
             return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _PARQUET_SUFFIXES:
-            frame = with_plain_numbers(_read_parquet(path), text, written)
+            frame = with_plain_numbers(_read_parquet(path), text, written, ungrouped)
             return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _MAP_SUFFIXES:
+            _check_encoding(path, written)
             frame = gpd.read_file(path, encoding=written.encoding)
             refuse_doubled(frame.columns, path)
-            return with_plain_numbers(frame, text, written)
+            return with_plain_numbers(frame, text, written, ungrouped)
     except pd.errors.EmptyDataError as error:
         raise InputError("the table is empty", where=path) from error
     except UnicodeDecodeError as error:
@@ -81,6 +84,19 @@ def read_frame(
         where=path,
         remedy="give CSV, Parquet, GeoJSON or GeoPackage",
     )
+
+
+def _check_encoding(path: Path, written: Written) -> None:
+    """Refuse a Shapefile with letters beyond ASCII of which nothing says how they are written."""
+    table = path.with_suffix(".dbf")
+    if path.suffix.lower() != ".shp" or written.encoding:
+        return
+    if any(path.with_suffix(ending).exists() for ending in (".cpg", ".CPG", ".cst")) or not table.exists():
+        return
+    data = table.read_bytes()
+    # Byte 29 names the code page; 0 and 0x57 ("ANSI", whichever that is) do not.
+    if len(data) > 32 and data[29] in (0, 0x57) and not (rows := data[32:]).isascii():
+        raise not_decoded(path, "declared", rows)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:

@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyproj
+import shapely
 
 from urbanln.base.columns import at_row, first, need_columns, number_column, refuse
 from urbanln.base.errors import InputError
@@ -18,6 +19,7 @@ from urbanln.city.checks import WGS84
 from urbanln.city.datum import DATUMS, to_wgs84
 
 OUTSIDE_CHINA = ("refuse", "keep", "shift")
+_ONE_PLACE_DEGREES = 0.01  # about a kilometre
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _PAIR = rf"^\s*[(\[]?\s*{_NUMBER}\s*[,;\s]\s*{_NUMBER}\s*[)\]]?\s*$"
 
@@ -43,6 +45,18 @@ class Positions:
     lonlat: str | None = None
     latlon: str | None = None
     outside_china: str = "refuse"
+
+    def by_shapes(self, frame: pd.DataFrame) -> bool:
+        """Whether positions are those of the table's shapes: no columns are named, and none are called so."""
+        if self.lonlat or self.latlon or not isinstance(frame, gpd.GeoDataFrame):
+            return False
+        named = (self.lon, self.lat) != (Positions.lon, Positions.lat)
+        return not named and not {self.lon, self.lat} <= {str(column) for column in frame}
+
+    @property
+    def said_crs(self) -> str | None:
+        """The reference system, where one was said that is not the usual one."""
+        return None if self.crs.upper() == WGS84 else self.crs
 
 
 class Places(NamedTuple):
@@ -77,13 +91,11 @@ def point_coordinates(frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, 
         )
     if where.lonlat or where.latlon:
         x, y = _from_text(frame, where, table)
-    elif isinstance(frame, gpd.GeoDataFrame) and not {where.lon, where.lat} <= {str(c) for c in frame}:
+    elif where.by_shapes(frame):
         system = earth_crs(frame.crs or system, table)
         x, y = _from_points(frame, table)
     else:
-        need_columns(frame.columns, [where.lon, where.lat], table)
-        columns = (where.lon, where.lat)
-        x, y = (number_column(frame, c, table, text_numbers=True).to_numpy().copy() for c in columns)
+        x, y = _from_columns(frame, where, table)
     absent = np.isnan(x) | np.isnan(y)
     x[absent], y[absent] = np.nan, np.nan
     if absent.all():
@@ -97,7 +109,9 @@ def point_coordinates(frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, 
             where=table,
             remedy="leave --crs out for longitude and latitude",
         )
-    if system.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
+    if system.equals(pyproj.CRS(WGS84), ignore_axis_order=True) or (
+        where.datum != "wgs84" and system.is_geographic  # CGCS2000 and its like, as Chinese files say
+    ):
         return _without_shift(x, y, where, table)
     if where.datum != "wgs84":
         raise InputError(
@@ -109,6 +123,27 @@ def point_coordinates(frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, 
     return _reprojected(x, y, system, table)
 
 
+def _from_columns(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.ndarray, np.ndarray]:
+    need_columns(frame.columns, [where.lon, where.lat], table)
+    try:
+        x, y = (
+            number_column(frame, c, table, text_numbers=True).to_numpy().copy()
+            for c in (where.lon, where.lat)
+        )
+    except InputError as error:
+        if error.remedy and "--missing" in error.remedy:  # which is of labels
+            error.remedy = (
+                "write plain degrees such as 116.4; leave both cells empty where a place is not known"
+            )
+        raise
+    if isinstance(frame, gpd.GeoDataFrame) and earth_crs(where.crs).is_geographic:
+        _differ(frame, where, table)
+    for code in (-999.0, -9999.0, -99999.0, 999.0, 9999.0):  # no place on earth: what stands for none
+        nowhere = (x == code) & (y == code)
+        x[nowhere], y[nowhere] = np.nan, np.nan
+    return x, y
+
+
 def _without_shift(x: np.ndarray, y: np.ndarray, where: Positions, table: str) -> Places:
     """Degrees brought from a Chinese datum to WGS 84, where maps in it are shifted."""
     if where.datum == "wgs84":
@@ -117,6 +152,7 @@ def _without_shift(x: np.ndarray, y: np.ndarray, where: Positions, table: str) -
     written = DATUMS[where.datum]
     there = ~np.isnan(x)
     moved = there & ((lon != x) | (lat != y))
+    there &= ~((x == 0) & (y == 0))  # what software writes for "nowhere"
     left = int((there & ~moved).sum())
     if not moved.any():
         raise InputError(
@@ -175,18 +211,40 @@ def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.nd
 
 
 def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.ndarray]:
-    shapes = frame.geometry
-    there = shapes.notna() & ~shapes.is_empty
+    """Positions of shapes in their own system; a polygon stands for a point in it."""
+    shapes = frame.geometry.to_numpy()
+    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    kinds = pd.Series(frame.geom_type.to_numpy())
+    alone = shapely.get_num_geometries(shapes) == 1
+    fit = kinds.isin(("Point", "Polygon", "MultiPolygon")) | ((kinds == "MultiPoint") & alone)
     refuse(
-        there & (shapes.geom_type != "Point"),
-        "the table's geometry must be points, or name columns with the coordinates",
-        shapes.geom_type,
+        there & ~fit.to_numpy(),
+        "the table's geometry must be points or polygons, or name columns with the coordinates",
+        kinds,
         table,
         "use --lon and --lat, or points such as the centroids",
     )
     x, y = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    x[there], y[there] = shapes[there].x, shapes[there].y
+    points = shapely.point_on_surface(shapes[there])
+    x[there], y[there] = shapely.get_x(points), shapely.get_y(points)
     return x, y
+
+
+def _differ(frame: gpd.GeoDataFrame, where: Positions, table: str) -> None:
+    """Refuse a table whose columns and points say different places: nobody can tell which ones are meant."""
+    points = (frame.geom_type == "Point").to_numpy()
+    if frame.crs is None or not points.any() or not earth_crs(frame.crs, table).is_geographic:
+        return
+    shapes = frame.geometry.to_numpy()
+    columns = [number_column(frame, c, table, text_numbers=True).to_numpy() for c in (where.lon, where.lat)]
+    off = np.hypot(shapely.get_x(shapes) - columns[0], shapely.get_y(shapes) - columns[1])
+    refuse(
+        points & (np.nan_to_num(off) > _ONE_PLACE_DEGREES),
+        f"the columns '{where.lon}', '{where.lat}' and the table's points say different places",
+        lambda row: f"({columns[0][row]:.5f}, {columns[1][row]:.5f}) and {shapes[row].wkt}",
+        table,
+        "take out the ones that are not meant: drop the columns, or save the table without its geometry",
+    )
 
 
 def _check_degrees(x: np.ndarray, y: np.ndarray, table: str) -> None:
@@ -198,6 +256,8 @@ def _check_degrees(x: np.ndarray, y: np.ndarray, table: str) -> None:
             "longitude and latitude look swapped: exchange --lon and --lat, or --lonlat-column and "
             "--latlon-column"
         )
+    elif np.nanmin(x) >= 0 and np.nanmax(x) <= 360 and np.nanmax(np.abs(y)) <= 90:
+        remedy = "longitudes from 0 to 360? take 360 off those beyond 180"
     else:
         remedy = "wrong CRS? say which one the values are in, for example --crs EPSG:3857"
     raise InputError(

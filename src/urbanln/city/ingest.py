@@ -19,6 +19,7 @@ from urbanln.base.columns import need_columns, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.files import write_json
 from urbanln.base.frames import id_text, read_frame
+from urbanln.base.geometry import as_geometry
 from urbanln.base.ids import read_ids
 from urbanln.base.written import Written
 from urbanln.city.checks import IMAGE_COLUMNS, VIEWS
@@ -102,6 +103,12 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
     )
     extent = Extent.around(used["lon"].to_numpy(), used["lat"].to_numpy())
     odd = odd_places(used, asked.positions.lon, asked.positions.lat)
+    shared = int(units.duplicated(["lon", "lat"], keep=False).sum())
+    if shared and folder is None and not asked.id and asked.regions == "picture":
+        odd.append(
+            f"{shared} rows share their place with another and are regions of their own: years of one "
+            "place? name its id (--id-column), or keep one row per place"
+        )
     report = IngestReport(
         city, read.total, len(images), len(shapes), null_island=read.null_island, read=read.told,
         extent=str(extent), labels=gaps, notes=[*odd, *found, *read.notes, *constant_labels(indicators)],
@@ -175,7 +182,12 @@ class _Read:
 def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) -> _Read:
     as_text = [*asked.named(), asked.district, asked.positions.lonlat, asked.positions.latlon]
     text = [c for c in as_text if c and c not in asked.labels]
-    frame = read_frame(table, text=text, crs=asked.positions.crs, written=asked.written)
+    where = asked.positions
+    frame = read_frame(
+        table, text=text, written=asked.written, shapes=False, ungrouped=(where.lon, where.lat)
+    )
+    if not (where.lonlat or where.latlon or {where.lon, where.lat} <= {str(c) for c in frame}):
+        frame = as_geometry(frame, table, crs=where.said_crs)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise InputError("the table is empty: it has no row", where=table)

@@ -204,6 +204,7 @@ def read_labels(
         InputError: A column or coordinate is wrong, or no label is named.
     """
     from urbanln.base.frames import read_frame
+    from urbanln.base.geometry import as_geometry
     from urbanln.base.written import AS_IT_IS
     from urbanln.city.coordinates import point_coordinates
     from urbanln.city.extent import Extent, null_island, odd_places
@@ -211,7 +212,11 @@ def read_labels(
     from urbanln.city.ingest_report import what_was_read
 
     text = [c for c in (where.lonlat, where.latlon) if c]
-    frame = read_frame(table, text=text, crs=where.crs, written=written or AS_IT_IS)
+    frame = read_frame(
+        table, text=text, written=written or AS_IT_IS, shapes=False, ungrouped=(where.lon, where.lat)
+    )
+    if not (where.lonlat or where.latlon or {where.lon, where.lat} <= {str(c) for c in frame}):
+        frame = as_geometry(frame, table, crs=where.said_crs)
     if not labels:
         known = ", ".join(map(str, frame.columns))
         raise InputError("which columns are labels?", where=table, remedy=f"name --label; there are: {known}")
