@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from tests.train.fake_city import make_city
 
 from urbanln.base.errors import ArtefactError, InputError
@@ -276,3 +278,68 @@ def test_the_files_note_says_whether_pictures_were_seen(cities: list[City], tmp_
         write_embeddings(tmp_path / f"{city.name}.parquet", frame, transductive=bool(number))
     assert read_embeddings(tmp_path / "alpha.parquet").attrs["transductive"] is False
     assert read_vectors([f"v={tmp_path}/{{city}}.parquet"], cities)["v"].attrs["transductive"] is True
+
+
+def _by_place(city: City) -> pd.DataFrame:
+    lonlat = city.centroids()
+    vectors = np.random.default_rng(0).normal(size=(len(lonlat), 4))
+    table = pd.DataFrame(vectors, columns=[f"A{i}" for i in range(4)])
+    return table.assign(lon=lonlat[:, 0], lat=lonlat[:, 1])
+
+
+@pytest.mark.parametrize("buffer", [None, 1e-4])
+def test_several_rows_at_one_place_are_refused_as_doubled_ids_are(
+    cities: list[City], tmp_path: Path, buffer: float | None
+) -> None:
+    city = cities[0] if buffer is None else _buffered(cities[0], buffer)
+    table = _by_place(city)
+    years = pd.concat([table.assign(year=2019), (table * [2, 2, 2, 2, 1, 1]).assign(year=2020)])
+    years.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=r"one position(.|\n)*in rows 0, 6(.|\n)*choose a year"):
+        read_vectors([f"{tmp_path}/t.csv"], [city])
+
+
+def _buffered(city: City, radius: float) -> City:
+    city = copy.copy(city)
+    city.regions = city.regions.assign(geometry=shapely.buffer(shapely.points(city.centroids()), radius))
+    return city
+
+
+def test_several_points_of_one_polygon_stay_a_mean_and_far_doubles_are_no_matter(
+    cities: list[City], tmp_path: Path
+) -> None:
+    city = _buffered(cities[0], 1e-4)
+    table = _by_place(city)
+    far = table.assign(lon=table["lon"] + 20)
+    pd.concat([table, table.assign(lon=table["lon"] + 5e-5, A0=3.0), far, far]).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    found = matrix(read_vectors([f"{tmp_path}/t.csv"], [city])["t"])
+    assert found[:, 0] == pytest.approx((table["A0"].to_numpy() + 3) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("buffer", [None, 1e-4])
+@pytest.mark.parametrize("gone", [{"A1": np.nan}, {"A0": -9999.0}])
+def test_a_row_that_was_left_out_does_not_lend_its_region_the_neighbours_vector(
+    cities: list[City], tmp_path: Path, gone: dict, buffer: float | None, capsys: pytest.CaptureFixture
+) -> None:
+    city = cities[0] if buffer is None else _buffered(cities[0], buffer)
+    table = _by_place(city)
+    for name, value in gone.items():
+        table.loc[2, name] = value
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = read_vectors([f"{tmp_path}/t.csv"], [city], nodata=["-9999"])["t"]
+    assert list(found["region_id"]) == ["r000", "r001", "r003", "r004", "r005"]
+    assert "1 regions without one: r002" in capsys.readouterr().err
+    table.drop(index=2).to_csv(tmp_path / "t.csv", index=False)  # no row at all: the nearest, as ever
+    assert len(read_vectors([f"{tmp_path}/t.csv"], [city])["t"]) == 6
+
+
+def test_rows_of_two_cities_with_shared_ids_are_to_be_called_by_their_city(
+    cities: list[City], tmp_path: Path
+) -> None:
+    pd.concat([_table(city).assign(city=city.name) for city in cities]).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    with pytest.raises(InputError, match=r"stands twice(.|\n)*called like alpha/r000"):
+        read_vectors([f"{tmp_path}/t.csv"], cities)

@@ -293,7 +293,7 @@ def _match_city(
         match = match_points(found, city.regions.geometry, city.centroids())
         remedy = "are lon and lat in degrees, and not swapped?"
     else:
-        match = match_ids(found, accepted, where=name)
+        match = match_ids(found, accepted, where=name, several=len(sharing) > 1)
         remedy = (
             f"the regions of this city are called like {accepted[0][0]}; the table's ({found.key}) like "
             f"{found.ids[0]}; another column may name them: --key {name}=COLUMN"

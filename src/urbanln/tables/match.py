@@ -19,6 +19,8 @@ from urbanln.tables.columns import Features
 from urbanln.tables.ids import Writing, writings
 
 _KM_PER_DEGREE = 111.0
+_ONE_ROW = "one row per region: choose a year, or average the rows"
+_SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +46,23 @@ class Match:
     said: str = ""
 
 
-def match_ids(found: Features, accepted: Sequence[Sequence[str]], *, where: str) -> Match:
+def match_ids(
+    found: Features, accepted: Sequence[Sequence[str]], *, where: str, several: bool = False
+) -> Match:
     """Vectors of the regions whose id stands in the table, in the plainest writing that finds most of them.
 
     Args:
         found: A table keyed by region id.
         accepted: The ids each region goes by, the one to be preferred first.
         where: Name of the table, for errors.
+        several: Whether the table is of several cities.
 
     Raises:
         InputError: A region stands there twice, or two regions would be one in that writing.
     """
     theirs = [] if found.ids is None else list(found.ids)
-    _refuse_twice(theirs, theirs, "a region stands twice in the table of vectors", where)
+    instead = f"; regions of several cities are called like {accepted[0][0]}" if several else ""
+    _refuse_twice(theirs, theirs, "a region stands twice in the table of vectors", where, instead)
     best, said = np.full(len(accepted), -1), ""
     for writing in writings(theirs, accepted):
         rows = _rows_of(writing)
@@ -92,7 +98,9 @@ def _rows_of(writing: Writing) -> npt.NDArray[np.int64]:
     )
 
 
-def _refuse_twice(ids: Sequence[str], written: Sequence[str], what: str, where: str) -> None:
+def _refuse_twice(
+    ids: Sequence[str], written: Sequence[str], what: str, where: str, instead: str = ""
+) -> None:
     twice = pd.Series(list(ids), dtype=object).duplicated(keep=False).to_numpy()
     if twice.any():
         first = ids[int(twice.argmax())]
@@ -100,7 +108,23 @@ def _refuse_twice(ids: Sequence[str], written: Sequence[str], what: str, where: 
             what,
             value=" and ".join(dict.fromkeys(w for i, w in zip(ids, written, strict=True) if i == first)),
             where=where,
-            remedy="one row per region: choose a year, or average the rows",
+            remedy=f"{_ONE_ROW}{instead}",
+        )
+
+
+def _refuse_one_place(found: Features, used: npt.NDArray[np.bool_]) -> None:
+    """Refuse several rows at the very place of a row that is used: years of one place, for example."""
+    places = pd.DataFrame(found.lonlat)
+    twice = places.duplicated(keep=False).to_numpy()
+    if (twice & used).any():
+        row = int((twice & used).argmax())
+        alike = np.flatnonzero((places == places.iloc[row]).all(axis=1))
+        lon, lat = places.iloc[row]
+        raise InputError(
+            "several rows of the table of vectors have one position",
+            value=f"{lon:.7g}, {lat:.7g} in rows {', '.join(str(found.rows[at]) for at in alike[:_SHOWN])}",
+            where="the first row is 0",
+            remedy=_ONE_ROW,
         )
 
 
@@ -108,6 +132,8 @@ def match_points(
     found: Features, shapes: gpd.GeoSeries, lonlat: Floats, *, reach_km: float | None = None
 ) -> Match:
     """Vectors of regions by position: the mean of the points inside, else the nearest point.
+
+    A region whose own point was left out, since it had no vector, does not take its neighbour's.
 
     Args:
         found: A table keyed by position.
@@ -117,7 +143,7 @@ def match_points(
             distance from a region's centre to the next one's.
 
     Raises:
-        InputError: The table has no positions.
+        InputError: The table has no positions, or several rows for one place.
     """
     if found.lonlat is None:
         raise InputError(
@@ -128,8 +154,11 @@ def match_points(
         reach_km = spacing if np.isfinite(spacing) else 0.0
     mean_NP = _points_inside(found.lonlat, shapes)
     inside = np.flatnonzero(np.diff(mean_NP.indptr))
-    outside = np.setdiff1d(np.arange(len(lonlat)), inside)
-    nearest = _nearest_points(found.lonlat, lonlat, outside, reach_km)
+    gone = np.empty((0, 2)) if found.gone is None else found.gone
+    emptied = np.flatnonzero(np.diff(_points_inside(gone, shapes).indptr))
+    outside = np.setdiff1d(np.arange(len(lonlat)), np.union1d(inside, emptied))
+    nearest = _nearest_points(np.vstack([found.lonlat, gone]), lonlat, outside, reach_km)
+    nearest[nearest >= len(found.lonlat)] = -1
     near = outside[nearest >= 0]
     vectors = np.empty((len(lonlat), found.vectors.shape[1]), dtype=np.float32)
     vectors[inside] = mean_NP[inside] @ found.vectors
@@ -138,6 +167,7 @@ def match_points(
     used = np.zeros(len(found.lonlat), dtype=bool)
     used[mean_NP.indices] = True
     used[nearest[nearest >= 0]] = True
+    _refuse_one_place(found, used)
     return Match(rows, vectors[rows], used, inside=len(inside), near=len(near), reach_km=reach_km)
 
 

@@ -17,17 +17,24 @@ G = "A road with trees."
     [
         *(
             (word, "text", "stop")
-            for word in ("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence")
+            for word in (
+                "stop",
+                "STOP",
+                "eos",
+                "eos_token",
+                "end_turn",
+                "stop_sequence",
+                "complete",
+                "COMPLETE",
+                "completed",
+            )
         ),
         *((word, "text", "length") for word in ("length", "max_tokens", "MAX_TOKENS", "max_new_tokens")),
-        ("", "text", ""),
+        *((word, "text", "") for word in ("", "null", "None")),
         ("content_filter", "refusal", "content_filter"),
         ("SAFETY", "refusal", "content_filter"),
         ("refusal", "refusal", "refusal"),
-        *(
-            (word, "fault", "")
-            for word in ("error", "network_error", "tool_calls", "abort", "null", "cancelled")
-        ),
+        *((word, "fault", "") for word in ("error", "network_error", "tool_calls", "abort", "cancelled")),
     ],
 )
 def test_reasons_to_end_are_an_allow_list(finish: str, kind: str, known: str) -> None:
@@ -43,6 +50,31 @@ def test_reasons_to_end_are_an_allow_list(finish: str, kind: str, known: str) ->
 )
 def test_nothing_said_is_a_fault_however_it_ended(text: str) -> None:
     assert {judge(text, finish).kind for finish in ("stop", "length", "", "error")} == {"fault"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["null", "None", "None.", "N/A", " n/a\n", "nan", "NA", "**None**", '{"caption": "N/A"}', '["null"]',
+     "<think>Hm.</think>None", '"null"', "<NA>", "undefined"],
+)  # fmt: skip
+def test_a_word_for_nothing_is_a_fault_and_is_asked_again(text: str) -> None:
+    found = judge(text, "stop")
+    assert (found.kind, found.text, found.again) == ("fault", "", True)
+    assert "empty" in found.why
+
+
+@pytest.mark.parametrize(
+    "text", ["None of the roofs is red.", "A lane, no cars.", "Nan Lian Garden.", "Null"]
+)
+def test_a_sentence_with_such_a_word_is_text(text: str) -> None:
+    assert judge(text, "stop").kind == ("fault" if text == "Null" else "text")
+
+
+@pytest.mark.parametrize("text", ['{"caption": "A wide', '```json\n{"caption": "A wide', '[{"text": "A'])
+def test_json_cut_by_the_limit_names_the_limit(text: str) -> None:
+    found = judge(text, "length")
+    assert (found.kind, found.again) == ("fault", False)
+    assert "raise max_tokens" in str(found.remedy)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +157,12 @@ def test_a_text_without_an_end_counts_as_cut() -> None:
         ({"content": [{"type": "text", "text": "A road "}, {"type": "text", "text": "with trees."}]}, G, ""),
         ({"content": [{"type": "output_text", "text": G}]}, G, ""),
         ({"content": ["A road ", "with trees."]}, G, ""),
+        ({"content": ["A road.", "A roof."]}, "A road. A roof.", ""),
+        (
+            {"content": [{"text": "Roads!"}, {"text": " A roof, 3."}, {"text": "5 m"}]},
+            "Roads! A roof, 3.5 m",
+            "",
+        ),
         ({"content": {"type": "text", "text": G}}, G, ""),
         ({"content": [{"type": "text", "text": {"value": G}}]}, G, ""),
         ({"content": [{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": G}]}, G, ""),

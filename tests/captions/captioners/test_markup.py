@@ -49,6 +49,18 @@ WRAPPED = [
     f"<think>{T}<answer>{G}</answer>",
     f"<think>{T}</think><|begin_of_box|>{G}<|end_of_box|>",
     f"<SUMMARY>{T}</SUMMARY><REASONING>{T}</REASONING><CONCLUSION>{G}</CONCLUSION>",
+    *(
+        text
+        for tag in ("response", "output", "result", "final", "final_answer", "description", "image_caption")
+        for text in (
+            f"<{tag}>{G}</{tag}>",
+            f"<{tag}>\n{G}\n",
+            f"<analysis>{T}</analysis>\n<{tag}>{G}</{tag}> Bye.",
+        )
+    ),
+    f"<analysis>{T}</analysis>{G}",
+    f"{T}</analysis>{G}",
+    f"<s>{G}</s>Human: And?",
     # The end of the text, and what a model says to itself behind it.
     *(
         f"{G}{end}"
@@ -118,6 +130,11 @@ def test_tokens_alone_leave_nothing_and_are_no_thought(text: str) -> None:
     [
         G,
         "A sign <stop> and [a fence].",
+        "A shop named USER: next door, a hall.",
+        "A banner <s>Sale</s> hangs over the door.",
+        "The sign '<s>Sale</s>' hangs there.",
+        'The sign reads "<caption>" here.',
+        "The sign reads “</answer>” here.",
         "A width < 5 m and > 2 m.",
         "[Photo] A road <b>beside</b> a park.",
         "I think the road is wide; a thought: it ends here.",

@@ -185,7 +185,7 @@ def test_missing_values_and_lists_in_parquet_and_null_in_json_are_no_fault(tmp_p
     frame.to_parquet(tmp_path / "missing.parquet")
     assert list(read_rows(tmp_path / "missing.parquet")["caption"]) == ["x", ""]
     pd.DataFrame({"image": ["a"], "caption": [["x", "y"]]}).to_parquet(tmp_path / "list.parquet")
-    assert len(read_rows(tmp_path / "list.parquet")) == 1
+    assert list(read_rows(tmp_path / "list.parquet")["caption"]) == ["x", "y"]
     (tmp_path / "null.json").write_text('[[{"image": null, "caption": "x"}, {"image": "b", "caption": "y"}]]')
     assert list(read_rows(tmp_path / "null.json")["image_id"]) == ["b"]
 
@@ -258,3 +258,63 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, second: str) -> Non
     with pytest.raises(InputError, match="two columns") as caught:
         read_recorded(tmp_path / "t.parquet")
     assert caught.value.value == "caption"
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "parquet", "object"])
+def test_a_list_of_captions_is_several_captions(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"image": "i0", "caption": ["A road.", "A roof."]},
+        {"image": "i1", "caption": ["A <NA>.", None]},
+        {"image": "i2", "caption": []},
+    ]
+    path = tmp_path / f"t.{'json' if kind == 'object' else kind}"
+    if kind == "parquet":
+        pd.DataFrame(rows).to_parquet(path)
+    elif kind == "object":
+        path.write_text(json.dumps({row["image"]: row["caption"] for row in rows}))
+    else:
+        path.write_text(json.dumps(rows) if kind == "json" else "\n".join(map(json.dumps, rows)))
+    first, second = read_recorded(path)
+    pictures = _pictures("a", "b", "c")
+    assert "3 rows, 5 captions, since some are lists" in first.prepare(pictures)[0]
+    assert [first.describe(p) for p in pictures] == ["A road.", "A <NA>.", None]
+    assert (second.identity.name, _say(second, pictures)) == ("recorded-2", ["A roof.", None, None])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"en": "A road.", "zh": "路"},
+        True,
+        12,
+        1.5,
+        b"A road.",
+        [{"text": "A road."}],
+        ["A road.", 5],
+        "['A road.', 'A roof.']",
+        "['A road.' 'A roof.']",
+        "[\"A dog's house.\", 'A roof.']",
+        "{'en': 'A road.'}",
+        "b'A road.'",
+    ],
+)
+def test_what_is_no_text_is_no_caption(tmp_path: Path, cell: object) -> None:
+    if cell != ["A road.", 5]:  # Parquet holds no such list
+        pd.DataFrame({"image": ["a", "b"], "caption": [None, cell]}).to_parquet(tmp_path / "t.parquet")
+        with pytest.raises(InputError, match="neither text nor a list") as caught:
+            read_rows(tmp_path / "t.parquet")
+        assert "row 1" in str(caught.value)
+    if not isinstance(cell, bytes):
+        (tmp_path / "t.json").write_text(json.dumps([[{"image": "a", "caption": cell}]]))
+        with pytest.raises(InputError, match="neither text nor a list"):
+            read_rows(tmp_path / "t.json")
+
+
+def test_a_stored_picture_is_called_by_its_path_and_no_other_thing_is_a_name(tmp_path: Path) -> None:
+    stored = [{"bytes": b"1", "path": "a.png"}, {"bytes": b"2", "path": "b.png"}]
+    pd.DataFrame({"image": stored, "caption": ["A", "B"]}).to_parquet(tmp_path / "t.parquet")
+    assert list(read_rows(tmp_path / "t.parquet")["image_id"]) == ["a.png", "b.png"]
+    for odd in ({"bytes": b"2", "path": None}, ["b.png"], b"2", True):
+        pd.DataFrame({"image": [odd], "caption": ["B"]}).to_parquet(tmp_path / "t.parquet")
+        with pytest.raises(InputError, match="names no picture"):
+            read_rows(tmp_path / "t.parquet")

@@ -24,17 +24,25 @@ MOST_LETTERS = 20_000
 _ENDINGS: Mapping[str, str] = {
     word: ending
     for ending, words in {
-        "": ("",),
-        "stop": ("stop", "eos", "eos_token", "end_turn", "end_of_turn", "stop_sequence", "stop_token"),
+        "": ("", "null", "none"),
+        "stop": (
+            "stop", "eos", "eos_token", "end_turn", "end_of_turn", "stop_sequence", "stop_token", "complete",
+            "completed",
+        ),
         "length": ("length", "max_tokens", "max_new_tokens", "max_output_tokens", "model_length"),
         "content_filter": ("content_filter", "safety", "recitation", "sensitive", "prohibited_content"),
         "refusal": ("refusal",),
     }.items()
     for word in words
-}
+}  # fmt: skip
+# Texts that stand for none: programs write them where a value is missing.
+_NOTHING = frozenset(("na", "n/a", "nan", "null", "none", "nil", "undefined", "<na>"))
 _FIELDS = ("caption", "description", "answer", "text", "content", "response", "output", "summary", "final")
 _THINKING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-_FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\n(.*)\n?[ \t]*```\s*\Z|```json[ \t]*\n(.*?)```", re.DOTALL)
+_STOPS = (".", "!", "?")
+_AROUND = " \t\r\n.!\"'`*"
+_OPENED = re.compile(r"\A\s*```[\w-]*[ \t]*\n")
+_FENCED = re.compile(r"```json[ \t]*\n(.*?)```", re.DOTALL)
 _JSON = re.compile(r"\A\s*(?:\{\s*\"|\{\s*\}|\[\s*[\"{\]])")
 _LIMIT_REMEDY = "raise max_tokens, or turn thinking off (often extra_body, e.g. enable_thinking = false)"
 _ABNORMAL_REMEDY = "run the same command again; if it stays so, the server's own log says more"
@@ -97,10 +105,15 @@ def judge(text: str, finish: str = "") -> Judgement:
     found, said = _read(text)
     if ending in REFUSED:
         return Judgement("refusal", said or "", ending)
+    if said is None and ending == "length":
+        why = "its limit of tokens was spent before its JSON was whole"
+        return Judgement("fault", why=why, remedy=_LIMIT_REMEDY, again=False)
     if said is None:
         return Judgement(
             "fault", why="the answer is JSON that holds no caption", remedy="ask for plain sentences"
         )
+    if said.strip(_AROUND).lower() in _NOTHING:
+        return Judgement("fault", why=f"the answer is empty: it says no more than '{said.strip()}'")
     if any(map(str.isalnum, said)):
         cut = len(said) > MOST_LETTERS
         return Judgement("text", said[:MOST_LETTERS], "length" if cut else ending)
@@ -163,14 +176,18 @@ def _parts(content: object) -> list[Mapping[str, Any]]:
 
 
 def _content(content: object) -> str:
-    """Text of a message's content: as it stands, or its parts one after the other."""
+    """Text of a message's content: as it stands, or its parts, a blank between sentences."""
     if content is None or isinstance(content, str):
         return content or ""
     if isinstance(content, Mapping):
         content = [content]
     if not isinstance(content, list):
         raise TypeError(type(content).__name__)
-    return "".join(part if isinstance(part, str) else _part(part) for part in content)
+    text = ""
+    for part in content:
+        more = part if isinstance(part, str) else _part(part)
+        text += " " + more if text[-1:] in _STOPS and more[:1].isalpha() else more
+    return text
 
 
 def _part(part: object) -> str:
@@ -199,8 +216,10 @@ def _read(text: str) -> tuple[Unwrapped, str | None]:
 
 def _from_json(text: str) -> str | None:
     """A text out of its fence and its JSON, itself where it has none; None for JSON that holds no caption."""
-    fenced = _FENCE.search(text)
-    inner = text if fenced is None else (fenced[1] or fenced[2] or "").strip()
+    opened, fenced = _OPENED.match(text), _FENCED.search(text)
+    # The limit may have cut the fence's end.
+    whole = text[opened.end() :].rstrip().removesuffix("```") if opened else "```"
+    inner = whole.strip() if "```" not in whole else fenced[1].strip() if fenced else text
     if _JSON.match(inner) is None:
         return inner
     start = inner.lstrip()

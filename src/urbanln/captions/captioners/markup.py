@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 # A thought: open or close. Names of tags first, then tokens of single families (Kimi, Magistral, Cohere,
 # Sky-T1, Apertus, MedGemma, Gemma).
 _THOUGHT = (
-    r"(?:[\w-]{1,20}:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|scratchpad|\w{1,20}_think)"
+    r"(?:[\w-]{1,20}:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|scratchpad|analysis|rationale"
+    r"|\w{1,20}_think)"
 )
 _OPENS = (
     rf"<{_THOUGHT}\s*>|\[THINK\]|\[REASONING\]|◁think▷|<details\s+type=\"reasoning\"[^>]*>"
@@ -24,11 +25,12 @@ _CLOSES = (
 )
 _SHUTS = r"</details>"  # a thought, if one is open: it has other uses
 # From here on it is the answer, whatever stood before; and where it ends.
+_TAGGED = r"(?:final|(?:\w{1,20}_)?(?:answer|response|output|result|conclusion|caption|description))"
 _ANSWERS = (
-    r"<(?:answer|conclusion|caption)\s*>|<\|(?:begin_of_solution|start_response)\|>|\[/INST\]"
+    rf"<{_TAGGED}\s*>|<\|(?:begin_of_solution|start_response)\|>|\[/INST\]"
     r"|^Here(?:'s| is) my response:"
 )
-_ANSWERED = r"</(?:answer|conclusion|caption)\s*>|<\|(?:end_of_solution|end_response)\|>"
+_ANSWERED = rf"</{_TAGGED}\s*>|<\|(?:end_of_solution|end_response)\|>"
 _CHANNEL = r"<\|channel\|>\s*(?P<channel>\w+)(?:(?:[^<\n]|<\|constrain\|>)*<\|message\|>)?"
 # What follows an end of text, or another turn, is no part of the answer: the model talks on with itself.
 _ENDS = (
@@ -56,12 +58,14 @@ _CONTROLS = (
     r"|<[|｜]\w{0,30}[|｜]?\Z"
 )
 _MARK = re.compile(
-    rf"(?P<open>{_OPENS})|(?P<close>{_CLOSES})|(?P<shut>{_SHUTS})|(?P<answer>{_ANSWERS})"
+    rf"(?P<struck><s>[^<>\n]{{1,200}}</s>)|(?P<open>{_OPENS})|(?P<close>{_CLOSES})|(?P<shut>{_SHUTS})|(?P<answer>{_ANSWERS})"
     rf"|(?P<answered>{_ANSWERED})|(?P<chan>{_CHANNEL})|(?P<end>{_ENDS})|(?P<turn>{_TURNS})|(?P<control>{_BOXES}|{_CONTROLS})",
     re.IGNORECASE | re.MULTILINE,
 )
 # What is left of gpt-oss's channels where a server took their tokens out.
 _BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\"'(]).*?(?:assistant\s*final(?=\S)|\Z)", re.DOTALL)
+_QUOTES = tuple("\"'“”‘’«»„`「」")
+_SENTENCE_ENDS = tuple(".!?#。！？\"'”’)")
 _ASIDE = re.compile(r"[ \t]+(?=[.,;:!?])|(?<=[ \t])[ \t]+")
 
 
@@ -139,7 +143,12 @@ class _Reading:
     def over(self, mark: re.Match[str]) -> bool:
         """Read one mark; whether the answer ends at it."""
         kind = next(name for name in _KINDS if mark[name] is not None)
-        if kind == "control":
+        if not self.hidden and self._is_said(mark, kind):
+            self.words(mark[0])
+        elif kind == "struck":  # the whole answer between its tokens, and what the model says to itself
+            self.words(mark[0][3:-4])
+            return self.spoken
+        elif kind == "control":
             self.words(" ")
         elif kind == "answered":
             self.hidden = "after"
@@ -166,9 +175,19 @@ class _Reading:
             self.hidden = "" if mine else "turn"
         return False
 
+    def _is_said(self, mark: re.Match[str], kind: str) -> bool:
+        """Whether a mark stands in a sentence as one of its words: in quotes, or "a shop named USER: …"."""
+        before = mark.string[max(mark.start() - 3, 0) : mark.start()]
+        if kind == "struck":
+            return self.spoken or before[-1:] in _QUOTES
+        if kind in ("answer", "answered"):
+            return before[-1:] in _QUOTES and mark.string[mark.end() : mark.end() + 1] in _QUOTES
+        within = kind == "turn" and mark["line"] is not None and self.spoken and "\n" not in before
+        return within and "#" not in mark[0] and before.rstrip()[-1:] not in _SENTENCE_ENDS
+
     def _drop(self) -> None:
         self.kept.clear()
         self.spoken = False
 
 
-_KINDS = ("open", "close", "shut", "answer", "answered", "chan", "end", "turn", "control")
+_KINDS = ("struck", "open", "close", "shut", "answer", "answered", "chan", "end", "turn", "control")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from numbers import Number
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from urbanln.base.columns import at_row, refuse
 from urbanln.base.delimited import read_csv
 from urbanln.base.errors import InputError, printable
 from urbanln.base.files import hash_bytes, hash_file
@@ -24,7 +28,8 @@ IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "fi
 TEXT_COLUMNS = ("caption", "text", "description")
 _NAME = "recorded"
 _SHOWN = 3
-_MISSING = ("na", "n/a", "nan", "null", "none", "<na>")  # of a text; a picture may be called so
+# What Python leaves of a list, a dictionary or bytes in a column of text.
+_PRINTED = re.compile(r"""\s*(?:\[\s*'.*['"]\s*\]|\[\s*".*'\s*\]|\{\s*'.*\}|b'.*'|b".*")\s*""", re.DOTALL)
 
 
 class RecordedCaptioner(Captioner):
@@ -123,7 +128,8 @@ def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
     ``image``, ``path``, ``file_name``, …), one with the text (``caption``, ``text`` or ``description``) and
     perhaps ``captioner``. ``.json`` is a list of such objects, one object ``{image: caption}`` (UrbanVLP's
     form), or UrbanCLIP's ``[[{caption, image}, …], …]``, whose sentences are joined per image in order. A
-    second caption of one image by the same captioner becomes the captioner ``name-2``, and so on.
+    list of texts is several captions. A second caption of one image by the same captioner becomes the
+    captioner ``name-2``, and so on.
 
     Raises:
         InputError: No such file, of another format, a column is missing or there twice, or no text in it.
@@ -185,14 +191,19 @@ def read_named(path: Path | str) -> tuple[pd.DataFrame, str]:
     text = _column(columns, TEXT_COLUMNS, "the text", path)
     by = frame[columns["captioner"]] if "captioner" in columns else pd.Series(_NAME, index=frame.index)
     # A missing id is missing; one that is written "NA" is an id.
-    ids = id_text(frame[image]).fillna("")
-    said = frame[text].map(lambda value: _said(value) if isinstance(value, str) else value)
-    tidy = pd.DataFrame({"image_id": _text(ids), "captioner": _text(by), "caption": _text(said)})
+    ids = id_text(_named(frame[image], path)).fillna("")
+    said = [
+        [_said(text) for text in _texts(value, at_row(path, row))] for row, value in enumerate(frame[text])
+    ]
+    tidy = pd.DataFrame({"image_id": _text(ids), "captioner": _text(by)})
+    tidy = tidy.assign(caption=pd.Series(said, index=tidy.index, dtype=object)).explode("caption")
+    tidy["caption"] = _text(tidy["caption"])
     tidy["captioner"] = tidy["captioner"].where(tidy["captioner"] != "", _NAME)
     rows = tidy[tidy["image_id"] != ""].reset_index(drop=True)
     parts = [f"{path.name}: pictures by '{image}', texts in '{text}'"]
     parts[0] += f", captioners in '{columns['captioner']}'" if "captioner" in columns else ""
-    parts.append(f"{len(tidy)} rows")
+    parts.append(f"{len(frame)} rows")
+    parts += [f"{len(tidy)} captions, since some are lists"] if len(tidy) > len(frame) else []
     parts += [f"{n} without a picture's name left out"] if (n := len(tidy) - len(rows)) else []
     parts += [f"{n} empty captions dropped"] if (n := int((rows["caption"] == "").sum())) else []
     return rows, ", ".join([parts[0] + ";", *parts[1:]]).replace(";,", ";")
@@ -261,9 +272,39 @@ def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path
     )
 
 
+def _named(names: pd.Series, path: Path) -> pd.Series:
+    """What pictures are called: texts and numbers; of a picture stored in the table (a struct) its path."""
+    if names.dtype not in (object, bool):
+        return names
+    bare = [value.get("path", value) if isinstance(value, Mapping) else value for value in names]
+    known = [isinstance(v, str | Number) and not isinstance(v, bool | np.bool_) for v in bare]
+    refuse(
+        ~(np.array(known, dtype=bool) | names.isna().to_numpy()), "this names no picture", names, str(path),
+        "name each picture by its image_id or its file name, as text",
+    )  # fmt: skip
+    return pd.Series(bare, index=names.index, dtype=object)
+
+
+def _texts(value: Any, where: str) -> list[str]:
+    """The captions of one cell: a text is one, a list of texts several, a missing one an empty text."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return [text for part in value for text in _texts(part, where)] or [""]
+    if isinstance(value, str) and not _PRINTED.fullmatch(value):
+        return [value]
+    if value is None or (not isinstance(value, str | Mapping) and bool(pd.isna(value))):
+        return [""]
+    raise InputError(
+        "a recorded caption is neither text nor a list of texts",
+        value=value,
+        where=where,
+        remedy="write the caption alone as text; several captions of one picture as a row each, or as a list "
+        "in JSON or Parquet",
+    )
+
+
 def _said(text: str) -> str:
     """What of a recorded text is a caption; nothing of "NA" and "null"."""
-    return "" if text.strip().lower() in _MISSING else judge(text).text
+    return judge(text).text
 
 
 def _text(column: pd.Series) -> pd.Series:
@@ -272,7 +313,7 @@ def _text(column: pd.Series) -> pd.Series:
 
 def _from_json(value: Any, path: Path) -> pd.DataFrame:
     """A list or an object of captions as rows; numbers stay as they are written."""
-    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+    if isinstance(value, dict) and all(isinstance(text, str | list | None) for text in value.values()):
         return pd.DataFrame({"image": list(value), "caption": list(value.values())})
     if not isinstance(value, list):
         raise InputError(
@@ -292,10 +333,10 @@ def _join_sentences(groups: list[Any], path: Path) -> pd.DataFrame:
         row = _object(part, path)
         lower = {str(key).lower(): key for key in row}
         image = row[_column(lower, IMAGE_COLUMNS, "the picture", path)]
-        text = tidy_text(str(row[_column(lower, TEXT_COLUMNS, "the text", path)] or ""))
+        texts = _texts(row[_column(lower, TEXT_COLUMNS, "the text", path)], f"{path}, picture {image}")
         if image is None:
             continue
-        sentences.setdefault(str(image), []).extend([text] if text else [])
+        sentences.setdefault(str(image), []).extend(filter(None, map(tidy_text, texts)))
     captions = [" ".join([*map(_with_stop, parts[:-1]), *parts[-1:]]) for parts in sentences.values()]
     return pd.DataFrame({"image": list(sentences), "caption": captions})
 
