@@ -30,6 +30,7 @@ class Features:
         read: Rows of the table.
         reasons: Rows left out, by why.
         key: What says whose a row is, in words.
+        gone: (Q, 2) degrees of the rows that were left out; None where rows are keyed by id.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -40,6 +41,7 @@ class Features:
     read: int
     reasons: dict[str, int] = field(default_factory=dict)
     key: str = ""
+    gone: Floats | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,6 +134,7 @@ def features_of(
         read=len(values),
         reasons=reasons,
         key=keys.said,
+        gone=None if keys.lonlat is None else keys.lonlat[~good & keys.here],
     )
 
 
