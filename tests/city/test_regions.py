@@ -11,6 +11,7 @@ import pytest
 import shapely
 
 from urbanln.base.errors import InputError
+from urbanln.base.written import Written
 from urbanln.city.regions import h3_regions, make_regions, one_per_picture, polygon_regions, tile_regions
 
 
@@ -92,9 +93,8 @@ def test_within_leaves_the_border_out(districts: gpd.GeoDataFrame) -> None:
 def test_polygons_without_ids_are_numbered_and_ids_can_be_named(
     tmp_path: Path, districts: gpd.GeoDataFrame
 ) -> None:
-    districts["GEOID"] = ["a", "a", "b"]
-    districts["kind"] = ["x", "y", "z"]
-    districts.to_file(tmp_path / "d.gpkg")
+    districts = districts.assign(kind=["x", "y", "z"], name=["a", "a", "b"])
+    districts.drop(columns="GEOID").to_file(tmp_path / "d.gpkg")
     nothing = pd.Series([], dtype="str")
     assert list(make_regions(str(tmp_path / "d.gpkg"), LON, LAT, nothing)[0]["region_id"]) == [
         "p0",
@@ -102,8 +102,10 @@ def test_polygons_without_ids_are_numbered_and_ids_can_be_named(
         "p2",
     ]
     assert list(make_regions(f"{tmp_path}/d.gpkg#kind", LON, LAT, nothing)[0]["region_id"]) == ["x", "y", "z"]
-    with pytest.raises(InputError, match="region_id occurs twice"):
-        make_regions(f"{tmp_path}/d.gpkg#GEOID", LON, LAT, nothing)
+    districts.assign(GEOID=["a", "a", "b"]).to_file(tmp_path / "doubled.gpkg")
+    for how in ("doubled.gpkg", "doubled.gpkg#GEOID"):
+        with pytest.raises(InputError, match="'GEOID' is doubled"):
+            make_regions(f"{tmp_path}/{how}", LON, LAT, nothing)
     with pytest.raises(InputError, match=r"'kinds' is missing(.|\n)*did you mean 'kind'"):
         make_regions(f"{tmp_path}/d.gpkg#kinds", LON, LAT, nothing)
 
@@ -142,3 +144,45 @@ def test_points_off_the_earth() -> None:
     for lon, lat in ((200.0, 0.0), (0.0, 95.0), (np.nan, 0.0)):
         with pytest.raises(InputError, match="point 1"):
             one_per_picture(np.array([0.0, lon]), np.array([0.0, lat]), pd.Series(["a", "b"]))
+
+
+@pytest.mark.parametrize("ids", [["06037", "NA"], ["007", "7"]])
+def test_ids_of_polygons_in_a_csv_stay_as_written_and_their_column_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: list[str]
+) -> None:
+    path = tmp_path / "ra.csv"
+    shapes = ["POLYGON((0 0,1 0,1 1,0 1,0 0))", "POLYGON((2 0,3 0,3 1,2 1,2 0))"]
+    rows = [f'{i},"{shape}"' for i, shape in zip(ids, shapes, strict=True)]
+    path.write_text("\n".join(["region_id,geometry", *rows]))
+    regions, _ = polygon_regions(path, np.array([0.5]), np.array([0.5]))
+    assert list(regions["region_id"]) == ids
+    assert "id region_id, 2 polygons" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ids", [["a", "a"], ["a", ""], ["1.4E+14", "2"]])
+def test_doubled_empty_or_mangled_ids_of_polygons_are_refused_not_replaced(
+    tmp_path: Path, ids: list[str]
+) -> None:
+    path = tmp_path / "ra.csv"
+    shapes = ["POLYGON((0 0,1 0,1 1,0 1,0 0))", "POLYGON((2 0,3 0,3 1,2 1,2 0))"]
+    rows = [f'{i},"{shape}"' for i, shape in zip(ids, shapes, strict=True)]
+    path.write_text("\n".join(["region_id,geometry", *rows]))
+    with pytest.raises(InputError, match="FILE#COLUMN"):
+        polygon_regions(path, np.array([0.5]), np.array([0.5]))
+
+
+def test_a_file_of_polygons_is_read_as_the_table_is(tmp_path: Path, districts: gpd.GeoDataFrame) -> None:
+    metres = districts.to_crs(32650)
+    text = "name;WKT\n" + "".join(f"caf\u00e9 {n};{shape.wkt}\n" for n, shape in enumerate(metres.geometry))
+    (tmp_path / "d.csv").write_bytes(text.encode("cp1252"))
+    how, nothing = str(tmp_path / "d.csv"), pd.Series([], dtype="str")
+    with pytest.raises(InputError, match="--encoding cp1252"):
+        make_regions(how, LON, LAT, nothing)
+    told = {"written": Written(encoding="cp1252"), "crs": "EPSG:32650"}
+    assert list(make_regions(how, LON, LAT, nothing, **told)[0]["region_id"]) == [
+        "caf\u00e9 0",
+        "caf\u00e9 1",
+        "caf\u00e9 2",
+    ]
+    districts.to_file(tmp_path / "d.gpkg")
+    assert len(make_regions(str(tmp_path / "d.gpkg"), LON, LAT, nothing, **told)[0]) == 3

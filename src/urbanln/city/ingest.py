@@ -94,8 +94,8 @@ def ingest(
 def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked) -> IngestReport:
     """The city of what was read, and its report."""
     units, used, counts = _points(read.rows, table) if folder is None else _usable(read.rows, folder, table)
-    shapes, units, used, counts["outside"], found = _divide(units, used, asked.regions)
-    shapes, counts["no_district"] = _with_districts(shapes, used, asked.district)
+    shapes, units, used, counts["outside"], found = _divide(units, used, asked)
+    shapes, counts["no_district"] = _with_districts(shapes, used, asked)
     indicators, gaps = mean_per_region(read.values.loc[used.index], used["region_id"], shapes["region_id"])
     images, same = _place(units, out, asked) if folder else (_no_images(), {})
     city = City.create(
@@ -161,6 +161,10 @@ class _Asked:
     def named(self) -> list[str]:
         """Columns that must be there."""
         return [c for c in (self.id, self.image, self.captured) if c]
+
+    def reading(self) -> dict[str, Any]:
+        """How files of polygons are read; an encoding is of text tables and Shapefiles."""
+        return {"written": self.written, "crs": self.positions.said_crs}
 
 
 @dataclass(frozen=True)
@@ -316,13 +320,16 @@ def _usable(
 
 
 def _divide(
-    units: pd.DataFrame, rows: pd.DataFrame, how: str
+    units: pd.DataFrame, rows: pd.DataFrame, asked: _Asked
 ) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, int, list[str]]:
     """Regions, the units and rows inside with their region, the rows outside counted, and what was found."""
     lon, lat = (units[c].to_numpy(dtype=np.float64) for c in ("lon", "lat"))
-    shapes, ids = make_regions(how, lon, lat, units["image_id"])
-    inside_now = int(ids.notna().sum())
-    swapped = _inside_if_swapped(how, lon, lat, units["image_id"]) if 2 * inside_now < len(units) else 0
+    how = asked.regions
+    shapes, ids = make_regions(how, lon, lat, units["image_id"], **asked.reading())
+    inside_now, swapped = int(ids.notna().sum()), 0
+    if 2 * inside_now < len(units) and np.abs(lon).max() <= 90:
+        exchanged = make_regions(how, lat, lon, units["image_id"], **asked.reading() | {"tell": False})
+        swapped = int(exchanged[1].notna().sum())
     units = units.assign(region_id=ids.to_numpy())
     rows = rows.assign(region_id=rows["key"].map(units.set_index("key")["region_id"]))
     inside = rows[rows["region_id"].notna()]
@@ -342,13 +349,6 @@ def _divide(
     return shapes, units[units["region_id"].notna()], inside, len(rows) - len(inside), found
 
 
-def _inside_if_swapped(how: str, lon: np.ndarray, lat: np.ndarray, ids: pd.Series) -> int:
-    """How many points polygons would hold were longitude and latitude exchanged."""
-    if np.abs(lon).max() > 90:
-        return 0
-    return int(make_regions(how, lat, lon, ids)[1].notna().sum())
-
-
 def _distinct(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Pictures with equal bytes in one region become one."""
     distinct = images[~images.duplicated(["region_id", "view", "sha256"])].reset_index(drop=True)
@@ -360,9 +360,10 @@ def _distinct(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def _with_districts(
-    shapes: gpd.GeoDataFrame, rows: pd.DataFrame, district: str | None
+    shapes: gpd.GeoDataFrame, rows: pd.DataFrame, asked: _Asked
 ) -> tuple[gpd.GeoDataFrame, int | None]:
     """The regions with a column ``district``, and how many have none."""
+    district = asked.district
     if district is None:
         return shapes, None
     named = rows["district"].notna()
@@ -373,7 +374,7 @@ def _with_districts(
         districts = shapes["region_id"].map(most.set_index("region_id")["district"])
     else:
         middles = shapes.geometry.representative_point()
-        districts = districts_of(district, middles.x.to_numpy(), middles.y.to_numpy())
+        districts = districts_of(district, middles.x.to_numpy(), middles.y.to_numpy(), **asked.reading())
     shapes = shapes.assign(district=districts.astype("str").to_numpy())
     missing = int(shapes["district"].isna().sum())
     if missing == len(shapes):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +19,9 @@ import shapely.affinity
 
 from urbanln.base.columns import first, need_columns, refuse
 from urbanln.base.errors import InputError
-from urbanln.base.frames import id_text, read_frame
+from urbanln.base.frames import read_frame
+from urbanln.base.ids import read_ids
+from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.checks import WGS84, check_regions
 
 # Web-Mercator ends here: the latitude at which the world is a square.
@@ -25,6 +29,7 @@ MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 _ID_NAMES = ("region_id", "id", "geoid", "code", "name")
 _MAX_ZOOM = 24
 _SHOWN = 5
+_NAME_IDS = "name the column of ids: FILE#COLUMN"
 
 
 def _coordinates(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,6 +145,9 @@ def polygon_regions(
     *,
     id_column: str | None = None,
     predicate: str = "intersects",
+    written: Written = AS_IT_IS,
+    crs: str | None = None,
+    tell: bool = True,
 ) -> tuple[gpd.GeoDataFrame, pd.Series]:
     """Regions are the polygons given; all of them are kept, also those without a point.
 
@@ -147,10 +155,13 @@ def polygon_regions(
         polygons: A frame, or a GeoJSON, GeoPackage, Shapefile or GeoParquet file, in any declared CRS.
         lon: (N,) degrees.
         lat: (N,) degrees.
-        id_column: Column of ids. Left out: the first of region_id, id, geoid, code, name that is there
-            and unique, or else ``p0, p1, …`` in the order of the file.
+        id_column: Column of ids. Left out: the first of region_id, id, geoid, code that is there, name where
+            its values are unique, or else ``p0, p1, …`` in the order of the file.
         predicate: ``"intersects"`` counts a point on a border as inside (so none falls between two
             neighbours), ``"within"`` does not. Of several polygons the first in the file takes the point.
+        written, crs: How a file is written, and the system of shapes that name none
+            (:func:`urbanln.base.frames.read_frame`).
+        tell: Say on stderr which column the ids are of.
 
     Returns:
         The polygons, and the region id of each point: missing where it is outside every polygon.
@@ -160,15 +171,20 @@ def polygon_regions(
     """
     lon, lat = _coordinates(lon, lat)
     name = "polygons" if isinstance(polygons, gpd.GeoDataFrame) else str(polygons)
-    frame = polygons if isinstance(polygons, gpd.GeoDataFrame) else read_frame(polygons)
+    frame = polygons
     if not isinstance(frame, gpd.GeoDataFrame):
-        raise InputError(
-            "this file has no geometry", where=name, remedy="give GeoJSON, GeoPackage or GeoParquet"
-        )
+        frame = _read(Path(frame), id_column, written, crs)
     frame = frame.reset_index(drop=True)
     column = _id_column(frame, id_column, name)
-    frame["region_id"] = id_text(frame[column]) if column else [f"p{i}" for i in range(len(frame))]
+    ids = read_ids(frame, column, name, instead=_NAME_IDS) if column else None
+    frame["region_id"] = [f"p{i}" for i in range(len(frame))] if ids is None else ids
     frame = _with_shape(frame, name)
+    refuse(frame["region_id"].isna(), f"an id of '{column}' is empty", frame["region_id"], name, _NAME_IDS)
+    doubled = frame["region_id"].duplicated()
+    refuse(doubled, f"an id of '{column}' is doubled", frame["region_id"], name, _NAME_IDS)
+    if tell:
+        called = f"id {column}" if column else "no column of ids, so p0, p1, … in order"
+        print(f"polygons of {name}: {called}, {len(frame)} polygons", file=sys.stderr)
     regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
     points = regions.geom_type == "Point"
     refuse(points, "polygons are needed, this is a point", regions["region_id"], name)
@@ -180,6 +196,17 @@ def polygon_regions(
     ids = pd.Series([None] * len(lon), dtype="str")
     ids[inside] = regions["region_id"].to_numpy()[holder[inside]]
     return regions, ids
+
+
+def _read(path: Path, id_column: str | None, written: Written, crs: str | None) -> gpd.GeoDataFrame:
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".shp"):
+        written = replace(written, encoding=None)  # which was said of the table: this file knows its own
+    frame = read_frame(path, text=_written_ids(id_column), written=written, crs=crs)
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise InputError(
+            "this file has no geometry", where=path, remedy="give GeoJSON, GeoPackage or GeoParquet"
+        )
+    return frame
 
 
 def _with_shape(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
@@ -197,6 +224,13 @@ def _with_shape(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
     return frame[~none].reset_index(drop=True)
 
 
+def _written_ids(wanted: str | None) -> list[str]:
+    """Columns to keep as written, since they may hold the ids."""
+    if wanted is not None:
+        return [wanted]
+    return [form for name in _ID_NAMES for form in (name, name.upper(), name.capitalize(), name.title())]
+
+
 def _id_column(frame: gpd.GeoDataFrame, wanted: str | None, name: str) -> str | None:
     if wanted is not None:
         need_columns(frame.columns, [wanted], name)
@@ -204,13 +238,14 @@ def _id_column(frame: gpd.GeoDataFrame, wanted: str | None, name: str) -> str | 
     lower = {str(column).lower(): column for column in frame.columns}
     for candidate in _ID_NAMES:
         column = lower.get(candidate)
-        if column is not None and frame[column].notna().all() and frame[column].is_unique:
+        usable = column is not None and frame[column].notna().all() and frame[column].is_unique
+        if column is not None and (candidate != "name" or usable):
             return str(column)
     return None
 
 
 def make_regions(
-    how: str, lon: np.ndarray, lat: np.ndarray, ids: pd.Series
+    how: str, lon: np.ndarray, lat: np.ndarray, ids: pd.Series, **reading: Any
 ) -> tuple[gpd.GeoDataFrame, pd.Series]:
     """Divide as a short text says.
 
@@ -220,6 +255,7 @@ def make_regions(
         lon: (N,) degrees.
         lat: (N,) degrees.
         ids: (N,) ids of the pictures, used by ``picture``.
+        reading: ``written``, ``crs`` and ``tell`` of :func:`polygon_regions`, for a file.
 
     Returns:
         The regions and the region id of each point.
@@ -238,26 +274,27 @@ def make_regions(
         divide = h3_regions if kind == "h3" else tile_regions
         return divide(lon, lat, int(rest))
     what = "regions must be picture, h3:RESOLUTION, tile:ZOOM or a file of polygons that is there"
-    return _polygons_of(how, lon, lat, what, "regions")
+    return _polygons_of(how, lon, lat, what, "regions", **reading)
 
 
-def districts_of(polygons: str, lon: np.ndarray, lat: np.ndarray) -> pd.Series:
+def districts_of(polygons: str, lon: np.ndarray, lat: np.ndarray, **reading: Any) -> pd.Series:
     """The district each point is in: the id of the polygon that holds it, missing where none does.
 
     Args:
         polygons: A file of polygons, or ``file.gpkg#COLUMN`` where COLUMN holds the names.
         lon: (N,) degrees.
         lat: (N,) degrees.
+        reading: As of :func:`make_regions`.
 
     Raises:
         InputError: No such file (nor a column of that name, where ingest asks), or no polygons in it.
     """
     what = "districts must be a column of the table or a file of polygons that is there"
-    return _polygons_of(polygons, lon, lat, what, "district")[1]
+    return _polygons_of(polygons, lon, lat, what, "district", **reading)[1]
 
 
 def _polygons_of(
-    text: str, lon: np.ndarray, lat: np.ndarray, what: str, where: str
+    text: str, lon: np.ndarray, lat: np.ndarray, what: str, where: str, **reading: Any
 ) -> tuple[gpd.GeoDataFrame, pd.Series]:
     """The polygons of ``file.gpkg`` or ``file.gpkg#COLUMN``; a file may have "#" in its own name."""
     path, hash_sign, column = text.rpartition("#")
@@ -265,7 +302,7 @@ def _polygons_of(
         path, column = text, ""
     if not Path(path).exists():
         raise InputError(what, value=text, where=where)
-    return polygon_regions(Path(path), lon, lat, id_column=column or None)
+    return polygon_regions(Path(path), lon, lat, id_column=column or None, **reading)
 
 
 def _frame(ids: list[str], shapes: object) -> gpd.GeoDataFrame:

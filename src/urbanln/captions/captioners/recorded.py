@@ -193,7 +193,8 @@ def read_named(path: Path | str) -> tuple[pd.DataFrame, str]:
     # A missing id is missing; one that is written "NA" is an id.
     ids = id_text(_named(frame[image], path)).fillna("")
     said = [
-        [_said(text) for text in _texts(value, at_row(str(path), row))] for row, value in enumerate(frame[text])
+        [_said(text) for text in _texts(value, at_row(str(path), row))]
+        for row, value in enumerate(frame[text])
     ]
     tidy = pd.DataFrame({"image_id": _text(ids), "captioner": _text(by)})
     tidy = tidy.assign(caption=pd.Series(said, index=tidy.index, dtype=object)).explode("caption")
