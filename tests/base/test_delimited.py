@@ -233,3 +233,21 @@ def test_a_group_never_begins_with_0_and_signs_for_nothing_are_left_to_the_reade
     assert number_column(read, "share", "t", text_numbers=True).tolist() == [0.125, 0.25, 0.5]
     assert read["pop"].tolist() == ["1234567", "-", "2000111"]
     assert read["note"].tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1254", "İstanbul Beşiktaş Şişli Kadıköy Üsküdar"),
+        ("cp1256", "القاهرة الجيزة الإسكندرية"),
+        ("cp1255", "תל אביב ירושלים חיפה"),
+        ("cp874", "กรุงเทพ เชียงใหม่ ภูเก็ต"),
+        ("cp1253", "Αθήνα Θεσσαλονίκη Πάτρα"),
+        ("cp1251", "Москва Казань Самара"),
+        ("cp1251", "улица дом квартира"),
+        ("cp1252", "Málaga São Paulo Zürich Besançon Köln"),
+        ("cp1250", "Łódź Kraków Gdańsk Wrocław"),
+    ],
+)
+def test_alphabets_are_told_apart(encoding: str, text: str) -> None:
+    assert likely_encodings(f"{text}\n".encode(encoding) * 3)[0][0] == encoding

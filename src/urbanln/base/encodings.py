@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from urbanln.base.errors import InputError
@@ -26,12 +27,17 @@ _EAST_ASIAN = {
 _ALPHABETS = {
     "cp1252": ("Western European, latin-1",
                "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüœŒ°²³€£§–—’“”«»"),
+    "cp1254": ("Turkish", "ğışİĞŞçöüÇÖÜâîûÂÎÛ°²–’“”"),
     "cp1250": ("Central European, latin-2",
                "ĄĆĘŁŃÓŚŹŻąćęłńóśźżÁČĎÉĚÍŇŘŠŤÚŮÝŽáčďéěíňřšťúůýžőűŐŰăĂâÂșțşţäöüÄÖÜß–„”"),
     "cp1251": ("Cyrillic", "абвгдежзийклмнопрстуфхцчшщъыьэюяАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯёЁ№іІїЇєЄ«»–"),
-    "cp1253": ("Greek", "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"),
+    "cp1253": ("Greek", "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΆΈΉΊΌΎΏ"),
+    "cp1255": ("Hebrew", "אבגדהוזחטיךכלםמןנסעףפץצקרשת"),
+    "cp1256": ("Arabic", "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىيپچژگ،؟"),
+    "cp874": ("Thai", "".join(map(chr, (*range(0x0E01, 0x0E3B), *range(0x0E40, 0x0E50))))),
 }  # fmt: skip
-_OWN_SCRIPT = ("cp1251", "cp1253")
+_OWN_SCRIPT = ("cp1251", "cp1253", "cp1255", "cp1256", "cp874")
+_CASED = ("cp1251", "cp1253")
 
 
 def byte_order_mark(path: Path) -> str | None:
@@ -149,4 +155,10 @@ def _alphabetic(text: str, name: str) -> float:
     )
     runs = sum(len(run) for run in re.findall(r"[^\x00-\x7f]{3,}", text)) > 0.5 * len(beyond)
     fits = (runs or not mixed) if name in _OWN_SCRIPT else not runs
+    if name in _CASED:  # names begin with capitals, and have none within
+        within = sum(a.islower() and b.isupper() for a, b in pairwise(text))
+        fits = fits and 33 * within <= len(beyond)
+        share *= 1.0 if any(c.isupper() for c in beyond) else 0.95
+    if name == "cp1255":  # five letters look otherwise at the end of a word, and stand nowhere else
+        fits = fits and not re.search(r"[ךםןףץ][א-ת]", text)
     return share * (1.0 if fits else 0.35)
