@@ -150,3 +150,35 @@ def test_a_struct_and_text_are_no_vector() -> None:
     assert "struct" in str(caught.value)
     with pytest.raises(InputError, match="no vectors in this table"):
         _choose({"name": ["1,5"] * N, "tags": [["a"]] * N})
+
+
+@pytest.mark.parametrize(
+    ("cells", "holds", "remedy"),
+    [
+        (["0,12"] * N, "text such as '0,12'", "with a point"),
+        ([b"\x00\x01"] * N, "bytes", "np.frombuffer"),
+        ([[[0.1, 0.2], [0.3, 0.4]]] * N, "lists of lists", "flatten"),
+        ([{"a": 0.1}] * N, "structs", "one list"),
+        (["zczMPc3MTD6amZk+"] * N, "text such as 'zczM", "base64"),
+        (["0.1,0.2,0.3"] * N, "text such as '0.1,0.2,0.3'", '"[0.1, 0.2]"'),
+        (['["0.1", "0.2"]'] * N, "text such as", "without quotes"),
+    ],
+)
+def test_what_is_no_vector_is_said_and_no_key_or_label_is_offered(
+    cells: list, holds: str, remedy: str
+) -> None:
+    columns = {"embedding": cells, "price": E[:, 0], "lon": E[:, 1]}
+    frame = pd.DataFrame({"region_id": range(N), **columns})
+    for more in ({}, {"confidence": E[:, 2]}):
+        with pytest.raises(InputError) as caught:
+            choose(frame.assign(**more), (), ("price",), ("region_id", "lon"), "t", "v=a.csv")
+        text = str(caught.value)
+        assert f"embedding holds {holds}" in text
+        assert remedy in text
+        assert ("#confidence" in text) == bool(more)
+        assert not any(f"#{name}" in text or f"{name}," in text for name in ("region_id", "price", "lon"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_lists_beyond_float32_warn_of_nothing() -> None:
+    assert _choose({"embedding": [[1e300, 0.5]] * N}).lists == "embedding"

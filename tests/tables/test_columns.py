@@ -148,3 +148,19 @@ def test_regions_that_are_points_take_the_nearest_point_within_reach() -> None:
     # A polygon in the table stands for a point within it.
     polygons = gpd.GeoDataFrame({"v": np.arange(36.0)}, geometry=_grid()[0], crs=4326)
     assert match_points(features_of(polygons, columns=["v"], where="t"), _grid()[0], centres).inside == 36
+
+
+def test_the_key_named_as_a_vector_is_refused() -> None:
+    frame = pd.DataFrame({"region_id": [1, 2, 3], "A0": [0.1, 0.3, 0.2], "A1": [0.4, 0.1, 0.3]})
+    with pytest.raises(InputError, match="no dimension"):
+        features_of(frame, columns=["region_id"], where="t")
+
+
+def test_a_column_that_is_empty_throughout_is_named_with_the_others() -> None:
+    rows = np.random.default_rng(0).normal(size=(5, 4))
+    frame = pd.DataFrame(rows, columns=["f0", "f1", "f2", "f3"]).assign(f2=np.nan, region_id=list("abcde"))
+    with pytest.raises(InputError) as caught:
+        features_of(frame, where="t", spec="t=a.csv")
+    assert (caught.value.value, caught.value.remedy) == (
+        "f2", "name the others: --vectors 't=a.csv#f0,f1,f3'"
+    )  # fmt: skip

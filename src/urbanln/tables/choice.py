@@ -65,13 +65,13 @@ def choose(
     names = [str(name) for name in frame.columns]
     if columns:
         return _named(frame, names, columns, told, keys, where)
-    open_ = [name for name in names if name not in keys and name.casefold() not in told]
-    lists = [name for name in open_ if _is_vectors(frame[name])]
+    free = [name for name in names if name not in keys and name.casefold() not in told]
+    lists = [name for name in free if _is_vectors(frame[name])]
     plausible = [name for name in lists if may_be_feature(name) and not _is_box(frame[name])]
-    numeric = [name for name in open_ if name not in lists and is_number(frame[name])]
+    numeric = [name for name in free if name not in lists and is_number(frame[name])]
     runs = {
         around: run
-        for around, run in counted([name for name in open_ if name not in lists]).items()
+        for around, run in counted([name for name in free if name not in lists]).items()
         if 2 * sum(name in numeric for name in run) >= len(run) and not _all_constant(frame, run)
     }
     others = [n for n in numeric if may_be_feature(n) and not any(n in run for run in runs.values())]
@@ -81,7 +81,7 @@ def choose(
     if len(runs) == 1 and not plausible and len(others) <= len(run := next(iter(runs.values()))):
         return Chosen(numbers=tuple(run), labels=passed, unused=tuple(others))
     raise _unclear(
-        frame, names, plausible, [n for n in lists if n not in plausible], runs, others, where, spec
+        frame, free, plausible, [n for n in lists if n not in plausible], runs, others, where, spec
     )
 
 
@@ -138,13 +138,14 @@ def _by_pattern(frame: pd.DataFrame, names: Sequence[str], pattern: str, keys: C
 
 
 def _unclear(
-    frame: pd.DataFrame, names: Sequence[str], lists: Sequence[str], odd: Sequence[str],
+    frame: pd.DataFrame, free: Sequence[str], lists: Sequence[str], odd: Sequence[str],
     runs: dict[tuple[str, str], list[str]], others: Sequence[str], where: str, spec: str | None,
 ) -> InputError:  # fmt: skip
     """The refusal, with every candidate and the option that names it."""
+    every = [str(name) for name in frame.columns]
     found = {name: f"{name} (lists of {_length(frame[name])})" for name in lists}
     found |= {
-        pattern_of(run, around, names): f"{_span(run)} ({len(run)} columns)" for around, run in runs.items()
+        pattern_of(run, around, every): f"{_span(run)} ({len(run)} columns)" for around, run in runs.items()
     }
     what = "which columns of this table are the vector is not clear"
     if not found:
@@ -152,33 +153,61 @@ def _unclear(
             "nothing in this table says which columns are the vector: no column of lists, none that count up"
         )
     if others:
-        found[_together(others, names)] = (
+        found[_together(others, every)] = (
             f"{_span(others)} ({len(others)} {'other ' if found else ''}columns of numbers)"
         )
-    if not found:
+    told = {} if lists or runs else {name: _held(frame[name]) for name in free if name not in odd}
+    held = {name: said for name, said in told.items() if said is not None}
+    held = dict(islice(({n: t for n, t in held.items() if may_be_feature(n)} or held).items(), 3))
+    if not found and not held:
         found = {
             name: f"{name} (lists of {_length(frame[name])}, called or shaped like a place)" for name in odd
         }
-        if numbers := [name for name in names if is_number(frame[name])]:
-            found[_together(numbers, names)] = f"{_span(numbers)} (numbers, called like ids or positions)"
+        if numbers := [name for name in free if is_number(frame[name])]:
+            found[_together(numbers, every)] = f"{_span(numbers)} (numbers, called like ids or positions)"
     if not found:
-        structs = [
-            name for name in names if any(isinstance(value, dict) for value in first_values(frame[name]))
-        ]
-        return InputError(
-            "there are no vectors in this table: neither a column of lists nor columns of numbers",
-            value=f"{structs[0]} is a struct: write its numbers as one list" if structs else None,
-            where=where,
-            remedy=_listing(names),
-        )
-    if spec is None:
-        remedy = (
+        what = "there are no vectors in this table: neither a column of lists nor columns of numbers"
+    remedies = [*dict.fromkeys(remedy for _, remedy in held.values())]
+    if found and spec is None:
+        remedies.append(
             "hand in region_id and one column of lists: frame.assign(vector=list(frame[columns].to_numpy()))"
         )
-    else:
+    elif found:
         asked = [shlex.quote(f"{spec}#{columns}") for columns in found]
-        remedy = f"say which: --vectors {' or --vectors '.join(asked)}"
-    return InputError(what, value="; ".join(found.values()), where=where, remedy=remedy)
+        remedies.append(f"say which: --vectors {' or --vectors '.join(asked)}")
+    values = [*(f"{name} holds {kind}" for name, (kind, _) in held.items()), *found.values()]
+    remedy = "; or ".join(remedies) or _listing(every)
+    return InputError(what, value="; ".join(values) or None, where=where, remedy=remedy)
+
+
+def _held(column: pd.Series) -> tuple[str, str] | None:
+    """What a column holds that is no vector though it may have been one, and what to do about it."""
+    value = next(iter(first_values(column)), None)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return (
+            "bytes",
+            "decode them into lists of numbers: np.frombuffer(cell, dtype), as whoever wrote them did",
+        )
+    if isinstance(value, dict):
+        return "structs", "write the numbers of a struct as one list"
+    if isinstance(value, list | tuple | np.ndarray):
+        if any(isinstance(part, list | tuple | np.ndarray) for part in value):
+            return (
+                "lists of lists",
+                "write one list of numbers per region: average or flatten the inner lists",
+            )
+        return f"lists such as {str(list(value[:3]))[:60]}", "write lists of numbers, not of text"
+    if not isinstance(value, str) or not any(map(str.isdigit, value)):
+        return None
+    text = value.strip()
+    said = f"text such as '{text[:30]}{'…' if len(text) > 30 else ''}'"
+    if re.fullmatch(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?", text):
+        return said, "write decimals with a point (0.12), and nothing between thousands"
+    if re.fullmatch(r"[-+.\deE]+(?:[,;\s]+[-+.\deE]+)+|[\[({]\s*[\"'].*", text, re.DOTALL):
+        return said, 'write a list as "[0.1, 0.2]", its numbers without quotes, or one column per dimension'
+    if len(text) >= 16 and re.fullmatch(r"[A-Za-z0-9+/_-]+={0,2}", text):
+        return said, "decode it into lists of numbers: np.frombuffer(base64.b64decode(cell), dtype)"
+    return None
 
 
 def _together(columns: Sequence[str], names: Sequence[str]) -> str:
@@ -239,7 +268,7 @@ def _is_one_vector(value: object) -> bool:
     ):
         return False
     try:
-        return np.asarray(value, dtype=np.float32).ndim == 1
+        return np.asarray(value, dtype=np.float64).ndim == 1
     except (TypeError, ValueError):
         return False
 

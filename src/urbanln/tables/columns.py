@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
 from urbanln.tables.choice import Chosen, choose
-from urbanln.tables.keys import keys_of, positions_beside
+from urbanln.tables.keys import Keys, keys_of, positions_beside
 from urbanln.tables.values import left_out, read_values, refuse_positions
 
 
@@ -113,14 +114,14 @@ def features_of(
     frame = _with_key_columns(frame, where)
     keys = keys_of(frame, key, known, where, spec)
     chosen = choose(frame, columns, labels, keys.columns, where, spec)
+    _refuse_key(keys, chosen, where)
     values = read_values(frame, chosen, where)
     out = left_out(values, frame, chosen, nodata, where, spec) | {
         f"without {', '.join(keys.columns)}": ~keys.here
     }
     good, reasons = _counted(out)
     if not good.any():
-        why = "; ".join(f"{reason}: {count:,} rows" for reason, count in reasons.items())
-        raise InputError("no row of this table has a whole vector", value=why, where=where)
+        raise _none_whole(values, chosen, reasons, where, spec)
     vectors = values if good.all() else values[good]
     beside = [] if keys.lonlat is None else [keys.lonlat]
     for lonlat in (*beside, *positions_beside(frame, where)):
@@ -135,6 +136,34 @@ def features_of(
         reasons=reasons,
         key=keys.said,
         gone=None if keys.lonlat is None else keys.lonlat[~good & keys.here],
+    )
+
+
+def _refuse_key(keys: Keys, chosen: Chosen, where: str) -> None:
+    if keys.ids is not None and set(keys.columns) & {*chosen.numbers, chosen.lists}:
+        raise InputError(
+            "what says which region a row is of is no dimension of a vector",
+            value=keys.columns[0],
+            where=where,
+            remedy="leave it out, or name the ids: --key COLUMN",
+        )
+
+
+def _none_whole(
+    values: npt.NDArray[np.float32], chosen: Chosen, reasons: Mapping[str, int], where: str, spec: str | None
+) -> InputError:
+    """The refusal; where single columns are empty throughout, with the others to be named."""
+    why = "; ".join(f"{reason}: {count:,} rows" for reason, count in reasons.items())
+    empty = np.asarray(np.isnan(values).all(axis=0))
+    if chosen.lists is not None or not empty.any() or empty.all():
+        return InputError("no row of this table has a whole vector", value=why, where=where)
+    full = [name for name, gone in zip(chosen.numbers, empty, strict=True) if not gone]
+    rest = ",".join(full) if len(full) <= 100 else "COLUMN,…"
+    return InputError(
+        "no row of this table has a whole vector, since columns are empty in every row",
+        value=", ".join(name for name, gone in zip(chosen.numbers, empty, strict=True) if gone),
+        where=where,
+        remedy="name the others" + ("" if spec is None else f": --vectors {shlex.quote(f'{spec}#{rest}')}"),
     )
 
 

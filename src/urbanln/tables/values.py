@@ -58,7 +58,8 @@ def _numbers(frame: pd.DataFrame, name: str, where: str) -> pd.Series:
             "a dimension of the vectors is no number",
             value=error.value,
             where=f"{error.where}, column {name}",
-            remedy=error.remedy,
+            remedy="write plain numbers such as 0.25 (a point, nothing between thousands); leave missing "
+            "ones empty",
         ) from error
 
 
