@@ -252,3 +252,9 @@ def test_nothing_is_kept_where_that_is_wanted_or_cannot_be(
     fetched = Fetched(tmp_path / "file" / "deep")
     assert [fetched.read("faulty://a.png", limit_bytes=MB) for _ in range(2)] == [b"picture"] * 2
     assert capsys.readouterr().err.count("cannot be kept") == 1
+
+
+@pytest.mark.parametrize("url", ["https://[x/a.jpg", "http://[::1/b.png"])
+def test_what_is_no_address_is_refused_as_such(url: str) -> None:
+    with pytest.raises(InputError, match="this is no address"):
+        read_bytes(url, limit_bytes=MB, sleep=pytest.fail)

@@ -171,7 +171,7 @@ def test_nothing_described_is_an_error_and_the_old_captions_stay(tmp_path: Path)
 
 def test_recorded_captions_note_their_file(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c")
-    (tmp_path / "t.csv").write_text("image_id,caption\nsatellite0,A tile.\nghost,None.\n")
+    (tmp_path / "t.csv").write_text("image_id,caption\nsatellite0,A tile.\nghost,A ghost.\n")
     report = caption_city(city, choose_captioners(f"recorded:{tmp_path / 't.csv'}"))
     assert list(city.captions["caption"]) == ["A tile."]
     assert "1 recorded captions belong to no picture" in "\n".join(report.lines())

@@ -70,7 +70,12 @@ def read_bytes(
         MissingExtraError: The address needs a package that is not installed.
         StorageError: It could not be had, now or after all tries.
     """
-    host = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    try:
+        host = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    except ValueError as fault:
+        raise InputError(
+            f"this is no address: {fault}", value=url, where="images", remedy="mend it in the table"
+        ) from fault
     pauses = PAUSES_S if pauses is None else pauses
     for attempt in count():
         try:
