@@ -251,3 +251,9 @@ def test_a_group_never_begins_with_0_and_signs_for_nothing_are_left_to_the_reade
 )
 def test_alphabets_are_told_apart(encoding: str, text: str) -> None:
     assert likely_encodings(f"{text}\n".encode(encoding) * 3)[0][0] == encoding
+
+
+@pytest.mark.parametrize("encoding", ["base64", "rot13", "klingon"])
+def test_what_is_no_encoding_of_text_is_refused(encoding: str) -> None:
+    with pytest.raises(InputError, match="no such encoding"):
+        Written(encoding=encoding)

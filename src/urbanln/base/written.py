@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import shlex
 from collections.abc import Sequence
@@ -58,7 +57,7 @@ class Written:
                 where="--thousands and --decimal",
             )
         try:
-            codecs.lookup(self.encoding or "utf-8")
+            "".encode(self.encoding or "utf-8")  # base64 and its like are codecs, and no encodings of text
         except LookupError as error:
             raise InputError(
                 "no such encoding",
