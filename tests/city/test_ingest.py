@@ -509,7 +509,9 @@ def test_ids_a_spreadsheet_mangled_are_refused(points: Points) -> None:
     with pytest.raises(InputError, match=r"spreadsheet(.|\n)*--trust-ids"):
         points.ingest()
     points.table["id"] = [f"{i}.0" for i in range(60)]
-    assert list(points.ingest().city.regions["region_id"])[:2] == ["0", "1"]
+    with pytest.raises(InputError, match=r"were whole once(.|\n)*--trust-ids"):
+        points.ingest()
+    assert list(points.ingest(trust_ids=True).city.regions["region_id"])[:2] == ["0.0", "1.0"]
 
 
 def test_swapped_axes_are_named_where_polygons_show_them(points: Points) -> None:

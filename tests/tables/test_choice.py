@@ -155,7 +155,7 @@ def test_a_struct_and_text_are_no_vector() -> None:
 @pytest.mark.parametrize(
     ("cells", "holds", "remedy"),
     [
-        (["0,12"] * N, "text such as '0,12'", "with a point"),
+        (["0,12"] * N, "text such as '0,12'", "--decimal ,"),
         ([b"\x00\x01"] * N, "bytes", "np.frombuffer"),
         ([[[0.1, 0.2], [0.3, 0.4]]] * N, "lists of lists", "flatten"),
         ([{"a": 0.1}] * N, "structs", "one list"),

@@ -14,6 +14,7 @@ import shapely
 from tests.train.fake_city import make_city
 
 from urbanln.base.errors import ArtefactError, InputError
+from urbanln.base.written import Written
 from urbanln.city.store import City, IndicatorNote
 from urbanln.stages.cities import join_cities, join_regions
 from urbanln.tables.cities import as_vectors, read_vectors, region_ids
@@ -38,7 +39,7 @@ def _table(city: City, offset: float = 0.0) -> pd.DataFrame:
         {
             "region_id": city.regions["region_id"],
             "A00": np.arange(len(city.regions)) + offset,
-            "A01": 1.0,
+            "A01": np.arange(len(city.regions)) % 2 + 1.0,
         }
     )
 
@@ -180,7 +181,7 @@ def test_columns_in_another_order_are_the_same_dimensions(cities: list[City], tm
     first.to_csv(tmp_path / "alpha.csv", index=False)
     other[["region_id", "A01", "ndvi"]].to_csv(tmp_path / "beta.csv", index=False)
     found = read_vectors([f"v={tmp_path}/{{city}}.csv#ndvi,A01"], cities)["v"]
-    assert matrix(found)[[0, -1]].tolist() == [[0, 1], [107, 1]]
+    assert matrix(found)[[0, -1]].tolist() == [[0, 1], [107, 2]]
     other.rename(columns={"A01": "roads"}).to_csv(tmp_path / "beta.csv", index=False)
     with pytest.raises(InputError, match="have different columns") as caught:
         read_vectors([f"v={tmp_path}/{{city}}.csv#*"], cities)
@@ -343,3 +344,49 @@ def test_rows_of_two_cities_with_shared_ids_are_to_be_called_by_their_city(
     )
     with pytest.raises(InputError, match=r"stands twice(.|\n)*called like alpha/r000"):
         read_vectors([f"{tmp_path}/t.csv"], cities)
+
+
+def test_a_constant_column_is_no_dimension_and_that_is_told(
+    cities: list[City], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = _table(cities[0]).assign(A02=7.0)
+    plain.to_csv(tmp_path / "t.csv", index=False)
+    for spec in ("t.csv", "t.csv#A*"):
+        table = read_vectors([f"v={tmp_path / spec}"], cities[:1])["v"]
+        assert matrix(table).tolist() == plain[["A00", "A01"]].to_numpy().tolist()
+        assert "constant, left out: A02" in capsys.readouterr().err
+    named = read_vectors([f"v={tmp_path / 't.csv'}#A00,A01,A02"], cities[:1])["v"]
+    assert matrix(named).shape == (6, 3), "a column named in full is taken"
+    for city, seven in zip(cities, (7.0, 8.0), strict=True):
+        frame = _table(city).assign(A02=np.arange(len(city.regions)) if seven == 8 else seven, A03=seven)
+        frame.to_csv(tmp_path / f"{city.folder.name}.csv", index=False)
+    both = read_vectors([f"v={tmp_path}/{{city}}.csv"], cities)["v"]
+    assert matrix(both).shape == (14, 3), "A02 says something in one of the cities, A03 in none"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("region_id;A00;A01\nr000;0,5;1,5\nr001;2,5;3,25\n", Written(decimal=",")),
+        ('region_id;A00;A01\nr000;"1,000.5";1.5\nr001;2.5;3.25\n', Written(thousands=",")),
+    ],
+)
+def test_numbers_are_read_as_the_user_says_they_are_written(
+    text: str, written: Written, cities: list[City], tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=r"--(decimal|thousands) ,"):
+        read_vectors([f"v={tmp_path / 't.csv'}"], cities[:1])
+    table = read_vectors([f"v={tmp_path / 't.csv'}"], cities[:1], written=written)["v"]
+    assert matrix(table)[:, 1].tolist() == [1.5, 3.25]
+
+
+def test_a_table_in_another_encoding_is_read_with_the_option_its_refusal_names(
+    cities: list[City], tmp_path: Path
+) -> None:
+    text = "region_id,place,A00,A01\nr000,caf\u00e9,1,2\nr001,x,3,5\n"
+    (tmp_path / "t.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(InputError, match="--encoding cp1252"):
+        read_vectors([f"v={tmp_path / 't.csv'}"], cities[:1])
+    table = read_vectors([f"v={tmp_path / 't.csv'}"], cities[:1], written=Written(encoding="cp1252"))["v"]
+    assert matrix(table).tolist() == [[1, 2], [3, 5]]

@@ -88,7 +88,7 @@ def not_decoded(path: Path, encoding: str, sample: bytes | None = None) -> Input
         f"{what}; likely {first}",
         value=shown or None,
         where=path,
-        remedy=f"ingest and audit read it with --encoding {names[0]}{others}; or save it as UTF-8",
+        remedy=f"read it with --encoding {names[0]}{others}; or save it as UTF-8",
     )
 
 

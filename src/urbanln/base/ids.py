@@ -17,7 +17,7 @@ _WHOLE_FLOAT, _OTHER_FLOAT = r"[-+]?\d+\.0+", r"[-+]?\d+\.\d*[1-9]\d*"
 def read_ids(
     frame: pd.DataFrame, column: str, table: str, *, trust: bool = False, instead: str = TRUST
 ) -> pd.Series:
-    """A column of ids as text, missing where it is empty: 7 and a whole column of 7.0 become ``"7"``.
+    """A column of ids as text, missing where it is empty: numbers are whole, 7 and 7.0 become ``"7"``.
 
     Args:
         frame: The table, read with this column as text.
@@ -28,7 +28,7 @@ def read_ids(
 
     Raises:
         InputError: Ids that look mangled: ``1.40E+14`` is what a spreadsheet leaves of many long ids;
-            ``1001.0`` beside ids without decimals; numbers a float cannot hold to the last digit.
+            ``1001.0`` as text, of a whole id; numbers a float cannot hold to the last digit.
     """
     series = frame[column]
     if series.dtype == object:
@@ -55,13 +55,6 @@ def read_ids(
     refuse(text.str.fullmatch(_SCIENTIFIC).fillna(False), what, text, table, again)
     whole = text.str.fullmatch(_WHOLE_FLOAT).fillna(False).to_numpy(dtype=bool)
     if whole.any() and not text.str.fullmatch(_OTHER_FLOAT).fillna(False).any():
-        others = ~whole & text.notna().to_numpy()
-        refuse(
-            whole & others.any(),
-            f"an id of '{column}' has decimals and others have none: {text[others].head(1).tolist()}",
-            text,
-            table,
-            again,
-        )
-        text = text.str.replace(r"\.0+$", "", regex=True)
+        what = f"the ids of '{column}' were whole once, and a spreadsheet or a float gave them decimals"
+        refuse(whole, what, text, table, again)
     return text

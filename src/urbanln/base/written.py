@@ -14,8 +14,8 @@ from urbanln.base.errors import InputError
 
 _SIGN = 60  # characters of a text that may stand for nothing
 _MISSING_REMEDY = (
-    "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty, or tell ingest and "
-    "audit what stands for it: --missing {}"
+    "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty, or say what "
+    "stands for it: --missing {}"
 )
 _BLANKS = " \u00a0\u2009\u202f"  # common, no-break, thin, narrow no-break
 _GROUPS = {",": ",", ".": ".", " ": _BLANKS, "'": "'\u2019"}
@@ -164,7 +164,7 @@ def number_remedy(values: Sequence[str]) -> str:
     told = _asked(values) or _asked(values[:1])
     if told:
         options = " or ".join(told)
-        return f"tell ingest and audit how numbers are written, {options}; or write plain ones such as 1234.5"
+        return f"say how numbers are written, {options}; or write plain ones such as 1234.5"
     text = values[0].strip()
     if re.match(r"[<>≤≥]=?\s*\d", text):  # a count that is kept secret
         return _MISSING_REMEDY.format(_quoted(text))

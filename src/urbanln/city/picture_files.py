@@ -71,8 +71,8 @@ def near_files(paths: Sequence[str], folder: Path) -> dict[str, list[str]]:
     """
     files: dict[str, list[str]] = {}
     for file in _listing(folder) if paths else ():
-        files.setdefault(_spelling(Path(file).stem), []).append(file)
-    near = {path: files.get(_spelling(Path(path.replace("\\", "/")).stem), []) for path in paths}
+        files.setdefault(spelling(Path(file).stem), []).append(file)
+    near = {path: files.get(spelling(Path(path.replace("\\", "/")).stem), []) for path in paths}
     return {path: found[:_SHOWN] for path, found in near.items() if found}
 
 
@@ -108,11 +108,11 @@ def _loosely(missing: Mapping[str, Sequence[str]], files: Sequence[str]) -> dict
     by_path: dict[str, list[str]] = {}
     by_name: dict[str, list[str]] = {}
     for file in files if missing else ():
-        by_path.setdefault(_spelling(file), []).append(file)
-        by_name.setdefault(_spelling(Path(file).name), []).append(file)
+        by_path.setdefault(spelling(file), []).append(file)
+        by_name.setdefault(spelling(Path(file).name), []).append(file)
     found = {}
     for name, options in missing.items():
-        keys = [_spelling(option) for option in options]
+        keys = [spelling(option) for option in options]
         met = next((places[key] for places in (by_path, by_name) for key in keys if key in places), [])
         found[name] = met[0] if len(met) == 1 else None
     return found
@@ -132,7 +132,8 @@ def _listing(folder: Path) -> list[str]:
     return files
 
 
-def _spelling(name: str) -> str:
+def spelling(name: str) -> str:
+    """A name but for how it is spelled: composed or decomposed accents, ``\\``, capitals."""
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./").casefold())
 
 

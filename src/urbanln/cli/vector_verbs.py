@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from urbanln.cli.options import SetOption, SettingsOption
+from urbanln.cli.options import (
+    DecimalOption,
+    EncodingOption,
+    SetOption,
+    SettingsOption,
+    ThousandsOption,
+)
 from urbanln.cli.scores import print_scores
 
 
@@ -101,6 +107,9 @@ def probe(
             "throughout; 'none': nothing is a code; may be given again",
         ),
     ] = [],  # noqa: B006
+    encoding: EncodingOption = None,
+    thousands: ThousandsOption = None,
+    decimal: DecimalOption = None,
     baseline: Annotated[str | None, typer.Option(help="name of the table to compare the first with")] = None,
     indicator: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
     transductive: Annotated[
@@ -112,15 +121,18 @@ def probe(
 ) -> None:
     """Score vectors against labels under random and spatial splits, beside the floors."""
     from urbanln.base.config import load_settings
+    from urbanln.base.written import Written
     from urbanln.city.store import City
     from urbanln.probe.run import save_result
     from urbanln.stages.probe import run_probe
     from urbanln.tables.cities import read_vectors
 
     places = [City.open(folder) for folder in cities]
+    written = Written(encoding, thousands, decimal)
+    tables = read_vectors(vectors, places, keys=key, nodata=nodata, written=written)
     result = run_probe(
-        places, read_vectors(vectors, places, keys=key, nodata=nodata), load_settings(settings, set_),
-        baseline=baseline, indicators=indicator, transductive=transductive,
+        places, tables, load_settings(settings, set_), baseline=baseline, indicators=indicator,
+        transductive=transductive,
     )  # fmt: skip
     save_result(out, result)
     print_scores(result.scores)

@@ -34,6 +34,7 @@ class Chosen:
         labels: Columns passed over, since a label is called so.
         passed: Columns a pattern fits that are ids, positions or text.
         unused: Further columns of numbers that could be features.
+        constant: Columns left out since they have one value throughout.
     """
 
     numbers: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Chosen:
     labels: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
 
 
 def choose(
@@ -202,7 +204,7 @@ def _held(column: pd.Series) -> tuple[str, str] | None:
     text = value.strip()
     said = f"text such as '{text[:30]}{'…' if len(text) > 30 else ''}'"
     if re.fullmatch(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?", text):
-        return said, "write decimals with a point (0.12), and nothing between thousands"
+        return said, "decimal commas are read with --decimal , (commas between thousands with --thousands ,)"
     if re.fullmatch(r"[-+.\deE]+(?:[,;\s]+[-+.\deE]+)+|[\[({]\s*[\"'].*", text, re.DOTALL):
         return said, 'write a list as "[0.1, 0.2]", its numbers without quotes, or one column per dimension'
     if len(text) >= 16 and re.fullmatch(r"[A-Za-z0-9+/_-]+={0,2}", text):

@@ -18,9 +18,10 @@ from urbanln.base.errors import InputError
 from urbanln.base.files import table_note
 from urbanln.base.frames import read_frame
 from urbanln.base.space import Floats
+from urbanln.base.written import AS_IT_IS, Written
 from urbanln.tables.columns import Features, features_of
 from urbanln.tables.match import Match, match_ids, match_points
-from urbanln.tables.names import KEYS
+from urbanln.tables.names import KEYS, POSITIONS
 from urbanln.tables.told import told
 from urbanln.tables.values import KEEP, refuse_positions
 from urbanln.tables.vectors import read_embeddings
@@ -110,7 +111,12 @@ class Spec:
 
 
 def read_vectors(
-    specs: Sequence[str], cities: Sequence[City], *, keys: Sequence[str] = (), nodata: Sequence[str] = ()
+    specs: Sequence[str],
+    cities: Sequence[City],
+    *,
+    keys: Sequence[str] = (),
+    nodata: Sequence[str] = (),
+    written: Written = AS_IT_IS,
 ) -> dict[str, pd.DataFrame]:
     """Read tables of region vectors, ours or anybody's, and match them to the regions of cities.
 
@@ -128,6 +134,7 @@ def read_vectors(
             (ours are keyed by ``region_id``).
         nodata: ``[NAME=]CODE``: rows that hold it are left out; ``constant``: rows of one value throughout;
             ``none``: what looks like a code is a value.
+        written: How tables of text are written: encoding, thousands, decimals.
 
     Returns:
         ``region_id`` and ``vector`` by name, in order; ``.attrs["transductive"]`` as in
@@ -141,7 +148,7 @@ def read_vectors(
     tables: dict[str, pd.DataFrame] = {}
     for spec in _parsed(specs, keys, nodata):
         files = {city.name: _file_of(str(spec.path), city) for city in cities}
-        frames = {file: _read(file, spec.key) for file in dict.fromkeys(files.values())}
+        frames = {file: _read(file, spec.key, written) for file in dict.fromkeys(files.values())}
         tables[spec.name] = _match(spec, {city: frames[file] for city, file in files.items()}, cities)
     return tables
 
@@ -216,12 +223,15 @@ def _file_of(path: str, city: City) -> str:
     return path.replace(CITY_WORD, city.folder.resolve().name)
 
 
-def _read(file: str, key: str | None) -> pd.DataFrame:
+def _read(file: str, key: str | None, written: Written) -> pd.DataFrame:
     path = Path(file)
     if path.suffix.lower() in _PARQUET and table_note(path):
         return read_embeddings(path)  # a table of ours, which says what it holds
     # Shapes are read where they turn out to be the key: others may be in a system that nothing names.
-    return read_frame(path, text=[*KEYS, *([] if key is None else [key])], shapes=False)
+    if path.suffix.lower() in _PARQUET:
+        written = AS_IT_IS  # of tables of text
+    text = [*KEYS, *([] if key is None else [key])]
+    return read_frame(path, text=text, written=written, shapes=False, ungrouped=POSITIONS)
 
 
 def _is_ours(frame: pd.DataFrame) -> bool:
@@ -232,8 +242,7 @@ def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City
     """One table for all cities, and a line on stderr for each file that says what was read and matched."""
     ids_of = {city.name: ids for city, ids in zip(cities, region_ids(cities), strict=True)}
     labels = {str(c) for city in cities for c in city.indicators.columns} - {"region_id"}
-    parts: dict[str, pd.DataFrame] = {}
-    first: Features | None = None
+    read: list[tuple[list[City], dict[str, list[list[str]]], Features]] = []
     for frame in {id(frame): frame for frame in frames.values()}.values():
         own = [city for city in cities if frames[city.name] is frame]
         names_of = {city.name: _accepted(city, ids_of, own) for city in own}
@@ -244,8 +253,12 @@ def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City
             known=[names for regions in names_of.values() for names in regions],
             where=spec.name, spec=spec.source,
         )  # fmt: skip
-        found = found if first is None else found.in_order_of(first, spec.name)
-        first = first or found
+        read.append((own, names_of, found.in_order_of(read[0][2], spec.name) if read else found))
+    # Of several cities' files a dimension is constant where it is so in each of them.
+    constant = set.intersection(*(set(found.constant()) for _, _, found in read))
+    parts: dict[str, pd.DataFrame] = {}
+    for own, names_of, every in read:
+        found = every.without(constant)
         matches = {city.name: _match_city(spec.name, found, city, names_of[city.name], own) for city in own}
         file = None if spec.path is None else _file_of(spec.path, own[0])
         print(told(spec.name, file, found, own, matches, spec.nodata), file=sys.stderr)

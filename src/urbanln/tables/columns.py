@@ -59,6 +59,23 @@ class Features:
         """How many rows were left out."""
         return sum(self.reasons.values())
 
+    def constant(self) -> tuple[str, ...]:
+        """Columns that say nothing, since all rows have one value; none of those named in full."""
+        if len(self.vectors) < 2 or not self.names:
+            return ()
+        same = self.vectors.min(axis=0) == self.vectors.max(axis=0)
+        names = [name for name, flat in zip(self.names, same, strict=True) if flat]
+        return tuple(name for name in names if name not in self.chosen.by_name)
+
+    def without(self, names: Collection[str]) -> Features:
+        """These vectors without some of their columns, which are told; all of them stay where no other is."""
+        keep = [at for at, name in enumerate(self.names) if name not in names]
+        if not names or not keep:
+            return self
+        left = tuple(self.names[at] for at in keep)
+        chosen = replace(self.chosen, numbers=left, constant=tuple(n for n in self.names if n in names))
+        return replace(self, vectors=self.vectors[:, keep], chosen=chosen)
+
     def in_order_of(self, first: Features, where: str) -> Features:
         """These vectors with their dimensions in the order of another table's.
 

@@ -28,6 +28,12 @@ KEYS = (
     "key", "code", "cell_id", "tile_id", "grid_id", "area_id", "zone_id", "district_id", "index",
     "Unnamed: 0",
 )  # fmt: skip
+POSITIONS = tuple(
+    form
+    for name in ("lon", "lat", "lng", "long", "longitude", "latitude", "x", "y")
+    for form in (name, name.upper(), name.capitalize())
+)
+"""Columns of degrees, which have no groups of thousands."""
 _KEYS = frozenset(re.sub(r"[^a-z0-9]", "", name.lower()) for name in KEYS)
 _EMBEDDING = frozenset((
     "emb", "embed", "embedding", "embeddings", "feature", "features", "feat", "feats", "vector",

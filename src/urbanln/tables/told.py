@@ -62,6 +62,8 @@ def told(
         )
     if found.passed_over:
         said.append(f"passed over, since a label is called so: {', '.join(found.passed_over)}")
+    if found.chosen.constant:
+        said.append(f"constant, left out: {_few(found.chosen.constant)}")
     if found.chosen.passed:
         said.append(f"passed over, no feature by name or type: {_few(found.chosen.passed)}")
     if found.chosen.unused:

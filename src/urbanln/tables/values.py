@@ -54,12 +54,14 @@ def _numbers(frame: pd.DataFrame, name: str, where: str) -> pd.Series:
     try:
         return number_column(frame, name, where, text_numbers=True, finite=False)
     except InputError as error:
+        remedy = "write plain numbers such as 0.25 (a point, nothing between thousands); leave gaps empty"
+        if error.remedy and "--missing" not in error.remedy:
+            remedy = error.remedy  # the option that reads them
         raise InputError(
             "a dimension of the vectors is no number",
             value=error.value,
             where=f"{error.where}, column {name}",
-            remedy="write plain numbers such as 0.25 (a point, nothing between thousands); leave missing "
-            "ones empty",
+            remedy=remedy,
         ) from error
 
 

@@ -174,6 +174,21 @@ def test_a_file_name_that_several_keys_end_in_belongs_to_none_of_them() -> None:
     assert _say(RecordedCaptioner("r", texts), _pictures("shanghai/1.png", "x/9.png")) == ["S", None]
 
 
+@pytest.mark.parametrize("key", ["Zu\u0308rich.JPG", "z\u00fcrich.jpg", "old\\Z\u00fcrich.jpg"])
+def test_a_name_in_another_spelling_is_found_where_one_picture_answers(key: str) -> None:
+    there = _pictures("tiles/Z\u00fcrich.jpg", "tiles/b.jpg")
+    assert _say(RecordedCaptioner("r", {key: "Z"}), there) == ["Z", None]
+    both = _pictures("tiles/a.jpg", "tiles/A.jpg", "tiles/b.jpg")
+    assert _say(RecordedCaptioner("r", {"A.JPG": "?", "b.jpg": "B"}), both) == [None, None, "B"]
+    assert _say(RecordedCaptioner("r", {"A.jpg": "A"}), both) == [None, "A", None]
+
+
+def test_a_line_that_is_no_json_is_told_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"image": "a", "caption": "A."}\n\n{"image": "b", \n')
+    with pytest.raises(InputError, match=r"no JSON(.|\n)*line 3"):
+        read_recorded(tmp_path / "t.jsonl")
+
+
 def test_a_numbered_captioner_does_not_take_the_name_of_another(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image,captioner,caption\ni0,x,one\ni0,x,two\ni0,x-2,three\ni1,x,four\n")
     said = {c.identity.name: _say(c, _pictures("a", "b")) for c in read_recorded(tmp_path / "t.csv")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from numbers import Number
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ from urbanln.base.frames import id_text
 from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
+from urbanln.city.picture_files import spelling
 
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
 TEXT_COLUMNS = ("caption", "text", "description")
@@ -62,21 +63,25 @@ class RecordedCaptioner(Captioner):
         self._key_of: dict[str, str] = {}
 
     def prepare(self, pictures: Sequence[Picture]) -> list[str]:
-        """Match the recorded keys to the pictures: by id, by path, then by file name if that is unique
-        among the pictures and among the keys.
+        """Match the recorded keys to the pictures: by id, by path, then by file name, at last in whatever
+        spelling ingest finds one by, if that is unique among the pictures and among the keys.
 
         Raises:
             InputError: Not one key belongs to a picture.
         """
-        names = Counter(PurePosixPath(picture.path).name for picture in pictures)
-        by_name = _unique_names(self._texts)
+        names = [PurePosixPath(picture.path).name for picture in pictures]
+        exact, spelled = Counter(names), Counter(map(spelling, names))
+        by_name, by_spelling = _unique_names(self._texts), _by_name(self._texts, spelling)
         self._key_of = {}
-        for picture in pictures:
-            name = PurePosixPath(picture.path).name
-            loose = by_name.get(name) if names[name] == 1 else None
-            found = next((k for k in (picture.image_id, picture.path) if k in self._texts), loose)
-            if found is not None:
-                self._key_of[picture.image_id] = found
+        for picture, name in zip(pictures, names, strict=True):
+            keys = [key for key in (picture.image_id, picture.path) if key in self._texts]
+            if name in by_name and exact[name] == 1:
+                keys.append(by_name[name])
+            alike = by_spelling.get(spelling(name), [])
+            if len(alike) == 1 and spelled[spelling(name)] == 1:
+                keys += alike
+            if keys:
+                self._key_of[picture.image_id] = keys[0]
         if not self._key_of:
             raise InputError(
                 "none of the recorded captions belongs to a picture of this city",
@@ -114,11 +119,16 @@ class RecordedCaptioner(Captioner):
 
 def _unique_names(keys: Iterable[str]) -> dict[str, str]:
     """File name → key; a name that several keys end in belongs to the key that is no more than it."""
-    found: dict[str, list[str]] = {}
-    for key in keys:
-        found.setdefault(PurePosixPath(key.replace("\\", "/")).name, []).append(key)
+    found = _by_name(keys, str)
     single = {name: ends[0] for name, ends in found.items() if len(ends) == 1}
     return single | {name: name for name, ends in found.items() if name in ends}
+
+
+def _by_name(keys: Iterable[str], spelled: Callable[[str], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        found.setdefault(spelled(PurePosixPath(key.replace("\\", "/")).name), []).append(key)
+    return found
 
 
 def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
@@ -220,8 +230,7 @@ def _frame(path: Path) -> pd.DataFrame:
         elif kind in (".parquet", ".pq"):
             frame = pd.read_parquet(path)
         elif kind in (".jsonl", ".ndjson"):
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            frame = _from_json([json.loads(line) for line in lines if line.strip()], path)
+            frame = _from_json(_json_lines(path), path)
         elif kind == ".json":
             frame = _from_json(json.loads(path.read_text(encoding="utf-8-sig")), path)
         else:
@@ -260,6 +269,21 @@ def _columns(frame: pd.DataFrame, path: Path) -> dict[str, Any]:
             remedy="rename one of them",
         )
     return dict(zip(names, frame.columns, strict=True))
+
+
+def _json_lines(path: Path) -> list[Any]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise InputError(
+                "a line is no JSON",
+                value=f"{error.msg}: {line[:60]}",
+                where=f"{path}, line {number}",
+                remedy="mend the line, or take it out",
+            ) from error
+    return rows
 
 
 def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path: Path) -> Any:
