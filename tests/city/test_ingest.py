@@ -671,6 +671,11 @@ def test_shapes_that_name_their_system_are_read_by_it(points: Points) -> None:
         None, points.root / "t.csv", points.root / "out", name="T", id_column="id", labels=["pop"]
     )
     assert np.abs(report.city.centroids()[:, 0] - points.table["lon"]).max() < 1e-6
+    assert (
+        "by geometry ('geom' holds WKB or WKT without a CRS, read as EPSG:32650, which its EWKB names)"
+        in report.read
+    )
+    assert "(EPSG:32650)" in report.read
     table.assign(geom=[point.wkt for point in metres]).to_csv(points.root / "u.csv", index=False)
     with pytest.raises(InputError, match="not degrees"):
         ingest(None, points.root / "u.csv", points.root / "other", name="T", id_column="id", labels=["pop"])

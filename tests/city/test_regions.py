@@ -171,7 +171,9 @@ def test_doubled_empty_or_mangled_ids_of_polygons_are_refused_not_replaced(
         polygon_regions(path, np.array([0.5]), np.array([0.5]))
 
 
-def test_a_file_of_polygons_is_read_as_the_table_is(tmp_path: Path, districts: gpd.GeoDataFrame) -> None:
+def test_a_file_of_polygons_is_read_as_the_table_is(
+    tmp_path: Path, districts: gpd.GeoDataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
     metres = districts.to_crs(32650)
     text = "name;WKT\n" + "".join(f"caf\u00e9 {n};{shape.wkt}\n" for n, shape in enumerate(metres.geometry))
     (tmp_path / "d.csv").write_bytes(text.encode("cp1252"))
@@ -179,10 +181,13 @@ def test_a_file_of_polygons_is_read_as_the_table_is(tmp_path: Path, districts: g
     with pytest.raises(InputError, match="--encoding cp1252"):
         make_regions(how, LON, LAT, nothing)
     told = {"written": Written(encoding="cp1252"), "crs": "EPSG:32650"}
+    capsys.readouterr()
     assert list(make_regions(how, LON, LAT, nothing, **told)[0]["region_id"]) == [
         "caf\u00e9 0",
         "caf\u00e9 1",
         "caf\u00e9 2",
     ]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "id name, 3 polygons ('WKT' holds WKB or WKT without a CRS, read as EPSG:32650)" in line
     districts.to_file(tmp_path / "d.gpkg")
     assert len(make_regions(str(tmp_path / "d.gpkg"), LON, LAT, nothing, **told)[0]) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ _GEOJSON = re.compile(r'\s*\{\s*"(?:type|geodesic|coordinates)"\s*:.*\}\s*', re.
 _HEX_WKB = re.compile(r"\s*0[01][0-9A-Fa-f]{16,}\s*")
 _EARTH_AXIS_M = (6.3e6, 6.4e6)  # every ellipsoid of the earth, and the sphere; the moon has 1.7e6
 _POLE_DEGREES = 89.9
+_READ_AS = "shapes read as"
 
 
 def geometry_name(frame: pd.DataFrame) -> str | None:
@@ -59,13 +59,13 @@ def geometry_name(frame: pd.DataFrame) -> str | None:
 def as_geometry(
     frame: pd.DataFrame | gpd.GeoDataFrame, where: str | Path, *, crs: str | None = None
 ) -> pd.DataFrame | gpd.GeoDataFrame:
-    """A table with its shapes as shapes: WKB or WKT is read, and as what is said on stderr.
+    """A table with its shapes as shapes: WKB or WKT is read, and :func:`shapes_said` says as what.
 
     DuckDB and warehouses write shapes as WKB into Parquet without saying so, and a CSV holds WKT.
 
     Args:
         frame: The table; one that has shapes already, or none, comes back as it is.
-        where: Name of the table, for errors and for the line.
+        where: Name of the table, for errors.
         crs: Reference system of the shapes. Left out: the one EWKB names, else degrees (EPSG:4326) where all
             values fit.
 
@@ -77,9 +77,18 @@ def as_geometry(
     shapes = _parsed(frame[name], name, where)
     system, said = _system_of(shapes, name, where, crs)
     form = "GeoJSON" if name.lower() == ".geo" else "WKB or WKT"
-    print(f"{where}: column '{name}' holds {form} without a CRS; read as {said}", file=sys.stderr)
-    rest = frame.drop(columns=name)
-    return gpd.GeoDataFrame(rest, geometry=gpd.GeoSeries(shapes, index=frame.index, crs=system))
+    series = gpd.GeoSeries(shapes, index=frame.index, crs=system)
+    found = gpd.GeoDataFrame(frame.drop(columns=name), geometry=series)
+    found.attrs = {**frame.attrs, _READ_AS: f"'{name}' holds {form} without a CRS, read as {said}"}
+    return found
+
+
+def shapes_said(frame: pd.DataFrame) -> str:
+    """How the shapes of a table were read, in brackets, for the line that says what was read of it.
+
+    Empty where its file says it itself.
+    """
+    return f" ({frame.attrs[_READ_AS]})" if _READ_AS in frame.attrs else ""
 
 
 def _is_shape(value: object) -> bool:

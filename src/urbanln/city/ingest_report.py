@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import pandas as pd
 
 from urbanln.base.errors import printable
+from urbanln.base.geometry import shapes_said
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.coordinates import Positions
 from urbanln.city.store import City
@@ -119,6 +121,9 @@ def what_was_read(
     if not (where.lonlat or where.latlon or {where.lon, where.lat} <= there):
         place = "by geometry"
     system = where.crs if where.datum == "wgs84" else where.datum
+    if isinstance(frame, gpd.GeoDataFrame) and where.by_shapes(frame):
+        place += shapes_said(frame)
+        system = frame.crs.to_string() if frame.crs is not None and where.datum == "wgs84" else system
     parts = [f"{kind} {column}" for kind, column in (named or {}).items() if column in there]
     parts += [f"position {place} ({system})", *([f"labels {', '.join(labels)}"] if labels else [])]
     more = f" ({said})" if (said := written.says()) else ""

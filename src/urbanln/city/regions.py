@@ -20,6 +20,7 @@ import shapely.affinity
 from urbanln.base.columns import first, need_columns, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import read_frame
+from urbanln.base.geometry import shapes_said
 from urbanln.base.ids import read_ids
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.checks import WGS84, check_regions
@@ -184,7 +185,7 @@ def polygon_regions(
     refuse(doubled, f"an id of '{column}' is doubled", frame["region_id"], name, _NAME_IDS)
     if tell:
         called = f"id {column}" if column else "no column of ids, so p0, p1, … in order"
-        print(f"polygons of {name}: {called}, {len(frame)} polygons", file=sys.stderr)
+        print(f"polygons of {name}: {called}, {len(frame)} polygons{shapes_said(frame)}", file=sys.stderr)
     regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
     points = regions.geom_type == "Point"
     refuse(points, "polygons are needed, this is a point", regions["region_id"], name)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from urbanln.base.columns import at_row, first, need_columns, number_column
 from urbanln.base.errors import InputError
-from urbanln.base.geometry import as_geometry, geometry_name, lonlat_of
+from urbanln.base.geometry import as_geometry, geometry_name, lonlat_of, shapes_said
 from urbanln.base.ids import read_ids
 from urbanln.base.space import Floats
 from urbanln.tables.ids import writings
@@ -104,7 +104,8 @@ def _has_place(frame: pd.DataFrame) -> TypeGuard[gpd.GeoDataFrame]:
 
 
 def _by_shape(frame: gpd.GeoDataFrame, where: str) -> Keys:
-    return _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
+    found = _placed(lonlat_of(frame.geometry, where), (str(frame.active_geometry_name),), where)
+    return replace(found, said=found.said + shapes_said(frame))
 
 
 def _with_hint(found: Keys, frame: pd.DataFrame, known: Collection[Sequence[str]], spec: str | None) -> Keys:
