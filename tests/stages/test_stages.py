@@ -136,7 +136,9 @@ def test_two_cities_are_scored_as_one_and_from_one_to_the_other(
 
 def test_plain_frames_do_as_well_as_files(cities: list[City], settings: Settings) -> None:
     city = cities[0]
-    frame = pd.DataFrame({"A0": np.arange(30.0), "A1": np.arange(30) % 3}, index=pd.Index(city.regions["region_id"]))
+    frame = pd.DataFrame(
+        {"A0": np.arange(30.0), "A1": np.arange(30) % 3}, index=pd.Index(city.regions["region_id"])
+    )
     plain = run_probe(city, {"aef": frame}, settings)
     assert plain.scores["transductive"] is None
     assert plain.scores["regions"]["tables"] == {"aef": 30}
