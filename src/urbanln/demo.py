@@ -7,7 +7,6 @@ Every stage keeps what it finished: run again after a kill and it goes on where 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import pandas as pd
 from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import read_json, write_json
+from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.stages.embed import PIXELS, embed_city, pixel_table
 
@@ -76,12 +76,8 @@ def run_demo(
     report = _report(city, runs, out)
     if show:
         show(scores)
-    _say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")
+    say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")
     return report
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _same_options(out: Path, options: dict[str, Any]) -> None:
@@ -98,7 +94,7 @@ def _same_options(out: Path, options: dict[str, Any]) -> None:
 def _make_city(folder: Path, regions: int) -> City:
     from urbanln.city.synthetic import make_synthetic_city
 
-    _say(f"1/6 city: {regions} synthetic regions, pictures and simulated labels with known causes")
+    say(f"1/6 city: {regions} synthetic regions, pictures and simulated labels with known causes")
     if not (folder / "city.toml").exists():
         make_synthetic_city(folder, regions=regions, seed=CITY_SEED)
     return City.open(folder)
@@ -111,7 +107,7 @@ def _caption(city: City) -> None:
     from urbanln.captions.simulation.server import Faults, serve
     from urbanln.stages.bridges import token_counter
 
-    _say("2/6 captions: five simulated models behind a faulty local server; cleaned, then voted on")
+    say("2/6 captions: five simulated models behind a faulty local server; cleaned, then voted on")
     if not city.captions.empty:
         return
     with serve(city.folder, Faults.spread(SERVER_FAULTS)) as base_url:
@@ -121,19 +117,19 @@ def _caption(city: City) -> None:
             city, choose_captioners("all", settings), settings=settings, count_tokens=token_counter("tiny")
         )
     for line in report.lines():
-        _say(f"    {line}")
+        say(f"    {line}")
 
 
 def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
     from urbanln.train.loop import pretrain
 
-    _say(f"3/6 pre-training, seed {seed}: 77 positions stretched to {settings.model.context}, distilled")
+    say(f"3/6 pre-training, seed {seed}: 77 positions stretched to {settings.model.context}, distilled")
     train = settings.train.model_copy(update={"seed": seed})
     return pretrain(city, settings.model_copy(update={"train": train}), out)
 
 
 def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:
-    _say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
+    say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
     tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}
     for model, path in zip([*map(str, runs), "tiny"], [*tables[OURS], *tables[BASE]], strict=True):
         embed_city(city, model, path, settings)
@@ -145,7 +141,7 @@ def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folde
     from urbanln.stages.probe import run_probe
     from urbanln.tables.vectors import read_embeddings
 
-    _say("5/6 probe: random and block splits, floors beside every score")
+    say("5/6 probe: random and block splits, floors beside every score")
     tables: dict[str, Sequence[pd.DataFrame]] = {
         name: [read_embeddings(path) for path in paths] for name, paths in vectors.items()
     }
@@ -159,7 +155,7 @@ def _report(city: City, runs: list[Path], out: Path) -> Path:
     from urbanln.stages.audit import audit
     from urbanln.stages.report import report_run
 
-    _say("6/6 report")
+    say("6/6 report")
     return report_run(
         city,
         out / "scores",

@@ -84,6 +84,11 @@ def test_the_closing_table_and_a_verdict_per_indicator_are_printed(chain: Path, 
         assert f"{indicator}: ours" in printed
     assert "coordinates" in printed
     assert "2 km blocks" in printed
+    hostile = json.dumps(scores).replace("ours", r"\u001b[2J[/bold]")
+    print_scores(json.loads(hostile))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\\x1b[2J[/bold]" in printed
 
 
 def test_a_finished_run_and_a_second_caption_call_change_nothing(chain: Path) -> None:

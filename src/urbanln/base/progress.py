@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
+
+from urbanln.base.errors import printable
+from urbanln.base.saying import live_console, say
 
 T = TypeVar("T")
 QUIET_SECONDS = 2.0
@@ -26,22 +28,22 @@ def progress(label: str, total: int) -> Iterator[Advance]:
     Yields:
         A function to call with the number of further items done.
     """
-    if sys.stderr.isatty():
-        from rich.console import Console
+    console = live_console()
+    if console is not None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label, total=total, note="")
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(printable(label), total=total, note="")
 
             def advance(n: int = 1, note: str = "") -> None:
-                bar.update(task, advance=n, note=note)
+                bar.update(task, advance=n, note=printable(note))
 
             yield advance
     else:
@@ -60,11 +62,7 @@ def _line_reporter(label: str, total: int) -> Advance:
             return
         shown = now
         left = (now - start) / max(done, 1) * max(total - done, 0)
-        print(
-            f"{label}: {done}/{total}, {left:.0f} s left{'  ' + note if note else ''}",
-            file=sys.stderr,
-            flush=True,
-        )
+        say(f"{label}: {done}/{total}, {left:.0f} s left{'  ' + note if note else ''}")
 
     return advance
 

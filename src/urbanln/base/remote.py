@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError
 from urbanln.base.files import atomic_path, cache_folder, hash_bytes, read_file
+from urbanln.base.saying import say
 
 PAUSES_S = (0.25, 1.0, 4.0)
 """Waited before the second, third and fourth try."""
@@ -243,9 +243,7 @@ class Fetched:
             if not self._told:
                 self._told = True
                 reason = error.what if isinstance(error, StorageError) else str(error)
-                print(
-                    f"note: what is fetched cannot be kept, so it is fetched again: {reason}", file=sys.stderr
-                )
+                say(f"note: what is fetched cannot be kept, so it is fetched again: {reason}")
 
     def _room(self, size: int) -> bool:
         """Whether there is room for so many bytes; makes it where that is possible."""

@@ -6,7 +6,6 @@ import filecmp
 import os
 import re
 import shutil
-import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from urbanln.base.errors import InputError, StorageError, printable
+from urbanln.base.errors import InputError, StorageError
 from urbanln.base.frames import id_text
 from urbanln.base.progress import track
+from urbanln.base.saying import say
 
 # Endings tried, in this order, when a picture is named by its id alone.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".gif", ".bmp")
@@ -99,7 +99,7 @@ def _found(names: pd.Series, spellings: Callable[[str], list[str]], folder: Path
         some = ", ".join(f"{name} as {file}" for name, file in list(loose.items())[:_SHOWN])
         more = ", …" if len(loose) > _SHOWN else ""
         text = f"{len(loose)} pictures are found under another spelling or one folder down: {some}{more}"
-        print(printable(text), file=sys.stderr)
+        say(text)
     return {name: hit or loose.get(name) or spellings(name)[0] for name, hit in exact.items()}
 
 

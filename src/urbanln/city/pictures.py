@@ -7,7 +7,6 @@ an upright RGB picture of 8 bits per channel.
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError, printable
 from urbanln.base.pictures import UNREADABLE
 from urbanln.base.pictures import open_picture as open_picture
+from urbanln.base.saying import say
 from urbanln.city.store import City
 
 Item = TypeVar("Item")
@@ -155,4 +155,4 @@ def tell_skipped(errors: Sequence[InputError]) -> None:
     if errors:
         names = ", ".join(str(error.value) for error in errors[:_SHOWN])
         more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-        print(f"skipped {len(errors)} pictures that cannot be read: {names}{more}", file=sys.stderr)
+        say(f"skipped {len(errors)} pictures that cannot be read: {names}{more}")

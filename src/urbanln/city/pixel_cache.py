@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -25,6 +24,7 @@ import numpy.typing as npt
 from numpy.lib.format import open_memmap
 from PIL import Image
 
+from urbanln.base import saying
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.files import (
     SCHEMA_VERSION,
@@ -111,7 +111,7 @@ def cached_pixels(
 
     def tell(text: str) -> None:
         if say:
-            print(text, file=sys.stderr)
+            saying.say(text)
 
     packs = _Packs(kind, shape, limit_bytes, tell)
     packs.attempt(packs.open, folder, len(items))

@@ -8,7 +8,6 @@ lower left and lower right quarter, whatever the true bearing.
 from __future__ import annotations
 
 import math
-import sys
 from functools import lru_cache
 from itertools import pairwise
 
@@ -19,6 +18,7 @@ from PIL import Image
 from urbanln.base.errors import InputError, MissingExtraError
 from urbanln.base.pictures import upright_rgb
 from urbanln.base.progress import track
+from urbanln.base.saying import say
 from urbanln.city.pictures import READ_ERRORS, in_threads, open_picture, unreadable
 from urbanln.city.store import City
 
@@ -323,9 +323,9 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
     good = [isinstance(row, dict) for row in rows]
     bad = [row for row in rows if isinstance(row, str)]
     for line in bad[:_SHOWN]:
-        print(f"picture left out: {line}", file=sys.stderr)
+        say(f"picture left out: {line}")
     if len(bad) > _SHOWN:
-        print(f"… and {len(bad) - _SHOWN} more pictures left out", file=sys.stderr)
+        say(f"… and {len(bad) - _SHOWN} more pictures left out")
     if not any(good):
         raise InputError(
             f"no {view} picture of this city can be measured",

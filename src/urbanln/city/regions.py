@@ -6,7 +6,6 @@ Each returns the regions (GeoDataFrame in EPSG:4326 with ``region_id``) and the 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.frames import read_frame
 from urbanln.base.geometry import shapes_said
 from urbanln.base.ids import read_ids
+from urbanln.base.saying import say
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.checks import WGS84, check_regions
 
@@ -185,7 +185,7 @@ def polygon_regions(
     refuse(doubled, f"an id of '{column}' is doubled", frame["region_id"], name, _NAME_IDS)
     if tell:
         called = f"id {column}" if column else "no column of ids, so p0, p1, … in order"
-        print(f"polygons of {name}: {called}, {len(frame)} polygons{shapes_said(frame)}", file=sys.stderr)
+        say(f"polygons of {name}: {called}, {len(frame)} polygons{shapes_said(frame)}")
     regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
     points = regions.geom_type == "Point"
     refuse(points, "polygons are needed, this is a point", regions["region_id"], name)
@@ -218,10 +218,7 @@ def _with_shape(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
     if none.any():
         some = ", ".join(frame["region_id"].astype(str)[none].head(_SHOWN))
         more = " …" if none.sum() > _SHOWN else ""
-        print(
-            f"{name}: {none.sum()} of {len(frame)} rows without a shape left out ({some}{more})",
-            file=sys.stderr,
-        )
+        say(f"{name}: {none.sum()} of {len(frame)} rows without a shape left out ({some}{more})")
     return frame[~none].reset_index(drop=True)
 
 

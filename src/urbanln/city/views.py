@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from urbanln.base.config import AutoView, Settings, View
 from urbanln.base.files import read_run
+from urbanln.base.saying import say
 
 
 def the_view(wanted: AutoView, views: Iterable[str], *, model: object = None, where: str = "") -> View:
@@ -28,7 +28,7 @@ def the_view(wanted: AutoView, views: Iterable[str], *, model: object = None, wh
     there = set(views)
     if there == {"street"}:
         if where:
-            print(f"{where}: street views are taken, the only pictures there are", file=sys.stderr)
+            say(f"{where}: street views are taken, the only pictures there are")
         return "street"
     return "satellite"
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from urbanln.base.errors import StorageError, UrbanLNError, explain_missing
+from urbanln.base.saying import answer, say, settle_streams
 from urbanln.base.version import __version__
 from urbanln.cli import city_verbs, vector_verbs
 
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        print(f"urbanln {__version__}")
+        answer(f"urbanln {__version__}")
         raise typer.Exit
 
 
@@ -45,6 +46,7 @@ for _verb in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 done, 1 failed, 2 wrong usage or bad input."""
+    settle_streams()
     try:
         app(args=arguments, prog_name="urbanln")
     except UrbanLNError as error:
@@ -66,12 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
         )
     except SystemExit as stop:
         if stop.code == _INTERRUPTED:
-            print("stopped; run the same command again to go on", file=sys.stderr)
+            say("stopped; run the same command again to go on")
         raise
 
 
 def _fail(error: UrbanLNError) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    say(*f"error: {error}".split("\n"))
     sys.exit(error.exit_code)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from urbanln.base.errors import InputError, printable
+from urbanln.base.errors import InputError
+from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
     CrsOption,
     DatumOption,
@@ -36,7 +36,7 @@ def synthetic(
     from urbanln.city.synthetic import make_synthetic_city
 
     city = make_synthetic_city(out, regions=regions, seed=seed, cell_km=cell_km, street_views=street_views)
-    print(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
+    answer(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
 
 
 def ingest(
@@ -94,7 +94,7 @@ def ingest(
         decimal=decimal, captured=captured, source=source, licence=licence, attribution=attribution,
         copy=copy, limit=limit,
     )  # fmt: skip
-    print("\n".join(report.lines()))
+    answer(*report.lines())
 
 
 def caption(
@@ -192,13 +192,13 @@ def audit(
         missing=missing, written=Written(encoding, thousands, decimal),
         clean=load_settings(settings, set_, of=CaptionSettings).clean,
     )  # fmt: skip
-    print("\n".join(map(printable, found.lines())))
+    answer(*found.lines())
     if out is not None:
         from urbanln.base.files import write_json
 
         write_json(out, found.as_json())
-        print(out, file=sys.stderr)
+        say(str(out))
     if page is not None:
         from urbanln.report.page import write_audit_page
 
-        print(write_audit_page(page, found.name, found.as_json(), found.synthetic), file=sys.stderr)
+        say(str(write_audit_page(page, found.name, found.as_json(), found.synthetic)))

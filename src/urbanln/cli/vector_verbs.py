@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from urbanln.base.saying import answer
 from urbanln.cli.options import (
     DecimalOption,
     EncodingOption,
@@ -41,7 +42,7 @@ def pretrain(
     from urbanln.train.loop import pretrain as pretrain_cities
 
     run = pretrain_cities([City.open(folder) for folder in cities], load_settings(settings, set_), out)
-    print(run)
+    answer(str(run))
 
 
 def embed(
@@ -78,7 +79,7 @@ def embed(
         [City.open(folder) for folder in cities], model, out, load_settings(settings, set_),
         captions=captions, which="all" if all_captions else "selected", terms=terms, part=part,
     ):  # fmt: skip
-        print(path)
+        answer(str(path))
 
 
 def probe(
@@ -155,11 +156,8 @@ def report(
     places = [City.open(folder) for folder in cities]
     command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
     found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
-    print(
-        report_run(
-            places, scores, out, run=run, audit=found, command=command + (f" --run {run}" if run else "")
-        )
-    )
+    command += f" --run {run}" if run else ""
+    answer(str(report_run(places, scores, out, run=run, audit=found, command=command)))
 
 
 def study(
@@ -175,6 +173,6 @@ def study(
 
     chosen = load_study(file, set_)
     if plan:
-        print("\n".join(plan_lines(chosen, out)))
+        answer(*plan_lines(chosen, out))
     else:
-        print(run_study(chosen, out, jobs=jobs))
+        answer(str(run_study(chosen, out, jobs=jobs)))

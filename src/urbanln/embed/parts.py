@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from safetensors.numpy import save
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.files import SCHEMA_VERSION, atomic_path, hash_bytes, read_json, remove_folder, write_json
+from urbanln.base.saying import say
 from urbanln.city.pictures import UnreachableError
 
 # Pictures in a part: half a minute of a small machine's work. No setting, and not tied to the size of a
@@ -123,7 +123,7 @@ class PartFolder:
                     where=self.folder,
                     remedy="embed all parts with equal settings, or delete this folder to start anew",
                 )
-            print(f"{self.folder}: made with another {', '.join(other)}; thrown away", file=sys.stderr)
+            say(f"{self.folder}: made with another {', '.join(other)}; thrown away")
             discard(self.folder)
         if other:
             write_json(self.folder / _NOTE, note)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from urbanln.base.errors import printable
 from urbanln.probe.held_out import MAP, NO_HEAD
 from urbanln.probe.verdict import judged_split, short, strongest_floor, with_interval
 
@@ -98,15 +99,17 @@ def scores_rich(scores: Mapping[str, Any]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    caption = "\n".join([_caption(scores), *scores["notes"]])
+    caption = "\n".join(map(printable, [_caption(scores), *scores["notes"]]))
     table = Table(caption=escape(caption), caption_justify="left", title_justify="left")
     for number, name in enumerate(_header(scores)):
-        table.add_column(escape(name), justify="left" if number < 3 else "right", no_wrap=number < 3)
+        table.add_column(
+            escape(printable(name)), justify="left" if number < 3 else "right", no_wrap=number < 3
+        )
     for _, lines in groupby(_lines(scores), itemgetter(0)):
         table.add_section()  # which closes the rows before, if there are any
         for line in _named_once(lines):
             style = "bold" if line[1] == scores["main"] else None
-            table.add_row(*map(escape, line), style=style)
+            table.add_row(*(escape(printable(cell)) for cell in line), style=style)
     return table
 
 

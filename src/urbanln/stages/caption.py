@@ -7,6 +7,7 @@ from pathlib import Path
 
 from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import write_table
+from urbanln.base.saying import answer
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Captioner, pictures_of
 from urbanln.captions.captioners.named import choose_captioners
@@ -58,7 +59,7 @@ def caption(
         budget_usd=budget_usd,
         replace=replace,
     )
-    print("\n".join(report.lines()))
+    answer(*report.lines())
     if not report.complete:
         # One line each, so that a log's last one tells all of it.
         lines = [report.asked.stop_line(name) for name in report.asked.stopped]
@@ -81,7 +82,7 @@ def print_plan(
     """Print what captioning would take, arguments as for :func:`caption`; nothing is sent."""
     city = City.open(folder)
     plan = plan_city(city, _captioners(specs, settings), settings, limit=limit, budget_usd=budget_usd)
-    print("\n".join(plan.lines()))
+    answer(*plan.lines())
 
 
 def _captioners(specs: Sequence[str], settings: CaptionSettings) -> list[Captioner]:
@@ -102,8 +103,7 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
     voted = choose(cleaned.frame, settings, language, count)
     target = out or table.with_name(f"{table.stem}-voted.parquet")
     write_table(target, voted, kind="captions")
-    print("\n".join([note, *cleaned.lines(), *table_lines(voted)]))
-    print(target)
+    answer(note, *cleaned.lines(), *table_lines(voted), str(target))
 
 
 def show(folder: Path, image_id: str, out: Path | None) -> None:
@@ -115,7 +115,7 @@ def show(folder: Path, image_id: str, out: Path | None) -> None:
         raise InputError("no such picture", value=image_id, where=folder, remedy=f"for example {some}")
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in image_id)
     with _open_ledger(folder) as ledger:
-        print(show_picture(ledger, picture, out=out or Path(f"{name}.html"), captions=city.captions))
+        answer(str(show_picture(ledger, picture, out=out or Path(f"{name}.html"), captions=city.captions)))
 
 
 def move_ledger(folder: Path, export: Path | None, source: Path | None) -> None:
@@ -124,11 +124,11 @@ def move_ledger(folder: Path, export: Path | None, source: Path | None) -> None:
     if source is not None:
         with Ledger(ledger_path(folder)) as ledger:
             added = ledger.import_parquet(source)
-        print(f"taken in from {source}: {', '.join(f'{n} {part}' for part, n in added.items())}")
+        answer(f"taken in from {source}: {', '.join(f'{n} {part}' for part, n in added.items())}")
     if export is not None:
         with _open_ledger(folder) as ledger:
             ledger.export_parquet(export)
-        print(export)
+        answer(str(export))
 
 
 def _open_ledger(folder: Path) -> Ledger:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from urbanln.base.config import MAX_TERMS, AutoView, Settings, View, Which
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import hash_file, table_note
+from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.city.views import the_view
 from urbanln.tables.cities import city_paths
@@ -157,10 +157,9 @@ def text_tables(
             continue
         matched = match_recorded(city, rows, where=", ".join(map(str, files)))
         found.append(matched.captions)
-        print(
+        say(
             f"{city.name}: {matched.captions['region_id'].nunique():,} of {len(city.regions):,} regions have "
-            f"a recorded caption; {matched.matched:,} of {matched.pictures:,} names in the files matched",
-            file=sys.stderr,
+            f"a recorded caption; {matched.matched:,} of {matched.pictures:,} names in the files matched"
         )
     vectors = text_vectors({str(number): frame for number, frame in enumerate(found)}, max_terms=max_terms)
     frames = [
@@ -216,17 +215,16 @@ def _after_sharing(
             finished=partial(_inputs, path),
             **_how(settings),
         )
-        print(f"{path}: {found.there} of {found.total} parts are there", file=sys.stderr)
+        say(f"{path}: {found.there} of {found.total} parts are there")
         if found.missing:
             left = ", ".join(f"{number}/{share[1]}" for number in found.missing)
-            print(f"  still to do: --part {left}; the last one to end writes the table", file=sys.stderr)
+            say(f"  still to do: --part {left}; the last one to end writes the table")
         elif found.merge:
             ready.append((city, path))
         else:
-            print(
+            say(
                 "  another process has written the table, or is about to; should it have been stopped, run "
-                "this command without --part",
-                file=sys.stderr,
+                "this command without --part"
             )
     return ready
 

@@ -8,7 +8,6 @@ Run again after a kill, it goes on with what is missing.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from urbanln.base.errors import UrbanLNError, require
 from urbanln.base.processes import die_with_parent
+from urbanln.base.saying import say
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
 
@@ -129,11 +129,9 @@ class _Queue:
         gone = time.monotonic() - self._start
         left = gone * sum(_WEIGHTS[one.kind] for one in self.left.values()) / self._cost
         outcome = "done" if reason is None else f"failed: {reason}"
-        print(
+        say(
             f"[{self._done}/{self._total}] {stage.kind} ({stage.label}) {outcome}; {_minutes(gone)} gone, "
-            f"about {_minutes(left)} left",
-            file=sys.stderr,
-            flush=True,
+            f"about {_minutes(left)} left"
         )
 
 

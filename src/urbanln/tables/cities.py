@@ -5,7 +5,6 @@ With several cities a region is called ``CITYNAME/region_id`` from here on.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.base.files import table_note
 from urbanln.base.frames import read_frame
+from urbanln.base.saying import say
 from urbanln.base.space import Floats
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.tables.columns import Features, features_of
@@ -261,7 +261,7 @@ def _match(spec: Spec, frames: Mapping[str, pd.DataFrame], cities: Sequence[City
         found = every.without(constant)
         matches = {city.name: _match_city(spec.name, found, city, names_of[city.name], own) for city in own}
         file = None if spec.path is None else _file_of(spec.path, own[0])
-        print(told(spec.name, file, found, own, matches, spec.nodata), file=sys.stderr)
+        say(told(spec.name, file, found, own, matches, spec.nodata))
         for city in own:
             match = matches[city.name]
             vectors = pd.Series(list(match.vectors), dtype=object)

@@ -9,7 +9,6 @@ are a function of (seed, step).
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_file, read_json, write_json
+from urbanln.base.saying import say
 from urbanln.model.checkpoint import plain_os_errors
 
 KEEP = 2
@@ -92,7 +92,7 @@ def load_newest(folder: Path) -> Checkpoint | None:
         try:
             return _load(path)
         except (ArtefactError, InputError) as error:
-            print(f"warning: passing over the checkpoint {path.name}: {error.what}", file=sys.stderr)
+            say(f"warning: passing over the checkpoint {path.name}: {error.what}")
     if paths:
         raise ArtefactError(
             "every checkpoint of this run is damaged",

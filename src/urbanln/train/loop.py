@@ -7,7 +7,6 @@ Run by ``urbanln pretrain CITY --out RUN``, or in several processes by
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from urbanln.base import saying
 from urbanln.base.config import CacheSettings, Settings, TrainSettings
 from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import hash_bytes
@@ -137,7 +137,7 @@ def load_data(
         "validation_pictures": len(pairs.val),
     }
     if say and without:
-        print(f"left out {without} pictures that have no caption", file=sys.stderr)
+        saying.say(f"left out {without} pictures that have no caption")
     return Data(pairs, pictures, Texts(model, pairs.texts), facts)
 
 
@@ -146,10 +146,9 @@ def _log_start(
 ) -> None:
     engine = learner.engine
     if schedule.warmup < train.warmup_steps and engine.is_main_process:
-        print(
+        saying.say(
             f"note: warm-up is {schedule.warmup} steps in place of {train.warmup_steps}, "
-            f"a quarter of the run's {schedule.total}",
-            file=sys.stderr,
+            f"a quarter of the run's {schedule.total}"
         )
     run.log(
         "start",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import hash_bytes
+from urbanln.base.saying import say
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
 from urbanln.captions.captioners.answers import NothingSaid, judge, require_answer
 from urbanln.captions.captioners.base import (
@@ -264,7 +264,7 @@ class Desk:
         if pause >= ANNOUNCED_S and not self._announced:
             self._announced = True
             line = f"{self._identity.name} asks for a rest of {pause:.0f} s: waiting, then going on by itself"
-            print(f"{line} ({fault.line()})", file=sys.stderr, flush=True)
+            say(f"{line} ({fault.line()})")
 
     async def _pace(self) -> None:
         """Wait for this question's turn: 60 / per_minute seconds apart, and none while the server rests."""

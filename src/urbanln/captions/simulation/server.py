@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.saying import answer, say
 from urbanln.captions.simulation.answers import BadRequest, Library, Request
 from urbanln.captions.simulation.wording import generator
 from urbanln.city.store import City
@@ -348,14 +349,14 @@ def main() -> None:
         faults = Faults(**rates) if rates else Faults.spread(args.faults, args.seed)
         server = SimulatedServer(City.open(args.city), faults, args.port)
     except UrbanLNError as error:
-        print(error, file=sys.stderr)
+        say(*str(error).split("\n"))
         sys.exit(error.exit_code)
     except (OSError, OverflowError) as error:
-        print(f"error: cannot serve on port {args.port}: {error}", file=sys.stderr)
+        say(f"error: cannot serve on port {args.port}: {error}")
         sys.exit(1)
     if args.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
-    print(server.base_url, flush=True)
+    answer(server.base_url)
     with contextlib.suppress(KeyboardInterrupt), server:
         server.serve_forever()
 
