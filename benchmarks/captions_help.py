@@ -40,7 +40,8 @@ from benchmarks.caption_measures import (
 )
 from benchmarks.harness import markdown, options
 from urbanln.base.config import Settings, load_settings
-from urbanln.base.files import read_json, read_table, write_json, write_table
+from urbanln.base.files import read_table, write_json, write_table
+from urbanln.base.parsing import read_json
 from urbanln.captions.captioners.openai_server import ServerCaptioner
 from urbanln.captions.run import caption_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, RefineSettings

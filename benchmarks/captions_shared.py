@@ -23,7 +23,8 @@ import pandas as pd
 
 from benchmarks.caption_measures import Scenes, choices, count_errors, error_shares, interval, picks
 from benchmarks.harness import markdown, options
-from urbanln.base.files import read_json, write_json
+from urbanln.base.files import write_json
+from urbanln.base.parsing import read_json
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import MemoryFacts

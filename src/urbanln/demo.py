@@ -16,7 +16,8 @@ import pandas as pd
 
 from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import read_json, write_json
+from urbanln.base.files import write_json
+from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.stages.embed import PIXELS, embed_city, pixel_table

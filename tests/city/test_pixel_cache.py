@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 
 from urbanln.base.errors import InputError
-from urbanln.base.files import read_json, write_json
+from urbanln.base.files import write_json
+from urbanln.base.parsing import read_json
 from urbanln.city import pixel_cache
 from urbanln.city.pixel_cache import Pixels, cache_folder, cached_pixels
 from urbanln.city.store import City

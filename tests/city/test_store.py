@@ -213,8 +213,8 @@ def test_open_says_what_is_no_city(tmp_path: Path, folder: Path, tables: Tables)
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (b"name = ", ArtefactError, "not a TOML file"),
-        (b"\xff\xfe", ArtefactError, "not a TOML file"),
+        (b"name = ", ArtefactError, "is not TOML"),
+        (b"\xff\xfe", ArtefactError, "is not TOML"),
         (b'schema_version = 9\nname = "x"', ArtefactError, "newer urbanln"),
         (b"synthetic = true", InputError, "name: Field required"),
         (b'name = "x"\nsynthetik = true', InputError, "synthetik"),

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
-from urbanln.base.files import read_json, read_table
+from urbanln.base.files import read_table
+from urbanln.base.parsing import read_json
 from urbanln.probe.labels import NO_LOGARITHM
 from urbanln.probe.run import probe_tables, save_result
 from urbanln.probe.table import scores_markdown, scores_rich, scores_table

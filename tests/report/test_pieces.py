@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -13,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanln.base.files import write_text
 from urbanln.pages import charts, maps
 from urbanln.pages.text import clean, interval, quantity, score, words
 from urbanln.report import plots
-from urbanln.report.details import read_metrics, training_charts
+from urbanln.report.details import training_charts
 
 
 @pytest.mark.parametrize(
@@ -169,10 +167,3 @@ def test_chance_stands_beside_recall() -> None:
     made = training_charts(checks)
     assert len(made) == 1
     assert "R@10 by chance: .20" in made[0]["summary"]
-
-
-def test_a_log_ends_where_a_kill_cut_it(tmp_path: Path) -> None:
-    write_text(tmp_path / "m.jsonl", '{"step": 1}\n5\n{"step": 2}\n')
-    assert read_metrics(tmp_path / "m.jsonl") == [{"step": 1}]
-    write_text(tmp_path / "m.jsonl", '{"step": 1}\n{"st')
-    assert read_metrics(tmp_path / "m.jsonl") == [{"step": 1}]

@@ -13,7 +13,8 @@ from tests.train.fake_city import make_city
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.errors import InputError
-from urbanln.base.files import read_json, read_table, table_note, write_text
+from urbanln.base.files import read_table, table_note, write_text
+from urbanln.base.parsing import read_json
 from urbanln.city.pixels import PIXEL_FEATURES
 from urbanln.city.store import City
 from urbanln.embed.encode import saw_pictures

@@ -14,7 +14,7 @@ import pytest
 from tests.study.fake_stages import FAILS, LABELS, FakeStages, prediction, truth
 
 from urbanln.base.errors import UrbanLNError
-from urbanln.base.files import read_json
+from urbanln.base.parsing import read_json
 from urbanln.cli.app import main
 from urbanln.study.run import CACHE, plan_lines, run_study
 from urbanln.study.spec import Study, load_study

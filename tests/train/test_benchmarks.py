@@ -17,7 +17,8 @@ from benchmarks import __main__ as command
 from benchmarks import gpu, growth, growth_stages, harness, restart
 
 from urbanln.base.config import Settings, load_settings
-from urbanln.base.files import read_json, read_table
+from urbanln.base.files import read_table
+from urbanln.base.parsing import read_json
 from urbanln.model.clip import load_clip
 from urbanln.tables.vectors import matrix, read_embeddings
 

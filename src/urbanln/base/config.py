@@ -10,7 +10,6 @@ import difflib
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, overload
@@ -19,6 +18,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from urbanln.base.errors import InputError
+from urbanln.base.parsing import parse_toml, read_toml
 
 View = Literal["satellite", "street", "both"]
 AutoView = Literal["auto", "satellite", "street", "both"]
@@ -256,22 +256,6 @@ def load_settings(
     return _validate(values, where, of)
 
 
-def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
-    """A TOML file as nested values; ``what`` it is stands in the error.
-
-    Raises:
-        InputError: No such file, not TOML, or it cannot be read.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"no such {what}", where=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"the {what} is not TOML", value=str(error), where=path) from error
-    except OSError as error:
-        raise InputError(f"the {what} cannot be read", value=error.strerror, where=path) from error
-
-
 def set_key(values: dict[str, Any], text: str, what: str = "setting", example: str = "train.lr=1e-5") -> None:
     """Change one value of nested tables.
 
@@ -296,8 +280,8 @@ def set_key(values: dict[str, Any], text: str, what: str = "setting", example: s
         if not isinstance(values, dict):
             raise InputError("this key has no parts", value=key, where="--set")
     try:
-        values[leaf] = tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
+        values[leaf] = parse_toml(f"v = {raw}")["v"]
+    except ValueError:
         values[leaf] = raw.strip()
 
 

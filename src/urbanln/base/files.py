@@ -13,8 +13,6 @@ import math
 import os
 import secrets
 import shutil
-import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,16 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.parsing import AGAIN, parse_json
 
 SCHEMA_VERSION = 1
 _METADATA_KEY = b"urbanln"
-_ENDLESS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk and run the same command again; what was finished is kept",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
@@ -179,65 +171,6 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        InputError: No such file.
-        ArtefactError: It is not JSON.
-    """
-    path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError("no such file", where=path) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError("not a JSON file", value=str(error), where=path) from error
-
-
-def read_run(file: Path, *keys: str) -> Any:
-    """What the ``run.toml`` of a run folder says, or the value under some keys of it.
-
-    Raises:
-        ArtefactError: It is not TOML, or says nothing under these keys.
-    """
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-        for key in keys:
-            found = found[key]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
-        raise ArtefactError("the run's description is damaged", where=file, value=str(error)) from error
-    return found
-
-
-def read_file(path: Path | str, limit_bytes: int) -> bytes:
-    """Content of an ordinary file; what might never end, or never begin, is not opened.
-
-    Args:
-        path: A file, or a link to one.
-        limit_bytes: What is larger is refused.
-
-    Raises:
-        OSError: As the system says: it is not there, is a folder, may not be read.
-        InputError: A pipe, a device or a socket; too large; or no path at all.
-    """
-    try:
-        kind = stat.S_IFMT(Path(path).stat().st_mode)
-    except ValueError as error:  # a zero byte in the name
-        raise InputError(f"no name of a file: {error}", value=str(path)) from error
-    if kind in _ENDLESS:
-        raise InputError(f"{_ENDLESS[kind]}, not a file", value=str(path))
-    if stat.S_ISDIR(kind):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    # Should a pipe take its place meanwhile, neither opening nor reading waits for its other end.
-    with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        data = file.read(limit_bytes + 1) if size <= limit_bytes else b""
-    if size > limit_bytes or len(data) > limit_bytes:
-        raise InputError(f"larger than {limit_bytes >> 20} MiB", value=str(path))
-    return data
-
-
 def cache_folder() -> Path:
     """``$URBANLN_CACHE``, else ``urbanln`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
 
@@ -312,21 +245,38 @@ def table_note(path: Path | str) -> dict[str, Any]:
 
     Raises:
         InputError: No such file.
-        ArtefactError: It is not a readable Parquet file.
+        ArtefactError: It is not a readable Parquet file, or its note is damaged.
     """
-    path = Path(path)
-    try:
+    with reading_parquet(Path(path)):
         metadata = pq.read_schema(path).metadata or {}
+    try:
+        note: dict[str, Any] = parse_json(metadata.get(_METADATA_KEY, b"{}"), dict[str, Any])
+    except ValueError as error:
+        what = "the note that says what is in this table is damaged"
+        raise ArtefactError(what, value=str(error), where=path, remedy=AGAIN) from error
+    return note
+
+
+@contextmanager
+def reading_parquet(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while a Parquet file is read, as one error.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: It is damaged or of another format.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
-        raise InputError("no such file", where=path) from error
-    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError("no such file", where=path, remedy="check the path") from error
+    # Its parts are read by pyarrow, pandas and geopandas, each of which trusts what the others wrote.
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ArtefactError(
             "not a readable Parquet file (cut off or of another format)",
-            value=str(error).splitlines()[0],
+            value=(str(error) or type(error).__name__).splitlines()[0],
             where=path,
-            remedy="make it again with the command that wrote it",
+            remedy=AGAIN,
         ) from error
-    return json.loads(metadata.get(_METADATA_KEY, b"{}"))
 
 
 def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFrame:
@@ -336,17 +286,19 @@ def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFram
         InputError: No such file.
         ArtefactError: Damaged, of another kind, or of a newer schema than this version knows.
     """
+    path = Path(path)
     note = table_note(path)
     if note.get("kind") != kind:
+        found = note.get("kind", "no urbanln table")
+        raise ArtefactError(f"expected a table of kind '{kind}'", value=found, where=path, remedy=AGAIN)
+    version = note.get("schema_version", 0)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ArtefactError(
-            f"expected a table of kind '{kind}'", value=note.get("kind", "no urbanln table"), where=path
-        )
-    if note.get("schema_version", 0) > SCHEMA_VERSION:
-        raise ArtefactError(
-            f"written by a newer urbanln (schema {note['schema_version']}, this one knows {SCHEMA_VERSION})",
+            f"written by a newer urbanln (schema {version}, this one knows {SCHEMA_VERSION})",
             where=path,
             remedy="upgrade urbanln",
         )
-    if b"geo" in (pq.read_schema(path).metadata or {}):
-        return gpd.read_parquet(path)
-    return pd.read_parquet(path)
+    with reading_parquet(path):
+        if b"geo" in (pq.read_schema(path).metadata or {}):
+            return gpd.read_parquet(path)
+        return pd.read_parquet(path)

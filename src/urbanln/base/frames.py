@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -17,6 +18,7 @@ from urbanln.base.delimited import read_csv, refuse_doubled
 from urbanln.base.encodings import not_decoded
 from urbanln.base.errors import InputError
 from urbanln.base.geometry import as_geometry, earth_crs
+from urbanln.base.parsing import parse_json
 from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -57,7 +59,7 @@ def read_frame(
             where=path,
             remedy="leave --encoding out",
         )
-    try:
+    with _reading(path):
         if suffix in _TEXT_SUFFIXES:
             frame = read_csv(path, text=text, written=written, ungrouped=ungrouped)
             return as_geometry(frame, path, crs=crs) if shapes else frame
@@ -69,21 +71,42 @@ def read_frame(
             frame = gpd.read_file(path, encoding=written.encoding)
             refuse_doubled(frame.columns, path)
             return with_plain_numbers(frame, text, written, ungrouped)
-    except pd.errors.EmptyDataError as error:
-        raise InputError("the table is empty", where=path) from error
-    except UnicodeDecodeError as error:
-        raise InputError("not UTF-8 text", value=str(error), where=path, remedy="save it as UTF-8") from error
-    except PermissionError as error:
-        raise InputError("you may not read this file", where=path) from error
-    except (pd.errors.ParserError, pa.ArrowException, OSError, ValueError, RuntimeError) as error:
-        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"this is not a readable {suffix} table", value=message, where=path) from error
     raise InputError(
         "a table of this kind cannot be read",
         value=path.suffix or "no ending",
         where=path,
         remedy="give CSV, Parquet, GeoJSON or GeoPackage",
     )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while a table is read, as one error."""
+    try:
+        yield
+    except pd.errors.EmptyDataError as error:
+        raise InputError("the table is empty", where=path, remedy="give a table with rows") from error
+    except UnicodeDecodeError as error:
+        raise InputError("not UTF-8 text", value=str(error), where=path, remedy="save it as UTF-8") from error
+    except PermissionError as error:
+        remedy = "change its permissions, or give a copy"
+        raise InputError("you may not read this file", where=path, remedy=remedy) from error
+    # Parquet's parts are read by pyarrow, pandas and geopandas, each of which trusts what others wrote.
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise InputError(
+            f"this is not a readable {path.suffix.lower()} table",
+            value=(str(error).strip() or type(error).__name__).splitlines()[0],
+            where=path,
+            remedy="open it with the program that made it, and save it again",
+        ) from error
 
 
 def _check_encoding(path: Path, written: Written) -> None:
@@ -103,7 +126,7 @@ def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
     """Parquet with its shapes, whether GeoParquet, GeoArrow or Parquet itself says which they are."""
     schema = pq.read_schema(path)
     refuse_doubled(schema.names, path)
-    geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
+    geo = parse_json((schema.metadata or {}).get(b"geo", b"{}"), dict[str, Any])
     if set(geo.get("columns", ())) & set(schema.names):  # tools drop or rename the shapes and leave the note
         return gpd.read_parquet(path)
     kinds = [(field.metadata or {}).get(b"ARROW:extension:name", b"") for field in schema]
@@ -121,7 +144,7 @@ def _native_shapes(path: Path) -> dict[str, str]:
     schema = pq.ParquetFile(path).schema
     found = {}
     for column in map(schema.column, range(len(schema.names))):
-        kind = json.loads(column.logical_type.to_json())
+        kind = parse_json(column.logical_type.to_json())
         if kind.get("Type") in ("Geometry", "Geography") and column.path == column.name:
             # Its writers name a system as PROJJSON, OGC:CRS84 or srid:5070; none at all is OGC:CRS84.
             found[column.path] = re.sub(r"^srid:", "EPSG:", kind.get("crs") or "OGC:CRS84")

@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError
-from urbanln.base.files import atomic_path, cache_folder, hash_bytes, read_file
+from urbanln.base.files import atomic_path, cache_folder, hash_bytes
+from urbanln.base.parsing import read_file
 from urbanln.base.saying import say
 
 PAUSES_S = (0.25, 1.0, 4.0)

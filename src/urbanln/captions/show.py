@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from PIL import Image
+from pydantic import Field
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, write_text
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger_schema import stored_json
 from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import STAGES, Ask, Box, Picture, cut_out
 from urbanln.captions.captioners.sending import jpeg_url
@@ -57,6 +58,7 @@ def show_picture(
             value=picture.image_id,
             remedy="describe it first: urbanln caption CITY",
         )
+    boxes = _boxes(rows, ledger.path)
     whole, problem = _read(picture)
     sha256 = picture.sha256 or (str(rows["picture"].iloc[0]) if len(rows) else "")
     captioners = list(dict.fromkeys(rows["captioner"].astype(str)))
@@ -65,7 +67,10 @@ def show_picture(
         "problem": problem,
         "size": whole.size if whole is not None else None,
         "image": jpeg_url(whole.copy(), _PICTURE_EDGE, _QUALITY) if whole is not None else "",
-        "parts": [_part(number, box, rows, whole) for number, box in enumerate(_boxes(rows), start=1)],
+        "parts": [
+            _part(number, box, rows[rows["box"] == text], whole)
+            for number, (text, box) in enumerate(boxes.items(), start=1)
+        ],
         "captioners": [_captioner(name, rows, accounts_of(ledger, sha256, name)) for name in captioners],
         "chosen": chosen,
         "texts": len(rows),
@@ -120,17 +125,16 @@ def _chosen(captions: pd.DataFrame | None, image_id: str) -> list[dict[str, Any]
     ]
 
 
-def _boxes(rows: pd.DataFrame) -> list[Box]:
-    """The parts that captioners were asked about, in the order in which they first were."""
-    written = [text for text in rows["box"] if isinstance(text, str)]
-    found = (json.loads(text) for text in dict.fromkeys(written))
-    return [(box[0], box[1], box[2], box[3]) for box in found]
+def _boxes(rows: pd.DataFrame, ledger: Path) -> dict[str, Box]:
+    """The parts that captioners were asked about, as it is written, in that order."""
+    written = [text for text in rows["box"].unique() if isinstance(text, str)]
+    sides = Annotated[list[float], Field(min_length=4, max_length=4)]
+    return {text: tuple(stored_json(text, ledger, sides)) for text in written}
 
 
-def _part(number: int, box: Box, rows: pd.DataFrame, whole: Image.Image | None) -> dict[str, Any]:
+def _part(number: int, box: Box, own: pd.DataFrame, whole: Image.Image | None) -> dict[str, Any]:
     """One part: where it is drawn, in percent of the picture, and what was said of it."""
     left, upper, right, lower = (round(100 * side, 2) for side in box)
-    own = rows[[isinstance(text, str) and tuple(json.loads(text)) == box for text in rows["box"]]]
     return {
         "number": number,
         "x": left,

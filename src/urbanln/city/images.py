@@ -10,7 +10,8 @@ import pandas as pd
 from PIL import UnidentifiedImageError
 
 from urbanln.base.errors import InputError
-from urbanln.base.files import hash_bytes, read_file
+from urbanln.base.files import hash_bytes
+from urbanln.base.parsing import read_file
 from urbanln.base.pictures import MAX_BYTES, MAX_PIXELS, UNREADABLE, open_picture
 from urbanln.base.progress import track
 from urbanln.city.pictures import in_threads

@@ -31,10 +31,10 @@ from urbanln.base.files import (
     atomic_folder,
     cache_folder,
     hash_bytes,
-    read_json,
     remove_folder,
     write_json,
 )
+from urbanln.base.parsing import read_json
 from urbanln.base.progress import track
 from urbanln.city.checks import is_url
 from urbanln.city.pictures import decode_picture, in_threads, read_bytes

@@ -13,7 +13,6 @@ Layout (``docs/files.md``)::
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,14 +21,14 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
-from urbanln.base.files import atomic_path, hash_file, read_file, read_table, table_note, write_table
+from urbanln.base.files import atomic_path, hash_file, read_table, reading_parquet, table_note, write_table
 from urbanln.base.geometry import centres, crossing
+from urbanln.base.parsing import read_file, read_toml
 from urbanln.base.pictures import MAX_BYTES
 from urbanln.base.remote import FETCHED, NotThereError
 from urbanln.city import checks
@@ -332,10 +331,8 @@ def _read_meta(folder: Path) -> Meta:
             where=folder,
             remedy="give the folder that urbanln ingest wrote; if that was stopped, run it again",
         )
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError("not a TOML file", value=str(error), where=path) from error
+    remedy = "mend it at the line that is named, or ingest the city again"
+    values = read_toml(path, "city's description", fault=ArtefactError, remedy=remedy)
     version = values.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ArtefactError(
@@ -348,18 +345,17 @@ def _read_meta(folder: Path) -> Meta:
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
-        raise InputError(f"{key}: {fault['msg']}", value=fault.get("input"), where=path) from error
+        what, value = f"{key}: {fault['msg']}", fault.get("input")
+        raise InputError(what, value=value, where=path, remedy=f"mend '{key}' in this file") from error
 
 
 def _read_table(path: Path, kind: str) -> Any:
-    try:
-        if table_note(path):
-            return read_table(path, kind=kind)
-        # Without our note it is a table somebody edited with other tools; the checks that follow decide.
-        return gpd.read_parquet(path) if kind == "regions" else pd.read_parquet(path)
-    except ValueError as error:
-        if isinstance(error, pa.ArrowInvalid) or b"geo" in (pq.read_schema(path).metadata or {}):
-            raise ArtefactError("damaged table", value=str(error).splitlines()[0], where=path) from error
-        raise InputError("regions have no geometry", where=path, remedy="write it as GeoParquet") from error
-    except OSError as error:
-        raise ArtefactError("damaged table", value=str(error).splitlines()[0], where=path) from error
+    if table_note(path):
+        return read_table(path, kind=kind)
+    # Without our note it is a table somebody edited with other tools; the checks that follow decide.
+    with reading_parquet(path):
+        if kind != "regions":
+            return pd.read_parquet(path)
+        if b"geo" not in (pq.read_schema(path).metadata or {}):
+            raise InputError("regions have no geometry", where=path, remedy="write it as GeoParquet")
+        return gpd.read_parquet(path)

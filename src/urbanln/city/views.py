@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from urbanln.base.config import AutoView, Settings, View
-from urbanln.base.files import read_run
+from urbanln.base.parsing import read_run
 from urbanln.base.saying import say
 
 
@@ -23,7 +23,7 @@ def the_view(wanted: AutoView, views: Iterable[str], *, model: object = None, wh
     if wanted != "auto":
         return wanted
     if isinstance(model, str | Path) and (file := Path(model) / "run.toml").is_file():
-        trained: View = read_run(file, "train", "view")
+        trained: View = read_run(file, "train", "view", shape=View)
         return trained
     there = set(views)
     if there == {"street"}:

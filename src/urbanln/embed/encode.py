@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 import geopandas as gpd
 import numpy as np
@@ -14,7 +14,8 @@ import pandas as pd
 
 from urbanln.base.config import AutoView, View
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import hash_bytes, read_run
+from urbanln.base.files import hash_bytes
+from urbanln.base.parsing import read_run
 from urbanln.base.progress import progress
 from urbanln.city.pictures import tell_skipped
 from urbanln.city.store import City
@@ -187,7 +188,8 @@ def saw_pictures(model: str | Path, city: City) -> bool:
     file = Path(model) / "run.toml"
     if not file.is_file():
         return False  # a CLIP as it came
-    cities, images = read_run(file, "run", "cities"), city.fingerprint()["images"]
+    cities = read_run(file, "run", "cities", shape=list[dict[str, Any]])
+    images = city.fingerprint()["images"]
     return any(entry.get("name") == city.name or entry.get("images") == images for entry in cities)
 
 
@@ -213,7 +215,7 @@ def _load(
         return (model if device == "auto" else model.to(pick_device(device))), fit
     folder = _folder(model, encoder)
     if folder != model:
-        fit = read_run(Path(model) / "run.toml", "train", "fit")
+        fit = read_run(Path(model) / "run.toml", "train", "fit", shape=Fit)
     return load_clip(folder, context=None).to(pick_device(device)), fit
 
 

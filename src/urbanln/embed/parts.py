@@ -26,7 +26,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
-from urbanln.base.files import SCHEMA_VERSION, atomic_path, hash_bytes, read_json, remove_folder, write_json
+from urbanln.base.files import SCHEMA_VERSION, atomic_path, hash_bytes, remove_folder, write_json
+from urbanln.base.parsing import parse_json, read_json
 from urbanln.base.saying import say
 from urbanln.city.pictures import UnreachableError
 
@@ -189,7 +190,7 @@ class PartFolder:
                 return None
             kinds = {True: UnreachableError, False: InputError}
             bad = [
-                kinds[kind](what, value=v, where=at) for kind, what, v, at in json.loads(note["unreadable"])
+                kinds[kind](what, value=v, where=at) for kind, what, v, at in parse_json(note["unreadable"])
             ]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None

@@ -21,7 +21,8 @@ from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPM
 from transformers.utils import logging as hf_logging
 
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
-from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file, read_json
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file
+from urbanln.base.parsing import read_json
 from urbanln.model.preprocess import Preprocessing, follow_processor
 
 RECORD_FILE = "urbanln.json"
@@ -247,7 +248,8 @@ def _reading(part: str, source: str, local: bool) -> Iterator[None]:
 
 def _check_kind(source: str, local: bool) -> None:
     with _reading("configuration", source, local):
-        kind = read_json(Path(source) / "config.json").get("model_type", "none") if local else None
+        facts = read_json(Path(source) / "config.json", dict[str, Any]) if local else {"model_type": None}
+        kind = facts.get("model_type", "none")
         if kind in (None, "clip"):
             kind = AutoConfig.from_pretrained(source, local_files_only=local).model_type
     if kind != "clip":

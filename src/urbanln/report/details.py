@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,20 +99,6 @@ def run_facts(run: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(command, (list, tuple)):
         command = "\n".join(map(str, command))
     return {"command": command, "facts": facts, "groups": groups, "texts": texts}
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The events of a run; a last line cut off by a kill is left out."""
-    events = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(event, dict):
-            break  # half a line can be JSON, too
-        events.append(event)
-    return events
 
 
 def training_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 
 import tomli_w
 
-from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
-from urbanln.base.files import hash_file, read_json, read_table
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.files import hash_file, read_table
+from urbanln.base.parsing import read_events, read_run
 from urbanln.base.version import __version__
 from urbanln.city.store import City
-from urbanln.report.details import Example, read_metrics
+from urbanln.report.details import Example
 from urbanln.report.page import write_report
+from urbanln.report.scores import read_scores
 from urbanln.stages.cities import join_cities, join_regions
 from urbanln.tables.cities import prefix
 
@@ -44,7 +45,7 @@ def report_run(
     """
     cities = [cities] if isinstance(cities, City) else list(cities)
     joint = join_cities(cities)
-    found = read_json(scores / "scores.json")
+    found = read_scores(scores / "scores.json")
     trained = _run_note(run) if run else {}
     described = trained.pop("run", {})
     facts: dict[str, Any] = {
@@ -63,7 +64,7 @@ def report_run(
         regions=join_regions(cities),
         scores=found,
         predictions=read_table(scores / "predictions.parquet", kind="predictions"),
-        metrics=read_metrics(run / "metrics.jsonl") if run else [],
+        metrics=read_events(run / "metrics.jsonl", dict[str, Any]) if run else [],
         examples=_examples(cities, trained.get("train", {}).get("view", "both")),
         synthetic=_synthetic(cities),
         units=joint.units,
@@ -85,12 +86,10 @@ def _synthetic(cities: Sequence[City]) -> bool | str:
 
 
 def _run_note(run: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError("no run in this folder", where=run, remedy="give a pretrain's folder") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError("not a TOML file", value=str(error), where=run / "run.toml") from error
+    if not (run / "run.toml").is_file():
+        raise InputError("no run in this folder", where=run, remedy="give a pretrain's folder")
+    note: dict[str, Any] = read_run(run / "run.toml")
+    return note
 
 
 def _pick(city: City, count: int, view: str) -> list[Example]:

@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from urbanln.base.config import Settings, load_settings, read_toml, set_key
+from urbanln.base.config import Settings, load_settings, set_key
 from urbanln.base.errors import InputError
+from urbanln.base.parsing import read_toml
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import VIEWS
 from urbanln.city.views import settle_views

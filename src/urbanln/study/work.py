@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from urbanln.base.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
-from urbanln.base.files import read_json, read_table, write_json, write_table
+from urbanln.base.files import read_table, write_json, write_table
+from urbanln.base.parsing import read_json
 from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.run import caption_city, choose, load_language
 from urbanln.captions.settings import CaptionSettings
@@ -61,7 +62,7 @@ def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
 
 def stage_city(folder: Path) -> City:
     """The city of a finished city stage."""
-    note = read_json(folder / DONE)
+    note = read_json(folder / DONE, dict[str, Any])
     return City.open(note["folder"] if "folder" in note else folder / "city", check_files=False)
 
 

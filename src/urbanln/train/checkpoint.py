@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_file, read_json, write_json
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_file, write_json
+from urbanln.base.parsing import AGAIN, fitting, read_json
 from urbanln.base.saying import say
 from urbanln.model.checkpoint import plain_os_errors
 
@@ -27,6 +29,13 @@ KEEP = 2
 _STATE = "state.json"
 
 Tensors = dict[str, Tensor]
+
+
+class _State(TypedDict):
+    step: int
+    seconds: float
+    facts: dict[str, Any]
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -117,24 +126,21 @@ def unflatten_optimizer(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Te
 
 
 def _load(path: Path) -> Checkpoint:
-    state = read_json(path / _STATE)
-    if not isinstance(state, dict) or state.get("schema_version") != SCHEMA_VERSION:
-        raise ArtefactError("not a checkpoint of this version", where=path)
+    state = read_json(path / _STATE, dict[str, Any])
+    if state.get("schema_version") != SCHEMA_VERSION:
+        raise ArtefactError("not a checkpoint of this version", where=path, remedy=AGAIN)
     try:
-        return Checkpoint(
-            step=int(state["step"]),
-            seconds=float(state["seconds"]),
-            tensors=dict(_read_parts(path, state["sha256"])),
-            facts=state["facts"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{_STATE} is damaged", value=str(error), where=path) from error
+        fitting(state, _State)
+    except ValueError as error:
+        raise ArtefactError(f"{_STATE} is damaged", value=str(error), where=path, remedy=AGAIN) from error
+    tensors = dict(_read_parts(path, state["sha256"]))
+    return Checkpoint(state["step"], float(state["seconds"]), tensors, state["facts"])
 
 
 def _read_parts(path: Path, hashes: Mapping[str, str]) -> Iterator[tuple[str, Tensors]]:
     for part, expected in hashes.items():
         file = path / f"{part}.safetensors"
-        if not file.exists() or hash_file(file) != expected:
-            raise ArtefactError(f"{file.name} is damaged or missing", where=path)
+        if not file.is_file() or hash_file(file) != expected:
+            raise ArtefactError(f"{file.name} is damaged or missing", where=path, remedy=AGAIN)
         # Cloned out of the mapped file: memory laid out as in a run never stopped, and no open file.
         yield part, {name: torch.clone(value) for name, value in load_file(file).items()}

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Required
 
 import tomli_w
+from typing_extensions import TypedDict
 
 from urbanln.base.config import FREE_SETTINGS, Settings, settings_hash
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import SCHEMA_VERSION, read_run, storing, write_text
+from urbanln.base.files import SCHEMA_VERSION, storing, write_text
+from urbanln.base.parsing import read_events, read_run
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.model.checkpoint import weights_hash
@@ -32,6 +34,11 @@ _FORMER = {"accumulation": 1}
 _READ_TABLES = ("regions", "images", "captions")
 _GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
+
+
+class _Event(TypedDict, total=False):
+    event: Required[str]
+    step: int
 
 
 def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> dict[str, Any]:
@@ -124,16 +131,12 @@ class RunFolder:
         return time.monotonic() - self._start
 
     def rows(self) -> list[dict[str, Any]]:
-        """The events of ``metrics.jsonl``; a last line cut off by a kill is left out."""
-        if not self._metrics.exists():
-            return []
-        rows = []
-        for line in self._metrics.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        """The events of ``metrics.jsonl``; a last line cut off by a kill is left out.
+
+        Raises:
+            ArtefactError: A line that others follow is damaged.
+        """
+        return read_events(self._metrics, _Event)
 
     def rewind(self, step: int | None, seconds: float) -> None:
         """Drop the events after a checkpoint, as they will happen again; all of them for ``step=None``."""

@@ -208,7 +208,7 @@ def test_missing_values_and_lists_in_parquet_and_null_in_json_are_no_fault(tmp_p
 @pytest.mark.parametrize("kind", ["json", "jsonl"])
 def test_json_nested_without_end_is_one_clear_error(tmp_path: Path, kind: str) -> None:
     (tmp_path / f"t.{kind}").write_text("[" * 200_000)
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match=r"not a readable|a line is no JSON"):
         read_rows(tmp_path / f"t.{kind}")
 
 

@@ -29,6 +29,9 @@ from urbanln.captions.asking.ledger_schema import (
     add_spent,
     guard,
     open_database,
+    short_of,
+    spent_query,
+    stored_json,
 )
 from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity
@@ -217,7 +220,7 @@ class Ledger:
             if db.execute("SELECT 1 FROM claims WHERE key = ?", (key,)).fetchone():
                 return "held"
             for limit, name in ((budget.captioner_usd, captioner), (budget.total_usd, None)):
-                if limit is not None and (short := _short_of(db, budget.reserve_usd, limit, name)):
+                if limit is not None and (short := short_of(db, budget.reserve_usd, limit, name)):
                     return short
             db.execute(
                 "INSERT INTO claims VALUES (?, ?, ?, ?)", (key, this_process(), captioner, budget.reserve_usd)
@@ -250,7 +253,7 @@ class Ledger:
 
     def spent_usd(self, captioner: str | None = None) -> float:
         """What the answers of a captioner, or of all, have cost or may have cost."""
-        return self._rows(*_spent_query(captioner))[0][0] or 0.0
+        return self._rows(*spent_query(captioner))[0][0] or 0.0
 
     def totals(self) -> dict[tuple[str, str], Total]:
         """What the answers came to, by captioner and stage."""
@@ -329,7 +332,9 @@ class Ledger:
     def get_facts(self, kind: str, keys: Sequence[str]) -> dict[str, Any]:
         """The facts that are there, by key; keys without one are left out."""
         sql = f"SELECT key, value FROM facts WHERE kind = ? AND key {_AMONG}"  # noqa: S608
-        return {key: json.loads(value) for key, value in self._rows(sql, (kind, json.dumps([*keys])))}
+        return {
+            key: stored_json(value, self.path) for key, value in self._rows(sql, (kind, json.dumps([*keys])))
+        }
 
     def put_facts(self, kind: str, values: Mapping[str, Any]) -> None:
         """Keep JSON values; one that is there already stays as it is."""
@@ -367,23 +372,6 @@ def _keep_asked(db: sqlite3.Connection, key: str, ask: Ask, identity: Identity) 
         hashed,
         _canonical(identity.decoding),
     )
-
-
-def _spent_query(captioner: str | None) -> tuple[str, tuple[str | None]]:
-    return "SELECT sum(usd) FROM spent WHERE ?1 IS NULL OR captioner = ?1", (captioner,)
-
-
-def _short_of(
-    db: sqlite3.Connection, reserve: float, limit: float, captioner: str | None
-) -> Literal["reserved", "spent"] | None:
-    """Whether the limit allows no further call, for good or as long as others are under way."""
-    spent = db.execute(*_spent_query(captioner)).fetchone()[0] or 0.0
-    under_way = db.execute(
-        "SELECT sum(reserved) FROM claims WHERE ?1 IS NULL OR captioner = ?1", (captioner,)
-    ).fetchone()[0]
-    if spent + reserve > limit:
-        return "spent"
-    return "reserved" if spent + (under_way or 0.0) + reserve > limit else None
 
 
 def _text(text: str) -> str:

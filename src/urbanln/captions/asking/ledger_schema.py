@@ -7,8 +7,10 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
+from urbanln.base.parsing import parse_json
 
 SCHEMA_VERSION = 1
 ASKED_COLUMNS = (
@@ -150,6 +152,41 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
             where=path,
             remedy="upgrade urbanln",
         )
+
+
+def spent_query(captioner: str | None) -> tuple[str, tuple[str | None]]:
+    """What a captioner has spent (everybody, for None), as a question with its value."""
+    return "SELECT sum(usd) FROM spent WHERE ?1 IS NULL OR captioner = ?1", (captioner,)
+
+
+def short_of(
+    db: sqlite3.Connection, reserve: float, limit: float, captioner: str | None
+) -> Literal["reserved", "spent"] | None:
+    """Whether the limit allows no further call, for good or as long as others are under way."""
+    spent = db.execute(*spent_query(captioner)).fetchone()[0] or 0.0
+    under_way = db.execute(
+        "SELECT sum(reserved) FROM claims WHERE ?1 IS NULL OR captioner = ?1", (captioner,)
+    ).fetchone()[0]
+    if spent + reserve > limit:
+        return "spent"
+    return "reserved" if spent + (under_way or 0.0) + reserve > limit else None
+
+
+def stored_json(text: str, path: object, shape: Any = Any) -> Any:
+    """A JSON value that a ledger holds as text.
+
+    Raises:
+        ArtefactError: It is damaged.
+    """
+    try:
+        return parse_json(text, shape)
+    except ValueError as error:
+        raise ArtefactError(
+            "a row of the ledger is damaged",
+            value=f"{error}: {text[:60]}",
+            where=path,
+            remedy="put back a copy of the ledger, or delete it and caption again",
+        ) from error
 
 
 def _facts(db: sqlite3.Connection) -> tuple[int, int, int]:

@@ -20,6 +20,7 @@ from urbanln.base.delimited import read_csv
 from urbanln.base.errors import InputError, printable
 from urbanln.base.files import hash_bytes, hash_file
 from urbanln.base.frames import id_text
+from urbanln.base.parsing import parse_json
 from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.table import tidy_text
@@ -28,6 +29,7 @@ from urbanln.city.picture_files import spelling
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
 TEXT_COLUMNS = ("caption", "text", "description")
 _NAME = "recorded"
+_PARQUET = (".parquet", ".pq")
 _SHOWN = 3
 # What Python leaves of a list, a dictionary or bytes in a column of text.
 _PRINTED = re.compile(r"""\s*(?:\[\s*'.*['"]\s*\]|\[\s*".*'\s*\]|\{\s*'.*\}|b'.*'|b".*")\s*""", re.DOTALL)
@@ -227,31 +229,25 @@ def _frame(path: Path) -> pd.DataFrame:
     try:
         if kind in (".csv", ".tsv"):
             frame = read_csv(path, text=None)
-        elif kind in (".parquet", ".pq"):
+        elif kind in _PARQUET:
             frame = pd.read_parquet(path)
         elif kind in (".jsonl", ".ndjson"):
             frame = _from_json(_json_lines(path), path)
         elif kind == ".json":
-            frame = _from_json(json.loads(path.read_text(encoding="utf-8-sig")), path)
+            frame = _from_json(parse_json(path.read_bytes()), path)
         else:
             raise InputError(
                 "recorded captions are read from .csv, .tsv, .parquet, .jsonl or .json",
                 value=kind,
                 where=path,
+                remedy="save it as one of these",
             )
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-        RecursionError,
-    ) as error:
+    except (pa.ArrowException, LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"not a readable {kind} file", value=str(error).splitlines()[0], where=path
-        ) from error
-    except (pa.ArrowInvalid, pa.ArrowException) as error:
-        raise InputError(
-            "not a readable Parquet file", value=str(error).splitlines()[0], where=path
+            f"not a readable {'Parquet' if kind in _PARQUET else kind} file",
+            value=str(error).splitlines()[0],
+            where=path,
+            remedy="open it with another program and save it again",
         ) from error
     return frame
 
@@ -273,13 +269,13 @@ def _columns(frame: pd.DataFrame, path: Path) -> dict[str, Any]:
 
 def _json_lines(path: Path) -> list[Any]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         try:
-            rows += [json.loads(line)] if line.strip() else []
-        except json.JSONDecodeError as error:
+            rows += [parse_json(line)] if line.strip() else []
+        except ValueError as error:
             raise InputError(
                 "a line is no JSON",
-                value=f"{error.msg}: {line[:60]}",
+                value=f"{error}: {line[:60].decode(errors='replace')}",
                 where=f"{path}, line {number}",
                 remedy="mend the line, or take it out",
             ) from error

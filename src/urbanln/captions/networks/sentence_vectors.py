@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from transformers.utils import logging as hf_logging
 
 from urbanln.base.errors import ArtefactError, InputError, require
 from urbanln.base.files import hash_bytes, hash_file
+from urbanln.base.parsing import read_json
 
 MINILM = "minilm"
 # Rows of a forward pass, filled up with empty ones: a matrix product may add up in another order for
@@ -121,7 +121,7 @@ def _check_pooling(source: str, local: bool) -> None:
     path = Path(source) / "1_Pooling" / "config.json"
     if not local or not path.is_file():
         return
-    modes = [key for key, on in json.loads(path.read_text("utf-8")).items() if "pooling_mode" in key and on]
+    modes = [key for key, on in read_json(path, dict[str, Any]).items() if "pooling_mode" in key and on]
     if modes != ["pooling_mode_mean_tokens"]:
         raise InputError(
             "this sentence encoder does not pool by the mean",

@@ -8,15 +8,15 @@ from __future__ import annotations
 import html
 import importlib.metadata
 import importlib.util
-import json
 import re
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from urbanln.base.errors import InputError, MissingExtraError
+from urbanln.base.parsing import read_json
 from urbanln.captions.parsing import scene_rules
 from urbanln.captions.scene_graph import SceneGraph
 
@@ -70,7 +70,7 @@ class SpacyParser:
     @cached_property
     def version(self) -> str:
         """Changes with the rules, the model and spaCy."""
-        meta = json.loads((self._folder / "meta.json").read_text(encoding="utf-8"))
+        meta = read_json(self._folder / "meta.json", dict[str, Any], remedy="install the spaCy model again")
         spacy = importlib.metadata.version("spacy")
         return f"spacy-{RULES}-{meta['lang']}_{meta['name']}-{meta['version']}-{spacy}"
 

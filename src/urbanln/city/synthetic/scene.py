@@ -6,10 +6,29 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Required
+
+from typing_extensions import TypedDict
 
 from urbanln.base.errors import ArtefactError
-from urbanln.base.files import SCHEMA_VERSION, read_json
+from urbanln.base.files import SCHEMA_VERSION
+from urbanln.base.parsing import fitting, read_json
+
+_AGAIN = "make the city again with this version: the same seed gives the same pictures"
+
+
+class _Object(TypedDict, total=False):
+    name: Required[str]
+    count: Required[int]
+    attributes: Required[list[str]]
+    place: Required[str]
+    share: Required[float]
+    at: list[list[float]]
+
+
+class _Scene(TypedDict):
+    view: Literal["satellite", "street"]
+    objects: list[_Object]
 
 
 @dataclass(frozen=True)
@@ -172,9 +191,12 @@ def read_scene(picture: Path | str) -> dict[str, Any]:
         ArtefactError: The file is no scene.
     """
     path = scene_path(picture)
-    scene = read_json(path)
-    if not isinstance(scene, dict) or "objects" not in scene or "view" not in scene:
-        raise ArtefactError("not a scene of a synthetic picture", where=path)
+    scene: dict[str, Any] = read_json(path, dict[str, Any], remedy=_AGAIN)
+    try:
+        fitting(scene, _Scene)
+    except ValueError as error:
+        what = "not a scene of a synthetic picture"
+        raise ArtefactError(what, value=str(error), where=path, remedy=_AGAIN) from error
     return scene
 
 
@@ -200,7 +222,7 @@ def part_of_scene(scene: Mapping[str, Any], box: tuple[float, float, float, floa
             raise ArtefactError(
                 "the scene of this synthetic picture does not say where its objects are",
                 where=scene.get("region_id"),
-                remedy="make the city again with this version: the same seed gives the same pictures",
+                remedy=_AGAIN,
             )
         at = [[x, y] for x, y in thing["at"] if left <= x <= right and upper <= y <= lower]
         if at:

@@ -1,0 +1,96 @@
+"""``scores.json`` as the page needs it: what is missing is left out of the page, what is wrong is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Required
+
+from typing_extensions import TypedDict
+
+from urbanln.base.errors import ArtefactError
+from urbanln.base.parsing import fitting, read_json
+
+_REMEDY = "make it again with 'urbanln probe'"
+
+
+class _Row(TypedDict, total=False):
+    indicator: Required[str]
+    split: Required[str]
+    features: Required[str]
+    head: str | None
+    r2: Required[float | None]
+    n: float | None
+    vs: dict[str, dict[str, Any]] | None
+
+
+class _Point(TypedDict, total=False):
+    indicator: Required[str]
+    split: Required[str]
+    features: Required[str]
+    head: str | None
+    k: Required[float]
+
+
+class _Pair(TypedDict, total=False):
+    indicator: Required[str]
+    source: Required[str | None]
+    target: Required[str | None]
+    features: Required[str | None]
+    k: Required[int | None]
+    r2: float | None
+    vs: dict[str, dict[str, Any]] | None
+
+
+class _Verdict(TypedDict, total=False):
+    indicator: Required[str]
+    sentence: str | None
+    beats: bool | str | None
+
+
+class _Labels(TypedDict, total=False):
+    found: list[str] | None
+    label_range: list[Any] | None
+
+
+class _Split(TypedDict, total=False):
+    found: list[str] | None
+    by_indicator: dict[str, _Labels] | None
+
+
+class _Settings(TypedDict, total=False):
+    heads: list[str] | None
+    level: float | None
+    seeds: int | list[int] | None
+
+
+class _Scores(TypedDict, total=False):
+    rows: Required[list[_Row]]
+    main: str | None
+    baseline: str | None
+    units: dict[str, str] | None
+    notes: list[str] | None
+    settings: _Settings | None
+    verdicts: list[_Verdict] | None
+    curves: list[_Point] | None
+    transfer: list[_Pair] | None
+    splits: dict[str, _Split] | None
+    skipped_splits: list[dict[str, Any]] | None
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """The content of a ``scores.json``.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: It is damaged, of another kind, or lacks what every one has.
+    """
+    scores: dict[str, Any] = read_json(path, dict[str, Any], remedy=_REMEDY)
+    kind = scores.get("kind", "scores")
+    if kind != "scores":
+        raise ArtefactError("not a table of scores", value=kind, where=path, remedy=_REMEDY)
+    try:
+        fitting(scores, _Scores)
+    except ValueError as error:
+        what = "these scores are damaged"
+        raise ArtefactError(what, value=str(error), where=path, remedy=_REMEDY) from error
+    return scores
