@@ -6,19 +6,19 @@ Where the paper is silent the default comes from the nearest source, named besid
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, overload
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from urbanln.base.bounds import MAX_SEED
 from urbanln.base.errors import InputError
 from urbanln.base.parsing import parse_toml, read_toml
+from urbanln.base.setting_faults import validated
 
 View = Literal["satellite", "street", "both"]
 AutoView = Literal["auto", "satellite", "street", "both"]
@@ -30,19 +30,21 @@ MAX_TERMS = 1000
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """Every number has bounds: beyond them it is a slip, and would break something far from here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSettings(_Section):
     """The network and how its text positions are stretched (UrbanLN, IPSI; Long-CLIP)."""
 
     name: str = Field("tiny", description="hub name, folder, or 'tiny' for the base CLIP in the package")
-    context: int = Field(248, ge=8, description="text positions after stretching (paper: 248)")
+    context: int = Field(248, ge=8, le=8192, description="text positions after stretching (paper: 248)")
     stretch: Literal["keep", "interpolate"] = Field(
         "keep",
         description="keep the first positions (paper); or interpolate over all rows, the baseline without it",
     )
-    keep: int = Field(20, ge=0, description="first positions kept bit for bit (paper: 20)")
+    keep: int = Field(20, ge=0, le=8192, description="first positions kept bit for bit (paper: 20)")
     tail: Literal["extrapolate", "clamp"] = Field(
         "extrapolate", description="rows past the last source row: extrapolated as in Long-CLIP, or repeated"
     )
@@ -57,25 +59,36 @@ class TrainSettings(_Section):
         description="pictures trained on; auto: the only view there is, satellite where there are both "
         "(the paper trains the views apart)",
     )
-    epochs: int = Field(6, ge=1, description="passes over the pictures (Long-CLIP recommends 6)")
-    batch_size: int = Field(64, ge=2, description="pairs per optimiser step and process")
+    epochs: int = Field(6, ge=1, le=10_000, description="passes over the pictures (Long-CLIP recommends 6)")
+    batch_size: int = Field(64, ge=2, le=65_536, description="pairs per optimiser step and process")
     micro_batch: int = Field(
         0,
         ge=0,
+        le=65_536,
         description="pairs whose activations are held at once (GradCache: same gradient, slower); 0: all",
     )
-    lr: float = Field(3e-6, gt=0, description="AdamW learning rate, peak (UrbanVLP 3e-6, Long-CLIP 1e-6)")
-    weight_decay: float = Field(1e-2, ge=0, description="never on biases, norms and the logit scale")
-    warmup_steps: int = Field(200, ge=0, description="linear, then cosine to 0 (Long-CLIP 200)")
-    clip_grad: float = Field(1.0, ge=0, description="largest gradient norm; 0 turns clipping off")
+    lr: float = Field(
+        3e-6, gt=0, le=1, description="AdamW learning rate, peak (UrbanVLP 3e-6, Long-CLIP 1e-6)"
+    )
+    weight_decay: float = Field(1e-2, ge=0, le=100, description="never on biases, norms and the logit scale")
+    warmup_steps: int = Field(
+        200, ge=0, le=10_000_000, description="linear, then cosine to 0 (Long-CLIP 200)"
+    )
+    clip_grad: float = Field(1.0, ge=0, le=1e6, description="largest gradient norm; 0 turns clipping off")
     mu: float = Field(0.5, ge=0, le=1, description="weight of distillation in (1-mu) L_C + mu L_D (paper .5)")
-    mu_ramp_epochs: float = Field(1.0, ge=0, description="mu grows linearly from 0 over this (ALBEF 1)")
+    mu_ramp_epochs: float = Field(
+        1.0, ge=0, le=10_000, description="mu grows linearly from 0 over this (ALBEF 1)"
+    )
     momentum: float = Field(0.995, ge=0, le=1, description="of the teacher, per optimiser step (paper .995)")
-    queue_size: int = Field(4096, ge=0, description="teacher features kept per modality (paper 4096)")
+    queue_size: int = Field(
+        4096, ge=0, le=1_048_576, description="teacher features kept per modality (paper 4096)"
+    )
     contrast_keys: Literal["batch", "batch+queue"] = Field(
         "batch+queue", description="keys of L_C: teacher's batch and queue (ALBEF), or the student's batch"
     )
-    captions_per_image: int = Field(1, ge=1, description="captions drawn per picture and epoch, by weight")
+    captions_per_image: int = Field(
+        1, ge=1, le=1000, description="captions drawn per picture and epoch, by weight"
+    )
     fit: Literal["crop", "letterbox"] = Field(
         "crop", description="non-square pictures: centre crop (CLIP) or pad; letterbox keeps the edges"
     )
@@ -94,12 +107,14 @@ class TrainSettings(_Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; the loss is fp32"
     )
-    seed: int = Field(0, ge=0, description="of initialisation, order, caption choice and flips")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="of initialisation, order, caption choice and flips")
     val_fraction: float = Field(
         0.05, ge=0, lt=0.9, description="share of regions held out for retrieval R@1/5/10"
     )
-    checkpoint_minutes: float = Field(5.0, ge=0, description="a checkpoint at least this often; 0: each step")
-    workers: int = Field(2, ge=0, description="threads that decode pictures")
+    checkpoint_minutes: float = Field(
+        5.0, ge=0, le=100_000, description="a checkpoint at least this often; 0: each step"
+    )
+    workers: int = Field(2, ge=0, le=256, description="threads that decode pictures")
     tensorboard: bool = Field(False, description="curves for TensorBoard beside metrics.jsonl")
 
 
@@ -113,11 +128,13 @@ class EmbedSettings(_Section):
     )
     encoder: Literal["student", "teacher"] = Field("student", description="the paper does not say which")
     normalize: bool = Field(False, description="L2-normalise each picture's vector before the mean")
-    batch_size: int = Field(128, ge=1, description="pictures per forward pass, 1024 at most")
+    batch_size: int = Field(128, ge=1, le=65_536, description="pictures per forward pass, 1024 at most")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; vectors are fp32"
     )
-    workers: int = Field(0, ge=0, description="threads that decode pictures; 0: one per core, 16 at most")
+    workers: int = Field(
+        0, ge=0, le=256, description="threads that decode pictures; 0: one per core, 16 at most"
+    )
 
 
 class ProbeSettings(_Section):
@@ -139,25 +156,32 @@ class ProbeSettings(_Section):
         description="what the map alone gives besides the mean: neighbours, boosting, Gaussian process",
     )
     joint: bool = Field(True, description="also score map and vectors together against the map alone")
-    seeds: int = Field(5, ge=1, description="repetitions, each with folds of its own")
-    folds: int = Field(5, ge=2, description="held-out folds per repetition")
+    seeds: int = Field(5, ge=1, le=1000, description="repetitions, each with folds of its own")
+    folds: int = Field(5, ge=2, le=1000, description="held-out folds per repetition")
     blocks: Literal["square", "h3"] = Field("square", description="shape of a block; h3: parents of its size")
-    block_km: float = Field(5.0, gt=0, description="edge of a spatial block in km")
-    buffer_km: float = Field(1.0, ge=0, description="regions this near to a test region leave the training")
-    bootstrap: int = Field(1000, ge=100, description="resamples of blocks for the intervals")
+    block_km: float = Field(5.0, gt=0, le=20_000, description="edge of a spatial block in km")
+    buffer_km: float = Field(
+        1.0, ge=0, le=20_000, description="regions this near to a test region leave the training"
+    )
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="resamples of blocks for the intervals")
     transform: Literal["auto", "log1p", "log", "none"] = Field(
         "auto",
         description="auto: log1p where it makes a label less skewed; log drops zeros, as the literature does",
     )
     level: float = Field(0.9, gt=0, lt=1, description="share of truths the interval of a region shall hold")
-    curve: tuple[Annotated[int, Field(ge=4)], ...] = Field(
-        (20, 50, 100, 200, 500), description="labelled regions of the label-efficiency curve; none: no curve"
+    curve: tuple[Annotated[int, Field(ge=4, le=100_000_000)], ...] = Field(
+        (20, 50, 100, 200, 500),
+        max_length=100,
+        description="labelled regions of the label-efficiency curve; none: no curve",
     )
-    shots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (0, 10, 50, 200), description="labels of the target city in transfer between cities"
+    shots: tuple[Annotated[int, Field(ge=0, le=100_000_000)], ...] = Field(
+        (0, 10, 50, 200), max_length=100, description="labels of the target city in transfer between cities"
     )
     district_folds: int = Field(
-        0, ge=0, description="districts and cities are dealt to this many folds; 0: each is a fold of its own"
+        0,
+        ge=0,
+        le=1000,
+        description="districts and cities are dealt to this many folds; 0: each is a fold of its own",
     )
 
     @model_validator(mode="after")
@@ -175,7 +199,7 @@ class CacheSettings(_Section):
     pixels_gb: float = Field(
         20.0,
         ge=0,
-        allow_inf_nan=False,
+        le=1_000_000,
         description="GB on disk for decoded pictures (20: 130,000 of 224 px); 0: decoded batch by batch",
     )
 
@@ -204,8 +228,6 @@ FREE_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "vote": ("processes",),
 }
 S = TypeVar("S", bound=BaseModel)
-# What stands under such a name may be a key, and is not repeated.
-_SECRET = re.compile(r"key|token$|secret|password", re.IGNORECASE)
 # One file may hold the settings of all verbs; each reads its own sections and leaves the others alone.
 _CAPTION_SECTIONS = ("describe", "captioners", "clean", "refine", "vote")
 
@@ -248,12 +270,16 @@ def load_settings(
         where = str(path)
         for name, section in read_toml(Path(path)).items():
             if not isinstance(section, dict):
-                raise InputError("a setting stands outside any section", value=name, where=where)
+                remedy = f"put it under a section: {', '.join(of.model_fields)}"
+                raise InputError(
+                    "a setting stands outside any section", value=name, where=where, remedy=remedy
+                )
             if name not in foreign:
                 values.setdefault(name, {}).update(section)
     for text in overrides:
         set_key(values, text)
-    return _validate(values, where, of)
+    given = {key: f"--set {key}" for key in (text.partition("=")[0].strip() for text in overrides)}
+    return validated(values, where, of, given)
 
 
 def set_key(values: dict[str, Any], text: str, what: str = "setting", example: str = "train.lr=1e-5") -> None:
@@ -278,48 +304,13 @@ def set_key(values: dict[str, Any], text: str, what: str = "setting", example: s
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise InputError("this key has no parts", value=key, where="--set")
+            raise InputError(
+                "this key has no parts", value=key, where=f"--set {text}", remedy=f"e.g. {example}"
+            )
     try:
         values[leaf] = parse_toml(f"v = {raw}")["v"]
     except ValueError:
         values[leaf] = raw.strip()
-
-
-def _known_keys(of: type[BaseModel], sections: Mapping[str, Any]) -> list[str]:
-    """All settings; those of ``captioners.NAME`` under the names that are given."""
-    keys = []
-    for section, field in of.model_fields.items():
-        kind, inner = field.annotation, get_args(field.annotation)
-        names = [section]
-        if inner:
-            given = sections.get(section)
-            kind, names = (
-                inner[-1],
-                [f"{section}.{name}" for name in given] if isinstance(given, dict) else [],
-            )
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += [f"{name}.{key}" for name in names for key in kind.model_fields]
-    return keys
-
-
-def _validate(values: Mapping[str, Any], where: str, of: type[BaseModel]) -> BaseModel:
-    try:
-        return of.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        remedy = None
-        value = None if _SECRET.search(key.rpartition(".")[2]) else first.get("input")
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, _known_keys(of, values), n=1, cutoff=0.0)
-            section = key.split(".", 1)[0]
-            if section not in of.model_fields:
-                near = difflib.get_close_matches(section, list(of.model_fields), n=1, cutoff=0.0)
-            what = f"unknown setting '{key}'"
-            remedy = f"did you mean '{near[0]}'?" if near else None
-        else:
-            what = f"setting '{key}': {first['msg']}" if key else first["msg"]
-        raise InputError(what, value=value, where=where, remedy=remedy) from error
 
 
 def settings_hash(settings: BaseModel) -> str:

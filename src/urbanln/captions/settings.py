@@ -5,16 +5,19 @@ They stand in a TOML file of their own or beside those of :mod:`urbanln.base.con
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from urbanln.base.bounds import MAX_SEED, MOST
 
 Action = Literal["drop", "trim", "keep"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CaptionerSettings(_Section):
@@ -32,24 +35,32 @@ class CaptionerSettings(_Section):
         description="environment variable that holds the key; never the key itself",
     )
     temperature: float = Field(0.2, ge=0, le=2, description="low: the same picture, nearly the same text")
-    top_p: float = Field(1.0, gt=0, le=1)
-    seed: int = Field(0, description="sent along; servers that honour it repeat themselves")
-    max_tokens: int = Field(
-        400, ge=1, description="of a description or merged text; texts cut there are flagged"
+    top_p: float = Field(1.0, gt=0, le=1, description="share of the likeliest words drawn from; 1: of all")
+    seed: int = Field(
+        0, ge=0, le=MAX_SEED, description="sent along; servers that honour it repeat themselves"
     )
-    max_tokens_local: int = Field(64, ge=1, description="of a part's description (CAPTURE 64)")
+    max_tokens: int = Field(
+        400, ge=1, le=1_000_000, description="of a description or merged text; texts cut there are flagged"
+    )
+    max_tokens_local: int = Field(64, ge=1, le=1_000_000, description="of a part's description (CAPTURE 64)")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens",
         description="what the server calls this limit; some hosted models take the longer name only",
     )
-    max_edge: int = Field(768, ge=32, description="longer pictures are scaled down to this many pixels")
-    concurrency: int = Field(8, ge=1, description="questions under way at once, per process")
-    per_minute: float = Field(0.0, ge=0, description="questions begun per minute; 0: no limit")
-    budget_usd: float | None = Field(None, ge=0, description="what all its answers in a ledger may cost")
-    usd_per_million_in: float = Field(0.0, ge=0)
-    usd_per_million_out: float = Field(0.0, ge=0)
-    retries: int = Field(5, ge=0, description="further tries after a fault that may pass")
-    timeout_s: float = Field(120.0, gt=0, description="an unanswered question counts as failed after this")
+    max_edge: int = Field(
+        768, ge=32, le=16_384, description="longer pictures are scaled down to this many pixels"
+    )
+    concurrency: int = Field(8, ge=1, le=1024, description="questions under way at once, per process")
+    per_minute: float = Field(0.0, ge=0, le=1_000_000, description="questions begun per minute; 0: no limit")
+    budget_usd: float | None = Field(
+        None, ge=0, le=1e9, description="what all its answers in a ledger may cost"
+    )
+    usd_per_million_in: float = Field(0.0, ge=0, le=1e6, description="price of a million tokens read")
+    usd_per_million_out: float = Field(0.0, ge=0, le=1e6, description="price of a million tokens written")
+    retries: int = Field(5, ge=0, le=100, description="further tries after a fault that may pass")
+    timeout_s: float = Field(
+        120.0, gt=0, le=86_400, description="an unanswered question counts as failed after this"
+    )
     tag_requests: bool = Field(
         False,
         description="send picture hash, stage and part as a header, to join a server's log with the ledger",
@@ -60,6 +71,15 @@ class CaptionerSettings(_Section):
     extra_body: dict[str, Any] = Field(
         {}, description="further fields of the request, as the server wants them"
     )
+
+    @field_validator("extra_body")
+    @classmethod
+    def _sendable(cls, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(body, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"JSON cannot say this ({error})") from error
+        return body
 
     @model_validator(mode="after")
     def _agree(self) -> CaptionerSettings:
@@ -80,7 +100,7 @@ class CleanSettings(_Section):
     place_names: Action = Field("trim", description="a leak across cities; trim writes 'this place' instead")
     too_long: Action = Field("trim", description="over the model's positions; trim keeps whole sentences")
     boilerplate_pictures: int = Field(
-        10, ge=2, description="so many pictures with a sentence make it boilerplate"
+        10, ge=2, le=MOST, description="so many pictures with a sentence make it boilerplate"
     )
     places: tuple[str, ...] = Field((), description="further names to look for besides the city's own")
 
@@ -94,7 +114,7 @@ class RefineSettings(_Section):
     selection: Literal["nms", "legacy"] = Field(
         "nms", description="of parts; legacy: clustering as published"
     )
-    max_crops: int = Field(8, ge=1, description="parts described per picture")
+    max_crops: int = Field(8, ge=1, le=1000, description="parts described per picture")
     grounder: Literal["none", "owlv2", "clip"] = Field(
         "none", description="what checks phrases in the picture"
     )
@@ -102,10 +122,15 @@ class RefineSettings(_Section):
         "google/owlv2-large-patch14-ensemble", description="hub name or folder of the detector or the CLIP"
     )
     threshold: float | None = Field(
-        None, description="phrases that score below are rejected; left out: the grounder's own (OWLv2 .01)"
+        None,
+        ge=0,
+        le=1,
+        description="phrases that score below are rejected; left out: the grounder's own (OWLv2 .01)",
     )
     dilation: float = Field(0.02, ge=0, le=0.5, description="each part grows by this share of the picture")
-    min_side: int = Field(224, ge=1, description="smaller parts are enlarged; small ones make models invent")
+    min_side: int = Field(
+        224, ge=1, le=16_384, description="smaller parts are enlarged; small ones make models invent"
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> RefineSettings:
@@ -129,8 +154,8 @@ class VoteSettings(_Section):
     weights: Literal["winner", "soft"] = Field(
         "winner", description="soft: training draws by softmax of scores"
     )
-    temperature: float = Field(0.05, gt=0, description="of the softmax")
-    processes: int = Field(0, ge=0, description="that parse; 0: one per core")
+    temperature: float = Field(0.05, gt=0, le=1000, description="of the softmax")
+    processes: int = Field(0, ge=0, le=1024, description="that parse; 0: one per core")
 
 
 class DescribeSettings(_Section):

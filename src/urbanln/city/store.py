@@ -41,7 +41,7 @@ _UTM_SPAN_DEGREES = 12.0
 
 
 class _Note(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Source(_Note):
@@ -56,7 +56,7 @@ class IndicatorNote(_Note):
     """What an indicator's numbers mean."""
 
     unit: str = ""
-    year: int | None = None
+    year: int | None = Field(None, ge=-100_000, le=100_000)
 
 
 class Meta(_Note):
@@ -71,7 +71,7 @@ class Meta(_Note):
         indicators: Unit and year per indicator.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     name: str = Field(min_length=1)
     synthetic: bool = False
     datum: str = "WGS 84"

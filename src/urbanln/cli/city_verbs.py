@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.errors import InputError
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
@@ -22,15 +23,18 @@ from urbanln.cli.options import (
     SettingsOption,
     ThousandsOption,
     TrustIdsOption,
+    a_number,
 )
 
 
 def synthetic(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of the new city")],
-    regions: Annotated[int, typer.Option(min=1, help="number of regions")] = 400,
-    seed: Annotated[int, typer.Option(min=0, help="another seed, another city")] = 0,
-    cell_km: Annotated[float, typer.Option(min=0.05, help="edge of a region in km")] = 1.0,
-    street_views: Annotated[int, typer.Option(min=0, help="street views per region, about")] = 2,
+    regions: Annotated[int, typer.Option(min=1, max=1_000_000, help="number of regions")] = 400,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="another seed, another city")] = 0,
+    cell_km: Annotated[
+        float, typer.Option(min=0.05, max=100, callback=a_number, help="edge of a region in km")
+    ] = 1.0,
+    street_views: Annotated[int, typer.Option(min=0, max=1000, help="street views per region, about")] = 2,
 ) -> None:
     """Draw a synthetic city: pictures, true scenes and simulated labels with known causes."""
     from urbanln.city.synthetic import make_synthetic_city
@@ -78,7 +82,7 @@ def ingest(
     licence: Annotated[str, typer.Option(help="licence of the pictures")] = "",
     attribution: Annotated[str, typer.Option(help="whom to name")] = "",
     copy: Annotated[bool, typer.Option(help="copy the pictures, or refer to them")] = True,
-    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows, for a try")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="only the first rows, for a try")] = None,
 ) -> None:
     """Make a city from a table with coordinates and labels, and a folder of pictures where there is one."""
     from urbanln.city.ingest import ingest as ingest_city
@@ -121,9 +125,12 @@ def caption(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="file that --show or --vote writes")] = None,
     model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "tiny",
-    limit: Annotated[int | None, typer.Option(min=1, help="only the first pictures, for a try")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="only the first pictures, for a try")
+    ] = None,
     budget_usd: Annotated[
-        float | None, typer.Option(min=0, help="what all answers in the ledger may cost")
+        float | None,
+        typer.Option(min=0, max=1e9, callback=a_number, help="what all answers in the ledger may cost"),
     ] = None,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="pictures may leave this network")

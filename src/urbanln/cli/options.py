@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def a_number(value: float | None) -> float | None:
+    """Refuse ``nan``, which lies in every range because it compares with nothing.
+
+    Raises:
+        typer.BadParameter: It is no number.
+    """
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is not a number")
+    return value
+
 
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="change one setting, e.g. train.lr=1e-5")

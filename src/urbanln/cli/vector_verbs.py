@@ -20,8 +20,10 @@ from urbanln.cli.scores import print_scores
 
 def demo(
     out: Annotated[Path, typer.Option(help="folder to write to; run again, it goes on")] = Path("demo-out"),
-    regions: Annotated[int, typer.Option(min=144, help="regions of the synthetic city")] = 400,
-    seeds: Annotated[int, typer.Option(min=1, help="pre-trainings, each with a seed of its own")] = 2,
+    regions: Annotated[int, typer.Option(min=144, max=1_000_000, help="regions of the synthetic city")] = 400,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="pre-trainings, each with a seed of its own")
+    ] = 2,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
     """The whole story on a synthetic city, offline: captions, pre-training, vectors, scores, report."""
@@ -63,7 +65,9 @@ def embed(
     all_captions: Annotated[
         bool, typer.Option("--all-captions", help="text: all candidates of a picture, not the selected one")
     ] = False,
-    terms: Annotated[int, typer.Option(min=1, help="text: words and word pairs at most")] = 1000,
+    terms: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="text: words and word pairs at most")
+    ] = 1000,
     part: Annotated[
         str | None, typer.Option(metavar="I/N", help="share of the work, as 2/4; the last writes the table")
     ] = None,
@@ -164,7 +168,9 @@ def study(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a study file, see studies/")],
     out: Annotated[Path, typer.Option(help="folder of results; run again, only what is missing is done")],
     plan: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="processes; one per core when left out")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="processes; one per core when left out")
+    ] = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
     """Run variants × seeds × cities from one file; writes a table with intervals and a plot."""

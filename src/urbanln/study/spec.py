@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from urbanln.base.bounds import MAX_SEED
 from urbanln.base.config import Settings, load_settings, set_key
 from urbanln.base.errors import InputError
 from urbanln.base.parsing import read_toml
@@ -143,9 +144,10 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
         about=_given(head, "about", "", where),
         seeds=_distinct(
             head.get("seeds", [0]),
-            lambda seed: type(seed) is int and seed >= 0,
+            lambda seed: type(seed) is int and 0 <= seed <= MAX_SEED,
             "'seeds' is a list of different whole numbers from 0",
             where,
+            remedy=f"e.g. seeds = [0, 1, 2]; {MAX_SEED:,} is the largest",
         ),
         cities=_distinct(
             head.get("cities", []),

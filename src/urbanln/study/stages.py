@@ -13,6 +13,7 @@ changing one variant's setting reruns its own stages alone.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -21,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.config import FREE_SETTINGS, TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file
@@ -243,10 +245,10 @@ def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
     kind, _, rest = spec.partition(":")
     if kind == SYNTHETIC and rest:
         numbers = rest.split(":")
-        if len(numbers) != 2 or not all(part.isdecimal() for part in numbers):
-            raise InputError(
-                "a synthetic city is written synthetic:REGIONS:SEED", value=spec, remedy="synthetic:256:0"
-            )
+        good = len(numbers) == 2 and all(re.fullmatch("[0-9]{1,10}", part) for part in numbers)
+        if not good or int(numbers[0]) > MOST or int(numbers[1]) > MAX_SEED:
+            what = "a synthetic city is written synthetic:REGIONS:SEED"
+            raise InputError(what, value=spec, where="cities", remedy="e.g. synthetic:256:0")
         return {"regions": int(numbers[0]), "seed": int(numbers[1]), "street": "street" in views}
     folder = Path(spec).resolve()
     if not (folder / "city.toml").exists():
