@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -13,8 +15,10 @@ import pytest
 from PIL import Image
 from shapely.geometry import Point
 
+from urbanln.base import locks
 from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_bytes, table_note
+from urbanln.captions import run
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
 from urbanln.captions.captioners.named import choose_captioners
@@ -98,6 +102,39 @@ def test_all_pictures_by_all_captioners_in_order(tmp_path: Path) -> None:
     assert "x saw 8" in text
     assert report.shared == 0.0
     assert all(captioner.asked[-1] == "closed" for captioner in captioners)
+
+
+def test_captioners_that_run_at_once_all_find_their_way_into_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second comes to its end between the first one's reading of the table and its writing."""
+    city, clean, who = make_city(tmp_path / "c"), run.clean_captions, locks.holder
+    at_the_table = threading.Event()
+
+    def second() -> None:
+        try:
+            caption_city(City.open(city.folder), [Says("b")], settings=NO_VOTE)
+        finally:
+            at_the_table.set()
+
+    def waits_for(place: Path) -> str:
+        at_the_table.set()
+        return who(place)
+
+    def clean_meanwhile(*given: Any, **how: Any) -> Any:
+        monkeypatch.setattr(run, "clean_captions", clean)
+        other.start()
+        at_the_table.wait()
+        return clean(*given, **how)
+
+    other = threading.Thread(target=second)
+    monkeypatch.setattr(locks, "holder", waits_for)
+    monkeypatch.setattr(run, "clean_captions", clean_meanwhile)
+    caption_city(city, [Says("a")], settings=NO_VOTE)
+    other.join()
+    table = City.open(city.folder).captions
+    assert table["captioner"].value_counts().to_dict() == {"a": 8, "b": 8}
+    assert "waiting for another process that writes the captions" in capsys.readouterr().err
 
 
 def test_captions_of_others_are_kept_and_the_same_captioners_replaced(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from urbanln.base import locks
 from urbanln.base.errors import InputError
 from urbanln.base.files import write_json
 from urbanln.base.parsing import read_json
@@ -323,12 +324,13 @@ _WORKER = """
 import sys
 from pathlib import Path
 from tests.city.test_pixel_cache import Reader, _items, _same_as_decoded
+from urbanln.base import locks
 from urbanln.city import pixel_cache
 from urbanln.city.store import City
 
 pixel_cache.PACK_BYTES, pixel_cache._POLL_SECONDS = 4 * 768, 0.02
 if sys.argv[4] == "no-locks":
-    pixel_cache.fcntl = None
+    locks.fcntl = None
 class Telling(Reader):
     def _count(self, image):
         if self.decoded == int(sys.argv[3]):
@@ -362,15 +364,16 @@ def test_kill_9_leaves_whole_packs_and_the_next_call_goes_on(city: City, read: R
     worker.communicate()
     kept = read.packs()
     assert len(kept) >= 3
-    leftover = kept[0].parent / f".{kept[0].name}.tmp-x"
-    leftover.mkdir()
+    foreign = kept[0].parent / f".{kept[0].name}.tmp-00000000.{worker.pid}.1.00000000"
+    assert len(list(foreign.parent.glob(".*.tmp-*"))) <= 1
+    foreign.mkdir()
     pixels, _ = read(_items(city))  # the lock went with its owner
     assert read.decoded == 24 - 4 * len(kept)
     _same_as_decoded(pixels, _items(city))
-    assert leftover.exists()  # another process may be writing it
-    os.utime(leftover, (1e9, 1e9))
+    assert list(foreign.parent.glob(".*.tmp-*")) == [foreign], "another machine may be writing it"
+    os.utime(foreign, (1e9, 1e9))
     read(_items(city))
-    assert not leftover.exists()
+    assert not foreign.exists()
 
 
 @pytest.mark.parametrize("locks", ["locks", "no-locks"])
@@ -393,7 +396,7 @@ def test_two_processes_at_once_both_end_well(city: City, read: Reader, locks: st
 def test_a_pack_that_another_process_wrote_at_the_same_time_is_taken_and_not_replaced(
     city: City, read: Reader, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pixel_cache, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     items, write, theirs = _items(city), pixel_cache.write_json, list[int]()
 
     def both_write(*given: Any) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import sys
 import time
 import tomllib
+from contextlib import closing
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.train.fake_city import tiny_settings
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.files import hash_file
+from urbanln.base.locks import BusyError
 from urbanln.city.store import City
 from urbanln.train.checkpoint import Checkpoint, list_checkpoints, load_newest, save_checkpoint
 from urbanln.train.loop import pretrain
@@ -200,18 +203,41 @@ def test_a_run_refused_before_it_began_may_begin_with_other_settings(
 
 
 def test_what_kills_left_half_written_is_removed(stopped: Path, city: City, clip_folder: Path) -> None:
-    for name in ("checkpoint/.step-00000006.tmp-x1", ".model.tmp-x2", ".teacher.tmp-old-x3/old"):
+    other = "tmp-00000000.1.1.0000000"  # of another machine, which cannot have this run's lock
+    for name in (f"checkpoint/.step-00000006.{other}1", f".model.{other}2", f".teacher.{other}3/old"):
         (stopped / name).mkdir(parents=True)
         (stopped / name / "model.safetensors").write_bytes(b"half")
-    (stopped / ".metrics.jsonl.tmp-x4").write_text("{")
+    (stopped / f".metrics.jsonl.{other}4").write_text("{")
     pretrain(city, tiny_settings(clip_folder), stopped)
     assert not [path for path in stopped.rglob("*") if path.name.startswith(".")]
 
 
+def test_a_second_process_is_told_who_trains_here_and_changes_nothing(
+    stopped: Path, city: City, clip_folder: Path
+) -> None:
+    note = tomllib.loads((stopped / "run.toml").read_text())
+    before = (stopped / "metrics.jsonl").read_bytes()
+    with closing(RunFolder(stopped, note)):
+        for more in ({}, {"lr": 2e-3}):
+            with pytest.raises(BusyError, match="trains in this folder") as caught:
+                pretrain(city, tiny_settings(clip_folder, **more), stopped)
+            assert f"process {os.getpid()} on" in str(caught.value)
+        with pytest.raises(BusyError):
+            pretrain(city, tiny_settings(clip_folder), stopped, resume=False)
+    assert (stopped / "metrics.jsonl").read_bytes() == before
+    with closing(RunFolder(stopped.with_name("new"), note)), pytest.raises(BusyError):
+        RunFolder(stopped.with_name("new"), note)
+    pretrain(city, tiny_settings(clip_folder), stopped)
+    assert _curve(stopped)[-1]["event"] == "done"
+    assert not (stopped / ".lock").exists()
+
+
 def test_what_others_write_into_the_folder_meanwhile_stays(stopped: Path) -> None:
-    (stopped / ".vectors.parquet.tmp-x5").write_text("half")
-    RunFolder(stopped, tomllib.loads((stopped / "run.toml").read_text())).rewind(5, 1.0)
-    assert (stopped / ".vectors.parquet.tmp-x5").read_text() == "half"
+    theirs = stopped / ".vectors.parquet.tmp-00000000.1.1.00000005"
+    theirs.write_text("half")
+    with closing(RunFolder(stopped, tomllib.loads((stopped / "run.toml").read_text()))) as run:
+        run.rewind(5, 1.0)
+    assert theirs.read_text() == "half"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
@@ -219,7 +245,7 @@ def test_events_that_find_no_room_are_one_clear_error(stopped: Path) -> None:
     run = RunFolder(stopped, tomllib.loads((stopped / "run.toml").read_text()))
     (stopped / "metrics.jsonl").unlink()
     (stopped / "metrics.jsonl").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match="No space left") as caught:
+    with closing(run), pytest.raises(StorageError, match="No space left") as caught:
         run.log("step", step=6, loss=1.0)
     assert "metrics.jsonl" in str(caught.value)
 

@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.leftovers import OLD, beside, sweep_once
 from urbanln.base.parsing import AGAIN, parse_json
 
 SCHEMA_VERSION = 1
@@ -63,7 +63,8 @@ def storing(path: Path, remedy: str | None = None) -> Iterator[None]:
 def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
     """A temporary sibling of ``path``, renamed onto it when the block ends well.
 
-    A reader sees the old file or the new one, never half of one, also after a kill or a power cut.
+    A reader sees the old file or the new one, never half of one, also after a kill or a power cut. What a
+    kill leaves behind goes when a later process first writes into the same folder.
 
     Args:
         path: The file.
@@ -77,7 +78,8 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
     with storing(path):
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path)
+        sweep_once(path.parent)
+        temporary = beside(path)
         temporary.touch(exist_ok=False)
         try:
             yield temporary
@@ -104,7 +106,8 @@ def atomic_folder(path: Path | str, *, replace: bool = True) -> Iterator[Path]:
     path = Path(path)
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path)
+        sweep_once(path.parent)
+        temporary = beside(path)
         temporary.mkdir()
         try:
             yield temporary
@@ -113,13 +116,13 @@ def atomic_folder(path: Path | str, *, replace: bool = True) -> Iterator[Path]:
                     with file.open("rb+") as handle:
                         os.fsync(handle.fileno())
             if replace and path.exists():
-                stale = _beside(path)
+                stale = beside(path)
                 stale.mkdir()
-                path.replace(stale / "old")
+                path.replace(stale / OLD)
                 try:
                     temporary.replace(path)
                 except OSError:
-                    (stale / "old").replace(path)
+                    (stale / OLD).replace(path)
                     stale.rmdir()
                     raise
                 shutil.rmtree(stale, ignore_errors=True)
@@ -134,19 +137,10 @@ def remove_folder(folder: Path) -> None:
 
     Not there, or in use by a system that does not allow it: nothing happens.
     """
-    gone = _beside(folder)
+    gone = beside(folder)
     with suppress(OSError):
         folder.replace(gone)
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def _beside(path: Path) -> Path:
-    """A name beside ``path`` that nobody uses, on any machine that sees this folder.
-
-    What ``tempfile`` makes is its owner's alone, and the umask, which says what it should be, cannot be asked
-    for without being set, for all threads. What is made under this name follows it by itself.
-    """
-    return path.parent / f".{path.name}.tmp-{secrets.token_hex(8)}"
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from urbanln.base.errors import InputError, MissingExtraError, StorageError, UrbanLNError
 from urbanln.base.files import atomic_path, cache_folder, hash_bytes
+from urbanln.base.leftovers import sweep
 from urbanln.base.parsing import read_file
 from urbanln.base.saying import say
 
@@ -38,7 +39,6 @@ _LASTING = (
     FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError, ValueError,
     TypeError, LookupError, AttributeError, NotImplementedError, ssl.SSLCertVerificationError,
 )  # fmt: skip
-_LEFTOVER_SECONDS = 3600.0
 _given_up: Counter[str] = Counter()
 
 
@@ -276,13 +276,12 @@ def _make_room(root: Path, limit_bytes: float, used: set[str]) -> float:
         Bytes that are kept.
     """
     files = []
-    for path in root.glob("*/*"):
+    for folder in root.glob("*"):
+        sweep(folder)
+    for path in root.glob("*/[!.]*"):
         with suppress(OSError):  # removed by another process meanwhile
             status = path.stat()
-            if not path.name.startswith("."):
-                files.append((status.st_mtime, path, status.st_size))
-            elif time.time() - status.st_mtime > _LEFTOVER_SECONDS:
-                path.unlink()
+            files.append((status.st_mtime, path, status.st_size))
     total = float(sum(size for _, _, size in files))
     for _, path, size in sorted(files):
         if total <= limit_bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from urbanln.base.errors import InputError, MissingExtraError, require
+from urbanln.base.locks import alone
 from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
 from urbanln.captions.asking.prompts import Prompts
@@ -30,6 +31,7 @@ from urbanln.captions.report import CaptionReport
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
 from urbanln.captions.table import FILLERS, TokenCounter, candidates_table, fill_gaps, merge_candidates
+from urbanln.city.store import CAPTIONS_FILE
 
 if TYPE_CHECKING:
     from urbanln.city.store import City
@@ -82,15 +84,14 @@ def caption_city(
         tools = make_tools(settings, ledger, prompts, language, grounder) if settings.refine.enabled else None
         asked = ask_all(pictures, captioners, ledger, prompts, tools=tools, budget_usd=budget_usd)
         _check_any(asked, pictures, city)
-        candidates, said = (asked.texts, []) if replace else _with_earlier(asked.texts, city)
-        cleaned = clean_captions(
-            _in_order(candidates, city), settings.clean, places=(city.name,), count_tokens=count_tokens,
-            max_tokens=max_tokens,
-        )  # fmt: skip
-        _check_left(cleaned, city)
-        table = choose(cleaned.frame, settings, language, count_tokens, max_tokens, ledger)
-    sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
-    city.save_captions(table, made_from=sources)
+        sources = {f"captions from {n}": digest for c in captioners for n, digest in c.sources.items()}
+        # From reading the table to writing it, so that captioners that run at once all find their way in.
+        with alone(city.folder / CAPTIONS_FILE, "writes the captions of this city", wait=True):
+            candidates, said = (asked.texts, []) if replace else _with_earlier(asked.texts, city)
+            cleaned = _clean(candidates, city, settings, count_tokens, max_tokens)
+            language = _still_enough(language, cleaned, settings)
+            table = choose(cleaned.frame, settings, language, count_tokens, max_tokens, ledger)
+            city.save_captions(table, made_from=sources)
     names = [one.identity.name for one in captioners]
     return CaptionReport(
         len(pictures), names, asked, cleaned, table, [*remarks, *said, *_stood_back(cleaned)]
@@ -130,6 +131,12 @@ def load_language(settings: CaptionSettings, *, several: bool) -> Language:
             value=error.what,
             remedy=f"{error.remedy}; or do without: --set vote.enabled=false --set refine.enabled=false",
         ) from error
+
+
+def _still_enough(language: Language, cleaned: Cleaned, settings: CaptionSettings) -> Language:
+    """What the vote needs: others' captions may have come in while these were asked for."""
+    several = bool(fill_gaps(cleaned.frame)["image_id"].duplicated().any())
+    return load_language(settings, several=True) if several and language.vectors is None else language
 
 
 def choose(
@@ -296,7 +303,18 @@ def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     raise InputError(f"not one picture of {city.name} could be described: {reason}")
 
 
-def _check_left(cleaned: Cleaned, city: City) -> None:
+def _clean(
+    candidates: pd.DataFrame,
+    city: City,
+    settings: CaptionSettings,
+    count_tokens: TokenCounter | None,
+    max_tokens: int,
+) -> Cleaned:
+    """The candidates in the order of the pictures, clean; an error where none is left."""
+    cleaned = clean_captions(
+        _in_order(candidates, city), settings.clean, places=(city.name,), count_tokens=count_tokens,
+        max_tokens=max_tokens,
+    )  # fmt: skip
     if cleaned.frame.empty:
         raise InputError(
             "no caption is left after cleaning",
@@ -304,6 +322,7 @@ def _check_left(cleaned: Cleaned, city: City) -> None:
             where=city.folder,
             remedy="look at them: urbanln audit; keep more: --set clean.FLAG=keep",
         )
+    return cleaned
 
 
 def _stood_back(cleaned: Cleaned) -> list[str]:

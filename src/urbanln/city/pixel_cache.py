@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TextIO, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +33,13 @@ from urbanln.base.files import (
     remove_folder,
     write_json,
 )
+from urbanln.base.leftovers import sweep
+from urbanln.base.locks import Lock, holder, take
 from urbanln.base.parsing import read_json
 from urbanln.base.progress import track
 from urbanln.city.checks import is_url
 from urbanln.city.pictures import decode_picture, in_threads, read_bytes
 from urbanln.city.store import City
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may then decode the same, and either result serves both
-    fcntl = None  # type: ignore[assignment]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,8 +49,6 @@ PIXELS, NOTE = "pixels.npy", "note.json"
 # descriptor, of which a process may have 1,024 (256 on macOS).
 PACK_BYTES = 64_000_000
 _POLL_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0
-# Nobody writes one pack for so long: what is older was left behind by a kill.
-_LEFTOVER_SECONDS = 3600.0
 
 
 class MappedPixels:
@@ -163,7 +157,7 @@ class _Packs:
         self._fresh: dict[str, Pixels | int | str] = {}
         self._written: list[Path] = []
         self._known: set[Path] = set()  # sound packs
-        self._lock: TextIO | None = None
+        self._lock: Lock | None = None
         self.useless = False
 
     def attempt(self, step: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | None:
@@ -227,7 +221,7 @@ class _Packs:
     def close(self) -> None:
         """Let other processes write."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     def _open_all(self) -> None:
         """Read what new packs hold; one removed meanwhile is passed over, a damaged one is removed."""
@@ -252,18 +246,17 @@ class _Packs:
         """Return when this process may write, or when the one that does has written this picture."""
         self._folder.mkdir(parents=True, exist_ok=True)
         tell_at = time.monotonic() + _PATIENCE_SECONDS
-        with ExitStack() as unless_taken:
-            lock = unless_taken.enter_context((self._folder / ".lock").open("a"))
-            while fcntl is not None and _is_locked(lock):
-                self._open_all()
-                if sha in self._found:
-                    return
-                if time.monotonic() > tell_at:
-                    tell_at = math.inf
-                    self._tell(f"waiting for another process that decodes into {self._folder}")
-                time.sleep(_POLL_SECONDS)
-            unless_taken.pop_all()
-            self._lock = lock
+        while (lock := take(self._folder)) is None:
+            self._open_all()
+            if sha in self._found:
+                return
+            if time.monotonic() > tell_at:
+                tell_at = math.inf
+                self._tell(
+                    f"waiting for another process that decodes into {self._folder}: {holder(self._folder)}"
+                )
+            time.sleep(_POLL_SECONDS)
+        self._lock = lock
         self._open_all()
 
     def _write(self, to_come: int) -> None:
@@ -322,25 +315,15 @@ def _map(pack: Path) -> Pixels:
     return np.asarray(pixels)  # without the cost of a memmap per picture
 
 
-def _is_locked(file: TextIO) -> bool:
-    """Take a lock or find another's; the system releases it when its owner ends, also by a kill."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # a file system without locks is as good as Windows
-        return isinstance(error, BlockingIOError)
-    return False
-
-
 def _make_room(root: Path, limit_bytes: float, used: set[Path]) -> None:
     """Remove what a kill left behind, and packs by last use until the rest keeps within the limit."""
     packs = []
-    for path in root.glob("*/*"):
+    for folder in root.glob("*"):
+        sweep(folder)
+    for path in root.glob("*/[!.]*"):
         with suppress(OSError):  # removed by another process meanwhile
-            touched = path.stat().st_mtime
-            if not path.name.startswith("."):
-                packs.append((touched, path, sum(file.stat().st_size for file in path.iterdir())))
-            elif ".tmp-" in path.name and time.time() - touched > _LEFTOVER_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+            size = sum(file.stat().st_size for file in path.iterdir())
+            packs.append((path.stat().st_mtime, path, size))
     total = sum(size for _, _, size in packs)
     for _, path, size in sorted(packs):
         if total <= limit_bytes:

@@ -34,7 +34,7 @@ from urbanln.base.remote import FETCHED, NotThereError
 from urbanln.city import checks
 
 SCHEMA_VERSION = 1
-CITY_FILE = "city.toml"
+CITY_FILE, CAPTIONS_FILE = "city.toml", "captions.parquet"
 _TABLES = ("regions", "images", "indicators")
 # Wider than this, one UTM zone distorts; an equal-area projection of the whole earth serves instead.
 _UTM_SPAN_DEGREES = 12.0
@@ -204,7 +204,7 @@ class City:
             InputError: The file breaks the contract.
             ArtefactError: The file is damaged.
         """
-        path = self.folder / "captions.parquet"
+        path = self.folder / CAPTIONS_FILE
         if not path.exists():
             return checks.empty_captions()
         status = path.stat()
@@ -226,7 +226,7 @@ class City:
             InputError: The frame breaks the contract.
             StorageError: The file cannot be written.
         """
-        path = self.folder / "captions.parquet"
+        path = self.folder / CAPTIONS_FILE
         tidy = checks.check_captions(frame, self.images["image_id"])
         origin = {"images": hash_file(self.folder / "images.parquet"), **(made_from or {})}
         write_table(path, tidy, kind="captions", made_from=origin)

@@ -4,7 +4,7 @@ Beside the table ``V.parquet`` stands the folder ``V.parquet.parts`` until the t
 
     parts.json                what the parts are made from; while it is there, the folder is open
     part-00003.safetensors    rows, vectors, and why pictures could not be read
-    merging                   a process with a share is putting the table together
+    complete                  all parts were there: the table is put together of them as they are
 
 Each file is written whole or not at all. A part carries the hash of what it is made from and of what is in
 it, so that neither a part of another model nor a damaged one is ever read.
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from urbanln.city.pictures import UnreachableError
 # Pictures in a part: half a minute of a small machine's work. No setting, and not tied to the size of a
 # batch: parts of several processes must fit together.
 PART_SIZE = 1024
-_NOTE, _CLAIM = "parts.json", "merging"
+_NOTE, _COMPLETE = "parts.json", "complete"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +59,7 @@ class ShareResult:
         there: Parts that are finished, of all shares.
         total: Parts in all.
         missing: Shares, counted from 1, of which parts are missing.
-        merge: All parts are there, and this process is the one to put the table together.
+        merge: All parts are there, and the table is still to be put together.
     """
 
     there: int
@@ -111,8 +110,6 @@ class PartFolder:
             StorageError: The folder cannot be written.
         """
         note, found = self.note, _read_note(self.folder / _NOTE)
-        if not shared:
-            self._sweep()
         other = sorted(name for name in note.keys() | found.keys() if note.get(name) != found.get(name))
         if found and other:
             if shared:
@@ -129,15 +126,9 @@ class PartFolder:
         if other:
             write_json(self.folder / _NOTE, note)
 
-    def _sweep(self) -> None:
-        """Remove what a kill left of a folder that was being removed."""
-        for path in self.folder.parent.glob(".*"):
-            if path.name.startswith(f".{self.folder.name}.tmp-"):
-                shutil.rmtree(path, ignore_errors=True)
-
     def is_open(self) -> bool:
         """Whether the table is still to be put together; if not, another process has done so."""
-        return (self.folder / _NOTE).exists()
+        return are_open(self.folder)
 
     def missing(self) -> list[int]:
         """Numbers of the parts that are not there."""
@@ -148,7 +139,7 @@ class PartFolder:
 
         The latter not once all parts of a shared embedding were there: they are put together as they are.
         """
-        if (self.folder / _CLAIM).exists():
+        if (self.folder / _COMPLETE).exists():
             return self.missing()
         return [n for n in range(self.total) if not self.path(n).exists() or self._lacks_pictures(n)]
 
@@ -197,20 +188,15 @@ class PartFolder:
         return Part(rows, vectors, tuple(bad))
 
     def result(self, shares: int) -> ShareResult:
-        """How far a shared embedding is; says at most once that the table is to be put together."""
+        """How far a shared embedding is."""
         missing = self.missing()
         if not self.is_open():
             return ShareResult(self.total, self.total)
         behind = sorted({number % shares + 1 for number in missing})
-        merge = not missing and self._claim()
-        return ShareResult(self.total - len(missing), self.total, tuple(behind), merge)
-
-    def _claim(self) -> bool:
-        try:
-            (self.folder / _CLAIM).touch(exist_ok=False)
-        except (FileExistsError, FileNotFoundError):  # claimed; or done, and the folder removed
-            return False
-        return True
+        if not missing:
+            with suppress(OSError):  # closed meanwhile
+                (self.folder / _COMPLETE).touch()
+        return ShareResult(self.total - len(missing), self.total, tuple(behind), not missing)
 
 
 def parts_folder(table: Path) -> Path:
@@ -222,6 +208,11 @@ def part_rows(pictures: int) -> list[range]:
     """Which pictures each part holds, of so many in all."""
     starts = range(0, pictures, PART_SIZE)
     return [range(start, min(start + PART_SIZE, pictures)) for start in starts]
+
+
+def are_open(folder: Path) -> bool:
+    """Whether the table that the parts in a folder belong to is still to be put together."""
+    return (folder / _NOTE).exists()
 
 
 def discard(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import pandas as pd
 
 from urbanln.base.config import MAX_TERMS, AutoView, Settings, View, Which
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import hash_file, table_note
+from urbanln.base.files import hash_file, storing, table_note
+from urbanln.base.locks import alone, holder, take
 from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.city.views import the_view
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 # Words for vectors that no model of ours made.
 PIXELS, TEXT, IMAGENET = "pixels", "text", "imagenet"
+_MAKES = "makes this table"
 
 
 def embed_city(city: City, model: str, out: Path, settings: Settings) -> Path:
@@ -69,26 +72,37 @@ def embed_cities(
     Raises:
         InputError: Two cities would have one file; captions given for another model than ``text``, or a part
             of a model that is no network.
+        BusyError: Another process makes one of the tables, or puts it together of its parts.
     """
     paths = city_paths(cities, out)
     if captions and model != TEXT:
         raise InputError("captions are read for the model 'text' only", value=model, where="--captions")
     pairs = list(zip(cities, paths, strict=True))
-    if part is not None:
-        pairs = _after_sharing(pairs, model, settings, part)
-    made: Iterable[_Made]
-    if model == TEXT:
-        frames, origin = text_tables(cities, settings.embed.view, captions, which, terms)
-        made = ((frame, {"transductive": False}, origin) for frame in frames)
-    else:
-        made = (_picture_table(*pair, model, settings) for pair in pairs)
-    kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
-    for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
-        view = the_view(settings.embed.view, city.images["view"], model=model)
-        write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
-        if kind not in (PIXELS, TEXT):
-            _discard_parts(path)
+    with ExitStack() as locks:
+        if part is not None:
+            pairs = _after_sharing(pairs, model, settings, part, locks)
+        else:
+            _keep_others_out(paths, locks)
+        made: Iterable[_Made]
+        if model == TEXT:
+            frames, origin = text_tables(cities, settings.embed.view, captions, which, terms)
+            made = ((frame, {"transductive": False}, origin) for frame in frames)
+        else:
+            made = (_picture_table(*pair, model, settings) for pair in pairs)
+        kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
+        for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
+            view = the_view(settings.embed.view, city.images["view"], model=model)
+            write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
+            if kind not in (PIXELS, TEXT):
+                _discard_parts(path)
     return [path for _, path in pairs]
+
+
+def _keep_others_out(paths: Sequence[Path], locks: ExitStack) -> None:
+    for path in paths:
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        locks.enter_context(alone(path, _MAKES, remedy="or choose another --out"))
 
 
 def _discard_parts(path: Path) -> None:
@@ -195,14 +209,18 @@ def _picture_table(city: City, path: Path, model: str, settings: Settings) -> _M
 
 
 def _after_sharing(
-    pairs: Sequence[tuple[City, Path]], model: str, settings: Settings, part: str
+    pairs: Sequence[tuple[City, Path]], model: str, settings: Settings, part: str, locks: ExitStack
 ) -> list[tuple[City, Path]]:
-    """Make a share of each city's parts and say how far they are; the tables that are to be written now."""
+    """Make a share of each city's parts and say how far they are.
+
+    Returns:
+        The tables that are to be written now, by this process: ``locks`` keeps others from them.
+    """
     if model in (PIXELS, TEXT):
         raise InputError("only a network's work is shared", value=model, where="--part")
     require("torch")
     from urbanln.embed.encode import embed_share
-    from urbanln.embed.parts import parse_share, parts_folder
+    from urbanln.embed.parts import are_open, parse_share, parts_folder
 
     share = parse_share(part)
     ready = []
@@ -219,13 +237,14 @@ def _after_sharing(
         if found.missing:
             left = ", ".join(f"{number}/{share[1]}" for number in found.missing)
             say(f"  still to do: --part {left}; the last one to end writes the table")
-        elif found.merge:
-            ready.append((city, path))
+        elif not found.merge:
+            say("  another process has written the table")
+        elif (lock := take(path)) is None:
+            say(f"  another process {_MAKES}: {holder(path)}")
         else:
-            say(
-                "  another process has written the table, or is about to; should it have been stopped, run "
-                "this command without --part"
-            )
+            locks.callback(lock.release)
+            if are_open(parts_folder(path)):  # nobody was faster
+                ready.append((city, path))
     return ready
 
 

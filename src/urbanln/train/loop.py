@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from urbanln.base import saying
@@ -69,13 +70,19 @@ def pretrain(
     if not cities:
         raise InputError("no city to train on")
     settings = _settled(settings, cities)
-    train = settings.train
-    engine = start_engine(train)
+    engine = start_engine(settings.train)
     note = describe_run(settings, cities, engine.num_processes)
     with engine.main_process_first():
         run = RunFolder(Path(out), note, resume=resume, writes=engine.is_main_process)
-    if run.finished:
-        return run.out
+    with closing(run):
+        if not run.finished:
+            _train(engine, cities, settings, run)
+    return run.out
+
+
+def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run: RunFolder) -> None:
+    """Train a run to its end, from its last checkpoint where there is one."""
+    train = settings.train
     torch.manual_seed(train.seed)
     student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
     data = load_data(cities, student, train, settings.cache, say=engine.is_main_process)
@@ -97,10 +104,7 @@ def pretrain(
         kept = list_checkpoints(run.checkpoints)
         error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
         raise
-    finally:
-        run.close()
     engine.wait_for_everyone()
-    return run.out
 
 
 def _settled(settings: Settings, cities: Sequence[City]) -> Settings:

@@ -8,7 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Required
@@ -19,6 +19,8 @@ from typing_extensions import TypedDict
 from urbanln.base.config import FREE_SETTINGS, Settings, settings_hash
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import SCHEMA_VERSION, storing, write_text
+from urbanln.base.leftovers import sweep
+from urbanln.base.locks import alone
 from urbanln.base.parsing import read_events, read_run
 from urbanln.base.version import __version__
 from urbanln.city.store import City
@@ -78,6 +80,8 @@ def _versions() -> dict[str, str]:
 class RunFolder:
     """A run's folder, opened for going on or for beginning; only the process that writes changes it.
 
+    That one has it to itself until it closes it.
+
     Args:
         out: The folder.
         note: From :func:`describe_run`.
@@ -89,6 +93,7 @@ class RunFolder:
 
     Raises:
         InputError: The folder holds something else, or a run with other settings or data.
+        BusyError: Another process trains in it.
         StorageError: It may not be written.
     """
 
@@ -102,7 +107,19 @@ class RunFolder:
         self._board: Any = None
         if out.exists() and not out.is_dir():
             raise InputError("a file stands where the run folder should be", where=out)
-        file = out / RUN_FILE
+        self._lock = ExitStack()
+        try:
+            self._open(note, resume)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, note: Mapping[str, Any], resume: bool) -> None:
+        out, writes, file = self.out, self.writes, self.out / RUN_FILE
+        if writes and not (resume and self._is_finished()):  # a finished one may be read-only
+            with storing(out):
+                out.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(alone(out, "trains in this folder", remedy="or choose another --out"))
         if not resume and writes and file.exists():
             for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
                 shutil.rmtree(out / name, ignore_errors=True)
@@ -121,9 +138,12 @@ class RunFolder:
             )
         elif writes:
             write_text(file, tomli_w.dumps(dict(note)))
+        self.finished = self._is_finished()
+
+    def _is_finished(self) -> bool:
         rows = self.rows()
-        folders = all((out / name).is_dir() for name in (MODEL, TEACHER))
-        self.finished = bool(rows) and rows[-1].get("event") == "done" and folders
+        folders = all((self.out / name).is_dir() for name in (MODEL, TEACHER))
+        return bool(rows) and rows[-1].get("event") == "done" and folders
 
     @property
     def seconds(self) -> float:
@@ -143,14 +163,10 @@ class RunFolder:
         self._start = time.monotonic() - seconds
         if not self.writes:
             return
-        # What a kill while writing left behind: each a whole model that nobody would read.
-        own = (MODEL, TEACHER, METRICS_FILE, RUN_FILE)  # what others write here is theirs
-        left = [path for name in own for path in self.out.glob(f".{name}.tmp-*")]
-        for path in [*left, *self.checkpoints.glob(".*.tmp-*")]:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        # What a kill left: each a whole model. This run is locked, so nobody is writing it; what others
+        # write into its folder is theirs.
+        sweep(self.out, (MODEL, TEACHER, METRICS_FILE, RUN_FILE), alone=True)
+        sweep(self.checkpoints, alone=True)
         kept = [
             row
             for row in self.rows()
@@ -197,10 +213,11 @@ class RunFolder:
             self._board = SummaryWriter(str(self.out / _TENSORBOARD), purge_step=step + 1)
 
     def close(self) -> None:
-        """Close TensorBoard's file."""
+        """Close TensorBoard's file, and let another process have the folder."""
         if self._board is not None:
             self._board.close()
             self._board = None
+        self._lock.close()
 
 
 def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.owner import is_alive, this_process
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
 from urbanln.captions.asking.ledger_schema import LedgerFault
-from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Picture, Prompt
 
 IDENTITY = Identity("a", "r1", {"temperature": 0.2, "model": "m"})

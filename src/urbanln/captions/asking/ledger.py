@@ -21,6 +21,7 @@ import pandas as pd
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
+from urbanln.base.owner import is_alive, this_process
 from urbanln.captions.asking.ledger_parquet import insert_export, read_export, write_export
 from urbanln.captions.asking.ledger_schema import (
     ASKED_COLUMNS,
@@ -33,7 +34,6 @@ from urbanln.captions.asking.ledger_schema import (
     spent_query,
     stored_json,
 )
-from urbanln.captions.asking.owner import is_alive, this_process
 from urbanln.captions.captioners.base import Answer, Ask, Identity
 
 LEDGER_NAME = "captions.sqlite"

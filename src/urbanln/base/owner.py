@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def this_process() -> str:
-    """This process as ``machine start:process number:its start time``.
+    """This process as ``machine:process number:its start time``.
 
     The start time tells it from a later process that was given the same number. Processes in different
-    containers do not see each other, and each takes the other for gone.
+    containers do not see each other: to each, the other is on another machine.
     """
     return _describe(os.getpid())
 
@@ -20,9 +20,9 @@ def is_alive(owner: str) -> bool:
     """Whether the process that :func:`this_process` described still runs on this machine."""
     if owner == this_process():
         return True
-    boot, _, rest = owner.partition(":")
+    machine, _, rest = owner.partition(":")
     number, _, started = rest.partition(":")
-    if boot != _boot() or not number.isdigit():
+    if machine != this_machine() or not number.isdigit():
         return False
     if Path("/proc/self/stat").exists():
         return _start_time(int(number)) == started != ""
@@ -38,14 +38,15 @@ def is_alive(owner: str) -> bool:
 # Kept, or a moment without file handles would make a process deny its own claims.
 @functools.lru_cache(maxsize=4)
 def _describe(number: int) -> str:
-    return f"{_boot()}:{number}:{_start_time(number)}"
+    return f"{this_machine()}:{number}:{_start_time(number)}"
 
 
 @functools.cache
-def _boot() -> str:
-    """Changes when the machine starts anew; a ledger copied from another machine has another one."""
+def this_machine() -> str:
+    """Which numbers of processes are meant: another one after each start, and in each container."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return os.uname().nodename.replace(":", "-")
 
