@@ -1,6 +1,7 @@
 # make demo   sets up .venv and tells the whole story on a synthetic city, offline
 # make test   sets up and runs the tests
 # make check  format, lint, types, import rules, tests: what .ci/run calls
+# make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
 # make bench  what the main parts cost, ratios side by side in one run
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +10,7 @@ DEPS   := pyproject.toml constraints.txt
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TESTS  ?= tests
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format attack bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,6 +49,10 @@ check: $(VENV)/.ready-dev
 format: $(VENV)/.ready-dev
 	@$(BIN)/ruff format src tests benchmarks examples tools
 	@$(BIN)/ruff check --fix src tests benchmarks examples tools
+
+# ATTACK: options, as in make attack ATTACK='--seed 3 --only kills/'; all are told by --help.
+attack: $(VENV)/.ready-dev
+	@$(BIN)/python -m tests.attack $(ATTACK)
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks

@@ -1,0 +1,91 @@
+"""Artefacts of ours that were tampered with, and what people bring that is not what it seems."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.attack import brought
+from tests.attack.case import Attack, Case
+from tests.attack.tamper import BROKEN, JSON, QUIET, TABLE, TOML, Spoil
+from tests.attack.world import expected
+
+PART = "inputs"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file that a verb wrote.
+
+    Attributes:
+        path: In the world.
+        readers: Verbs that read it.
+        spoils: Besides what every file is spoiled with.
+        rounds: How many ways of spoiling each reader is shown.
+    """
+
+    path: str
+    readers: Sequence[str]
+    spoils: Mapping[str, Spoil]
+    rounds: int = 4
+
+
+ARTEFACTS = (
+    Artefact("c/city.toml", ("audit", "embed", "probe", "pretrain", "report"), TOML, 6),
+    Artefact("c/regions.parquet", ("audit", "embed-pixels", "probe", "report"), TABLE, 6),
+    Artefact("c/images.parquet", ("audit", "embed", "pretrain", "caption-c", "show"), TABLE, 5),
+    Artefact("c/indicators.parquet", ("audit", "probe", "report"), TABLE, 6),
+    Artefact("c/captions.parquet", ("audit", "pretrain", "embed-text", "caption-c", "report"), TABLE, 5),
+    Artefact("c/captions.sqlite", ("audit", "export", "show", "caption-c"), {}, 6),
+    Artefact("c/images/satellite/@", ("audit", "embed", "pretrain", "embed-pixels", "report"), {}, 2),
+    Artefact("c/images/satellite/@.scene.json", ("caption",), JSON, 6),
+    Artefact("run/run.toml", ("embed", "report", "pretrain"), TOML, 6),
+    Artefact("run/metrics.jsonl", ("report", "pretrain"), JSON, 10),
+    Artefact("run/model/config.json", ("embed", "pretrain"), JSON, 6),
+    Artefact("run/model/urbanln.json", ("embed", "pretrain"), JSON, 6),
+    Artefact("run/model/tokenizer.json", ("embed-model", "pretrain"), JSON, 3),
+    Artefact("run/model/preprocessor_config.json", ("embed", "embed-model"), JSON, 6),
+    Artefact("run/model/model.safetensors", ("embed", "embed-model", "pretrain"), {}, 6),
+    Artefact("base/config.json", ("pretrain",), JSON, 8),
+    Artefact("base/tokenizer.json", ("pretrain",), JSON, 5),
+    Artefact("base/model.safetensors", ("pretrain",), {}, 6),
+    Artefact("half/run.toml", ("resume",), TOML, 6),
+    Artefact("half/metrics.jsonl", ("resume",), JSON, 8),
+    Artefact("half/checkpoint/@", ("resume",), JSON, 14),
+    Artefact("v.parquet", ("probe", "probe-v"), TABLE, 8),
+    Artefact("s/scores.json", ("report",), JSON, 16),
+    Artefact("s/predictions.parquet", ("report",), TABLE, 8),
+    Artefact("s/folds.parquet", ("report",), TABLE, 5),
+    Artefact("ledger.parquet", ("import",), TABLE, 12),
+    Artefact("study.toml", ("study-plan",), TOML, 14),
+    Artefact("settings.toml", ("settings", "settings-caption"), TOML, 8),
+)
+
+
+def attacks(rng: random.Random) -> Sequence[Attack]:
+    """Every artefact for every reader, spoiled in ways drawn at random, and everything that is brought."""
+    found = []
+    for artefact in ARTEFACTS:
+        ways = {**BROKEN, **QUIET, **artefact.spoils}
+        for reader in artefact.readers:
+            for way in rng.sample(sorted(ways), min(artefact.rounds, len(ways))):
+                label = f"{artefact.path.replace('/', '-')}-{way}-{reader}"
+                found.append(Attack(PART, label, _spoiled(artefact, reader, way, ways[way])))
+    return [*found, *(Attack(PART, f"brought-{name}", do) for name, do in brought.attacks().items())]
+
+
+def _spoiled(artefact: Artefact, reader: str, way: str, spoil: Spoil) -> Callable[[Case], None]:
+    def do(case: Case) -> None:
+        argv, needs, changes, name = brought.reading(reader, case)
+        case.take(*needs, artefact.path.split("/", 1)[0])
+        path = brought.pick(case, artefact.path)
+        spoil(path, case.rng)
+        outcome = case.run(*argv, expect="either", changes=changes, limit=100)
+        # What a flipped byte or another value does to a file without a hash is not promised.
+        if outcome.code != 0 or name is None or way not in BROKEN or way in ("other", "ends", "cut"):
+            return
+        for made, theirs in expected(name, case.world):
+            case.same(made, theirs, f"{made} from a {artefact.path} that is {way}, with exit 0")
+
+    return do
