@@ -93,10 +93,11 @@ def _same_options(out: Path, options: dict[str, Any]) -> None:
 
 
 def _make_city(folder: Path, regions: int) -> City:
+    from urbanln.city.making import is_made
     from urbanln.city.synthetic import make_synthetic_city
 
     say(f"1/6 city: {regions} synthetic regions, pictures and simulated labels with known causes")
-    if not (folder / "city.toml").exists():
+    if not is_made(folder):
         make_synthetic_city(folder, regions=regions, seed=CITY_SEED)
     return City.open(folder)
 

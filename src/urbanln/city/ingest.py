@@ -28,9 +28,10 @@ from urbanln.city.extent import Extent, check_places, in_several, null_island, o
 from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
 from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
+from urbanln.city.making import check_free, making
 from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files, near_files
 from urbanln.city.regions import districts_of, make_regions
-from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
+from urbanln.city.store import City, IndicatorNote, Meta, Source
 
 
 def ingest(
@@ -79,6 +80,7 @@ def ingest(
 
     Raises:
         InputError: A column, file or coordinate is wrong, no picture can be used, or ``out`` has a city.
+        BusyError: Another process makes a city there.
         StorageError: ``out`` cannot be written.
     """
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
@@ -88,7 +90,10 @@ def ingest(
         name, regions, id_column, image_column, positions, district, view, captured, tuple(labels),
         tuple(missing), trust_ids, Written(encoding, thousands, decimal), source, licence, attribution, copy,
     )  # fmt: skip
-    return _make(_read(table, folder, asked, limit), str(table), folder, out, asked)
+    read = _read(table, folder, asked, limit)
+    how = [str(path and path.resolve()) for path in (folder, table)]
+    with making(out, {"ingest": [*how, limit, repr(asked)]}, (REPORT_FILE,)):
+        return _make(read, str(table), folder, out, asked)
 
 
 def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked) -> IngestReport:
@@ -121,7 +126,7 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
 def _check_target(out: Path, name: str) -> None:
     if not name.strip():
         raise InputError("the city needs a name", value=name, remedy="give one with --name")
-    check_new(out)
+    check_free(out)
     check_writable(out)
 
 

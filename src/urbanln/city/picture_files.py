@@ -15,6 +15,7 @@ import pandas as pd
 
 from urbanln.base.errors import InputError, StorageError
 from urbanln.base.frames import id_text
+from urbanln.base.leftovers import beside, sweep
 from urbanln.base.progress import track
 from urbanln.base.saying import say
 
@@ -181,6 +182,7 @@ def copy_pictures(images: pd.DataFrame, out: Path) -> list[str]:
     ]
     try:
         (out / PICTURES).mkdir(parents=True, exist_ok=True)
+        sweep(out / PICTURES, alone=True)
         pairs = zip(images["key"], targets, strict=True)
         for file, target in track(pairs, "copying pictures", len(targets)):
             _copy(Path(file), out / target)
@@ -211,11 +213,14 @@ def _copy(source: Path, target: Path) -> None:
             remedy="choose another --out; if the picture was changed since a run that was stopped, delete "
             "that run's folder first",
         )
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, part)
-    times = source.stat()
-    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-    part.replace(target)
+    part = beside(target)
+    try:
+        shutil.copyfile(source, part)
+        times = source.stat()
+        os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def check_writable(out: Path) -> None:

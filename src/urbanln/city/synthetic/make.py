@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -25,7 +26,8 @@ from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_bytes, write_table
 from urbanln.base.processes import die_with_parent
 from urbanln.base.progress import progress
-from urbanln.city.store import City, IndicatorNote, Meta, Source, check_new
+from urbanln.city.making import making
+from urbanln.city.store import City, IndicatorNote, Meta, Source
 from urbanln.city.synthetic.fields import Cell, Floats, make_cells
 from urbanln.city.synthetic.labels import UNITS, make_labels
 from urbanln.city.synthetic.satellite import draw_tile
@@ -37,6 +39,7 @@ _QUALITY = 88
 _FEW = 120
 _BATCH = 16
 _DISTRICTS = 8
+_TRUTH = "truth.parquet"
 
 
 # What a worker reports of one cell: (view, path, sha256) of its pictures, and the objects on its tile.
@@ -74,7 +77,8 @@ def make_synthetic_city(
             In a script, call this under ``if __name__ == "__main__":`` or with ``workers=1``.
 
     Raises:
-        InputError: An argument out of range, or a city in the folder already.
+        InputError: An argument out of range, or a city or files of somebody's in the folder already.
+        BusyError: Another process makes a city there.
         StorageError: The folder cannot be written.
 
     Example:
@@ -82,14 +86,33 @@ def make_synthetic_city(
     """
     _check(regions, seed, cell_km, tile_px, street_views, street_missing)
     folder = Path(folder)
-    check_new(folder)
+    how: dict[str, Any] = {
+        "regions": regions, "seed": seed, "cell_km": cell_km, "tile_px": tile_px, "name": name,
+        "street_views": street_views, "street_missing": street_missing,
+    }  # fmt: skip
+    with making(folder, {"synthetic": how}, ("images", _TRUTH)):
+        return _make(folder, workers=workers, **how)
+
+
+def _make(
+    folder: Path,
+    *,
+    regions: int,
+    seed: int,
+    cell_km: float,
+    tile_px: int,
+    name: str | None,
+    street_views: int,
+    street_missing: float,
+    workers: int | None,
+) -> City:
     cells, xy = make_cells(
         regions, seed=seed, cell_km=cell_km, street_views=street_views, street_missing=street_missing
     )
     _make_folders(folder)
     drawn = _draw_all(cells, folder, tile_px, workers)
     labels, truth = make_labels(cells, [counts for _, counts in drawn], seed)
-    write_table(folder / "truth.parquet", truth, kind="truth", seed=seed)
+    write_table(folder / _TRUTH, truth, kind="truth", seed=seed)
     shapes, centres = _georeference(xy, cell_km, seed)
     ids = [cell.region_id for cell in cells]
     return City.create(
