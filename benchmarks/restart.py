@@ -31,9 +31,9 @@ from urbanln.base.config import Settings, load_settings
 from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip, load_clip
+from urbanln.train.described import describe_run
 from urbanln.train.loop import load_data
 from urbanln.train.pairs import Plan, epoch_plan
-from urbanln.train.run import describe_run
 from urbanln.train.step import Data, assemble, make_schedule, start_engine
 
 WAYS = ("first", "restart", "no_cache")
@@ -102,7 +102,7 @@ def set_up(folder: Path, settings: Settings) -> Found:
     train = settings.train
     engine = start_engine(train)
     opening, city = timed(City.open, folder)
-    noting, _ = timed(describe_run, settings, [city], 1)
+    noting, _ = timed(describe_run, settings, [city])
     loading, student = timed(
         partial(load_clip, **settings.model.model_dump(exclude={"name"})), settings.model.name
     )

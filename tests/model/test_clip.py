@@ -392,6 +392,6 @@ def test_names_that_lead_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_tiny_missing_from_the_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("urbanln.model.checkpoint._TINY", tmp_path)
+    monkeypatch.setattr("urbanln.model.source._TINY", tmp_path)
     with pytest.raises(InputError, match="missing from the installation"):
         load_clip()

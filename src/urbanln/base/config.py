@@ -38,7 +38,12 @@ class _Section(BaseModel):
 class ModelSettings(_Section):
     """The network and how its text positions are stretched (UrbanLN, IPSI; Long-CLIP)."""
 
-    name: str = Field("tiny", description="hub name, folder, or 'tiny' for the base CLIP in the package")
+    name: str = Field(
+        "tiny", description="hub name (or NAME@REVISION), folder, or 'tiny' for the base CLIP in the package"
+    )
+    revision: str = Field(
+        "", description="commit, branch or tag of a hub name; empty: the newest, and the run notes its commit"
+    )
     context: int = Field(248, ge=8, le=8192, description="text positions after stretching (paper: 248)")
     stretch: Literal["keep", "interpolate"] = Field(
         "keep",
@@ -49,6 +54,9 @@ class ModelSettings(_Section):
         "extrapolate", description="rows past the last source row: extrapolated as in Long-CLIP, or repeated"
     )
     freeze_head: bool = Field(True, description="the kept positions are not trained (Long-CLIP)")
+    restretch: bool = Field(
+        False, description="also stretch a base of over 77 positions that has no record of them"
+    )
 
 
 class TrainSettings(_Section):
@@ -116,6 +124,10 @@ class TrainSettings(_Section):
     )
     workers: int = Field(2, ge=0, le=256, description="threads that decode pictures")
     tensorboard: bool = Field(False, description="curves for TensorBoard beside metrics.jsonl")
+    any_device: bool = Field(
+        False,
+        description="go on with a run begun on another kind of device; its numbers are then those of neither",
+    )
 
 
 class EmbedSettings(_Section):
@@ -223,7 +235,7 @@ class Settings(_Section):
 # They change how the work is carried out and not what comes out: a run that goes on may have others than it
 # began with, and a study does not do anew what was done with others.
 FREE_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "train": ("workers", "checkpoint_minutes", "tensorboard", "micro_batch"),
+    "train": ("workers", "checkpoint_minutes", "tensorboard", "micro_batch", "any_device"),
     "embed": ("batch_size", "workers"),
     "vote": ("processes",),
 }

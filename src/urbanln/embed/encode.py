@@ -22,10 +22,11 @@ from urbanln.city.store import City
 from urbanln.city.views import the_view
 from urbanln.embed.parts import Part, PartFolder, ShareResult, discard, part_rows
 from urbanln.embed.stream import Job, PictureEncoder, embed_parts, evaluating
-from urbanln.model.checkpoint import network_hash, weights_hash
+from urbanln.model.checkpoint import network_hash
 from urbanln.model.clip import load_clip
 from urbanln.model.device import pick_device, pick_precision
 from urbanln.model.preprocess import Fit
+from urbanln.model.source import find_source
 from urbanln.tables.vectors import region_table
 
 Encoder = Literal["student", "teacher"]
@@ -168,13 +169,13 @@ def model_hashes(model: str | Path, encoder: Encoder = "student") -> dict[str, s
     """SHA-256 of the weights that :func:`embed_regions` would use, for the note of an embedding table.
 
     Returns:
-        ``{"model": sha256}``; empty for a name on the hub, whose files are not in a folder of ours.
+        ``{"model": sha256}``.
 
     Raises:
-        ArtefactError: The run is unfinished.
+        InputError: No such model.
+        ArtefactError: The run is unfinished, or its weights are missing.
     """
-    found = weights_hash(_folder(model, encoder))
-    return {"model": found} if found else {}
+    return {"model": find_source(_folder(model, encoder)).weights_hash()}
 
 
 def saw_pictures(model: str | Path, city: City) -> bool:

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from huggingface_hub.utils import logging as hub_logging
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPModel
-from transformers.utils import logging as hf_logging
+from typing_extensions import TypedDict
 
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
-from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes, hash_file
-from urbanln.base.parsing import read_json
+from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes
+from urbanln.base.parsing import fitting, read_json
 from urbanln.model.preprocess import Preprocessing, follow_processor
+from urbanln.model.source import AGAIN, MERGE, RECORD_FILE, Source, find_source, quiet
 
-RECORD_FILE = "urbanln.json"
-_TINY = Path(__file__).with_name("tiny")
-_AGAIN = "get the checkpoint again, or give another folder"
+_RECORD_KEY = "urbanln"
+_LEGACY_EOS = 2
+_ADAPTED = re.compile(r"\blora_|\bbase_layer\b|^base_model\.")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,14 @@ class Record:
     method: str = "keep"
 
 
+class _Note(TypedDict):
+    keep: int
+    ratio: int
+    tail: str
+    stretched_from: int | None
+    method: str
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The parts of a checkpoint as they were read."""
@@ -57,28 +65,29 @@ class Checkpoint:
     clip: CLIPModel
     tokenizer: Any
     preprocessing: Preprocessing
-    record: Record
+    record: Record | None
     where: str
 
 
-def read_checkpoint(name_or_folder: str | Path) -> Checkpoint:
+def read_checkpoint(name_or_folder: str | Path, revision: str = "") -> Checkpoint:
     """Read a CLIP with its tokenizer and preprocessing.
 
     Args:
         name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
+        revision: Of a name on the hub, see :func:`~urbanln.model.source.find_source`.
 
     Raises:
-        InputError: No such folder or name, or not a CLIP.
+        InputError: No such folder or name, not a CLIP, or one with an adapter that was not merged.
         ArtefactError: Files of it are damaged or incomplete.
     """
-    source, local = _locate(str(name_or_folder))
-    with _quiet():
-        _check_kind(source, local)
-        clip = _read_weights(source, local)
-        tokenizer = _read_tokenizer(source, local)
-        preprocessing = _read_preprocessing(source, local, int(clip.config.vision_config.image_size))
-    _check_agreement(clip, tokenizer, source)
-    return Checkpoint(clip, tokenizer, preprocessing, _read_record(source, local), source)
+    source = find_source(name_or_folder, revision)
+    with quiet():
+        _check_kind(source)
+        clip = _read_weights(source)
+        tokenizer = _read_tokenizer(source)
+        preprocessing = _read_preprocessing(source, int(clip.config.vision_config.image_size))
+        _agree_on_eot(clip, tokenizer, source)
+    return Checkpoint(clip, tokenizer, preprocessing, _read_record(source), str(source.folder))
 
 
 def read_tokenizer(name_or_folder: str | Path) -> Any:
@@ -91,22 +100,9 @@ def read_tokenizer(name_or_folder: str | Path) -> Any:
         InputError: No such folder or name, or no tokenizer there.
         ArtefactError: It is damaged.
     """
-    source, local = _locate(str(name_or_folder))
-    with _quiet():
-        return _read_tokenizer(source, local)
-
-
-def weights_hash(name_or_folder: str | Path) -> str | None:
-    """SHA-256 of a checkpoint's weights; ``None`` for a name on the hub, whose files are not in a folder.
-
-    Raises:
-        InputError: No such folder or name.
-    """
-    source, local = _locate(str(name_or_folder))
-    hashes = [hash_file(file) for file in sorted(Path(source).glob("*.safetensors"))] if local else []
-    if len(hashes) > 1:
-        return hash_bytes("".join(hashes).encode())
-    return hashes[0] if hashes else None
+    source = find_source(name_or_folder, weights=False)
+    with quiet():
+        return _read_tokenizer(source)
 
 
 class HasWeights(Protocol):
@@ -123,7 +119,8 @@ def network_hash(network: HasWeights) -> str:
     """SHA-256 of a network in memory: its weights by name, and what they are used with.
 
     That is a CLIP's activation, heads and epsilon: equal weights may be put to different use. Unlike
-    :func:`weights_hash`, which is that of a file, it sees what was changed since the weights were read.
+    :meth:`~urbanln.model.source.Source.weights_hash`, which is that of files, it sees what was changed since
+    they were read.
     """
     clip = getattr(network, "clip", None)
     use = "" if clip is None else str(clip.config.vision_config.to_json_string())
@@ -175,9 +172,10 @@ def write_checkpoint(
     )
     config.architectures = ["CLIPModel"]
     config.dtype = torch.float32
-    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
     note = {"schema_version": SCHEMA_VERSION, "kind": "clip", **asdict(record)}
-    with atomic_folder(folder) as temporary, _quiet(), plain_os_errors():
+    setattr(config, _RECORD_KEY, note)
+    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
+    with atomic_folder(folder) as temporary, quiet(), plain_os_errors():
         save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
         config.save_pretrained(temporary)
         # safetensors makes files only their owner may read; the rest of the folder follows the umask.
@@ -188,45 +186,8 @@ def write_checkpoint(
     return folder
 
 
-def is_vocabulary(name: str) -> bool:
-    """Whether CLIP's own vocabulary is meant: ``"clip"``, unless there is a folder of that name."""
-    return name == "clip" and not Path(name).is_dir()
-
-
-def _locate(name: str) -> tuple[str, bool]:
-    """The place to read from, and whether it is a folder here."""
-    if is_vocabulary(name):
-        raise InputError(
-            "'clip' is CLIP's vocabulary alone, for counting tokens; no weights come with it",
-            value=name,
-            remedy="give a CLIP folder, a hub name such as openai/clip-vit-base-patch16, or 'tiny'",
-        )
-    if name == "tiny":
-        if not (_TINY / "config.json").is_file():
-            raise InputError(
-                "the base CLIP of this package is missing from the installation",
-                value=name,
-                remedy="install urbanln again, or give a CLIP folder",
-            )
-        return str(_TINY), True
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(
-                "this folder holds no model: there is no config.json in it",
-                where=folder,
-                remedy="give the folder of a CLIP in the format of Hugging Face, or 'tiny'",
-            )
-        return str(folder), True
-    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise InputError(
-            "no such model folder", value=name, remedy="give the folder of a CLIP, a hub name, or 'tiny'"
-        )
-    return name, False
-
-
 @contextmanager
-def _reading(part: str, source: str, local: bool) -> Iterator[None]:
+def _reading(part: str, source: Source) -> Iterator[None]:
     """Whatever goes wrong while a part of the model is read, as one clear error."""
     try:
         yield
@@ -234,102 +195,129 @@ def _reading(part: str, source: str, local: bool) -> Iterator[None]:
         raise
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if local:
-            raise ArtefactError(
-                f"the model's {part} cannot be read", value=reason, where=source, remedy=_AGAIN
-            ) from error
-        raise InputError(
-            f"the {part} of this model could not be had from the hub",
-            value=source,
-            where=reason,
-            remedy="check the name and the network, give a folder with the model in it, or use 'tiny'",
+        raise ArtefactError(
+            f"the model's {part} cannot be read", value=reason, where=source.folder, remedy=AGAIN
         ) from error
 
 
-def _check_kind(source: str, local: bool) -> None:
-    with _reading("configuration", source, local):
-        facts = read_json(Path(source) / "config.json", dict[str, Any]) if local else {"model_type": None}
-        kind = facts.get("model_type", "none")
-        if kind in (None, "clip"):
-            kind = AutoConfig.from_pretrained(source, local_files_only=local).model_type
+def _check_kind(source: Source) -> None:
+    with _reading("configuration", source):
+        kind = read_json(source.folder / "config.json", dict[str, Any], remedy=AGAIN).get(
+            "model_type", "none"
+        )
+        if kind == "clip":
+            kind = AutoConfig.from_pretrained(source.folder, local_files_only=True).model_type
     if kind != "clip":
         raise InputError(
-            "this model is not a CLIP", value=kind, where=source, remedy="give a CLIP folder, or 'tiny'"
+            "this model is not a CLIP",
+            value=kind,
+            where=source.folder,
+            remedy="give a CLIP folder, or 'tiny'",
         )
 
 
-def _read_weights(source: str, local: bool) -> CLIPModel:
-    with _reading("weights", source, local):
+def _read_weights(source: Source) -> CLIPModel:
+    """The network in fp32, whatever its numbers are stored as; of a pickle file only tensors are read."""
+    source.weight_files()
+    with _reading("weights", source):
         clip, found = CLIPModel.from_pretrained(
-            source,
+            source.folder,
             dtype=torch.float32,
             attn_implementation="sdpa",
             output_loading_info=True,
-            local_files_only=local,
+            local_files_only=True,
+            weights_only=True,
+        )
+    foreign = sorted(name for name in found["unexpected_keys"] if _ADAPTED.search(name))
+    if foreign:
+        raise InputError(
+            f"these weights hold an adapter that was not merged: {len(foreign)} tensors",
+            value=", ".join(foreign[:3]),
+            where=source.folder,
+            remedy=MERGE,
         )
     if missing := sorted(found["missing_keys"]):
         raise ArtefactError(
             f"the model's weights are incomplete: {len(missing)} tensors are missing",
             value=", ".join(missing[:3]),
-            where=source,
-            remedy=_AGAIN,
+            where=source.folder,
+            remedy=AGAIN,
         )
     return clip
 
 
-def _read_tokenizer(source: str, local: bool) -> Any:
-    if local and not any((Path(source) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+def _read_tokenizer(source: Source) -> Any:
+    if not any((source.folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise InputError(
             "this CLIP folder has no tokenizer",
-            where=source,
+            where=source.folder,
             remedy="copy tokenizer.json (or vocab.json and merges.txt) of the checkpoint into it",
         )
-    with _reading("tokenizer", source, local):
-        return AutoTokenizer.from_pretrained(source, local_files_only=local)
+    with _reading("tokenizer", source):
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
+        if tokenizer.eos_token_id is None:
+            # The old rule, for a tokenizer that does not say which of its tokens ends a text: the largest id.
+            tokenizer.eos_token = tokenizer.convert_ids_to_tokens(max(tokenizer("")["input_ids"]))
+        return tokenizer
 
 
-def _read_preprocessing(source: str, local: bool, size: int) -> Preprocessing:
-    with _reading("preprocessing", source, local):
+def _read_preprocessing(source: Source, size: int) -> Preprocessing:
+    with _reading("preprocessing", source):
         try:
-            facts, _ = CLIPImageProcessorPil.get_image_processor_dict(source, local_files_only=local)
+            facts, _ = CLIPImageProcessorPil.get_image_processor_dict(source.folder, local_files_only=True)
         except OSError:
-            if local and (Path(source) / "preprocessor_config.json").is_file():
+            if (source.folder / "preprocessor_config.json").is_file():
                 raise
-            if local and (Path(source) / "processor_config.json").is_file():
-                read_json(Path(source) / "processor_config.json")  # that of pictures may stand in it
+            if (source.folder / "processor_config.json").is_file():
+                read_json(source.folder / "processor_config.json")  # that of pictures may stand in it
             # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
             return Preprocessing(size)
-        return follow_processor(facts, size, source)
+        return follow_processor(facts, size, str(source.folder))
 
 
-def _read_record(source: str, local: bool) -> Record:
-    path = Path(source) / RECORD_FILE
-    if not local or not path.is_file():
-        return Record()
-    note = read_json(path)
+def _read_record(source: Source) -> Record | None:
+    """What is known of the text positions: from the record's own file, else from the configuration.
+
+    Other tools that load a folder and save it again copy the one and leave the other behind.
+    """
+    path = source.folder / RECORD_FILE
+    if path.is_file():
+        note = read_json(path, remedy=AGAIN)
+    else:
+        path = source.folder / "config.json"
+        note = read_json(path, dict[str, Any], remedy=AGAIN).get(_RECORD_KEY)
+    if note is None:
+        return None
     try:
+        # Checkpoints from before there was a second method do not name theirs.
+        note = {"method": Record.method, **fitting(note, dict[str, Any])}
         if note["kind"] != "clip" or note["schema_version"] > SCHEMA_VERSION:
             raise ValueError(f"kind {note['kind']}, schema {note['schema_version']}")
-        # Checkpoints from before there was a second method do not name theirs.
-        note = {"method": Record.method, **note}
+        fitting(note, _Note)
         return Record(**{name: note[name] for name in asdict(Record())})
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
-            f"{RECORD_FILE} is damaged or from a newer urbanln", value=str(error), where=path, remedy=_AGAIN
+            "the record of the text positions is damaged or from a newer urbanln",
+            value=str(error),
+            where=path,
+            remedy=AGAIN,
         ) from error
 
 
-def _check_agreement(clip: CLIPModel, tokenizer: Any, source: str) -> None:
-    text = clip.config.text_config
-    eot = tokenizer.eos_token_id
-    # 2 stands for "the largest id" in old configurations, see LongClip.encode_text.
-    if eot is None or len(tokenizer) > text.vocab_size or text.eos_token_id not in (2, eot):
+def _agree_on_eot(clip: CLIPModel, tokenizer: Any, source: Source) -> None:
+    """Check that the tokenizer is this model's; where it ends a text, the model is read."""
+    text, eot = clip.config.text_config, tokenizer.eos_token_id
+    # Configurations of 2021 to 2023 name 2 although their tokenizers write 49407. transformers takes it for
+    # "the largest id of the text", which is another token where some were added to the vocabulary.
+    if len(tokenizer) > text.vocab_size or text.eos_token_id not in (_LEGACY_EOS, eot):
         raise ArtefactError(
             "the tokenizer does not belong to this model",
             value=f"{len(tokenizer)} tokens, EOT {eot}; the model has {text.vocab_size}, {text.eos_token_id}",
-            where=source,
-            remedy=_AGAIN,
+            where=source.folder,
+            remedy=AGAIN,
         )
+    # Whoever reads the folder that is saved reads its texts at the same place.
+    text.eos_token_id = clip.text_model.eos_token_id = eot
 
 
 @contextmanager
@@ -346,23 +334,3 @@ def plain_os_errors() -> Iterator[None]:
         if isinstance(error, OSError) or found is None:
             raise
         raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers without its own bars and notes, which would run through ours."""
-    bars, level, hub_level = (
-        hf_logging.is_progress_bar_enabled(),
-        hf_logging.get_verbosity(),
-        hub_logging.get_verbosity(),
-    )
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity_error()
-    hub_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(level)
-        hub_logging.set_verbosity(hub_level)
-        if bars:
-            hf_logging.enable_progress_bar()

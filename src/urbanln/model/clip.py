@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from urbanln.base.errors import InputError
-from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
+from urbanln.model.checkpoint import Checkpoint, Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
 from urbanln.model.stretch import (
     Stretch,
@@ -26,9 +26,8 @@ from urbanln.model.stretch import (
 from urbanln.model.tokens import TextTokens
 from urbanln.model.towers import draw_patches, image_features, text_features
 
-# CLIP configurations of 2021 to 2023 name 2 here although their EOT is 49407; transformers pools those at the
-# largest id, which is EOT.
-_LEGACY_EOS = 2
+# Text positions of every CLIP as it was trained first; a longer table was stretched by somebody.
+_NATIVE = 77
 
 
 class LongClip(nn.Module):
@@ -175,10 +174,9 @@ class LongClip(nn.Module):
 
     def _lengths(self, ids: Tensor) -> list[int]:
         """Tokens of each text up to EOT and with it."""
-        eot = self.clip.config.text_config.eos_token_id
-        if eot == _LEGACY_EOS:
-            return (ids.argmax(dim=1) + 1).tolist()
-        at = ids == eot  # (B, T)
+        # Not the configuration's: those of 2021 to 2023 name 2, for the largest id, which is not EOT where
+        # tokens were added to the vocabulary.
+        at = ids == self.tokenizer.eos_token_id  # (B, T)
         if not bool(at.any(dim=1).all()):
             raise InputError(
                 "a text has no end-of-text token, so there is no place to read its vector",
@@ -231,12 +229,14 @@ def load_clip(
     keep: int = 20,
     tail: Tail = "extrapolate",
     freeze_head: bool = True,
+    revision: str = "",
+    restretch: bool = False,
 ) -> LongClip:
     """Load a CLIP and stretch its text positions once.
 
     Args:
         name_or_folder: ``"tiny"`` for the base CLIP inside the package, a folder in the format of Hugging
-            Face (one saved by :meth:`LongClip.save` too), or a name on the model hub.
+            Face (one saved by :meth:`LongClip.save` too), or a name on the model hub, also ``NAME@REVISION``.
         context: Text positions wanted, 248 as in the paper. A checkpoint that has them already is left
             alone; a shorter one is stretched by the smallest whole ratio that reaches them, and cut.
             ``None`` takes the checkpoint as it is: use it for the models of a run.
@@ -245,9 +245,13 @@ def load_clip(
             after stretching remembers its own, which wins.
         tail: Rows past the last source row, see :func:`~urbanln.model.stretch.stretch_positions`.
         freeze_head: The kept positions do not train, as in Long-CLIP.
+        revision: Commit, branch or tag of a name on the hub; empty for the newest.
+        restretch: Also stretch a checkpoint of more than 77 positions that has no record of how it came by
+            them. As CLIPs are trained with 77, its table was most likely stretched before, and a second time
+            would move the rows that the first one kept.
 
     Returns:
-        The model in fp32, in eval mode, on the CPU.
+        The model in fp32 whatever its weights are stored as, in eval mode, on the CPU.
 
     Raises:
         InputError: No such folder or name, no CLIP, or a context that does not fit the checkpoint.
@@ -261,21 +265,16 @@ def load_clip(
         >>> model.encode_text(model.tokenize(["a park beside a river"])).shape  # doctest: +SKIP
         torch.Size([1, 64])
     """
-    found = read_checkpoint(name_or_folder)
-    clip, record = found.clip, found.record
+    found = read_checkpoint(name_or_folder, revision)
+    clip, record = found.clip, found.record or Record()
     positions = clip.text_model.embeddings.position_embedding
     length = int(positions.weight.shape[0])
     wanted = length if context is None else context
+    if wanted != length:
+        _may_stretch(found, length, wanted, restretch)
     if record.stretched_from is None:
         table, record = _stretched(positions.weight, wanted, stretch, keep, tail, found.where)
         clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
-    elif wanted != length:
-        raise InputError(
-            f"this checkpoint was stretched to {length} positions before; a table is stretched once",
-            value=f"context={context}",
-            where=found.where,
-            remedy=f"load it with context={length} or context=None, or start from its base",
-        )
     model = LongClip(clip, found.tokenizer, found.preprocessing, record=record, freeze_head=freeze_head)
     return model.eval()
 
@@ -332,6 +331,26 @@ def new_clip(
         torch.manual_seed(seed)
         clip = CLIPModel(config)
     return LongClip(clip, tokenizer, Preprocessing(image_size))
+
+
+def _may_stretch(found: Checkpoint, length: int, wanted: int, restretch: bool) -> None:
+    """A table is stretched once; without a record its length tells whether it was."""
+    as_it_is = f"load it with context={length} or context=None"
+    if found.record is not None and found.record.stretched_from is not None:
+        raise InputError(
+            f"this checkpoint was stretched to {length} positions before; a table is stretched once",
+            value=f"context={wanted}",
+            where=found.where,
+            remedy=f"{as_it_is}, or start from its base",
+        )
+    if found.record is None and length > _NATIVE and wanted > length and not restretch:
+        raise InputError(
+            f"this checkpoint has {length} positions and no record of them; it looks stretched already",
+            value=f"context={wanted}",
+            where=found.where,
+            remedy=f"{as_it_is} (model.context={length}), start from its base, or stretch it all the same: "
+            "restretch=True (--set model.restretch=true)",
+        )
 
 
 def _stretched(

@@ -20,7 +20,8 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from urbanln.base.errors import InputError
-from urbanln.model.checkpoint import is_vocabulary, read_tokenizer
+from urbanln.model.checkpoint import read_tokenizer
+from urbanln.model.source import is_vocabulary
 
 _MERGES = Path(__file__).with_name("clip_vocabulary") / "merges.txt.gz"
 _WORD_END = "</w>"

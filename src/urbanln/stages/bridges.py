@@ -46,8 +46,8 @@ def clip_grounder(model: str) -> Grounder:
     import torch
 
     from urbanln.captions.refine.grounding import ClipGrounder
-    from urbanln.model.checkpoint import weights_hash
     from urbanln.model.clip import load_clip
+    from urbanln.model.source import find_source
 
     clip = load_clip(model, context=None).eval()
     # The captioners of a picture ask about the same parts, and captions of a city use the same words.
@@ -68,7 +68,7 @@ def clip_grounder(model: str) -> Grounder:
             text_PD = _remembered(phrases, [p.encode() for p in phrases], read, 20_000, texts_of)
             return (image_ID @ text_PD.T).numpy()
 
-    name = (weights_hash(model) or model)[:12]
+    name = find_source(model).weights_hash()[:12]
     return ClipGrounder(similarity, model=name, scale=float(clip.logit_scale.detach().exp()))
 
 

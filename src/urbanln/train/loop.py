@@ -33,9 +33,10 @@ from urbanln.train.checkpoint import (
     save_checkpoint,
     unflatten_optimizer,
 )
+from urbanln.train.described import describe_run
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
-from urbanln.train.run import MODEL, TEACHER, RunFolder, describe_run
+from urbanln.train.run import MODEL, TEACHER, RunFolder
 from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
 
 RANKS = (1, 5, 10)
@@ -71,7 +72,7 @@ def pretrain(
         raise InputError("no city to train on")
     settings = _settled(settings, cities)
     engine = start_engine(settings.train)
-    note = describe_run(settings, cities, engine.num_processes)
+    note = describe_run(settings, cities, processes=engine.num_processes, **_place(engine))
     with engine.main_process_first():
         run = RunFolder(Path(out), note, resume=resume, writes=engine.is_main_process)
     with closing(run):
@@ -105,6 +106,12 @@ def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run:
         error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
         raise
     engine.wait_for_everyone()
+
+
+def _place(engine: Accelerator) -> dict[str, str]:
+    """Kind of device and precision that this process computes in."""
+    precision = engine.mixed_precision if engine.mixed_precision != "no" else "fp32"
+    return {"device": engine.device.type, "precision": precision}
 
 
 def _settled(settings: Settings, cities: Sequence[City]) -> Settings:
@@ -163,8 +170,7 @@ def _log_start(
         warmup_steps=schedule.warmup,
         processes=engine.num_processes,
         batch=train.batch_size * engine.num_processes,
-        device=str(engine.device),
-        precision=engine.mixed_precision if engine.mixed_precision != "no" else "fp32",
+        **_place(engine) | {"device": str(engine.device)},
         trained_parameters=sum(p.numel() for p in learner.student.parameters() if p.requires_grad),
     )
     _validate(run, learner, data, train, 0, 0)

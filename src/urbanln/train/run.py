@@ -4,77 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Required
 
 import tomli_w
 from typing_extensions import TypedDict
 
-from urbanln.base.config import FREE_SETTINGS, Settings, settings_hash
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import SCHEMA_VERSION, storing, write_text
+from urbanln.base.files import storing, write_text
 from urbanln.base.leftovers import sweep
 from urbanln.base.locks import alone
 from urbanln.base.parsing import read_events, read_run
-from urbanln.base.version import __version__
-from urbanln.city.store import City
-from urbanln.model.checkpoint import weights_hash
 from urbanln.train.checkpoint import list_checkpoints
+from urbanln.train.described import check_same
 
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
 _TENSORBOARD = "tensorboard"
-# Settings there once were, with the value at which they changed nothing.
-_FORMER = {"accumulation": 1}
-# Labels are not read in pre-training.
-_READ_TABLES = ("regions", "images", "captions")
 _GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
-_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 
 
 class _Event(TypedDict, total=False):
     event: Required[str]
     step: int
-
-
-def describe_run(settings: Settings, cities: Sequence[City], processes: int) -> dict[str, Any]:
-    """The content of ``run.toml``: the resolved settings, and under ``run`` what else it was started with."""
-    made_from = [
-        {
-            "name": city.name,
-            "synthetic": city.meta.synthetic,
-            **{kind: sha for kind, sha in city.fingerprint().items() if kind in _READ_TABLES},
-        }
-        for city in cities
-    ]
-    run = {
-        "schema_version": SCHEMA_VERSION,
-        "settings_hash": settings_hash(settings),
-        "processes": processes,
-        "base": weights_hash(settings.model.name) or settings.model.name,
-        "versions": {
-            "urbanln": __version__,
-            "python": platform.python_version(),
-            **_versions(),
-        },
-        "cities": made_from,
-    }
-    return {**settings.model_dump(mode="json"), "run": run}
-
-
-def _versions() -> dict[str, str]:
-    """Of the packages a result depends on; one that was installed without its own description is left out."""
-    found = {}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 class RunFolder:
@@ -84,7 +40,7 @@ class RunFolder:
 
     Args:
         out: The folder.
-        note: From :func:`describe_run`.
+        note: From :func:`urbanln.train.described.describe_run`.
         resume: Go on with what is there; False deletes an earlier run of this folder and begins again.
         writes: Whether this process writes (the first one does).
 
@@ -125,9 +81,10 @@ class RunFolder:
                 shutil.rmtree(out / name, ignore_errors=True)
             for name in (METRICS_FILE, RUN_FILE):
                 (out / name).unlink(missing_ok=True)
+        self.finished = self._is_finished()
         # A run refused before its first event may change its settings: nothing would be lost.
         if file.exists() and (self.rows() or list_checkpoints(self.checkpoints)):
-            _check_same(read_run(file), note, file)
+            check_same(read_run(file), note, file, finished=self.finished)
         elif (
             not file.exists()
             and out.exists()
@@ -138,7 +95,6 @@ class RunFolder:
             )
         elif writes:
             write_text(file, tomli_w.dumps(dict(note)))
-        self.finished = self._is_finished()
 
     def _is_finished(self) -> bool:
         rows = self.rows()
@@ -218,34 +174,3 @@ class RunFolder:
             self._board.close()
             self._board = None
         self._lock.close()
-
-
-def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:
-    """Refuse to go on with other settings or data than the run was started with."""
-    plain = json.loads(json.dumps(dict(new)))
-    # A setting that came later had its default in a run that does not name it.
-    defaults = Settings().model_dump(mode="json")
-    pairs = [(f"{part}.{key}", old.get(part, {}).get(key, defaults[part][key]), value)
-             for part in ("model", "train") for key, value in plain[part].items()
-             if key not in FREE_SETTINGS.get(part, ())]  # fmt: skip
-    pairs += [(f"train.{key}", old.get("train", {}).get(key, was), was) for key, was in _FORMER.items()]
-    pairs.append(("number of processes", old.get("run", {}).get("processes"), plain["run"]["processes"]))
-    pairs.append(("base model", old.get("run", {}).get("base"), plain["run"]["base"]))
-    before, after = old.get("run", {}).get("cities", []), plain["run"]["cities"]
-    pairs.append(("number of cities", len(before), len(after)))
-    for earlier, now in zip(before, after, strict=False):
-        pairs += [(f"{key} of the city {now['name']}", earlier.get(key), now.get(key))
-                  for key in ("name", *_READ_TABLES)]  # fmt: skip
-    for name, was, now in pairs:
-        if was != now:
-            raise InputError(
-                f"this run was started with another {name}",
-                value=f"{_short(was)} then, {_short(now)} now",
-                where=file,
-                remedy="choose another --out, or call it again as it was started",
-            )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:12] + "…"
