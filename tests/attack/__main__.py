@@ -29,6 +29,7 @@ def main() -> int:
 
     start = time.monotonic()
     preload()
+    from tests.attack.part_places import small_disk
     from tests.attack.parts import attacks
     from tests.attack.world import make_world
 
@@ -40,6 +41,7 @@ def main() -> int:
     base.chmod(0o755)
     try:
         world = make_world(base / "world")
+        print(f"a small disk is {small_disk()}")
         print(f"{len(chosen)} attacks, seed {arguments.seed}; ready after {time.monotonic() - start:.0f} s")
         found = _do(chosen, base, world, arguments)
     finally:

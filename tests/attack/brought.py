@@ -51,7 +51,7 @@ def pick(case: Case, path: str) -> Path:
     folder, at, rest = path.partition("@")
     if not at:
         return case.root / path
-    found = sorted(p for p in (case.root / folder).rglob(f"*{rest or '*'}") if p.is_file())
+    found = sorted(p for p in (case.root / folder).rglob(f"*{rest}") if p.is_file())
     found = [p for p in found if rest or not p.name.endswith(".json") or "checkpoint" in folder]
     return found[case.rng.randrange(len(found))]
 

@@ -108,7 +108,7 @@ class Case:
     ) -> Outcome:
         """Wait for a command's end and judge it."""
         outcome = running.finish()
-        self._note(outcome)
+        self.note(outcome)
         after = snapshot(self.root)
         own = judge(outcome, expect)
         own += compare(before, after, changes, over=expect != "killed")
@@ -116,11 +116,16 @@ class Case:
             own.append(Fault("stray", f"left in TMPDIR: {left[:3]}"))
             shutil.rmtree(self.cage / "tmp")
             (self.cage / "tmp").mkdir()
-        command = f"urbanln {' '.join(outcome.argv)}"[:400]
-        self.faults += [Fault(fault.kind, f"{command}\n{fault.what}") for fault in own]
+        self.blame(outcome, own)
         return outcome
 
-    def _note(self, outcome: Outcome) -> None:
+    def blame(self, outcome: Outcome, faults: Iterable[Fault]) -> None:
+        """Report faults of a command, with its words."""
+        command = f"urbanln {' '.join(outcome.argv)}"[:400]
+        self.faults += [Fault(fault.kind, f"{command}\n{fault.what}") for fault in faults]
+
+    def note(self, outcome: Outcome) -> None:
+        """Keep what a command said, for the report."""
         self.said.append(
             f"$ urbanln {' '.join(outcome.argv)}\n[exit {outcome.code}, {outcome.seconds:.1f} s]\n"
             f"{outcome.out[-1500:]}{outcome.err[-3000:]}"

@@ -36,7 +36,7 @@ class Command:
         cwd: Folder it runs in.
         cage: Folder it must not leave.
         limit: Seconds after which it hangs.
-        env: Variables that it has besides.
+        env: Variables that it has besides, or has not: None.
         kill: ``(signal, act)``: it gets this signal before its so-manieth act on a file.
         kill_after: ``(signal, seconds)``: it gets this signal then.
         pause: ``(act, says, waits)``: before this act it writes to one file descriptor and reads the other.
@@ -47,7 +47,7 @@ class Command:
     cwd: Path
     cage: Path
     limit: float = 60.0
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
     kill: tuple[int, int] | None = None
     kill_after: tuple[int, float] | None = None
     pause: tuple[int, int, int] | None = None
@@ -163,7 +163,10 @@ def _child(command: Command, log: Path) -> None:
         _redirect(log)
         escaped = os.open(log / "escaped", os.O_WRONLY | os.O_CREAT)
         events = os.open(log / "events", os.O_WRONLY | os.O_CREAT)
-        os.environ.update(command.env)
+        for name, value in command.env.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
         os.chdir(command.cwd)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             usual = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}

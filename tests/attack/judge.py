@@ -77,7 +77,8 @@ def judge(outcome: Outcome, expected: Expected) -> list[Fault]:
             faults.append(Fault("loss", f"failed where it should do: {outcome.err[-800:]}"))
     elif outcome.code == 0 and expected == "refused":
         faults.append(Fault("loss", "took what it should refuse, and ended with 0"))
-    if found := _NOISE.search(outcome.err):
+    # Of a process that was killed outright, others tell what it left.
+    if outcome.code != -9 and (found := _NOISE.search(outcome.err)):
         faults.append(Fault("noise", found.group(0)[:300]))
     if escape := re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", outcome.err + outcome.out):
         faults.append(Fault("unclear", f"printed the control character {escape.group(0)!r}"))
