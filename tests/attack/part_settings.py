@@ -14,7 +14,7 @@ _VALUES = (
     "inf", "-inf", "nan", "-1", "0", "1000000000000", "1" + "0" * 22, "1e308", "1e-320", "9" * 5000, "true",
     '"x"', '""', "[]", "[[]]", "{}", "[1, 1]", '"\\u001b[2J"', "1979-05-27", "[" * 2000, "'''", "../../x",
 )  # fmt: skip
-_ROUNDS = 3
+_ROUNDS = 2
 # Words that are no setting at all.
 _ODD = ("", "=", "train", "train=", "train.lr", "train.lr=", ".=1", "a.b.c.d=1", "train..lr=1", "TRAIN.LR=1",
         "train.lr.x=1", "train.\x1b[2J=1", "x" * 5000 + "=1", "probe.block_km=1\n[train]\nlr=2", "train.é=1",
