@@ -35,16 +35,16 @@ def test_error_names_value_place_and_remedy() -> None:
         "  remedy:  check it",
     ]
     assert error.exit_code == 2
-    assert errors.StorageError("x").exit_code == 1
+    assert errors.StorageError("x", where="a", remedy="b").exit_code == 1
 
 
 def test_a_hostile_name_does_not_reach_the_terminal() -> None:
-    shown = str(InputError("no such picture", value="a\x1b[2J\nb 漢.jpg"))
+    shown = str(InputError("no such picture", value="a\x1b[2J\nb 漢.jpg", where="city", remedy="check it"))
     assert shown.splitlines()[1] == r"  value:   a\x1b[2J\nb 漢.jpg"
 
 
 def test_error_cuts_a_megabyte_of_value() -> None:
-    assert len(str(InputError("x", value="a" * 1_000_000))) < 600
+    assert len(str(InputError("x", value="a" * 1_000_000, where="a", remedy="b"))) < 600
 
 
 def test_missing_extra_is_named_and_a_broken_package_is_not_hidden(tmp_path: Path, monkeypatch) -> None:

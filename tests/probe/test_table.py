@@ -52,6 +52,15 @@ def test_csv_holds_every_number(scores) -> None:
     assert lines[0]["spearman"] == ""  # a constant has no ranks
 
 
+def test_no_name_steers_the_terminal_that_shows_the_csv() -> None:
+    row = {"indicator": "a\x1b[2J", "features": "b\rc", "r2": 0.5, "r2_seeds": [0.5]}
+    row["vs"] = {"d\x07": {"diff": 1}}
+    assert scores_csv({"rows": [row]}).splitlines() == [
+        r"indicator,features,r2,r2_seeds,vs d\x07 diff,vs d\x07 low,vs d\x07 high",
+        r"a\x1b[2J,b\rc,0.5,0.5,1,,",
+    ]
+
+
 def test_columns_follow_the_splits_scored(scores) -> None:
     header = scores_markdown(scores).splitlines()[0]
     names = ["indicator", "features", "head", "random", "districts"]

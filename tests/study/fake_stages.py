@@ -68,7 +68,7 @@ class FakeStages:
     def pretrain(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
         self.done.append("pretrain")
         if payload["train"]["lr"] == FAILS:
-            raise InputError("this one cannot be trained")
+            raise InputError("this one cannot be trained", where="here", remedy="leave it out")
         (folder / "rate.txt").write_text(str(payload["train"]["lr"]))
 
     def embed(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:

@@ -87,7 +87,9 @@ def morans_i(
     """
     numbers, places = _present(values, metres)
     if k < 1:
-        raise InputError("Moran's I needs at least one neighbour", value=k)
+        raise InputError(
+            "Moran's I needs at least one neighbour", value=k, where="k", remedy="give k = 1 or more"
+        )
     n = len(numbers)
     if n < 3 or np.ptp(numbers) == 0:
         return Moran(np.nan, -1 / (n - 1) if n > 1 else np.nan, np.nan)
@@ -113,6 +115,8 @@ def _present(values: npt.ArrayLike, metres: npt.ArrayLike) -> tuple[Floats, Floa
         raise InputError(
             "one value and one position (two columns) are needed per point",
             value=f"values {numbers.shape}, positions {places.shape}",
+            where="values and positions",
+            remedy="give as many positions as values",
         )
     there = np.isfinite(numbers)
     return numbers[there], places[there]

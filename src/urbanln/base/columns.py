@@ -26,7 +26,7 @@ def first(mask: object) -> int | None:
 
 
 def refuse(
-    bad: object, what: str, value: pd.Series | Callable[[int], object], table: str, remedy: str | None = None
+    bad: object, what: str, value: pd.Series | Callable[[int], object], table: str, remedy: str
 ) -> None:
     """Refuse a table for its first bad row.
 
@@ -90,7 +90,8 @@ def text_column(frame: pd.DataFrame, column: str, table: str, *, required: bool)
         )
     series = series.astype("str")
     if required:
-        refuse(missing | (series == "").to_numpy(), f"'{column}' is empty", series, table)
+        empty = missing | (series == "").to_numpy()
+        refuse(empty, f"'{column}' is empty", series, table, "fill it, or take the row out")
     return series
 
 

@@ -74,7 +74,7 @@ def _separator(names: str, second: Sequence[str], path: Path) -> str:
     return max([sign for sign in alike if sign in names] or _SEPARATORS, key=counts[0].count)
 
 
-def refuse_doubled(names: Sequence[object], where: object) -> None:
+def refuse_doubled(names: Sequence[object], where: str | Path) -> None:
     """Refuse a table with two columns of one name: nobody can say which one is meant.
 
     Raises:

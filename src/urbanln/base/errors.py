@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -21,18 +25,21 @@ class UrbanLNError(Exception):
 
     Args:
         what: One sentence on what was wrong.
+        where: File, row, region, column, argument or setting it was found at: as much as is known there;
+            a caller that knows more adds it by :func:`placed`.
+        remedy: What the user can do about it, in one clause.
         value: The offending value, if there is one.
-        where: File, row, region or setting it was found at.
-        remedy: What the user can do about it.
     """
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, value: object = None, where: object = None, remedy: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: str | Path, remedy: str, value: object = None) -> None:
         self.what, self.value, self.where, self.remedy = what, value, where, remedy
         super().__init__(what)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come back whole from other processes: by themselves they would be made of ``what`` alone."""
+        return _restored, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
         """The readable block the command line prints."""
@@ -43,6 +50,35 @@ class UrbanLNError(Exception):
                 shown = printable(text[:400]) + (" …" if len(text) > 400 else "")
                 rows.append(f"  {label + ':':<8} {shown}")
         return "\n".join(rows)
+
+
+def _restored(kind: type[UrbanLNError], args: tuple[Any, ...], facts: dict[str, Any]) -> UrbanLNError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+@contextmanager
+def placed(where: str | Path) -> Iterator[None]:
+    """Add a place to errors that pass: of a function that knows the argument, to its caller's file.
+
+    Args:
+        where: What the place that the error names is part of.
+
+    Example:
+        >>> with placed("study.toml"):
+        ...     raise InputError("no such key", where="[study]", remedy="leave it out")
+        Traceback (most recent call last):
+        urbanln.base.errors.InputError: no such key
+          where:   study.toml, [study]
+          remedy:  leave it out
+    """
+    try:
+        yield
+    except UrbanLNError as error:
+        error.where = f"{where}, {error.where}"
+        raise
 
 
 class InputError(UrbanLNError):
@@ -88,6 +124,7 @@ def explain_missing(error: ModuleNotFoundError) -> MissingExtraError | None:
     return MissingExtraError(
         f"this step needs the package '{error.name}', which is not installed",
         remedy=f"pip install 'urbanln[{extra}]'",
+        where=str(error.name),
     )
 
 

@@ -178,7 +178,9 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "urbanln"
     except RuntimeError as error:
-        raise StorageError("there is no home folder to keep them in", remedy="set URBANLN_CACHE") from error
+        raise StorageError(
+            "there is no home folder to keep them in", remedy="set URBANLN_CACHE", where="the cache folder"
+        ) from error
 
 
 def hash_bytes(data: bytes) -> str:

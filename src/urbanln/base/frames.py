@@ -50,7 +50,7 @@ def read_frame(
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError("no such file", where=path)
+        raise InputError("no such file", where=path, remedy="check the path")
     suffix = path.suffix.lower()
     if written.encoding and suffix not in (*_TEXT_SUFFIXES, ".shp"):
         raise InputError(

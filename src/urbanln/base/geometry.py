@@ -108,6 +108,7 @@ def _parsed(column: pd.Series, name: str, where: str | Path) -> npt.NDArray[np.o
                 f"'{name}' holds shapes as WKB or WKT, and this is none",
                 value=str(column.iloc[row])[:60],
                 where=f"{where}, row {row} (the first is 0)",
+                remedy="mend the cell, or empty it",
             ) from error
     return shapes
 
@@ -132,7 +133,12 @@ def _system_of(
     if crs is not None:
         return earth_crs(crs, where), crs
     if len(srids) > 1:
-        raise InputError(f"'{name}' mixes reference systems", value=srids, where=where)
+        raise InputError(
+            f"'{name}' mixes reference systems",
+            value=srids,
+            where=where,
+            remedy="write all shapes in one system, or name it with --crs",
+        )
     if srids:
         return earth_crs(f"EPSG:{srids[0]}", where), f"EPSG:{srids[0]}, which its EWKB names"
     bounds = shapely.bounds(there[~shapely.is_empty(there)])
@@ -189,7 +195,11 @@ def lonlat_of(shapes: gpd.GeoSeries, where: str | Path = "geometry") -> Floats:
         InputError: No CRS, or one that is not of the earth.
     """
     if shapes.crs is None:
-        raise InputError("shapes without a coordinate reference system (CRS)", where=where)
+        raise InputError(
+            "shapes without a coordinate reference system (CRS)",
+            where=where,
+            remedy="set it before: frame.set_crs(4326) for degrees",
+        )
     earth_crs(shapes.crs, where)
     points = shapes.to_crs(4326).representative_point()
     return np.column_stack([points.x.to_numpy(), points.y.to_numpy()]).astype(np.float64)

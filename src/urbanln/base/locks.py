@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import storing
 from urbanln.base.owner import is_alive, this_process
+from urbanln.base.parsing import parse_json
 from urbanln.base.saying import say
 
 try:
@@ -188,10 +189,10 @@ def _write_note(file: TextIO) -> None:
 
 def _read_note(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        note: dict[str, Any] = parse_json(path.read_bytes(), dict[str, Any])
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return note
 
 
 def _command() -> str:

@@ -27,6 +27,8 @@ UNREADABLE = "not a readable picture"
 _EIGHT_BIT = (
     "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV",
 )  # fmt: skip
+_WHERE = "the content of the picture"  # whose content it is, a caller knows
+_ANOTHER = "open it with another program, and save it as JPEG or PNG"
 _TO_8_BITS = "convert it to 8-bit RGB, from the darkest to the brightest value that matters"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -73,17 +75,21 @@ def open_stored(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         PictureError: No picture, too large, or not 8 bits per channel.
     """
     if not data:
-        raise PictureError("empty file")
+        raise PictureError("empty file", where=_WHERE, remedy="get the picture again")
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
         if image.width * image.height > max_pixels:
-            raise PictureError(f"too many pixels: {image.width} × {image.height}")
+            raise PictureError(
+                f"too many pixels: {image.width} × {image.height}",
+                where=_WHERE,
+                remedy="scale it down, or cut it",
+            )
         _refuse_deep(image.mode, _depth(image, data))
         _refuse_unnamed_band(image)
     except (UrbanLNError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError("too many pixels") from error
+        raise PictureError("too many pixels", where=_WHERE, remedy="scale it down, or cut it") from error
     except Exception as error:
         raise _unreadable(error, data) from error
     return image
@@ -173,7 +179,9 @@ def _refuse_deep(mode: str, bits: int = 8) -> None:
     if mode not in _EIGHT_BIT or bits > 8:
         kind = f"mode {mode}" if mode not in _EIGHT_BIT else f"{bits} bits"
         raise PictureError(
-            f"not 8 bits per channel ({kind}): what is black and what is white is not known; {_TO_8_BITS}"
+            f"not 8 bits per channel ({kind}): what is black and what is white is not known; {_TO_8_BITS}",
+            where=_WHERE,
+            remedy=_TO_8_BITS,
         )
 
 
@@ -195,7 +203,9 @@ def _refuse_unnamed_band(image: Image.Image) -> None:
     if image.format == "TIFF" and image.mode == "RGBA" and _EXTRA not in image.tag_v2:  # type: ignore[attr-defined]
         raise PictureError(
             "a TIFF whose fourth band may be transparency or infrared, which it does not say; "
-            "write its first three bands, or its transparency as such (ExtraSamples)"
+            "write its first three bands, or its transparency as such (ExtraSamples)",
+            where=_WHERE,
+            remedy="write its first three bands, or its transparency as such (ExtraSamples)",
         )
 
 
@@ -211,20 +221,23 @@ def _refuse_infrared(image: Image.Image) -> None:
     if placed and any(image.getchannel("A").histogram()[1:-1]):
         raise PictureError(
             "a raster whose fourth band is called transparency and is no mask: it may be infrared; "
-            "write its first three bands as RGB"
+            "write its first three bands as RGB",
+            where=_WHERE,
+            remedy="write its first three bands as RGB",
         )
 
 
 def _unreadable(error: Exception, data: bytes) -> PictureError:
     if not isinstance(error, UnidentifiedImageError):
-        return PictureError(f"{UNREADABLE}: {error or type(error).__name__}")
+        return PictureError(f"{UNREADABLE}: {error or type(error).__name__}", where=_WHERE, remedy=_ANOTHER)
     for start, beginnings, kind in _FOREIGN:
         if data[start:].startswith(beginnings):
             return PictureError(
                 f"{UNREADABLE}: cannot identify it; it looks like {kind}",
                 remedy="convert it to JPEG or PNG",
+                where=_WHERE,
             )
-    return PictureError(f"{UNREADABLE}: cannot identify its format")
+    return PictureError(f"{UNREADABLE}: cannot identify its format", where=_WHERE, remedy=_ANOTHER)
 
 
 @lru_cache(maxsize=1)

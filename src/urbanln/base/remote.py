@@ -112,7 +112,9 @@ def _fetch(url: str, limit_bytes: int) -> bytes:
                 parts.append(part)
                 held += len(part)
     if max(size or 0, held) > limit_bytes:
-        raise InputError(f"larger than {limit_bytes >> 20} MiB", value=url)
+        raise InputError(
+            f"larger than {limit_bytes >> 20} MiB", value=url, where=url, remedy="give a smaller file"
+        )
     if size is not None and held < size:
         raise _CutOffError(f"cut off: {held:,} of {size:,} bytes came")
     return b"".join(parts)
@@ -154,16 +156,20 @@ def _may_pass(error: Exception) -> bool:
 def _translated(error: Exception, url: str) -> UrbanLNError:
     if isinstance(error, ImportError):
         return MissingExtraError(
-            "this address needs a package that is not installed", value=url, remedy=str(error)
+            "this address needs a package that is not installed", value=url, remedy=str(error), where=url
         )
     status = _status(error)
     if isinstance(error, FileNotFoundError) or status in _GONE:
-        return NotThereError("nothing at this address", value=url)
+        return NotThereError("nothing at this address", value=url, where=url, remedy="check the address")
     if isinstance(error, PermissionError) or status in _FORBIDDEN:
-        return InputError("this address may not be read", value=url, where=str(error) or None,
+        return InputError("this address may not be read", value=url, where=str(error) or url,
                           remedy="check the keys and rights for it")  # fmt: skip
     lines = str(error).splitlines() or [type(error).__name__]
-    return StorageError(f"could not read: {lines[0][:300]}", where=url)
+    return StorageError(
+        f"could not read: {lines[0][:300]}",
+        where=url,
+        remedy="try again later, or keep a copy on this machine",
+    )
 
 
 class Fetched:
@@ -266,7 +272,11 @@ class Fetched:
         with suppress(ValueError):
             if (limit := float(text) if text.strip() else _LIMIT_GB) >= 0:
                 return 1e9 * limit
-        raise StorageError(f"{LIMIT_VARIABLE} is a number of GB, 0 or more, and not {text!r}")
+        raise StorageError(
+            f"{LIMIT_VARIABLE} is a number of GB, 0 or more, and not {text!r}",
+            where=LIMIT_VARIABLE,
+            remedy=f"e.g. {LIMIT_VARIABLE}=20",
+        )
 
 
 def _make_room(root: Path, limit_bytes: float, used: set[str]) -> float:

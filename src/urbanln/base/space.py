@@ -23,9 +23,19 @@ def check_lonlat(lonlat: npt.ArrayLike) -> Floats:
     try:
         points = np.asarray(lonlat, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError("positions are not numbers", value=str(error)) from error
+        raise InputError(
+            "positions are not numbers",
+            value=str(error),
+            where="positions",
+            remedy="give an array (N, 2) of degrees",
+        ) from error
     if points.ndim != 2 or points.shape[1] != 2:
-        raise InputError("positions are two columns: longitude and latitude", value=points.shape)
+        raise InputError(
+            "positions are two columns: longitude and latitude",
+            value=points.shape,
+            where="positions",
+            remedy="give an array (N, 2) of degrees",
+        )
     with np.errstate(invalid="ignore"):
         bad = ~((np.abs(points[:, 0]) <= 180) & (np.abs(points[:, 1]) <= 90))
     if bad.any():
@@ -84,7 +94,12 @@ def square_blocks(metres: Floats, edge_km: float, offset: tuple[float, float] = 
         InputError: The edge is not a positive number.
     """
     if not (np.isfinite(edge_km) and edge_km > 0):
-        raise InputError("the edge of a block is a positive number of km", value=edge_km)
+        raise InputError(
+            "the edge of a block is a positive number of km",
+            value=edge_km,
+            where="block_km",
+            remedy="give a number above 0",
+        )
     if len(metres) == 0:
         return np.zeros(0, dtype=np.int64)
     cells = np.floor((metres - metres.min(axis=0)) / (1000 * edge_km) + np.asarray(offset)).astype(np.int64)

@@ -49,12 +49,18 @@ class Written:
                 remedy="there are: , . ' and space",
             )
         if self.decimal not in (None, ".", ","):
-            raise InputError("a decimal sign is . or ,", value=self.decimal, where="--decimal")
+            raise InputError(
+                "a decimal sign is . or ,",
+                value=self.decimal,
+                where="--decimal",
+                remedy="--decimal . or --decimal ,",
+            )
         if self.thousands is not None and self.point == self.group:
             raise InputError(
                 "one sign cannot stand between thousands and before decimals",
                 value=self.point,
                 where="--thousands and --decimal",
+                remedy="give two different ones",
             )
         try:
             "".encode(self.encoding or "utf-8")  # base64 and its like are codecs, and no encodings of text

@@ -155,7 +155,7 @@ def audit_captions(
     look = settings.model_copy(update=dict.fromkeys((flag for flag in FLAGS if flag != "empty"), "keep"))
     found = clean_captions(frame, look, places=places, count_tokens=count_tokens, max_tokens=max_tokens).flags
     if frame.empty:
-        raise InputError("there are no captions to audit")
+        raise InputError("there are no captions to audit", where="captions", remedy="give a table with rows")
     texts = [tidy_text(text) for text in frame["caption"]]
     tidied = frame.assign(caption=texts)
     tokens = None if count_tokens is None else np.asarray(count_tokens(texts))

@@ -103,7 +103,12 @@ class Scorer:
         self, mode: Mode = "strict", vectors: PhraseVectors | None = None, synonyms: Synonyms | None = None
     ) -> None:
         if mode not in ("strict", "legacy"):
-            raise InputError("no such mode of the CAPTURE score", value=mode, remedy="'strict' or 'legacy'")
+            raise InputError(
+                "no such mode of the CAPTURE score",
+                value=mode,
+                remedy="'strict' or 'legacy'",
+                where="vote.mode",
+            )
         self.mode = mode
         self._vectors = vectors
         self._synonyms = load_wordnet() if synonyms is None else synonyms

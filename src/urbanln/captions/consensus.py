@@ -259,9 +259,10 @@ def vote_table(
         MissingExtraError: The default parser or vectors are not installed.
     """
     if weights not in ("winner", "soft"):
-        raise InputError("no such weights", value=weights, remedy="'winner' or 'soft'")
+        raise InputError("no such weights", value=weights, remedy="'winner' or 'soft'", where="vote.weights")
     if not temperature > 0:
-        raise InputError("the temperature of soft weights must be above 0", value=temperature)
+        what = "the temperature of soft weights must be above 0"
+        raise InputError(what, value=temperature, where="vote.temperature", remedy="give a number above 0")
     table = candidates_table(candidates, count_tokens)
     if table.empty:
         return table

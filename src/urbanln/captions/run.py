@@ -130,6 +130,7 @@ def load_language(settings: CaptionSettings, *, several: bool) -> Language:
             "refinement and the vote between captioners need a package that is not installed",
             value=error.what,
             remedy=f"{error.remedy}; or do without: --set vote.enabled=false --set refine.enabled=false",
+            where="vote, refine",
         ) from error
 
 
@@ -237,7 +238,11 @@ def make_tools(
     """
     refine = settings.refine
     if grounder is None and refine.grounder == "clip":
-        raise InputError("the CLIP grounder is made by urbanln.stages.bridges.clip_grounder and handed in")
+        raise InputError(
+            "the CLIP grounder is made by urbanln.stages.bridges.clip_grounder and handed in",
+            where="refine.grounder",
+            remedy="hand it in as grounder, or choose owlv2 or none",
+        )
     if grounder is None and refine.grounder == "owlv2":
         grounder = require("urbanln.captions.networks.owlv2").Owlv2Grounder(refine.grounder_model)
     parser = language.parser or load_parser("spacy")
@@ -258,13 +263,16 @@ def check_captioners(
     """
     names = [captioner.identity.name for captioner in captioners]
     if not names:
-        raise InputError("no captioner was given", remedy="for example --captioner measured")
+        raise InputError(
+            "no captioner was given", remedy="for example --captioner measured", where="--captioner"
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(
             "two captioners have the same name",
             value=twice,
             remedy="give each one once, or name them in the settings: [captioners.NAME]",
+            where="--captioner",
         )
     free = next((one for one in captioners if one.remote and not one.limits.priced), None)
     if free is not None and budget_usd is not None:
@@ -272,11 +280,15 @@ def check_captioners(
             "a budget is kept by prices, and this captioner has none: it would never be spent",
             value=free.identity.name,
             remedy="set usd_per_million_in and usd_per_million_out of [captioners.NAME]",
+            where="--budget",
         )
     pictures = pictures_of(city, settings.describe.view)
     if not pictures:
         raise InputError(
-            "there is no picture of this view to describe", value=settings.describe.view, where=city.folder
+            "there is no picture of this view to describe",
+            value=settings.describe.view,
+            where=city.folder,
+            remedy="--set describe.view=both, or ingest pictures of this view",
         )
     return pictures
 
@@ -289,6 +301,7 @@ def _check_allowed(captioners: Sequence[Captioner], settings: CaptionSettings) -
             "this server is not on this machine or its network, and pictures may show people and plates",
             value=far,
             remedy="if you may send them there: --allow-remote (or describe.allow_remote = true)",
+            where="describe.allow_remote",
         )
 
 
@@ -300,7 +313,11 @@ def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     reasons += asked.skipped.values()
     # In one line, so that a log's last one tells all of it.
     reason = reasons[-1] if reasons else f"nobody has anything for its {len(pictures)} pictures"
-    raise InputError(f"not one picture of {city.name} could be described: {reason}")
+    raise InputError(
+        f"not one picture of {city.name} could be described: {reason}",
+        where=city.folder,
+        remedy="put that right, and run the same command again",
+    )
 
 
 def _clean(

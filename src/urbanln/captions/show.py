@@ -57,6 +57,7 @@ def show_picture(
             "nothing has been said about this picture",
             value=picture.image_id,
             remedy="describe it first: urbanln caption CITY",
+            where="--show",
         )
     boxes = _boxes(rows, ledger.path)
     whole, problem = _read(picture)

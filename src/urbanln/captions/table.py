@@ -56,7 +56,12 @@ def check_columns(frame: pd.DataFrame, what: str) -> None:
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
-        raise InputError(f"{what} lack the column '{missing[0]}'", value=", ".join(map(str, frame.columns)))
+        raise InputError(
+            f"{what} lack the column '{missing[0]}'",
+            value=", ".join(map(str, frame.columns)),
+            where=what,
+            remedy=f"add '{missing[0]}'",
+        )
 
 
 def spoken_candidates(candidates: pd.DataFrame) -> pd.DataFrame:

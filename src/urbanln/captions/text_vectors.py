@@ -66,7 +66,9 @@ def text_vectors(
     texts = {city: _one_text_each(frame) for city, frame in captions.items()}
     documents = [text for frame in texts.values() for text in frame["caption"]]
     if not documents:
-        raise InputError("there are no captions to make vectors of", remedy="run urbanln caption first")
+        raise InputError(
+            "there are no captions to make vectors of", remedy="run urbanln caption first", where="captions"
+        )
     matrix = _tf_idf(documents, max_terms, min_regions)
     found, start = {}, 0
     for city, frame in texts.items():
@@ -136,7 +138,7 @@ def match_recorded(city: City, rows: pd.DataFrame, *, where: str = "") -> Matche
         raise InputError(
             "none of the recorded captions belongs to a region of this city",
             value=", ".join(names[:3]) or "no captions at all",
-            where=where or None,
+            where=where or "captions",
             remedy=f"name each by its region or its picture's file, e.g. {city.regions['region_id'].iloc[0]}",
         )
     captions = rows[["image_id", "caption"]].assign(region_id=region)[kept].reset_index(drop=True)
@@ -171,11 +173,20 @@ def _tf_idf(documents: Iterable[str], max_terms: int, min_regions: int) -> csr_a
     try:
         counts = counter.fit_transform(documents)
     except ValueError as error:  # "empty vocabulary"
-        raise InputError("the captions hold no words", value=str(error)) from error
+        raise InputError(
+            "the captions hold no words",
+            value=str(error),
+            where="captions",
+            remedy="caption the city again: urbanln caption",
+        ) from error
     regions = np.asarray((counts > 0).sum(axis=0)).reshape(-1)
     # Columns stand in the order of the alphabet, and a stable sort keeps it among equals.
     order = np.argsort(-regions, kind="stable")[:max_terms]
     chosen = np.sort(order[regions[order] >= min_regions])
     if len(chosen) == 0:
-        raise InputError(f"no word of the captions occurs in {min_regions} regions")
+        raise InputError(
+            f"no word of the captions occurs in {min_regions} regions",
+            where="captions",
+            remedy="caption more regions, or lower min_regions",
+        )
     return csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, chosen]))

@@ -113,13 +113,14 @@ def _check_geometry(frame: gpd.GeoDataFrame, table: str) -> None:
     shapes = frame.geometry.to_numpy()
     missing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     ids = frame["region_id"]
-    refuse(missing, "region without geometry", ids, table)
+    refuse(missing, "region without geometry", ids, table, "give it a shape, or take the row out")
     kinds = frame.geom_type
     refuse(
         ~kinds.isin(_GEOMETRIES),
         "a region must be a polygon or a point",
         lambda row: f"{ids.iloc[row]}: {kinds.iloc[row]}",
         table,
+        "draw it as one, or take the row out",
     )
     bounds = shapely.bounds(shapes)
     outside = ~(
@@ -172,7 +173,13 @@ def check_images(frame: pd.DataFrame, region_ids: pd.Series, *, table: str = "im
             frame[column] = text_column(frame, column, table, required=column not in _IMAGE_OPTIONAL)
     no_duplicates(frame["image_id"], "image_id", table, "give every picture an id of its own")
     known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
-    refuse(~frame["view"].isin(VIEWS), "a view is either satellite or street", frame["view"], table)
+    refuse(
+        ~frame["view"].isin(VIEWS),
+        "a view is either satellite or street",
+        frame["view"],
+        table,
+        "write one of them",
+    )
     for column, limit in (("lon", 180), ("lat", 90)):
         if (row := first(frame[column].abs() > limit)) is not None:
             raise InputError(
@@ -246,7 +253,7 @@ def check_indicators(
     no_duplicates(frame["region_id"], "region_id", table, "give one row per region, for example its mean")
     known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
     if doubled := list(frame.columns[frame.columns.duplicated()]):
-        raise InputError("a column occurs twice", value=doubled[0], where=table)
+        raise InputError("a column occurs twice", value=doubled[0], where=table, remedy="rename one of them")
     labels = [c for c in frame.columns if c != "region_id"]
     for column in labels:
         frame[column] = number_column(frame, column, table)
@@ -277,14 +284,19 @@ def check_captions(frame: pd.DataFrame, image_ids: pd.Series, *, table: str = "c
     for column in ("image_id", "caption", "captioner"):
         frame[column] = text_column(frame, column, table, required=True)
     known_ids(frame["image_id"], image_ids, table, "image_id", "images")
-    refuse(frame["caption"].str.strip() == "", "empty caption", frame["image_id"], table)
+    refuse(frame["caption"].str.strip() == "", "empty caption", frame["image_id"], table, "take the row out")
     for column, kind in _CAPTION_TYPES.items():
         try:
             if kind == "bool" and frame[column].dtype != bool:
                 raise TypeError(f"it is {frame[column].dtype}")
             frame[column] = frame[column].astype(pd.api.types.pandas_dtype(kind))
         except (TypeError, ValueError) as error:
-            raise InputError(f"'{column}' must be {kind}", value=str(error), where=table) from error
+            raise InputError(
+                f"'{column}' must be {kind}",
+                value=str(error),
+                where=table,
+                remedy=f"turn '{column}' into {kind}",
+            ) from error
     no_duplicates(
         frame["image_id"] + " rank " + frame["rank"].astype("str"),
         "a rank of an image",
@@ -298,7 +310,13 @@ def check_captions(frame: pd.DataFrame, image_ids: pd.Series, *, table: str = "c
 def _check_choice(frame: pd.DataFrame, table: str) -> None:
     """One selected caption per image, and weights that are a distribution."""
     weight = frame["weight"]
-    refuse(~(weight >= 0), "a weight must be 0 or more", lambda row: float(weight.iloc[row]), table)
+    refuse(
+        ~(weight >= 0),
+        "a weight must be 0 or more",
+        lambda row: float(weight.iloc[row]),
+        table,
+        "give 0, or take the row out",
+    )
     groups = frame.groupby("image_id", sort=False)
     selected = groups["selected"].sum()
     if (image := first(selected != 1)) is not None:
@@ -306,6 +324,7 @@ def _check_choice(frame: pd.DataFrame, table: str) -> None:
             "exactly one caption per image must be selected",
             value=f"{int(selected.iloc[image])} selected",
             where=f"{table}, image {selected.index[image]}",
+            remedy="set 'selected' for one caption of each image",
         )
     total = groups["weight"].sum()
     if (image := first((total - 1).abs() > _WEIGHT_TOLERANCE)) is not None:
@@ -313,4 +332,5 @@ def _check_choice(frame: pd.DataFrame, table: str) -> None:
             "the weights of an image's captions must sum to 1",
             value=float(total.iloc[image]),
             where=f"{table}, image {total.index[image]}",
+            remedy="divide each weight by their sum",
         )

@@ -87,7 +87,10 @@ def point_coordinates(frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, 
     system = earth_crs(where.crs)
     if where.outside_china not in OUTSIDE_CHINA:
         raise InputError(
-            "no such choice", value=where.outside_china, remedy=f"one of {', '.join(OUTSIDE_CHINA)}"
+            "no such choice",
+            value=where.outside_china,
+            remedy=f"one of {', '.join(OUTSIDE_CHINA)}",
+            where="--outside-china",
         )
     if where.lonlat or where.latlon:
         x, y = _from_text(frame, where, table)
@@ -205,7 +208,13 @@ def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.nd
     text = id_text(frame[name])
     parts = text.str.extract(_PAIR)
     unfit = parts[0].isna() & text.notna()
-    refuse(unfit, f"'{name}' must hold two numbers, such as (39.9, 116.4)", text, table)
+    refuse(
+        unfit,
+        f"'{name}' must hold two numbers, such as (39.9, 116.4)",
+        text,
+        table,
+        "write it so, or empty it",
+    )
     one, two = (parts[column].astype("float64").to_numpy().copy() for column in (0, 1))
     return (one, two) if where.lonlat else (two, one)
 

@@ -59,7 +59,7 @@ def is_shifted(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> npt.NDArra
         [True, False, False]
     """
     if datum not in DATUMS:
-        raise InputError("unknown datum", value=datum, remedy=f"one of {', '.join(DATUMS)}")
+        raise InputError("unknown datum", value=datum, remedy=f"one of {', '.join(DATUMS)}", where="--datum")
     x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
     found = np.zeros(x.shape, dtype=bool)
     for part in _APPLIES[datum]:
@@ -124,7 +124,7 @@ def from_wgs84(lon: npt.ArrayLike, lat: npt.ArrayLike, datum: str) -> tuple[Floa
 def _steps(datum: str) -> Sequence[Shift]:
     """The shifts that lead from WGS 84 to a datum, one after the other."""
     if datum not in DATUMS:
-        raise InputError("unknown datum", value=datum, remedy=f"one of {', '.join(DATUMS)}")
+        raise InputError("unknown datum", value=datum, where="--datum", remedy=f"one of {', '.join(DATUMS)}")
     return {"wgs84": (), "gcj02": (_gcj02,), "bd09": (_gcj02, _bd09)}[datum]
 
 

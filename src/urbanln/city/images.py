@@ -70,15 +70,21 @@ def _inspect(name: str, max_pixels: int) -> dict[str, object]:
     try:
         data = read_file(name, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(MISSING) from error
+        raise InputError(MISSING, where=name, remedy="check the path") from error
     except OSError as error:
-        raise InputError(f"cannot be read: {error}") from error
+        raise InputError(
+            f"cannot be read: {error}", where=name, remedy="check that you may read it"
+        ) from error
     try:
         picture = open_picture(data, max_pixels=max_pixels)
     except InputError as error:
         if isinstance(error.__cause__, UnidentifiedImageError):
-            raise InputError(error.what.replace(UNREADABLE, "not a picture", 1)) from error
-        raise InputError(error.what.replace(UNREADABLE, "truncated or corrupt", 1)) from error
+            raise InputError(
+                error.what.replace(UNREADABLE, "not a picture", 1), where=name, remedy=error.remedy
+            ) from error
+        raise InputError(
+            error.what.replace(UNREADABLE, "truncated or corrupt", 1), where=name, remedy=error.remedy
+        ) from error
     return {
         "path": name,
         "sha256": hash_bytes(data),

@@ -96,9 +96,11 @@ def parse_labels(frame: pd.DataFrame, labels: Sequence[str], *, table: str) -> p
     """
     if len(set(labels)) < len(labels):
         twice = next(name for name in labels if list(labels).count(name) > 1)
-        raise InputError("a label is named twice", value=twice, where=table)
+        raise InputError("a label is named twice", value=twice, where=table, remedy="name it once")
     if "region_id" in labels:
-        raise InputError("a label cannot be called region_id", value="region_id", where=table)
+        raise InputError(
+            "a label cannot be called region_id", value="region_id", where=table, remedy="rename the column"
+        )
     need_columns(frame.columns, labels, table)
     parsed = {name: number_column(frame, name, table, text_numbers=True) for name in labels}
     return pd.DataFrame(parsed, index=frame.index)

@@ -125,7 +125,7 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
 
 def _check_target(out: Path, name: str) -> None:
     if not name.strip():
-        raise InputError("the city needs a name", value=name, remedy="give one with --name")
+        raise InputError("the city needs a name", value=name, remedy="give one with --name", where="--name")
     check_free(out)
     check_writable(out)
 
@@ -199,7 +199,8 @@ def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) ->
         frame = as_geometry(frame, table, crs=where.said_crs)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
-        raise InputError("the table is empty: it has no row", where=table)
+        what = "the table is empty: it has no row"
+        raise InputError(what, where=table, remedy="give a table with a row per picture or region")
     frame = frame.reset_index(drop=True)
     values, notes = take_labels(frame, asked.labels, table=str(table), missing=asked.missing)
     rows, datum = _rows(frame, folder, asked, str(table))
@@ -217,7 +218,7 @@ def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -
     The key tells what a row is about: the path of a picture, or without pictures the id.
     """
     if folder is not None and not folder.is_dir():
-        raise InputError("no such folder of pictures", where=folder)
+        raise InputError("no such folder of pictures", where=folder, remedy="check the path")
     if folder is None and asked.image:
         raise InputError(
             "a column names pictures, and there is no folder of pictures",
@@ -232,7 +233,8 @@ def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -
     district = asked.district if asked.district in frame.columns else None
     rows["district"] = read_ids(frame, district, table, trust=asked.trust_ids) if district else None
     if district and rows["district"].isna().all():
-        raise InputError("the column of districts is empty", value=district, where=table)
+        what = "the column of districts is empty"
+        raise InputError(what, value=district, where=table, remedy="name another column with --district")
     if folder is None:
         rows["key"] = rows["id"] if asked.id else "row-" + frame.index.astype("str")
     else:
@@ -265,7 +267,9 @@ def _views(frame: pd.DataFrame, view: str, table: str) -> pd.Series:
             remedy=f"there are: {', '.join(map(str, frame.columns))}",
         )
     views = frame[view].astype("str").str.strip().str.lower()
-    refuse(~views.isin(VIEWS), "a view is either satellite or street", frame[view], table)
+    refuse(
+        ~views.isin(VIEWS), "a view is either satellite or street", frame[view], table, "write one of them"
+    )
     return views
 
 
@@ -387,6 +391,7 @@ def _with_districts(
             "no region is in any district",
             value=district,
             remedy="check --district and --crs, and that longitude and latitude are not exchanged",
+            where="--district",
         )
     return shapes, missing
 

@@ -44,6 +44,8 @@ from urbanln.city.store import City
 P = ParamSpec("P")
 T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
+_ELSEWHERE = "free some space, or set URBANLN_CACHE to another disk"
+_TAKE_OUT = "get this picture again, or take its row out of images.parquet"
 PIXELS, NOTE = "pixels.npy", "note.json"
 # A kill costs as much, and as much waits in memory to be written. Each pack that is mapped holds a file
 # descriptor, of which a process may have 1,024 (256 on macOS).
@@ -121,7 +123,7 @@ def cached_pixels(
             contents.append(sha)
             packs.attempt(packs.keep, sha, what, len(items) - i)
             if isinstance(what, str):
-                errors[i] = InputError(what, value=items[i][1], where=items[i][0].folder)
+                errors[i] = InputError(what, value=items[i][1], where=items[i][0].folder, remedy=_TAKE_OUT)
         return packs.attempt(packs.finish, contents), errors
 
 
@@ -171,7 +173,8 @@ class _Packs:
             for pack in self._written:  # the run that goes on needs the space for itself
                 remove_folder(pack)
             if not isinstance(error, StorageError):
-                error = StorageError(f"could not use: {error.strerror or error}", where=error.filename)
+                said, at = error.strerror or error, str(error.filename or "the cache")
+                error = StorageError(f"could not use: {said}", where=at, remedy=_ELSEWHERE)
             at = f" ({error.where})" if error.where else ""
             self._tell(
                 f"note: decoded pictures cannot be kept, so they are decoded batch by batch: {error.what}{at}"
@@ -284,7 +287,7 @@ class _Packs:
                 raise
         self._open_one(pack)
         if not self._fresh.keys() <= self._found.keys():
-            raise StorageError("what was just written is gone", where=pack)
+            raise StorageError("what was just written is gone", where=pack, remedy=_ELSEWHERE)
         self._fresh = {}
 
 
@@ -301,9 +304,15 @@ def _rows(pack: Path, kind: str, shape: tuple[int, int, int]) -> dict[str, int |
         damaged = {str(sha): str(what) for sha, what in note["damaged"].items()}
         wanted = (kind, (len(rows), *shape), np.uint8, (pack / PIXELS).stat().st_size)
         if (note["kind"], pixels.shape, pixels.dtype, pixels.offset + pixels.nbytes) != wanted:
-            raise ArtefactError("its note and its pixels do not fit each other")
+            raise ArtefactError(
+                "its note and its pixels do not fit each other",
+                where=pack,
+                remedy="delete this folder: it is made again",
+            )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError("its note is not ours") from error
+        raise ArtefactError(
+            "its note is not ours", where=pack, remedy="delete this folder: it is made again"
+        ) from error
     return rows | damaged
 
 
@@ -311,7 +320,7 @@ def _map(pack: Path) -> Pixels:
     try:
         pixels = open_memmap(pack / PIXELS, mode="r")
     except (OSError, ValueError) as error:  # above all: too many open files
-        raise StorageError(f"could not map: {error}", where=pack) from error
+        raise StorageError(f"could not map: {error}", where=pack, remedy=_ELSEWHERE) from error
     return np.asarray(pixels)  # without the cost of a memmap per picture
 
 

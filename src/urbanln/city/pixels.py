@@ -307,7 +307,9 @@ def measure_city(city: City, view: str, *, workers: int | None = None) -> pd.Dat
         InputError: ``view`` is neither satellite nor street, or no picture of it can be read.
     """
     if view not in ("satellite", "street"):
-        raise InputError("a view is 'satellite' or 'street'", value=view)
+        raise InputError(
+            "a view is 'satellite' or 'street'", value=view, where="view", remedy="give one of them"
+        )
     images = city.images[city.images["view"] == view]
 
     def one(path: str) -> dict[str, float] | str:

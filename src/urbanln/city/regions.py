@@ -40,13 +40,19 @@ def _coordinates(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarr
             "a point is outside ±180/±90 degrees or missing",
             value=(float(lon[row]), float(lat[row])),
             where=f"point {row} (the first is 0)",
+            remedy="give degrees, and check that lon and lat are not exchanged",
         )
     return lon, lat
 
 
 def _whole(value: int, low: int, high: int, what: str) -> int:
     if not low <= value <= high:
-        raise InputError(f"{what} must be between {low} and {high}", value=value)
+        raise InputError(
+            f"{what} must be between {low} and {high}",
+            value=value,
+            where=what,
+            remedy=f"give a number from {low} to {high}",
+        )
     return value
 
 
@@ -188,7 +194,7 @@ def polygon_regions(
         say(f"polygons of {name}: {called}, {len(frame)} polygons{shapes_said(frame)}")
     regions = check_regions(frame[["region_id", frame.geometry.name]], reproject=True, table=name)
     points = regions.geom_type == "Point"
-    refuse(points, "polygons are needed, this is a point", regions["region_id"], name)
+    refuse(points, "polygons are needed, this is a point", regions["region_id"], name, "give a polygon")
     tree = shapely.STRtree(regions.geometry.to_numpy())
     point, polygon = tree.query(shapely.points(lon, lat), predicate=predicate)
     holder = np.full(len(lon), len(regions))
@@ -214,7 +220,7 @@ def _with_shape(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
     """The rows that have a shape; how many have none is said on stderr."""
     none = frame.geometry.isna() | frame.geometry.is_empty
     if none.all():
-        raise InputError("no row has a shape", where=name)
+        raise InputError("no row has a shape", where=name, remedy="give a file of polygons")
     if none.any():
         some = ", ".join(frame["region_id"].astype(str)[none].head(_SHOWN))
         more = " …" if none.sum() > _SHOWN else ""
@@ -299,7 +305,7 @@ def _polygons_of(
     if not hash_sign or Path(text).exists():
         path, column = text, ""
     if not Path(path).exists():
-        raise InputError(what, value=text, where=where)
+        raise InputError(what, value=text, where=where, remedy="check the path, or the name of the column")
     return polygon_regions(Path(path), lon, lat, id_column=column or None, **reading)
 
 

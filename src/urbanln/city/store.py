@@ -247,13 +247,27 @@ class City:
             try:
                 return FETCHED.read(path, self.known_hash(path), limit_bytes=MAX_BYTES)
             except NotThereError as error:
-                raise InputError("no such picture", value=path) from error
+                raise InputError(
+                    "no such picture",
+                    value=path,
+                    where=self.folder,
+                    remedy="check the address, or ingest the city again",
+                ) from error
         try:
             return read_file(self.folder / path, MAX_BYTES)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise InputError("no such picture", value=path, where=self.folder) from error
+            raise InputError(
+                "no such picture",
+                value=path,
+                where=self.folder,
+                remedy="put the file back, or ingest the city again",
+            ) from error
         except OSError as error:
-            raise StorageError(f"could not read: {error.strerror}", where=self.folder / path) from error
+            raise StorageError(
+                f"could not read: {error.strerror}",
+                where=self.folder / path,
+                remedy="check that the disk is there and that you may read it",
+            ) from error
 
     def known_hash(self, path: str) -> str | None:
         """SHA-256 of a picture's bytes as the table of images has it; None where it has none."""
@@ -296,7 +310,9 @@ def check_new(folder: Path) -> None:
         InputError: There is a city, a file stands in its place, or a foreign table would be lost.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError("a file stands where the city folder should be", where=folder)
+        raise InputError(
+            "a file stands where the city folder should be", where=folder, remedy="choose another folder"
+        )
     if (folder / CITY_FILE).exists():
         raise InputError(
             "there is a city in this folder already",

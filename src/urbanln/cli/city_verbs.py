@@ -88,7 +88,9 @@ def ingest(
     from urbanln.city.ingest import ingest as ingest_city
 
     if len(paths) > 2:
-        raise InputError("ingest takes a folder of pictures and one table", value=[str(p) for p in paths])
+        what, given = "ingest takes a folder of pictures and one table", [str(p) for p in paths]
+        remedy = "urbanln ingest pictures/ table.csv --out mycity"
+        raise InputError(what, value=given, where="PICTURES TABLE", remedy=remedy)
     *pictures, table = paths
     report = ingest_city(
         pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
@@ -149,7 +151,9 @@ def caption(
     if vote is not None:
         return stage.vote_file(vote, out, chosen, model)
     if city is None:
-        raise InputError("no city was given", remedy="urbanln caption CITY …, or --vote TABLE without a city")
+        raise InputError(
+            "no city was given", remedy="urbanln caption CITY …, or --vote TABLE without a city", where="CITY"
+        )
     if show is not None:
         return stage.show(city, show, out)
     if export_ledger is not None or import_ledger is not None:

@@ -200,7 +200,12 @@ def _folder(model: str | Path, encoder: Encoder) -> str | Path:
     if not (run / "run.toml").is_file():
         return model
     if encoder not in _FOLDERS:
-        raise InputError("encoder must be 'student' or 'teacher'", value=encoder)
+        raise InputError(
+            "encoder must be 'student' or 'teacher'",
+            value=encoder,
+            where="embed.encoder",
+            remedy="--set embed.encoder=student",
+        )
     part = run / _FOLDERS[encoder]
     if not part.is_dir():
         raise ArtefactError(
@@ -224,7 +229,12 @@ def _chosen(model: PictureEncoder | str | Path, city: City, wanted: AutoView) ->
     """The view that is meant and its pictures, in the order of ``city.images``."""
     view = the_view(wanted, city.images["view"], model=model, where=city.name)
     if view not in _VIEWS:
-        raise InputError("view must be 'auto', 'satellite', 'street' or 'both'", value=view)
+        raise InputError(
+            "view must be 'auto', 'satellite', 'street' or 'both'",
+            value=view,
+            where="embed.view",
+            remedy="--set embed.view=satellite",
+        )
     images = city.images[city.images["view"].isin(_VIEWS[view])]
     if images.empty:
         there = ", ".join(sorted(set(city.images["view"]))) or "no picture at all"
@@ -304,7 +314,12 @@ def _sum_vectors(
             np.add.at(counts, slot[part.rows], 1)
             bad += part.unreadable
     if not counts.any():
-        raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
+        raise InputError(
+            "none of the pictures can be read",
+            value=bad[0].value,
+            where=bad[0].where,
+            remedy="check the paths in images.parquet and the disk or address they lie on",
+        )
     tell_skipped(bad)
     return sums, counts, len(bad)
 

@@ -160,7 +160,10 @@ class PartFolder:
         if not self.is_open():
             return
         bad = json.dumps(
-            [[isinstance(e, UnreachableError), e.what, str(e.value), str(e.where)] for e in part.unreadable]
+            [
+                [isinstance(e, UnreachableError), e.what, str(e.value), str(e.where), e.remedy]
+                for e in part.unreadable
+            ]
         )
         note = {"key": self.key, "unreadable": bad, "sha256": _digest(part.rows, part.vectors, bad)}
         try:
@@ -181,7 +184,8 @@ class PartFolder:
                 return None
             kinds = {True: UnreachableError, False: InputError}
             bad = [
-                kinds[kind](what, value=v, where=at) for kind, what, v, at in parse_json(note["unreadable"])
+                kinds[kind](what, value=v, where=at, remedy=do)
+                for kind, what, v, at, do in parse_json(note["unreadable"])
             ]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None

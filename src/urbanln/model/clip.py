@@ -134,6 +134,7 @@ class LongClip(nn.Module):
                 f"pixels must have the shape (B, 3, {size}, {size})",
                 value=tuple(pixels.shape),
                 remedy="make them with model.preprocess",
+                where="pixels",
             )
         pixels = pixels.to(self.device, non_blocking=True)
         if pixels.dtype == torch.uint8:
@@ -166,6 +167,7 @@ class LongClip(nn.Module):
                 f"ids must have the shape (B, T) with T up to {self.context}",
                 value=tuple(ids.shape),
                 remedy="make them with model.tokenize",
+                where="ids",
             )
         if not len(ids):
             return torch.empty(0, self.dim, device=self.device)
@@ -182,6 +184,7 @@ class LongClip(nn.Module):
                 "a text has no end-of-text token, so there is no place to read its vector",
                 value=f"row {int((~at.any(dim=1)).nonzero()[0])}",
                 remedy="make the ids with model.tokenize, which keeps it when it truncates",
+                where="ids",
             )
         return (at.int().argmax(dim=1) + 1).tolist()
 
@@ -311,6 +314,8 @@ def new_clip(
         raise InputError(
             "image_size must be a multiple of patch, and width of heads",
             value=f"image_size={image_size}, patch={patch}, width={width}, heads={heads}",
+            where="image_size, patch, width, heads",
+            remedy="e.g. image_size=32, patch=8, width=64, heads=4",
         )
     tower = {
         "hidden_size": width,

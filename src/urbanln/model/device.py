@@ -47,10 +47,18 @@ def pick_precision(name: str = "auto", device: torch.device | str = "cpu") -> st
     """
     device = torch.device(device)
     if name not in _PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(_PRECISIONS)}", value=name)
+        raise InputError(
+            f"precision must be one of {', '.join(_PRECISIONS)}",
+            value=name,
+            where="precision",
+            remedy="--set train.precision=auto, or embed.precision",
+        )
     if name == "fp16" and device.type == "cpu":
         raise InputError(
-            "fp16 is for GPUs", value=f"fp16 on {device}", remedy="choose bf16, fp32 or auto on a CPU"
+            "fp16 is for GPUs",
+            value=f"fp16 on {device}",
+            remedy="choose bf16, fp32 or auto on a CPU",
+            where="precision",
         )
     if name != "auto":
         return name

@@ -69,6 +69,7 @@ class ImageNetEncoder(nn.Module):
                 f"pixels must be uint8 of the shape (B, 3, {size}, {size})",
                 value=(str(pixels.dtype), tuple(pixels.shape)),
                 remedy="make them with preprocess",
+                where="pixels",
             )
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
         scaled = (pixels.to(self.device, non_blocking=True).float() / 255 - mean) / std

@@ -222,9 +222,16 @@ def _check(
     offset: int,
 ) -> None:
     if contrast_keys not in ("batch", "batch+queue"):
-        raise InputError("contrast_keys must be 'batch' or 'batch+queue'", value=contrast_keys)
+        raise InputError(
+            "contrast_keys must be 'batch' or 'batch+queue'",
+            value=contrast_keys,
+            where="train.contrast_keys",
+            remedy="give one of them",
+        )
     if not 0 <= mu <= 1:
-        raise InputError("mu must lie between 0 and 1", value=mu)
+        raise InputError(
+            "mu must lie between 0 and 1", value=mu, where="train.mu", remedy="give a number from 0 to 1"
+        )
     count, live = len(ids), len(ids_all)
     wanted = {name: (live if name.endswith("_all") else count, dim) for name in student}
     wanted |= dict.fromkeys(teacher, (live, dim))
@@ -234,6 +241,12 @@ def _check(
             f"features and ids do not fit each other: {count} queries, {live} live pairs, length {dim}",
             value=found,
             remedy="with v_m of G rows gathered from several processes, give ids_all (and v_all, t_all) too",
+            where="features, ids",
         )
     if not 0 <= offset <= live - count:
-        raise InputError("the own pairs must lie among the live ones", value=f"offset={offset}")
+        raise InputError(
+            "the own pairs must lie among the live ones",
+            value=f"offset={offset}",
+            where="offset",
+            remedy="give the place of this process's first pair",
+        )

@@ -72,14 +72,18 @@ class Preprocessing:
             InputError: An unknown ``fit``, or a picture without pixels or of more than 8 bits per channel.
         """
         if min(image.size) < 1:
-            raise InputError("the picture has no pixels", value=image.size)
+            raise InputError(
+                "the picture has no pixels", value=image.size, where="picture", remedy="leave it out"
+            )
         image = upright_rgb(image)
         if fit == "crop":
             image = self._crop(image)
         elif fit == "letterbox":
             image = self._letterbox(image)
         else:
-            raise InputError("fit must be 'crop' or 'letterbox'", value=fit)
+            raise InputError(
+                "fit must be 'crop' or 'letterbox'", value=fit, where="train.fit", remedy="give one of them"
+            )
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
     @property

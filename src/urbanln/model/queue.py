@@ -34,7 +34,10 @@ class FeatureQueue:
     def __init__(self, size: int, dim: int, device: torch.device | str = "cpu", marks: int = 1) -> None:
         if size < 0 or dim < 1:
             raise InputError(
-                "a queue needs a size of 0 or more and features", value=f"size={size}, dim={dim}"
+                "a queue needs a size of 0 or more and features",
+                value=f"size={size}, dim={dim}",
+                where="train.queue_size",
+                remedy="give a size of 0 or more",
             )
         self.size, self.dim = size, dim
         self.image = torch.zeros(size, dim, device=device)
@@ -64,6 +67,8 @@ class FeatureQueue:
             raise InputError(
                 f"a batch for this queue is two (B, {self.dim}) tables and (B, {self.ids.shape[1]}) ids",
                 value=f"{tuple(image.shape)}, {tuple(text.shape)}, {tuple(ids.shape)}",
+                where="batch",
+                remedy="give features and ids of this length",
             )
         if self.size == 0 or count == 0:
             return
@@ -98,6 +103,7 @@ class FeatureQueue:
                 f"the saved queue does not fit one of {self.size} features of length {self.dim}",
                 value={name: tuple(shape) for name, shape in found.items()},
                 remedy="resume with the settings the run was started with",
+                where="queue.safetensors",
             )
         for name in shapes:
             getattr(self, name).copy_(state[name])

@@ -155,6 +155,7 @@ def _local(name: str) -> Path | None:
             "'clip' is CLIP's vocabulary alone, for counting tokens; no weights come with it",
             value=name,
             remedy=_GIVE,
+            where="model.name",
         )
     if name == "tiny":
         if not (_TINY / "config.json").is_file():
@@ -162,6 +163,7 @@ def _local(name: str) -> Path | None:
                 "the base CLIP of this package is missing from the installation",
                 value=name,
                 remedy="install urbanln again, or give a CLIP folder",
+                where="model.name",
             )
         return _TINY
     folder = Path(name).expanduser()
@@ -179,7 +181,10 @@ def _local(name: str) -> Path | None:
     deep = name.partition("@")[0].count("/") > 1
     if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or deep:
         raise InputError(
-            "no such model folder", value=name, remedy="give the folder of a CLIP, a hub name, or 'tiny'"
+            "no such model folder",
+            value=name,
+            remedy="give the folder of a CLIP, a hub name, or 'tiny'",
+            where="model.name",
         )
     return None
 

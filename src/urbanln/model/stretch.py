@@ -88,7 +88,9 @@ def interpolate_positions(weight: Tensor, context: int) -> Tensor:
     """
     _check(weight, 0, 1, "extrapolate")
     if context < 1:
-        raise InputError("context must be at least 1", value=context)
+        raise InputError(
+            "context must be at least 1", value=context, where="model.context", remedy="give 1 or more"
+        )
     source = weight.detach()
     wide = source if source.dtype == torch.float64 else source.float()
     resized = functional.interpolate(wide.T[None], size=context, mode="linear", align_corners=False)
@@ -111,12 +113,18 @@ def ratio_for(context: int, length: int, keep: int = 20) -> int:
         4
     """
     if not 0 <= keep <= length:
-        raise InputError(f"keep must lie between 0 and the {length} positions", value=keep)
+        raise InputError(
+            f"keep must lie between 0 and the {length} positions",
+            value=keep,
+            where="model.keep",
+            remedy=f"give a number up to {length}",
+        )
     if context < length:
         raise InputError(
             f"a context below the checkpoint's {length} positions would throw learnt rows away",
             value=context,
             remedy=f"ask for a context of {length} or more",
+            where="model.context",
         )
     if context == length:
         return 1
@@ -125,6 +133,7 @@ def ratio_for(context: int, length: int, keep: int = 20) -> int:
             "every position is kept, so none is left to stretch",
             value=f"keep={keep}, context={context}",
             remedy=f"choose keep below {length}, or a context of {length}",
+            where="model.keep",
         )
     return -(-(context - keep) // (length - keep))
 
@@ -169,17 +178,35 @@ class TextPositions(nn.Module):
 
 def _check(weight: Tensor, keep: int, ratio: int, tail: str) -> None:
     if weight.ndim != 2 or weight.shape[0] < 1:
-        raise InputError("positions must be a table of shape (L, D)", value=tuple(weight.shape))
+        raise InputError(
+            "positions must be a table of shape (L, D)",
+            value=tuple(weight.shape),
+            where="weight",
+            remedy="give an array (L, D)",
+        )
     if not weight.is_floating_point():
-        raise InputError("positions must be floating-point numbers", value=str(weight.dtype))
+        raise InputError(
+            "positions must be floating-point numbers",
+            value=str(weight.dtype),
+            where="weight",
+            remedy="convert it: weight.float()",
+        )
     if not 0 <= keep <= weight.shape[0]:
-        raise InputError(f"keep must lie between 0 and the {weight.shape[0]} positions", value=keep)
+        raise InputError(
+            f"keep must lie between 0 and the {weight.shape[0]} positions",
+            value=keep,
+            where="model.keep",
+            remedy=f"give a number up to {weight.shape[0]}",
+        )
     if ratio < 1:
-        raise InputError("ratio must be at least 1", value=ratio)
+        raise InputError("ratio must be at least 1", value=ratio, where="ratio", remedy="give 1 or more")
     if tail not in ("extrapolate", "clamp"):
-        raise InputError("tail must be 'extrapolate' or 'clamp'", value=tail)
+        raise InputError(
+            "tail must be 'extrapolate' or 'clamp'", value=tail, where="model.tail", remedy="give one of them"
+        )
     if not bool(torch.isfinite(weight).all()):
         raise InputError(
             "the position table holds NaN or infinite numbers",
             remedy="the checkpoint is damaged; get it again",
+            where="weight",
         )

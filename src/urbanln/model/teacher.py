@@ -33,7 +33,12 @@ class MomentumTeacher:
 
     def __init__(self, student: LongClip, momentum: float = 0.995) -> None:
         if not 0 <= momentum <= 1:
-            raise InputError("momentum must lie between 0 and 1", value=momentum)
+            raise InputError(
+                "momentum must lie between 0 and 1",
+                value=momentum,
+                where="train.momentum",
+                remedy="give a number from 0 to 1",
+            )
         self.momentum = momentum
         self.student = student
         # A tokenizer does not learn: both models share the one.

@@ -43,7 +43,10 @@ class TextTokens:
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         if isinstance(texts, str) or len(texts) == 0 or not all(isinstance(text, str) for text in texts):
             raise InputError(
-                "expected a non-empty list of texts", value=list(texts) if len(texts) else "nothing"
+                "expected a non-empty list of texts",
+                value=list(texts) if len(texts) else "nothing",
+                where="texts",
+                remedy="give a list with one text or more",
             )
         # A text that says "<|endoftext|>" shows its letters: it must not end there.
         plain = {"truncation": False, "split_special_tokens": True, "verbose": False}
@@ -147,7 +150,12 @@ def train_clip_tokenizer(texts: Iterable[str], vocab_size: int, *, context: int 
     base = alphabet + [letter + _WORD_END for letter in alphabet]
     room = vocab_size - len(base) - len(_SPECIAL)
     if room < 0:
-        raise InputError("a vocabulary holds at least every byte twice and two marks: 514", value=vocab_size)
+        raise InputError(
+            "a vocabulary holds at least every byte twice and two marks: 514",
+            value=vocab_size,
+            where="vocab_size",
+            remedy="give 514 or more",
+        )
     like = CLIPTokenizer().backend_tokenizer
     learner = Tokenizer(BPE(end_of_word_suffix=_WORD_END))
     learner.normalizer, learner.pre_tokenizer = like.normalizer, like.pre_tokenizer

@@ -51,15 +51,18 @@ def audit_labels(
         _check_table(frame, name, ("region_id", *needed))
     table = indicators.set_index("region_id").rename(columns=str)
     if table.columns.empty:
-        raise InputError("there are no labels to audit", remedy="name columns with --label")
+        raise InputError("there are no labels to audit", remedy="name columns with --label", where="labels")
     if lonlat.empty:
-        raise InputError("there are no regions to audit")
+        raise InputError(
+            "there are no regions to audit", where="positions", remedy="give positions with a row per region"
+        )
     ids = lonlat["region_id"]
     if not (placed := table.index.isin(ids)).any():
         raise InputError(
             "no region of the labels has a position",
             value=f"labels: {table.index[:1].tolist()}, positions: {ids[:1].tolist()}",
             remedy="both tables need the same region_id, and of the same type",
+            where="region_id",
         )
     cities = lonlat["city"] if "city" in lonlat.columns else None
     metres = to_metres(lonlat[["lon", "lat"]].to_numpy(dtype=np.float64), cities)
@@ -88,11 +91,26 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
 def _check_table(frame: pd.DataFrame, name: str, needed: Sequence[str]) -> None:
     for column in needed:
         if column not in frame.columns:
-            raise InputError(f"{name} lack the column '{column}'", value=", ".join(map(str, frame.columns)))
+            raise InputError(
+                f"{name} lack the column '{column}'",
+                value=", ".join(map(str, frame.columns)),
+                where=name,
+                remedy=f"add '{column}'",
+            )
     if (named := frame.columns.map(str)).has_duplicates:
-        raise InputError(f"{name} have two columns of one name", value=named[named.duplicated()][0])
+        raise InputError(
+            f"{name} have two columns of one name",
+            value=named[named.duplicated()][0],
+            where=name,
+            remedy="rename one of them",
+        )
     if (twice := frame["region_id"].duplicated()).any():
-        raise InputError(f"a region occurs twice in the {name}", value=frame["region_id"][twice].iloc[0])
+        raise InputError(
+            f"a region occurs twice in the {name}",
+            value=frame["region_id"][twice].iloc[0],
+            where=name,
+            remedy="keep one row per region",
+        )
 
 
 def _audit_one(

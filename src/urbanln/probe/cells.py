@@ -75,7 +75,9 @@ def make_cells(
             cells += new
             missing += without
     if not cells:
-        raise first or InputError("there is no indicator to score")
+        raise first or InputError(
+            "there is no indicator to score", where="labels", remedy="name columns with --label"
+        )
     return cells, {"skipped": skipped, "skipped_splits": missing}
 
 

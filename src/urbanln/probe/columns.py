@@ -29,13 +29,17 @@ def check_validation(fold: Fold) -> None:
     """
     if len(fold.val) == 0 or len(fold.train) < 2:
         raise InputError(
-            "a fold needs two training rows and a validation row", value=(len(fold.train), len(fold.val))
+            "a fold needs two training rows and a validation row",
+            value=(len(fold.train), len(fold.val)),
+            where="fold",
+            remedy="use fewer folds, or label more regions",
         )
     if fold.inner is not None and len(fold.inner) != len(fold.train) + len(fold.val):
         raise InputError(
             "inner folds are one number per known row",
             value=len(fold.inner),
             where=f"{len(fold.train) + len(fold.val)} known rows",
+            remedy="give an inner fold for each row of train and val",
         )
 
 

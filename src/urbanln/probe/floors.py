@@ -76,7 +76,7 @@ def nearest_neighbours(
     """
     values = finite_labels(y, len(metres))
     if k < 1:
-        raise InputError("neighbours: one or more", value=k)
+        raise InputError("neighbours: one or more", value=k, where="k", remedy="give k = 1 or more")
     held = np.full(len(values), np.nan)
     for fold in folds:
         known = fold.known

@@ -202,7 +202,12 @@ class RegressorHead:
             return np.asarray(model.predict(scale.rows(X, fold.test)), dtype=np.float64).reshape(-1)
         except Exception as error:
             text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-            raise InputError("the regressor failed", value=text, where=self.__name__) from error
+            raise InputError(
+                "the regressor failed",
+                value=text,
+                where=self.__name__,
+                remedy="try it alone on these labels, or leave this head out",
+            ) from error
 
 
 def regressor_head(regressor: object, name: str | None = None) -> RegressorHead:
@@ -219,7 +224,7 @@ def regressor_head(regressor: object, name: str | None = None) -> RegressorHead:
     name = name or kind.__name__
     remedy = "a head is a name, a function (X, y, fold, seed), or a scikit-learn regressor"
     if not issubclass(kind, BaseEstimator):
-        raise InputError("this is no scikit-learn regressor", value=name, remedy=remedy)
+        raise InputError("this is no scikit-learn regressor", value=name, remedy=remedy, where="probe.heads")
     if isinstance(regressor, type):
         try:
             regressor = regressor()
@@ -231,7 +236,7 @@ def regressor_head(regressor: object, name: str | None = None) -> RegressorHead:
                 remedy="pass it made, from Python",
             ) from error
     if not is_regressor(regressor):
-        raise InputError("this is no scikit-learn regressor", value=name, remedy=remedy)
+        raise InputError("this is no scikit-learn regressor", value=name, remedy=remedy, where="probe.heads")
     return RegressorHead(regressor, name)
 
 
@@ -246,10 +251,18 @@ def load_regressor(text: str) -> RegressorHead:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, TypeError, ValueError) as error:
         raise InputError(
-            "the module of this head cannot be imported", value=text, where=str(error)
+            "the module of this head cannot be imported",
+            value=text,
+            where=str(error),
+            remedy="check the name, and install its package",
         ) from error
     except AttributeError as error:
-        raise InputError("no such class in the module of this head", value=text, where=str(error)) from error
+        raise InputError(
+            "no such class in the module of this head",
+            value=text,
+            where=str(error),
+            remedy="check the name: module:Class",
+        ) from error
     return regressor_head(found, text)
 
 
@@ -274,6 +287,7 @@ def find_head(head: str | Head | BaseEstimator | type) -> tuple[str, Head]:
                 "no such head",
                 value=head,
                 remedy=f"there are: {', '.join(HEADS)}; or module:Class of a scikit-learn regressor",
+                where="probe.heads",
             )
         return head, HEADS[head]
     elif isinstance(head, BaseEstimator | type) or not callable(head):

@@ -36,11 +36,13 @@ def check_name(name: str) -> None:
         InputError: It has no name, or that of a floor, of the map, or of both together.
     """
     if not name or name in FLOORS or name == MAP or name.startswith(joint_name("")):
-        raise InputError("a table of vectors has the name of a floor", value=name, remedy="rename it")
+        raise InputError(
+            "a table of vectors has the name of a floor", value=name, remedy="rename it", where="--vectors"
+        )
 
 
 def check_vectors(
-    vectors: npt.ArrayLike, rows: int, where: str | None = None, ids: Sequence[object] | None = None
+    vectors: npt.ArrayLike, rows: int, where: str = "vectors", ids: Sequence[object] | None = None
 ) -> npt.NDArray[np.float32]:
     """Vectors as (N, D) float32; a table that is float32 already is not copied.
 
@@ -56,13 +58,27 @@ def check_vectors(
     try:
         X = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InputError("vectors are not numbers of one length", value=str(error), where=where) from error
+        raise InputError(
+            "vectors are not numbers of one length",
+            value=str(error),
+            where=where,
+            remedy="give vectors of one length",
+        ) from error
     if X.ndim != 2 or len(X) != rows or X.shape[1] == 0:
-        raise InputError(f"vectors are a table of {rows} rows", value=X.shape, where=where)
+        raise InputError(
+            f"vectors are a table of {rows} rows",
+            value=X.shape,
+            where=where,
+            remedy="give one vector for each row",
+        )
     bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if len(bad):
         place = f"row {bad[0]}" if ids is None else f"region {ids[bad[0]]}"
-        raise InputError("a vector has values that are not finite", where=f"{where or 'vectors'}, {place}")
+        raise InputError(
+            "a vector has values that are not finite",
+            where=f"{where}, {place}",
+            remedy="leave it out, or make its vector again",
+        )
     return X
 
 
@@ -79,7 +95,9 @@ def floor_held_out(name: str, labels: Labels, folds: Sequence[Fold], seed: int) 
         InputError: No floor of that name.
     """
     if name not in FLOORS:
-        raise InputError("no such floor", value=name, remedy=f"there are: {', '.join(FLOORS)}")
+        raise InputError(
+            "no such floor", value=name, remedy=f"there are: {', '.join(FLOORS)}", where="probe.floors"
+        )
     with threadpool_limits(1):
         return FLOORS[name](labels.metres, labels.y, folds, seed)
 
@@ -172,6 +190,7 @@ def _predict(head: AnyHead, X: npt.NDArray, y: Floats, fold: Fold, seed: int) ->
             f"a head has to predict {len(fold.test)} finite numbers",
             value=made.shape if made.shape != fold.test.shape else "not finite",
             where=f"head {name}",
+            remedy="mend the head: a prediction for each row of fold.test",
         )
     margin = CLIP_MARGIN * (known.max() - known.min())
     return np.clip(made, known.min() - margin, known.max() + margin)

@@ -84,7 +84,7 @@ def prepare_labels(
     target: npt.ArrayLike,
     lonlat: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
-    where: str | None = None,
+    where: str = "labels",
     *,
     transform: str = "auto",
     cities: npt.ArrayLike | None = None,
@@ -139,7 +139,12 @@ def _column(column: npt.ArrayLike | None, rows: int, name: str) -> npt.NDArray[A
     # As objects: in an array of text a missing value would become a label called "nan".
     values = np.asarray(column, dtype=object)
     if values.shape != (rows,):
-        raise InputError(f"{name} are one value per row", value=values.shape, where=f"{rows} rows")
+        raise InputError(
+            f"{name} are one value per row",
+            value=values.shape,
+            where=f"{rows} rows",
+            remedy="give as many as there are positions",
+        )
     if name == "cities":
         city_numbers(values, rows)
     return values
@@ -158,40 +163,59 @@ def finite_labels(labels: npt.ArrayLike, rows: int | None = None) -> Floats:
     values = _as_floats(labels)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise InputError(
-            "labels are one finite number per row", value=values.shape, remedy="drop rows without a label"
+            "labels are one finite number per row",
+            value=values.shape,
+            remedy="drop rows without a label",
+            where="labels",
         )
     if rows is not None and len(values) != rows:
-        raise InputError("positions and labels differ in number", value=(rows, len(values)))
+        raise InputError(
+            "positions and labels differ in number",
+            value=(rows, len(values)),
+            where="labels",
+            remedy="give as many labels as positions",
+        )
     return values
 
 
-def _as_floats(labels: npt.ArrayLike, where: str | None = None) -> Floats:
+def _as_floats(labels: npt.ArrayLike, where: str = "labels") -> Floats:
     try:
         return np.asarray(labels, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError("labels are not numbers", value=str(error), where=where) from error
+        raise InputError(
+            "labels are not numbers",
+            value=str(error),
+            where=where,
+            remedy="give numbers, and leave missing ones empty",
+        ) from error
 
 
-def _numbers(target: npt.ArrayLike, rows: int, where: str | None) -> Floats:
+def _numbers(target: npt.ArrayLike, rows: int, where: str) -> Floats:
     values = _as_floats(target, where)
     if values.shape != (rows,):
-        raise InputError("labels and positions differ in number", value=values.shape, where=where)
+        raise InputError(
+            "labels and positions differ in number",
+            value=values.shape,
+            where=where,
+            remedy="give as many labels as positions",
+        )
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
-        raise InputError(
-            "a label is infinite", where=f"{where or 'labels'}, row {row}", remedy="leave it empty"
-        )
+        raise InputError("a label is infinite", where=f"{where}, row {row}", remedy="leave it empty")
     return values
 
 
-def _choose(values: Floats, transform: str, where: str | None) -> Transform:
+def _choose(values: Floats, transform: str, where: str) -> Transform:
     negative = len(values) > 0 and values.min() < 0
     scales: dict[str, Transform] = {
         "auto": auto_transform(values), "log1p": "log1p", "log": "log", "none": "none"
     }  # fmt: skip
     if transform not in scales:
         raise InputError(
-            "no such transform of labels", value=transform, remedy=f"there are: {', '.join(scales)}"
+            "no such transform of labels",
+            value=transform,
+            remedy=f"there are: {', '.join(scales)}",
+            where="probe.transform",
         )
     if negative and scales[transform] != "none":
         raise InputError(
@@ -203,9 +227,13 @@ def _choose(values: Floats, transform: str, where: str | None) -> Transform:
     return scales[transform]
 
 
-def _check_enough(values: Floats, where: str | None) -> None:
+def _check_enough(values: Floats, where: str) -> None:
     if len(values) == 0:
-        raise InputError("no region has a label", where=where)
+        raise InputError(
+            "no region has a label",
+            where=where,
+            remedy="check the column, and that ids are those of the city",
+        )
     if len(values) == 1:
         raise InputError("only one region has a label", where=where, remedy="probing needs many")
     if values.min() == values.max():

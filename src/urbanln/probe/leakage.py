@@ -51,7 +51,11 @@ def leakage_report(
     """
     rows = len(metres)
     if not folds_by_seed or not all(folds_by_seed):
-        raise InputError("there are no folds to report on")
+        raise InputError(
+            "there are no folds to report on",
+            where="folds_by_seed",
+            remedy="give one fold or more for each seed",
+        )
     folds = [fold for _, _, fold in each_fold(folds_by_seed)]
     nearest = [nearest_metres(metres[fold.test], metres[fold.known]) for fold in folds]
     near = np.concatenate(nearest)

@@ -150,12 +150,18 @@ def conformal_intervals(
         InputError: The level is not between 0 and 1, or shapes do not fit.
     """
     if not 0 < level < 1:
-        raise InputError("the level of an interval lies between 0 and 1", value=level)
+        raise InputError(
+            "the level of an interval lies between 0 and 1",
+            value=level,
+            where="probe.level",
+            remedy="give a number between 0 and 1",
+        )
     if predictions.shape != (len(folds_by_seed), len(y)):
         raise InputError(
             "predictions are one row per seed and one column per label",
             value=predictions.shape,
             where=f"{len(folds_by_seed)} seeds, {len(y)} labels",
+            remedy="give predictions of shape (seeds, labels)",
         )
     half = np.full(predictions.shape, np.nan)
     for seed, folds in enumerate(folds_by_seed):

@@ -132,7 +132,9 @@ def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: st
     for role, name in roles.items():
         if name is not None and name not in tables:
             remedy = f"there are: {', '.join(tables) or 'none'}"
-            raise InputError(f"the {role} table is not among the vectors", value=name, remedy=remedy)
+            raise InputError(
+                f"the {role} table is not among the vectors", value=name, remedy=remedy, where=f"--{role}"
+            )
 
 
 def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor, Scores]:

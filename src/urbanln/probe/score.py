@@ -168,17 +168,20 @@ def make_folds(
         )
     if split == "district":
         if labels.districts is None:
-            raise InputError(
-                "no district is known of any region", remedy="give positions a column 'district'"
-            )
+            what = "no district is known of any region"
+            raise InputError(what, remedy="give positions a column 'district'", where="positions")
         return district_split(
             labels.lonlat, labels.districts, buffer_km=buffer_km, cities=labels.cities, **whole
         )
     if split == "city":
         if labels.cities is None:
-            raise InputError("there is one city only", remedy="give several cities, or another split")
+            raise InputError(
+                "there is one city only", remedy="give several cities, or another split", where="split 'city'"
+            )
         return city_split(labels.lonlat, labels.cities, **whole)
-    raise InputError("no such split", value=split, remedy="there are: random, block, district, city")
+    raise InputError(
+        "no such split", value=split, remedy="there are: random, block, district, city", where="probe.splits"
+    )
 
 
 def _check_folds(folds: Sequence[Fold], rows: int) -> None:
@@ -190,12 +193,25 @@ def _check_folds(folds: Sequence[Fold], rows: int) -> None:
             raise InputError("this is no fold", value=type(fold).__name__, where=where, remedy=remedy)
         named = np.concatenate([fold.train, fold.val, fold.test])
         if len(named) and not 0 <= named.min() <= named.max() < rows:
-            raise InputError("a fold names a row that there is not", where=where, value=f"{rows} rows")
+            what = "a fold names a row that there is not"
+            raise InputError(
+                what,
+                where=where,
+                value=f"{rows} rows",
+                remedy="name rows from 0 to the number of labels less one",
+            )
         if np.isin(fold.test, fold.known).any():
-            raise InputError("a fold learns from a row that it holds out", where=where)
+            what = "a fold learns from a row that it holds out"
+            raise InputError(what, where=where, remedy="keep train and val apart from test")
         np.add.at(held, fold.test, 1)
     if held.max(initial=0) > 1:
-        raise InputError("a row is held out twice under one seed", value=f"row {int(held.argmax())}")
+        what = "a row is held out twice under one seed"
+        raise InputError(
+            what,
+            value=f"row {int(held.argmax())}",
+            where="the folds of a split",
+            remedy="hold each row out once at most",
+        )
 
 
 def measure(
@@ -219,7 +235,10 @@ def measure(
     """
     held = np.asarray(np.isfinite(predictions).all(axis=0))
     if held.sum() < 2:
-        raise InputError("fewer than two rows were held out", value=int(held.sum()))
+        what = "fewer than two rows were held out"
+        raise InputError(
+            what, value=int(held.sum()), where="predictions", remedy="label more regions, or use fewer folds"
+        )
     samples = bootstrap_r2(labels.y, predictions, resamples)
     r2_low, r2_high = interval(samples)
     residuals = (labels.y - predictions.mean(axis=0))[held]
@@ -327,11 +346,12 @@ def probe(
         InputError: Vectors, labels, positions, the split or a name in ``against`` cannot be used.
     """
     if seeds < 1 or bootstrap < 1:
-        raise InputError("seeds and resamples: one or more", value=(seeds, bootstrap))
+        what, given = "seeds and resamples: one or more", (seeds, bootstrap)
+        raise InputError(what, value=given, where="seeds, bootstrap", remedy="give 1 or more of each")
     list(map(check_name, against or {}))
     points = check_lonlat(lonlat)
     tables = {"": vectors, **(against or {})}
-    checked = {name: check_vectors(table, len(points), name or None) for name, table in tables.items()}
+    checked = {name: check_vectors(table, len(points), name or "vectors") for name, table in tables.items()}
     labels = prepare_labels(target, points, groups, transform=transform, cities=cities, districts=districts)
     make = partial(make_folds, labels, split, folds=folds, edge_km=edge_km, buffer_km=buffer_km)
     made = [make(seed) for seed in range(seeds)]

@@ -200,7 +200,9 @@ def district_split(
     if count < 2:
         what = "all regions lie in one district" if count else "no region has a district"
         raise InputError(
-            f"{what}: none can be held out", remedy="give districts as a column, or use another split"
+            f"{what}: none can be held out",
+            remedy="give districts as a column, or use another split",
+            where="split 'district'",
         )
     rng = np.random.default_rng([seed, 4])
     side = np.full(len(metres), -1, dtype=np.int64)
@@ -246,7 +248,9 @@ def city_split(
     units = city_numbers(cities, len(metres))
     if units.max(initial=0) == 0:
         raise InputError(
-            "there is one city only: none can be held out", remedy="give several cities, or another split"
+            "there is one city only: none can be held out",
+            remedy="give several cities, or another split",
+            where="split 'city'",
         )
     rng = np.random.default_rng([seed, 5])
     return _hold_out(
@@ -276,7 +280,12 @@ def few_shot(folds: Sequence[Fold], k: int, seed: int = 0) -> list[Fold]:
         InputError: ``k`` below 4, or a fold with fewer known rows.
     """
     if k < MIN_TRAIN:
-        raise InputError(f"learning needs {MIN_TRAIN} labelled regions or more", value=k)
+        raise InputError(
+            f"learning needs {MIN_TRAIN} labelled regions or more",
+            value=k,
+            where="k",
+            remedy=f"give {MIN_TRAIN} or more",
+        )
     made = []
     for number, fold in enumerate(folds):
         known = fold.known
@@ -314,7 +323,12 @@ def _hold_out(
     Without ``metres`` there is no buffer; without ``groups`` nothing but the buffer leaves the training.
     """
     if not (np.isfinite(buffer_km) and buffer_km >= 0):
-        raise InputError("the buffer is a number of km, 0 or more", value=buffer_km)
+        raise InputError(
+            "the buffer is a number of km, 0 or more",
+            value=buffer_km,
+            where="probe.buffer_km",
+            remedy="give a number of 0 or more",
+        )
     alike = None if groups is None else group_numbers(groups, len(units))
     made = []
     for number in range(int(side.max()) + 1):
@@ -355,11 +369,19 @@ def _sides(units: Ints, folds: int | None, rng: np.random.Generator) -> Ints:
 
 def _check_counts(rows: int, val_share: float, folds: int | None) -> None:
     if folds is not None and folds < 2:
-        raise InputError("a split needs two folds or more", value=folds)
+        raise InputError(
+            "a split needs two folds or more", value=folds, where="probe.folds", remedy="give 2 or more"
+        )
     if not 0 < val_share < 1:
-        raise InputError("the share for validation lies between 0 and 1", value=val_share)
+        raise InputError(
+            "the share for validation lies between 0 and 1",
+            value=val_share,
+            where="val_share",
+            remedy="give a number between 0 and 1",
+        )
     if rows < (folds or 2):
         raise InputError(
             f"{rows} labelled regions cannot be split into {folds or 2} folds",
             remedy="probing needs more regions with a label and a vector",
+            where="probe.folds",
         )

@@ -60,18 +60,20 @@ def scores_markdown(scores: Mapping[str, Any]) -> str:
 def scores_csv(scores: Mapping[str, Any]) -> str:
     """Every number of every row, for programs: a column ``vs NAME`` (with ``low``, ``high``) per rival.
 
-    ``r2_seeds`` are joined by spaces; what is missing is empty.
+    ``r2_seeds`` are joined by spaces; what is missing is empty; control characters in names are escaped.
     """
     rivals = list(dict.fromkeys(name for row in scores["rows"] for name in row["vs"]))
     plain = [key for key in (scores["rows"] or [{}])[0] if key not in ("vs", "r2_seeds")]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     ends = ("diff", "low", "high")
-    writer.writerow([*plain, "r2_seeds", *(f"vs {name} {end}" for name in rivals for end in ends)])
+    heads = [f"vs {printable(name)} {end}" for name in rivals for end in ends]
+    writer.writerow([*plain, "r2_seeds", *heads])
     for row in scores["rows"]:
         gaps = [row["vs"].get(name, {}).get(end) for name in rivals for end in ends]
         seeds = " ".join("" if value is None else repr(value) for value in row["r2_seeds"])
-        writer.writerow([*(row[key] for key in plain), seeds, *gaps])
+        own = [printable(value) if isinstance(value := row[key], str) else value for key in plain]
+        writer.writerow([*own, seeds, *gaps])
     return file.getvalue()
 
 

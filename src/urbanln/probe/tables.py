@@ -81,6 +81,7 @@ def common_regions(
             "no region has a vector in every table" if copies else "there is no region",
             value=has or None,
             remedy="the tables need the region_id values of this city",
+            where="region_id",
         )
     cities = _words(where, "city", keep)
     if cities is not None:
@@ -115,7 +116,9 @@ def _copies(name: str, table: pd.DataFrame | Sequence[pd.DataFrame]) -> list[pd.
     check_name(name)
     parts = [table] if isinstance(table, pd.DataFrame) else list(table)
     if not parts:
-        raise InputError("a table of vectors is empty", where=name)
+        raise InputError(
+            "a table of vectors is empty", where=name, remedy="give one table or more under this name"
+        )
     return [_by_region(part, ("vector",), f"vectors '{name}'")[["vector"]] for part in parts]
 
 
@@ -131,13 +134,28 @@ def _words(frame: pd.DataFrame, column: str, keep: pd.Index) -> npt.NDArray[Any]
 
 def _by_region(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
     if lacking := [name for name in ("region_id", *columns) if name not in frame.columns]:
-        raise InputError(f"the table of {what} lacks a column", value=lacking[0])
+        raise InputError(
+            f"the table of {what} lacks a column",
+            value=lacking[0],
+            where=f"table of {what}",
+            remedy="add it, or name the column that holds it",
+        )
     ids = frame["region_id"].astype(str)
     if (twice := ids.duplicated()).any():
-        raise InputError(f"a region stands twice in the table of {what}", value=ids[twice].iloc[0])
+        raise InputError(
+            f"a region stands twice in the table of {what}",
+            value=ids[twice].iloc[0],
+            where=f"table of {what}",
+            remedy="keep one row per region",
+        )
     names = frame.columns.astype(str)
     if names.has_duplicates:
-        raise InputError(f"a column stands twice in the table of {what}", value=names[names.duplicated()][0])
+        raise InputError(
+            f"a column stands twice in the table of {what}",
+            value=names[names.duplicated()][0],
+            where=f"table of {what}",
+            remedy="rename one of them",
+        )
     # A plain frame: geometry and CRS of a GeoDataFrame are of no use here.
     plain = pd.DataFrame(frame.drop(columns="region_id")).rename(columns=str)
     return plain.set_axis(pd.Index(ids, dtype=object))

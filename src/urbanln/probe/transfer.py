@@ -134,13 +134,29 @@ def save_transfer(
 
 def _check(tables: Mapping[str, Any], lonlat: pd.DataFrame, main: str | None) -> None:
     if main is not None and main not in tables:
-        raise InputError("the main table is not among the vectors", value=main)
+        raise InputError(
+            "the main table is not among the vectors",
+            value=main,
+            where="main",
+            remedy=f"there are: {', '.join(tables)}",
+        )
     if taken := [name for name in tables if name in FLOORS]:
-        raise InputError("a table of vectors has the name of a floor", value=taken[0], remedy="rename it")
+        raise InputError(
+            "a table of vectors has the name of a floor", value=taken[0], remedy="rename it", where="vectors"
+        )
     if "city" not in lonlat.columns:
-        raise InputError("transfer needs the city of each region", remedy="give positions a column 'city'")
+        raise InputError(
+            "transfer needs the city of each region",
+            remedy="give positions a column 'city'",
+            where="positions",
+        )
     if (lonlat["city"] == ALL_OTHERS).any():
-        raise InputError("a city has the name of all others together", value=ALL_OTHERS, remedy="rename it")
+        raise InputError(
+            "a city has the name of all others together",
+            value=ALL_OTHERS,
+            remedy="rename it",
+            where="positions",
+        )
 
 
 def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[dict[str, Any]]]:
@@ -148,7 +164,9 @@ def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[
     cities = np.asarray(regions.cities).astype(str)
     names = list(dict.fromkeys(cities.tolist()))
     if len(names) < 2:
-        raise InputError("transfer needs two cities or more", value=names, remedy="give several cities")
+        raise InputError(
+            "transfer needs two cities or more", value=names, remedy="give several cities", where="positions"
+        )
     pairs: list[Pair] = []
     refused: list[dict[str, Any]] = []
     for indicator, target in regions.targets.items():

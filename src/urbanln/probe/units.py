@@ -32,7 +32,12 @@ def h3_resolution(edge_km: float) -> int:
     import h3
 
     if not (np.isfinite(edge_km) and edge_km > 0):
-        raise InputError("the edge of a block is a positive number of km", value=edge_km)
+        raise InputError(
+            "the edge of a block is a positive number of km",
+            value=edge_km,
+            where="probe.block_km",
+            remedy="give a number above 0",
+        )
     return min(range(16), key=lambda r: abs(h3.average_hexagon_edge_length(r, unit="km") - edge_km))
 
 
@@ -66,7 +71,9 @@ def block_units(
         found = [h3.latlng_to_cell(lat, lon, resolution) for lon, lat in points.tolist()]
         cells = np.unique(np.array(found, dtype=np.uint64), return_inverse=True)[1].astype(np.int64)
     else:
-        raise InputError("no such shape of blocks", value=blocks, remedy="there are: square, h3")
+        raise InputError(
+            "no such shape of blocks", value=blocks, remedy="there are: square, h3", where="probe.blocks"
+        )
     return cells if cities is None else crossed(city_numbers(cities, len(cells)), cells)
 
 
@@ -96,7 +103,12 @@ def labelled(values: npt.ArrayLike, rows: int, what: str) -> Ints:
     """
     given = np.asarray(values, dtype=object)
     if given.shape != (rows,):
-        raise InputError(f"{what} are one value per row", value=given.shape, where=f"{rows} rows")
+        raise InputError(
+            f"{what} are one value per row",
+            value=given.shape,
+            where=f"{rows} rows",
+            remedy="give as many as there are positions",
+        )
     text, there = texts(given)
     number = np.full(rows, -1, dtype=np.int64)
     number[there] = np.unique(text[there], return_inverse=True)[1]
@@ -147,7 +159,7 @@ def deal(units: Ints, folds: int, rng: np.random.Generator, remedy: str) -> Ints
     sizes = np.bincount(units)
     if len(sizes) < folds:
         what = f"{len(sizes)} blocks or groups" if len(sizes) > 1 else "one block or group alone"
-        raise InputError(f"{what} cannot be dealt to {folds} folds", remedy=remedy)
+        raise InputError(f"{what} cannot be dealt to {folds} folds", remedy=remedy, where="probe.folds")
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]
     fold_of = np.empty(len(sizes), dtype=np.int64)

@@ -99,7 +99,9 @@ def write_audit_page(path: Path | str, title: str, audit: Mapping[str, Any], syn
     """
     found = audit_context(audit)
     if found is None:
-        raise InputError("there is no audit to write", remedy="pass what audit(...).as_json() returns")
+        raise InputError(
+            "there is no audit to write", remedy="pass what audit(...).as_json() returns", where="audit"
+        )
     context = {"title": clean(title, 200) or "Audit", "synthetic": synthetic, "audit": found}
     write_text(path, render("urbanln.report", "audit_page.html.j2", context))
     return Path(path)
@@ -112,10 +114,18 @@ def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd
     ):
         missing = [column for column in needed if column not in frame.columns]
         if missing:
-            raise InputError(f"the report's {name} lack a column", value=", ".join(missing), where=name)
+            raise InputError(
+                f"the report's {name} lack a column",
+                value=", ".join(missing),
+                where=name,
+                remedy="make them again with urbanln probe",
+            )
     if scores.get("kind", "scores") != "scores":
         raise InputError(
-            "not a table of scores", value=scores.get("kind"), remedy="pass the scores.json that probe wrote"
+            "not a table of scores",
+            value=scores.get("kind"),
+            remedy="pass the scores.json that probe wrote",
+            where="scores",
         )
 
 

@@ -160,13 +160,13 @@ def look(
     from urbanln.captions.captioners.recorded import read_rows
 
     if city is not None and table is not None:
-        raise InputError(
-            "either a city or a table of labels is audited", value=str(table), remedy="call audit twice"
-        )
+        what = "either a city or a table of labels is audited"
+        raise InputError(what, value=str(table), remedy="call audit twice", where="--labels")
     if table is None and (missing or written not in (None, Written())):
         raise InputError(
             "--missing, --encoding, --thousands and --decimal are of a plain table",
             remedy="give it with --labels TABLE; a city was read when it was made, by urbanln ingest",
+            where="urbanln audit",
         )
     texts = pd.concat([read_rows(path) for path in captions], ignore_index=True) if captions else None
     if city is not None:
@@ -176,11 +176,13 @@ def look(
         found = audit(frame, captions=texts, clean=clean, model=model)
         return replace(found, name=table.stem, notes=frame.attrs["notes"])
     if texts is None:
+        what = "nothing to audit"
         raise InputError(
-            "nothing to audit", remedy="urbanln audit CITY, or --labels TABLE, or --captions FILE"
+            what, remedy="urbanln audit CITY, or --labels TABLE, or --captions FILE", where="urbanln audit"
         )
     if texts.empty:
-        raise InputError("there are no captions to audit", where=captions[0])
+        what = "there are no captions to audit"
+        raise InputError(what, where=captions[0], remedy="give a file with captions")
     return Audit("captions", captions=_captions(texts, (), clean, model))
 
 
@@ -223,7 +225,9 @@ def read_labels(
     values, notes = take_labels(frame, labels, table=str(table), missing=missing)
     lon, lat, note = point_coordinates(frame, where, str(table))
     if taken := sorted({"lon", "lat"} & set(labels)):
-        raise InputError("a coordinate is no label", value=taken[0], where=table)
+        raise InputError(
+            "a coordinate is no label", value=taken[0], where=table, remedy="leave it out of --label"
+        )
     values.insert(0, "lat", lat)
     values.insert(0, "lon", lon)
     nowhere = null_island(lon, lat)
@@ -278,20 +282,26 @@ def _labels_of_frame(frame: pd.DataFrame, labels: Sequence[str]) -> LabelAudit:
     frame = frame.rename(columns=str)
     need_columns(frame.columns, ["lon", "lat", *labels], "table")
     if taken := [name for name in labels if name in _POSITION]:
-        raise InputError("this column says where a region is, and is no label", value=taken[0])
+        raise InputError(
+            "this column says where a region is, and is no label",
+            value=taken[0],
+            where="labels",
+            remedy="leave it out",
+        )
     numeric = [c for c in frame.columns if c not in _POSITION and pd.api.types.is_numeric_dtype(frame[c])]
     if not (chosen := list(labels) or numeric):
         raise InputError(
             "the table has no numeric label",
             value=", ".join(map(str, frame.columns)),
             remedy="turn what is text into numbers",
+            where="the columns of the table",
         )
     ids = frame["region_id"] if "region_id" in frame.columns else range(len(frame))
     table = frame.assign(region_id=ids)
     kept = ["region_id", "lon", "lat", *(["city"] if "city" in frame.columns else [])]
     placed = table[["lon", "lat"]].notna().all(axis=1)
     if len(table) and not placed.any():
-        raise InputError("no row has coordinates", remedy="check the columns lon and lat")
+        raise InputError("no row has coordinates", remedy="check the columns lon and lat", where="lon, lat")
     return audit_labels(table[["region_id", *chosen]], table.loc[placed, kept])
 
 

@@ -64,7 +64,11 @@ def caption(
         # One line each, so that a log's last one tells all of it.
         lines = [report.asked.stop_line(name) for name in report.asked.stopped]
         then = "the table holds what there is; when that is put right, run the same command again"
-        raise CaptionsIncomplete("\n".join([*lines[:-1], f"{lines[-1]}; {then}"]))
+        raise CaptionsIncomplete(
+            "\n".join([*lines[:-1], f"{lines[-1]}; {then}"]),
+            where=folder,
+            remedy="put right what is said above, and run the same command again",
+        )
 
 
 class CaptionsIncomplete(UrbanLNError):

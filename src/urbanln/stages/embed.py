@@ -58,8 +58,7 @@ def embed_cities(
             vocabulary for all cities) or ``imagenet`` (a network that never saw a city). Write ``./text``
             for a folder of such a name.
         out: File to write; with several cities ``{city}`` stands for the name of each city's folder.
-        settings: Its ``embed`` section is used; pictures are fitted as the run's training did, else as
-            ``settings.train.fit`` says.
+        settings: ``embed``; pictures are fitted as the run's training did, else by ``settings.train.fit``.
         captions: For ``text``: files of recorded captions instead of the cities' own.
         which: For ``text``: each picture's selected caption, or all its candidates.
         terms: For ``text``: words and word pairs at most.
@@ -76,7 +75,8 @@ def embed_cities(
     """
     paths = city_paths(cities, out)
     if captions and model != TEXT:
-        raise InputError("captions are read for the model 'text' only", value=model, where="--captions")
+        raise InputError("captions are read for the model 'text' only", value=model, where="--captions",
+                         remedy="give --model text, or leave --captions out")  # fmt: skip
     pairs = list(zip(cities, paths, strict=True))
     with ExitStack() as locks:
         if part is not None:
@@ -217,7 +217,9 @@ def _after_sharing(
         The tables that are to be written now, by this process: ``locks`` keeps others from them.
     """
     if model in (PIXELS, TEXT):
-        raise InputError("only a network's work is shared", value=model, where="--part")
+        raise InputError(
+            "only a network's work is shared", value=model, where="--part", remedy="leave --part out"
+        )
     require("torch")
     from urbanln.embed.encode import embed_share
     from urbanln.embed.parts import are_open, parse_share, parts_folder

@@ -38,7 +38,10 @@ def choose_texts(
         name, known = choice.removeprefix(SINGLE), sorted(set(texts["captioner"]))
         if name not in known:
             raise InputError(
-                "this captioner has no candidate", value=name, remedy=f"there are: {', '.join(known)}"
+                "this captioner has no candidate",
+                value=name,
+                remedy=f"there are: {', '.join(known)}",
+                where=choice,
             )
         texts = texts[texts["captioner"] == name]
     elif choice == "random":
@@ -84,7 +87,10 @@ def swap_captions(chosen: pd.DataFrame, images: pd.DataFrame, seed: int) -> pd.D
         step = int(group["region_id"].value_counts().max())
         if 2 * step > len(group):
             raise InputError(
-                "captions cannot be swapped between regions: one has half of all pictures", value=view
+                "captions cannot be swapped between regions: one has half of all pictures",
+                value=view,
+                where="captions = 'shuffled-pairs'",
+                remedy="give more regions pictures, or choose other captions",
             )
         given = group[["captioner", "caption"]].to_numpy()
         group[["captioner", "caption"]] = np.roll(given, -step, axis=0)

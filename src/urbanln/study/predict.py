@@ -42,7 +42,12 @@ def scored_regions(city: City, views: Sequence[str]) -> pd.DataFrame:
         seen = city.images.loc[city.images["view"] == view, "region_id"]
         frame = frame[frame["region_id"].isin(seen)]
     if frame.empty:
-        raise InputError("no region has pictures of all views", value=" + ".join(views), where=city.folder)
+        raise InputError(
+            "no region has pictures of all views",
+            value=" + ".join(views),
+            where=city.folder,
+            remedy="add the missing pictures, or embed one view",
+        )
     shared = shared_pictures(city.images)
     frame["group"] = [str(shared.get(name, f"own {name}")) for name in frame["region_id"]]
     return frame.reset_index(drop=True)
@@ -65,7 +70,11 @@ def region_folds(regions: pd.DataFrame, split: str, probe: ProbeSettings, seed: 
         return random_split(lonlat, folds=probe.folds, seed=seed, groups=groups)
     if split == "district":
         if "district" not in regions.columns:
-            raise InputError("the district split needs a column 'district' of the regions")
+            raise InputError(
+                "the district split needs a column 'district' of the regions",
+                where="probe.splits",
+                remedy="add the column, or leave the split out",
+            )
         return district_split(
             lonlat, regions["district"].to_numpy(), buffer_km=probe.buffer_km,
             folds=probe.district_folds or None, seed=seed, groups=groups,
@@ -193,7 +202,9 @@ def _over_labels(
                 for head, predict in ways.items()
             ]
     if not frames:
-        raise reason or InputError("there is no indicator to score", where=city.folder)
+        raise reason or InputError(
+            "there is no indicator to score", where=city.folder, remedy="ingest the city with --label"
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -220,7 +231,12 @@ def labelled_folds(folds: Sequence[Fold], rows: npt.NDArray[np.int64], count: in
         train, val, test = (part[part >= 0] for part in places)
         own = Fold(train, val, test, inner)
         if len(own.train) < MIN_TRAIN or not len(own.val):
-            raise InputError("too few labels are left to learn from in a fold", value=len(own.train))
+            raise InputError(
+                "too few labels are left to learn from in a fold",
+                value=len(own.train),
+                where="probe.folds",
+                remedy="use fewer folds, or label more regions",
+            )
         found.append(own)
     return found
 
@@ -229,6 +245,9 @@ def _aligned(table: pd.DataFrame, regions: pd.DataFrame) -> npt.NDArray[np.float
     found = table.set_index(table["region_id"].astype(str))["vector"].reindex(regions["region_id"])
     if found.isna().any():
         raise InputError(
-            "a region has no vector: its pictures cannot be read", value=found.index[found.isna()][0]
+            "a region has no vector: its pictures cannot be read",
+            value=found.index[found.isna()][0],
+            where="vectors",
+            remedy="make its pictures readable again",
         )
     return np.stack([np.asarray(vector, dtype=np.float32) for vector in found])

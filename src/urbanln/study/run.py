@@ -158,6 +158,7 @@ def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
         raise UrbanLNError(
             "a process of the study was killed, perhaps for want of memory",
             remedy="run the same command again, it goes on; with --jobs 1 if memory is short",
+            where="--jobs",
         ) from error
 
 

@@ -78,8 +78,9 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
     """
     cells, places = _read(study, work, cache)
     if not cells:
-        reasons = sorted(set(failed.values()))
-        raise UrbanLNError("nothing of this study could be scored", value=reasons[0] if reasons else None)
+        reason, remedy = min(failed.values(), default=None), "put that right, and run the same command again"
+        what = "nothing of this study could be scored"
+        raise UrbanLNError(what, value=reason, where=study.name, remedy=remedy)
     probe = study.first.settings.probe
     about = {variant.name: variant.about for variant in study.variants}
     rows = []

@@ -28,7 +28,7 @@ from typing import Any
 
 from urbanln.base.bounds import MAX_SEED
 from urbanln.base.config import Settings, load_settings, set_key
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, placed
 from urbanln.base.parsing import read_toml
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import VIEWS
@@ -175,13 +175,11 @@ def _given(values: Mapping[str, Any], key: str, default: Any, where: str) -> Any
     found = values.get(key, default)
     if not isinstance(found, type(default)):
         kind = "a text" if isinstance(default, str) else "a table of keys"
-        raise InputError(f"'{key}' is {kind}", value=found, where=where)
+        raise InputError(f"'{key}' is {kind}", value=found, where=where, remedy=f"give it as {kind}")
     return found
 
 
-def _distinct(
-    found: Any, fine: Callable[[Any], bool], fault: str, where: str, remedy: str | None = None
-) -> Any:
+def _distinct(found: Any, fine: Callable[[Any], bool], fault: str, where: str, remedy: str) -> Any:
     """A list that is not empty, of different values that are all ``fine``, as a tuple."""
     good = isinstance(found, list) and found and all(map(fine, found))
     if not good or len(set(found)) < len(found):
@@ -209,15 +207,17 @@ def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file:
     sections = {key: _given(own, key, {}, where) for key in own if key in _COMMON_KEYS}
     merged = _merged({key: _given(common, key, {}, file) for key in common}, sections)
     if "seed" in merged.get("train", {}):
-        raise InputError("train.seed is set by study.seeds", value=merged["train"]["seed"], where=where)
-    try:
+        raise InputError(
+            "train.seed is set by study.seeds",
+            value=merged["train"]["seed"],
+            where=where,
+            remedy="leave train.seed out, and list seeds in [study]",
+        )
+    with placed(where):
         settings = load_settings(base={k: v for k, v in merged.items() if k in Settings.model_fields})
         captioning = load_settings(
             base={k: v for k, v in merged.items() if k in CaptionSettings.model_fields}, of=CaptionSettings
         )
-    except InputError as error:
-        error.where = where
-        raise
     return Variant(name, _given(own, "about", "", where), captions, pretrain, settings, captioning)
 
 

@@ -252,7 +252,11 @@ def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
         return {"regions": int(numbers[0]), "seed": int(numbers[1]), "street": "street" in views}
     folder = Path(spec).resolve()
     if not (folder / "city.toml").exists():
-        raise InputError("not a city folder: there is no city.toml", where=spec)
+        raise InputError(
+            "not a city folder: there is no city.toml",
+            where=spec,
+            remedy="give the folder that urbanln ingest wrote",
+        )
     return {"folder": str(folder), **{k: _table_hash(spec, k) for k in ("regions", "images")}}
 
 

@@ -52,7 +52,7 @@ def region_ids(cities: Sequence[City]) -> list[pd.Series]:
         InputError: No city, or two of one name.
     """
     if not cities:
-        raise InputError("no city was given")
+        raise InputError("no city was given", where="cities", remedy="give one city folder or more")
     names = [city.name for city in cities]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -82,6 +82,7 @@ def city_paths(cities: Sequence[City], out: str) -> list[Path]:
             "several cities would be written to one file",
             value=str(next(path for path in paths if paths.count(path) > 1)),
             remedy='put {city} into --out, e.g. "vectors/{city}.parquet", and name the folders apart',
+            where="--out",
         )
     return paths
 
@@ -171,7 +172,10 @@ def _parsed(specs: Sequence[str], keys: Sequence[str], nodata: Sequence[str]) ->
     names = [spec.name for spec in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(
-            "two tables of vectors have one name", value=twice, remedy="give names: --vectors ours=a.parquet"
+            "two tables of vectors have one name",
+            value=twice,
+            remedy="give names: --vectors ours=a.parquet",
+            where="--vectors",
         )
     key_of, codes_of = (
         _by_table(names, said, option) for said, option in ((keys, "--key"), (nodata, "--nodata"))
@@ -179,7 +183,10 @@ def _parsed(specs: Sequence[str], keys: Sequence[str], nodata: Sequence[str]) ->
     for name in names:
         if len(key_of[name]) > 1:
             raise InputError(
-                "a table of vectors has one key", value=" and ".join(key_of[name]), where=f"--key of {name}"
+                "a table of vectors has one key",
+                value=" and ".join(key_of[name]),
+                where=f"--key of {name}",
+                remedy="give one --key for it",
             )
     return [
         replace(spec, key=next(iter(key_of[spec.name]), None), nodata=tuple(codes_of[spec.name]))
@@ -215,7 +222,9 @@ def _parse(spec: str) -> Spec:
         columns = tuple(part.strip() for part in listed.split(",") if part.strip())
     name = name or Path(path).stem
     if CITY_WORD in name:
-        raise InputError("this table needs a name", value=spec, remedy=f"--vectors ours={path}")
+        raise InputError(
+            "this table needs a name", value=spec, remedy=f"--vectors ours={path}", where="--vectors"
+        )
     return Spec(name, path, columns)
 
 

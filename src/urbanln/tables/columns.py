@@ -127,7 +127,8 @@ def features_of(
             or look like a code for "no data"; a dimension that is a position; a label named in full.
     """
     if frame.empty:
-        raise InputError("the table of vectors has no rows", where=where)
+        what = "the table of vectors has no rows"
+        raise InputError(what, where=where, remedy="give a table with a row per region")
     frame = _with_key_columns(frame, where)
     keys = keys_of(frame, key, known, where, spec)
     chosen = choose(frame, columns, labels, keys.columns, where, spec)
@@ -173,7 +174,12 @@ def _none_whole(
     why = "; ".join(f"{reason}: {count:,} rows" for reason, count in reasons.items())
     empty = np.asarray(np.isnan(values).all(axis=0))
     if chosen.lists is not None or not empty.any() or empty.all():
-        return InputError("no row of this table has a whole vector", value=why, where=where)
+        return InputError(
+            "no row of this table has a whole vector",
+            value=why,
+            where=where,
+            remedy="fill the gaps, or leave the columns with gaps out",
+        )
     full = [name for name, gone in zip(chosen.numbers, empty, strict=True) if not gone]
     rest = ",".join(full) if len(full) <= 100 else "COLUMN,…"
     return InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import geopandas as gpd
@@ -207,7 +208,9 @@ def _by_id(frame: pd.DataFrame, name: str, where: str) -> Keys:
     text = read_ids(frame, name, where, instead="or name another column: --key COLUMN")
     here = text.notna().to_numpy()
     if not here.any():
-        raise InputError(f"'{name}' names no region in any row", where=where)
+        raise InputError(
+            f"'{name}' names no region in any row", where=where, remedy="name another column with --key"
+        )
     return Keys((name,), text.to_numpy(dtype=object), None, here, f"by {name}")
 
 
@@ -244,7 +247,7 @@ def _placed(lonlat: Floats, columns: tuple[str, ...], where: str) -> Keys:
     return Keys(columns, None, lonlat, here, f"by {', '.join(columns)}")
 
 
-def _no_position(value: object, where: object) -> InputError:
+def _no_position(value: object, where: str | Path) -> InputError:
     return InputError(
         "a position in the table of vectors cannot be used",
         value=value,

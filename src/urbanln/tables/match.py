@@ -147,7 +147,9 @@ def match_points(
     """
     if found.lonlat is None:
         raise InputError(
-            "the table of vectors has no positions", remedy="it needs lon and lat, or a geometry"
+            "the table of vectors has no positions",
+            remedy="it needs lon and lat, or a geometry",
+            where="vectors",
         )
     if reach_km is None:
         spacing = spacing_km(to_metres(lonlat))

@@ -75,7 +75,9 @@ def _from_lists(column: pd.Series, where: str) -> Matrix:
             column = pd.Series(cells, dtype=object, index=column.index)
             there = column.notna().to_numpy()
     if not there.any():
-        raise InputError("there is no vector in this column", where=where)
+        raise InputError(
+            "there is no vector in this column", where=where, remedy="name the columns of numbers"
+        )
     whole = matrix(column[there].to_frame("vector"), where)
     if there.all():
         return whole

@@ -13,6 +13,7 @@ import pandas as pd
 
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import read_table, table_note, write_table
+from urbanln.base.parsing import AGAIN
 
 KIND = "embeddings"
 COLUMNS = ("region_id", "geometry", "n_images", "vector")
@@ -51,17 +52,28 @@ def write_embeddings(
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
-        raise InputError("the table of vectors lacks a column", value=missing[0], where=path)
+        raise InputError(
+            "the table of vectors lacks a column", value=missing[0], where=path, remedy="add the column"
+        )
     twice = frame["region_id"][frame["region_id"].duplicated()]
     if len(twice):
-        raise InputError("a region stands twice in the table of vectors", value=twice.iloc[0], where=path)
+        raise InputError(
+            "a region stands twice in the table of vectors",
+            value=twice.iloc[0],
+            where=path,
+            remedy="keep one row per region",
+        )
     if frame.crs is None:
         raise InputError("the table of vectors has no CRS", where=path, remedy="set it: frame.set_crs(4326)")
     vectors = matrix(frame, str(path))
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         region = frame["region_id"].iloc[int(bad[0])]
-        raise InputError("a vector has values that are not finite", where=f"region {region}")
+        raise InputError(
+            "a vector has values that are not finite",
+            where=f"region {region}",
+            remedy="leave this region out, or make its vector again",
+        )
     table = gpd.GeoDataFrame(frame[list(COLUMNS)], geometry="geometry").to_crs(4326)
     table["n_images"] = table["n_images"].astype("int64")
     # Attributes of the frame would be written into the pandas header too; the note alone carries facts.
@@ -81,12 +93,12 @@ def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     frame = read_table(path, kind=KIND)
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
-        raise ArtefactError("the table of vectors lacks a column", value=missing[0], where=path)
+        raise ArtefactError("the table of vectors lacks a column", value=missing[0], where=path, remedy=AGAIN)
     frame.attrs = {"transductive": table_note(path).get("transductive")}
     return frame
 
 
-def matrix(frame: pd.DataFrame, where: str | None = None) -> npt.NDArray[np.float32]:
+def matrix(frame: pd.DataFrame, where: str = "vectors") -> npt.NDArray[np.float32]:
     """The vectors as one array (N, D), float32, in the order of the rows.
 
     Rows of float32 that lie one after the other in one piece of memory are not copied; the array is then
@@ -112,9 +124,16 @@ def matrix(frame: pd.DataFrame, where: str | None = None) -> npt.NDArray[np.floa
         with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is found as that
             rows = [np.asarray(vector, dtype=np.float32) for vector in frame["vector"]]
     except (TypeError, ValueError) as error:
-        raise InputError("a vector is no list of numbers", value=str(error), where=where) from error
+        raise InputError(
+            "a vector is no list of numbers",
+            value=str(error),
+            where=where,
+            remedy="give every region a list of numbers",
+        ) from error
     if not rows:
-        raise InputError("the table of vectors has no rows", where=where)
+        raise InputError(
+            "the table of vectors has no rows", where=where, remedy="give a table with a row per region"
+        )
     first = rows[0]
     other = next((at for at, row in enumerate(rows) if row.shape != first.shape), None)
     if other is not None:
@@ -123,6 +142,7 @@ def matrix(frame: pd.DataFrame, where: str | None = None) -> npt.NDArray[np.floa
             "the vectors differ in length",
             value=f"{first.size} numbers in row {there[0]}, {rows[other].size} in row {there[1]}",
             where=where,
+            remedy="give vectors of one length",
         )
     if first.ndim != 1 or first.size == 0:
         raise InputError(

@@ -138,7 +138,12 @@ def read_all(
     if say:
         tell_skipped(bad)
     if len(bad) == len(items):
-        raise InputError("none of the pictures can be read", value=bad[0].value, where=bad[0].where)
+        raise InputError(
+            "none of the pictures can be read",
+            value=bad[0].value,
+            where=bad[0].where,
+            remedy="check the paths in images.parquet and the disk or address they lie on",
+        )
     readable = [i for i in range(len(items)) if i not in errors]
     pictures = Pictures([items[i] for i in readable], model, settings, kept)
     return pictures, rows.iloc[readable].reset_index(drop=True), len(bad)

@@ -69,7 +69,7 @@ def pretrain(
     """
     cities = [city] if isinstance(city, City) else list(city)
     if not cities:
-        raise InputError("no city to train on")
+        raise InputError("no city to train on", where="cities", remedy="give one city folder or more")
     settings = _settled(settings, cities)
     engine = start_engine(settings.train)
     note = describe_run(settings, cities, processes=engine.num_processes, **_place(engine))

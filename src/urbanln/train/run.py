@@ -62,7 +62,9 @@ class RunFolder:
         self._start = time.monotonic()
         self._board: Any = None
         if out.exists() and not out.is_dir():
-            raise InputError("a file stands where the run folder should be", where=out)
+            raise InputError(
+                "a file stands where the run folder should be", where=out, remedy="choose another --out"
+            )
         self._lock = ExitStack()
         try:
             self._open(note, resume)

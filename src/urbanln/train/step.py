@@ -335,4 +335,5 @@ def _stop_unless_finite(name: str, value: float, step: int) -> None:
             f"the {name} is no longer finite at step {step + 1}; neither weights nor queue took it in",
             value=value,
             remedy="train again into another --out with a lower train.lr, or with train.precision=fp32",
+            where=f"step {step + 1}",
         )

@@ -253,9 +253,12 @@ def test_a_total_budget_holds_for_all_desks_together(tmp_path: Path) -> None:
 
 
 def test_nothing_and_unreadable_pictures_are_no_answers_and_leave_no_claim(tmp_path: Path) -> None:
+    unreadable = InputError("cut off", where="a.jpg", remedy="get it again")
     with Ledger(tmp_path) as ledger:
         captioner = Told(
-            lambda call: None if call == 1 else _raise(InputError("cut off")), concurrency=1, retries=3
+            lambda call: None if call == 1 else _raise(unreadable),
+            concurrency=1,
+            retries=3,
         )
         desk = _desk(captioner, ledger)
         got = _run(desk, _asks(2))

@@ -504,7 +504,7 @@ def test_what_a_server_says_is_quoted_short_and_harmless() -> None:
     assert len(said) < 320
     assert "\x1b" not in said
     assert quoted(None, hide="none") == ""
-    assert str(fault_of_status(500, "", {}, "host")).count("\n") == 1
+    assert str(fault_of_status(500, "", {}, "host")).count("\n") == 2
 
 
 def test_an_absurd_count_of_tokens_is_no_count() -> None:

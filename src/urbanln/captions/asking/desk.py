@@ -136,7 +136,7 @@ class Desk:
                 self.counts.from_ledger += 1
                 return found
             async with self._slots:
-                self._go_on()
+                self.go_on()
                 if self._claim(key, ask):
                     return await self._asked(key, ask)
             # Somebody else asks it now, or calls under way may use up the budget: look again soon.
@@ -164,9 +164,18 @@ class Desk:
         parts += [f"${c.cost_usd:.2f}" if c.cost_usd else "", "stopped" if self.stopped else ""]
         return f"{self._identity.name}: {', '.join(part for part in parts if part)}"
 
-    def _go_on(self, after: Exception | None = None) -> None:
+    def go_on(self, after: Exception | None = None) -> None:
+        """Say so where this captioner takes no more questions.
+
+        Raises:
+            Stopped: It does not.
+        """
         if self.stopped is not None:
-            raise Stopped(f"{self._identity.name} takes no more questions: {self.stopped}") from after
+            raise Stopped(
+                f"{self._identity.name} takes no more questions: {self.stopped}",
+                where=self._identity.name,
+                remedy="put that right, and run the same command again",
+            ) from after
 
     def _stop(self, reason: str) -> None:
         self.stopped = self.stopped or reason
@@ -190,7 +199,7 @@ class Desk:
         if said == "spent":
             so_far = f"${self.ledger.spent_usd(name):.4f} by it, ${self.ledger.spent_usd():.4f} in all"
             self._stop(f"the budget is spent ({so_far}; one more may cost ${budget.reserve_usd:.4f})")
-            self._go_on()
+            self.go_on()
         return said == "mine"
 
     async def _asked(self, key: str, ask: Ask) -> Answer | None:
@@ -216,7 +225,7 @@ class Desk:
         attempts = 0
         while True:
             await self._pace()
-            self._go_on()
+            self.go_on()
             attempts += 1
             try:
                 answer = await self.captioner.answer(ask)
@@ -230,7 +239,7 @@ class Desk:
                 pause = (fault.retry_after or 0.0) if isinstance(fault, PassingFault) else math.inf
                 if attempts > self._limits.retries or pause > MOST_PATIENCE_S:
                     self._give_up(key, ask, fault, attempts)
-                    self._go_on(after=fault)
+                    self.go_on(after=fault)
                     raise
                 self.counts.retries += 1
                 self._announce(fault, pause)

@@ -91,7 +91,11 @@ def ask_key(ask: Ask, identity: Identity) -> str:
     """
     picture = ask.picture
     if not picture.sha256:
-        raise InputError("a picture needs its hash before it can be asked about", where=picture.image_id)
+        raise InputError(
+            "a picture needs its hash before it can be asked about",
+            where=picture.image_id,
+            remedy="give Picture(sha256=…)",
+        )
     parts = {
         "picture": picture.sha256,
         "view": picture.view,

@@ -62,7 +62,11 @@ def read_export(path: Path | str) -> pd.DataFrame:
     table = read_table(path, kind=KIND)
     missing = [name for name in _COLUMNS if name not in table.columns]
     if missing:
-        raise ArtefactError(f"an exported ledger lacks the column '{missing[0]}'", where=path)
+        raise ArtefactError(
+            f"an exported ledger lacks the column '{missing[0]}'",
+            where=path,
+            remedy="export it again: urbanln caption CITY --export-ledger FILE",
+        )
     return table
 
 

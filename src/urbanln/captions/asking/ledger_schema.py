@@ -145,7 +145,11 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
         db.execute("COMMIT")
         application, version, tables = _facts(db)
     if application != _APPLICATION:
-        raise ArtefactError("an SQLite file, but no ledger of captions", where=path)
+        raise ArtefactError(
+            "an SQLite file, but no ledger of captions",
+            where=path,
+            remedy="move it away; captions.sqlite is the ledger's name",
+        )
     if version > SCHEMA_VERSION:
         raise ArtefactError(
             f"written by a newer urbanln (schema {version}, this one knows {SCHEMA_VERSION})",
@@ -172,7 +176,7 @@ def short_of(
     return "reserved" if spent + (under_way or 0.0) + reserve > limit else None
 
 
-def stored_json(text: str, path: object, shape: Any = Any) -> Any:
+def stored_json(text: str, path: Path, shape: Any = Any) -> Any:
     """A JSON value that a ledger holds as text.
 
     Raises:

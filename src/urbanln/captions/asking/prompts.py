@@ -48,7 +48,7 @@ class Prompts:
 
     def _replace(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise InputError("no such folder of prompts", where=folder)
+            raise InputError("no such folder of prompts", where=folder, remedy="check describe.prompts")
         for path in sorted(folder.glob("*.txt")):
             if path.name not in self._texts:
                 raise InputError(
@@ -60,7 +60,9 @@ class Prompts:
             try:
                 text = path.read_text(encoding="utf-8").strip()
             except UnicodeDecodeError as error:
-                raise InputError("a prompt must be UTF-8 text", value=str(error), where=path) from error
+                raise InputError(
+                    "a prompt must be UTF-8 text", value=str(error), where=path, remedy="save it as UTF-8"
+                ) from error
             self._texts[path.name] = _checked(text, path)
 
     def render(self, stage: Stage, view: str, **fields: str) -> Prompt:

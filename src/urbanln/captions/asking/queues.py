@@ -187,8 +187,8 @@ class _Round:
     async def _text(self, desk: Desk, picture: Picture) -> tuple[str, str] | None:
         """A captioner's last word on a picture and why it ended."""
         captioner = desk.captioner
-        if desk.stopped is not None and not picture.sha256:
-            raise Stopped(desk.stopped)  # not worth being fetched for its hash
+        if not picture.sha256:
+            desk.go_on()  # else not worth being fetched for its hash
         answer = await desk.ask(describe_ask(picture, captioner, self._prompts))
         if answer is None:
             return None
@@ -202,7 +202,7 @@ class _Round:
             desk.stopped is not None
             and known_parts(picture, tools.settings, tools.segmenter, tools.facts) is None
         ):
-            raise Stopped(desk.stopped)  # nor for its parts: they have not been described
+            desk.go_on()  # not worth it for its parts: they have not been described
         found = await refine_picture(picture, answer, captioner=name, ask=desk.ask, tools=tools)
         self._asked.refined += found.stage != "describe"
         self._asked.remaining += len(found.remaining)

@@ -50,6 +50,7 @@ _PARSER_REMEDY = (
     "the server's reasoning parser took all of it for a thought: give it this model's parser, or turn "
     "thinking off; raise max_tokens where the limit is short"
 )
+_ASK_AGAIN = "run the same command again; it asks what has no answer yet"
 
 
 class NothingSaid(PassingFault):
@@ -142,7 +143,7 @@ def require_answer(answer: Answer, where: str) -> Answer:
     if found.answered:
         return answer
     kind: type[CaptionerFault] = NothingSaid if found.ended else PassingFault
-    fault = (kind if found.again else LastingFault)(found.why, where=where, remedy=found.remedy)
+    fault = (kind if found.again else LastingFault)(found.why, where=where, remedy=found.remedy or _ASK_AGAIN)
     fault.cost_usd = answer.cost_usd
     raise fault
 

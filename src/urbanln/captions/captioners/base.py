@@ -170,6 +170,13 @@ class Limits:
         return (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
 
 
+# Of a captioner somebody else wrote, which need not say where and what to do; its name is told beside it.
+_TOLD: Mapping[str, str] = {
+    "where": "captioner",
+    "remedy": "run the same command again; it asks what has no answer yet",
+}
+
+
 class CaptionerFault(UrbanLNError):
     """A captioner gave no answer: ask again later (:class:`PassingFault`) or not (:class:`LastingFault`).
 
@@ -196,7 +203,7 @@ class PassingFault(CaptionerFault):
     """
 
     def __init__(self, what: str, *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(what, **details)
+        super().__init__(what, **{**_TOLD, **details})
         self.retry_after = retry_after
 
 
@@ -210,7 +217,7 @@ class LastingFault(CaptionerFault):
     """
 
     def __init__(self, what: str, *, whole: bool = False, **details: Any) -> None:
-        super().__init__(what, **details)
+        super().__init__(what, **{**_TOLD, **details})
         self.whole = whole
 
 

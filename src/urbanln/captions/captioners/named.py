@@ -55,6 +55,7 @@ def choose_captioners(spec: str, settings: CaptionSettings | None = None) -> lis
         value=spec,
         remedy="use openai:MODEL@URL, transformers:MODEL, measured, recorded:TABLE, or for a synthetic city "
         f"simulated or one of {', '.join(simulated)}{known}",
+        where="--captioner",
     )
 
 

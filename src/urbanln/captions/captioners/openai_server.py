@@ -35,6 +35,7 @@ TAG_HEADER = "X-Urbanln-Tag"
 MOST_BYTES = 4 * 2**20
 """Of an answer's body: one that is longer is not read on. The longest thoughts are a tenth of it."""
 
+_LATER = "run the same command again later; it goes on"
 _QUOTED = 4096  # more than is shown of a broken answer, so that no key is cut in two before it is hidden
 _MOST_TOKENS = 1_000_000_000  # of an answer: more is nonsense
 _DECODING = (
@@ -109,7 +110,11 @@ class ServerCaptioner(Captioner):
             async with asyncio.timeout(self._settings.timeout_s):
                 body = await self._send(client, ask, url)
         except TimeoutError:
-            raise PassingFault(f"no answer within {self._settings.timeout_s:g} s", where=self._host) from None
+            raise PassingFault(
+                f"no answer within {self._settings.timeout_s:g} s",
+                where=self._host,
+                remedy="raise timeout_s, or lower concurrency",
+            ) from None
         return self._read(body, time.monotonic() - began)
 
     async def close(self) -> None:
@@ -131,7 +136,9 @@ class ServerCaptioner(Captioner):
             )
         if not (key.isascii() and key.isprintable()):
             raise InputError(
-                f"what the environment variable {name} holds cannot be a key: it has odd characters"
+                f"what the environment variable {name} holds cannot be a key: it has odd characters",
+                where=f"captioner {self.identity.name}",
+                remedy=f"export {name}=… with the key alone",
             )
         return key
 
@@ -174,7 +181,7 @@ class ServerCaptioner(Captioner):
                     break
         except Exception as error:  # of the client's HTTP library, which differs between its versions
             reason = f"the connection failed ({type(error).__name__})"
-            raise PassingFault(reason, where=self._host) from None
+            raise PassingFault(reason, where=self._host, remedy=_LATER) from None
         if whole and len(body) > most:
             raise PassingFault(
                 f"the answer is longer than {most // 2**20} MiB and was not read on",
@@ -206,12 +213,18 @@ class ServerCaptioner(Captioner):
             async with asked as raw:
                 return await self._body(raw.iter_bytes(), MOST_BYTES)
         except library.APITimeoutError:
-            raise PassingFault("no answer in time", where=self._host) from None
+            raise PassingFault(
+                "no answer in time", where=self._host, remedy="raise timeout_s, or lower concurrency"
+            ) from None
         except library.APIConnectionError as error:
             if isinstance(error.__cause__, CaptionerFault):  # older versions wrap ours
                 raise error.__cause__ from None
             reason = type(error.__cause__ or error).__name__
-            raise PassingFault(f"the connection failed ({reason})", where=self._host) from None
+            raise PassingFault(
+                f"the connection failed ({reason})",
+                where=self._host,
+                remedy="check that the server runs and that base_url is its address",
+            ) from None
 
     def _read(self, body: bytes, seconds: float) -> Answer:
         try:
@@ -233,7 +246,7 @@ class ServerCaptioner(Captioner):
         finish = refusal or str(choice.get("finish_reason") or "")
         if broken := choice.get("error"):
             said = quoted(broken, hide=self._key())
-            raise PassingFault("the answer broke off", value=said, where=self._host)
+            raise PassingFault("the answer broke off", value=said, where=self._host, remedy=_LATER)
         answer = Answer(text, finish, *tokens, self.limits.cost(*tokens), seconds)
         return require_answer(answer, self._host)
 
@@ -269,6 +282,7 @@ def parse_server_spec(text: str) -> tuple[str, CaptionerSettings]:
             "a server needs the name of a model",
             value=text,
             remedy="write openai:MODEL@URL, for example openai:my-model@http://localhost:8000/v1",
+            where="--captioner",
         )
     if at:
         server_url(url)

@@ -88,7 +88,7 @@ class RecordedCaptioner(Captioner):
             raise InputError(
                 "none of the recorded captions belongs to a picture of this city",
                 value=", ".join(list(self._texts)[:3]) or "no captions at all",
-                where=next(iter(self.sources), None),
+                where=next(iter(self.sources), "recorded captions"),
                 remedy="name each picture by its image_id or its file name, e.g. "
                 + (
                     f"{pictures[0].image_id} or {PurePosixPath(pictures[0].path).name}"
@@ -152,7 +152,7 @@ def read_recorded(path: Path | str) -> list[RecordedCaptioner]:
     remarks = [note]
     frame = frame[frame["caption"] != ""]
     if frame.empty:
-        raise InputError("there is no caption in this file", where=path)
+        raise InputError("there is no caption in this file", where=path, remedy="give a file with captions")
     names = _one_per_image(frame)
     captioners = []
     for name in dict.fromkeys(names):
@@ -224,7 +224,7 @@ def read_named(path: Path | str) -> tuple[pd.DataFrame, str]:
 
 def _frame(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise InputError("no such file of recorded captions", where=path)
+        raise InputError("no such file of recorded captions", where=path, remedy="check the path")
     kind = path.suffix.lower()
     try:
         if kind in (".csv", ".tsv"):
@@ -290,6 +290,7 @@ def _column(columns: Mapping[str, Any], accepted: Sequence[str], what: str, path
         f"recorded captions lack a column with {what} ({', '.join(accepted)})",
         value=f"columns: {', '.join(map(str, columns.values()))}",
         where=path,
+        remedy="rename a column to one of these",
     )
 
 
@@ -341,6 +342,7 @@ def _from_json(value: Any, path: Path) -> pd.DataFrame:
             "recorded captions in JSON are a list of {image, caption}, or an object of image: caption",
             value=type(value).__name__,
             where=path,
+            remedy="write them so, or as CSV",
         )
     if any(isinstance(part, list) for part in value):
         return _join_sentences(value, path)
@@ -369,5 +371,10 @@ def _with_stop(sentence: str) -> str:
 
 def _object(part: Any, path: Path) -> dict[str, Any]:
     if not isinstance(part, dict):
-        raise InputError("expected an object with image and caption", value=str(part)[:80], where=path)
+        raise InputError(
+            "expected an object with image and caption",
+            value=str(part)[:80],
+            where=path,
+            remedy='write it as {"image": …, "caption": …}',
+        )
     return part

@@ -90,16 +90,24 @@ def server_url(base_url: str) -> SplitResult:
         parts = urlsplit(base_url.strip())
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InputError("not the address of a server", value=str(error)) from None
+        raise InputError(
+            "not the address of a server",
+            value=str(error),
+            where="base_url",
+            remedy="write it as http://localhost:8000/v1",
+        ) from None
     if parts.username is not None or parts.password is not None or parts.query:
         raise InputError(
             "a server's address must hold neither a password nor a query",
-            where=host,
+            where=host or "base_url",
             remedy="put the key into an environment variable and name that as key_env",
         )
     if parts.scheme not in ("http", "https") or not host:
         raise InputError(
-            "not the address of a server", value=base_url, remedy="write it as http://localhost:8000/v1"
+            "not the address of a server",
+            value=base_url,
+            remedy="write it as http://localhost:8000/v1",
+            where="base_url",
         )
     return parts
 

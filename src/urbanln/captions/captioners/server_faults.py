@@ -36,6 +36,7 @@ _REMEDIES = {
     "used up": "top the account up, or name another captioner",
     "key": "name the key's variable as key_env and set it",
     "model": "check model and base_url (it often ends in /v1)",
+    "settings": "change what it complains of in [captioners.NAME]",
     "blind": "load a model that reads pictures, with its part for them (vision add-on, mmproj)",
 }
 
@@ -67,8 +68,14 @@ def fault_of_status(status: int, said: str, headers: Mapping[str, str], host: st
         return _for_all(what + ": no such model or address", "model", value, host)
     if status == 200 or status in _PASSING or status >= 500:
         wait = retry_after_s(headers.get("retry-after"))
-        return PassingFault(what, retry_after=wait, value=value, where=host)
-    return LastingFault(what, whole=status < 400, value=value, where=host)
+        return PassingFault(
+            what,
+            retry_after=wait,
+            value=value,
+            where=host,
+            remedy="run the same command again later; it goes on",
+        )
+    return LastingFault(what, whole=status < 400, value=value, where=host, remedy=_REMEDIES["settings"])
 
 
 def _for_all(what: str, remedy: str, value: str | None, host: str) -> LastingFault:

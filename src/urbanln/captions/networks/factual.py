@@ -91,7 +91,10 @@ class FactualParser:
         self._network: Any = network.to(self.device).eval()
         if self._length("") + 1 > max_input:
             raise InputError(
-                "the prompt alone takes all tokens of the input", value=max_input, where="max_input"
+                "the prompt alone takes all tokens of the input",
+                value=max_input,
+                where="max_input",
+                remedy="raise it",
             )
 
     @cached_property

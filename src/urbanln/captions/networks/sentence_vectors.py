@@ -112,6 +112,7 @@ def _locate(name: str) -> tuple[str, bool]:
             "no such folder with a sentence encoder",
             value=name,
             remedy="give the folder of an encoder, a hub name, or 'minilm'",
+            where="vote.vectors",
         )
     return name, False
 
@@ -139,7 +140,12 @@ def _read(source: str, local: bool) -> tuple[Any, Any]:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if local:
-            raise ArtefactError("the sentence encoder cannot be read", value=reason, where=source) from error
+            raise ArtefactError(
+                "the sentence encoder cannot be read",
+                value=reason,
+                where=source,
+                remedy="get it again, or use 'minilm'",
+            ) from error
         raise InputError(
             "this sentence encoder could not be had from the hub",
             value=source,

@@ -49,7 +49,7 @@ def load_parser(name: str, model: str = "") -> Parser:
     if name == "factual":
         factual = require("urbanln.captions.networks.factual")
         return cast(Parser, factual.FactualParser(model or factual.MODEL))
-    raise InputError("no such parser", value=name, remedy='choose "spacy" or "factual"')
+    raise InputError("no such parser", value=name, remedy='choose "spacy" or "factual"', where="vote.parser")
 
 
 def parse_all(
@@ -71,7 +71,12 @@ def parse_all(
         InputError: ``processes`` is negative, or a parsing process failed or died.
     """
     if processes < 0:
-        raise InputError("the number of processes is negative", value=processes, remedy="0: one per core")
+        raise InputError(
+            "the number of processes is negative",
+            value=processes,
+            remedy="0: one per core",
+            where="vote.processes",
+        )
     keys = [hash_bytes(text.encode("utf-8", "surrogatepass")) for text in texts]
     distinct = dict(zip(keys, texts, strict=True))
     kind = f"parse:{parser.version}"
@@ -181,10 +186,16 @@ class _Worker:
                 "a parsing process died",
                 value=f"exit status {self._process.wait()}",
                 remedy="memory may have run out: try fewer processes (vote.processes)",
+                where="vote.processes",
             )
         answer = json.loads(line)
         if "fault" in answer:
-            raise InputError("a parsing process failed", value=answer["fault"])
+            raise InputError(
+                "a parsing process failed",
+                value=answer["fault"],
+                where="vote.parser",
+                remedy="try --set vote.processes=1, and report what it says",
+            )
         return cast(list[Any], answer["graphs"])
 
     def stop(self) -> None:

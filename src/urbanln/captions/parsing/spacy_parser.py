@@ -132,6 +132,7 @@ def _find_model(model: str) -> tuple[str, Path]:
         raise MissingExtraError(
             "parsing captions needs the package 'spacy', which is not installed",
             remedy="pip install 'urbanln[nlp]'",
+            where="vote.parser",
         )
     if model and (Path(model) / "meta.json").is_file():
         return str(Path(model).resolve()), Path(model)
@@ -144,8 +145,10 @@ def _find_model(model: str) -> tuple[str, Path]:
             "no spaCy pipeline of that name is installed, and no folder holds one",
             value=model,
             remedy=f"install it, or leave the name out to use {' or '.join(MODELS)}",
+            where="model",
         )
     raise MissingExtraError(
         "parsing captions needs a spaCy pipeline for English, and none is installed",
         remedy="pip install 'urbanln[nlp]'",
+        where="vote.parser",
     )

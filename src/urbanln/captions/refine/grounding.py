@@ -163,6 +163,7 @@ def ground_phrases(
                 f"the grounder '{grounder.version}' must give one finite score per phrase",
                 value=scores[:8],
                 where=picture.path,
+                remedy="use another refine.grounder",
             )
         # What another process kept meanwhile is the same: scores are a pure function of the key.
         fresh = {keys[phrase]: score for phrase, score in zip(missing, scores, strict=True)}

@@ -112,7 +112,11 @@ class Library:
     def __init__(self, city: City) -> None:
         self._pictures = {p.sha256: p for p in pictures_of(city) if p.scene_path is not None}
         if not self._pictures:
-            raise InputError("a simulated server needs a synthetic city: no true scenes", where=city.folder)
+            raise InputError(
+                "a simulated server needs a synthetic city: no true scenes",
+                where=city.folder,
+                remedy="make one: urbanln synthetic",
+            )
         self.models = {one.name: one for one in SIMULATED}
 
     def read(self, body: bytes, tag: str | None) -> Request:

@@ -143,6 +143,7 @@ def read_prompt(text: str) -> Told:
             "a simulated captioner finds no description in the prompt",
             value=text,
             remedy="keep the headings 'Description:', 'Notes on parts:' and 'Do not mention:' of the prompts",
+            where="prompt",
         )
     pieces = (piece.strip(" \t-•*.\"'") for piece in re.split(r"[\n,;]", found["rejected"]))
     rejected = tuple(dict.fromkeys(piece for piece in pieces if piece.lower() not in _NOTHING))

@@ -92,7 +92,12 @@ class SimulatedGrounder:
     def __init__(self, finds: float = 0.95, rejects: float = 0.75, seed: int = 0) -> None:
         for label, value in (("finds", finds), ("rejects", rejects)):
             if not 0.0 <= value <= 1.0:
-                raise InputError(f"{label} must be from 0 to 1", value=value)
+                raise InputError(
+                    f"{label} must be from 0 to 1",
+                    value=value,
+                    where=label,
+                    remedy="give a number from 0 to 1",
+                )
         self._finds, self._rejects, self._seed = finds, rejects, seed
         self.version = f"simulated-detector 1 {finds} {rejects} {seed}"
 
@@ -103,7 +108,11 @@ class SimulatedGrounder:
             InputError: The picture has no true scene.
         """
         if picture.scene_path is None:
-            raise InputError("a simulated detector needs a synthetic city", where=picture.path)
+            raise InputError(
+                "a simulated detector needs a synthetic city",
+                where=picture.path,
+                remedy="make one: urbanln synthetic",
+            )
         there = {thing["name"] for thing in _scene(picture.scene_path)["objects"]}
         return [self._score(picture, meant_objects(phrase, picture.view), there) for phrase in phrases]
 

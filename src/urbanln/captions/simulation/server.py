@@ -80,9 +80,19 @@ class Faults:
         rates = {kind: getattr(self, kind) for kind in KINDS}
         for kind, rate in rates.items():
             if not 0.0 <= rate <= 1.0:
-                raise InputError("a fault's rate must be from 0 to 1", value=rate, where=kind)
+                raise InputError(
+                    "a fault's rate must be from 0 to 1",
+                    value=rate,
+                    where=kind,
+                    remedy="give a number from 0 to 1",
+                )
         if sum(rates.values()) > 1 + 1e-9:
-            raise InputError("the rates of faults add up to more than 1", value=sum(rates.values()))
+            raise InputError(
+                "the rates of faults add up to more than 1",
+                value=sum(rates.values()),
+                where="faults",
+                remedy="lower them",
+            )
 
     @classmethod
     def spread(cls, rate: float, seed: int = 0, **how: Any) -> Faults:

@@ -102,9 +102,16 @@ class SimulatedCaptioner:
     def __post_init__(self) -> None:
         for label in ("omission", "hallucination", "wrong_attribute", "shared"):
             if not 0.0 <= getattr(self, label) <= 1.0:
-                raise InputError(f"{label} must be from 0 to 1", value=getattr(self, label), where=self.name)
+                raise InputError(
+                    f"{label} must be from 0 to 1",
+                    value=getattr(self, label),
+                    where=self.name,
+                    remedy="give a number from 0 to 1",
+                )
         if self.style not in STYLES:
-            raise InputError("no such style", value=self.style, remedy=f"one of {', '.join(STYLES)}")
+            raise InputError(
+                "no such style", value=self.style, remedy=f"one of {', '.join(STYLES)}", where="style"
+            )
 
     @property
     def revision(self) -> str:

@@ -22,8 +22,8 @@ from pyproj import CRS, Transformer
 from scipy.spatial import cKDTree
 from shapely.geometry import Polygon
 
-from urbanln.base.errors import InputError, StorageError
-from urbanln.base.files import hash_bytes, write_table
+from urbanln.base.errors import InputError
+from urbanln.base.files import hash_bytes, storing, write_table
 from urbanln.base.processes import die_with_parent
 from urbanln.base.progress import progress
 from urbanln.city.making import making
@@ -139,7 +139,10 @@ def _check(
     ):
         if not low <= value <= high:
             raise InputError(
-                f"{label} is out of range", value=value, remedy=f"give a number from {low} to {high}"
+                f"{label} is out of range",
+                value=value,
+                remedy=f"give a number from {low} to {high}",
+                where=label,
             )
 
 
@@ -183,11 +186,9 @@ def _districts(xy: Floats, seed: int) -> list[str]:
 
 
 def _make_folders(folder: Path) -> None:
-    try:
+    with storing(folder):
         for view in ("satellite", "street"):
             (folder / "images" / view).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"could not write: {error.strerror}", where=folder) from error
 
 
 def _draw_all(cells: list[Cell], folder: Path, tile_px: int, workers: int | None) -> list[_Drawn]:
@@ -232,11 +233,9 @@ def _save(image: Image.Image, scene: dict[str, object], path: Path) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY)
     data = buffer.getvalue()
-    try:
+    with storing(path):
         path.write_bytes(data)
         scene_path(path).write_text(json.dumps(scene) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"could not write: {error.strerror}", where=path) from error
     return hash_bytes(data)
 
 

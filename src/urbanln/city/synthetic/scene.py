@@ -221,7 +221,7 @@ def part_of_scene(scene: Mapping[str, Any], box: tuple[float, float, float, floa
         if "at" not in thing:
             raise ArtefactError(
                 "the scene of this synthetic picture does not say where its objects are",
-                where=scene.get("region_id"),
+                where=str(scene.get("region_id", "its scene")),
                 remedy=_AGAIN,
             )
         at = [[x, y] for x, y in thing["at"] if left <= x <= right and upper <= y <= lower]
