@@ -113,7 +113,7 @@ def vote(root: Path) -> Stage:
 
 def probe(root: Path) -> Stage:
     """Score a table of vectors on one label: block split, one seed, ridge beside the nearest neighbours."""
-    from urbanln.probe.run import save_result
+    from urbanln.probe.saved import save_result
     from urbanln.stages.probe import run_probe
 
     chosen = {"heads": ["ridge"], "splits": ["block"], "floors": ["coordinates"], "seeds": 1, "curve": []}

@@ -17,6 +17,7 @@ import pandas as pd
 from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import write_json
+from urbanln.base.outputs import DEMO, output_folder
 from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
 from urbanln.city.store import City
@@ -62,10 +63,11 @@ def run_demo(
             otherwise.
 
     Raises:
-        InputError: The folder holds a demo made with other options.
+        InputError: The folder holds something else, or a demo made with other options.
         MissingExtraError: torch is not installed.
     """
     start = time.perf_counter()
+    output_folder(out, DEMO)
     require("torch")  # said now, not after the first two stages
     settings = load_settings(overrides=overrides, base=DEMO_SETTINGS)
     _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
@@ -139,7 +141,7 @@ def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> di
 
 
 def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folder: Path) -> Mapping[str, Any]:
-    from urbanln.probe.run import save_result
+    from urbanln.probe.saved import save_result
     from urbanln.stages.probe import run_probe
     from urbanln.tables.vectors import read_embeddings
 

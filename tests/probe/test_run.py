@@ -18,7 +18,8 @@ from urbanln.base.errors import InputError
 from urbanln.base.files import read_table
 from urbanln.base.parsing import read_json
 from urbanln.probe.labels import NO_LOGARITHM
-from urbanln.probe.run import probe_tables, save_result
+from urbanln.probe.run import probe_tables
+from urbanln.probe.saved import save_result
 from urbanln.probe.table import scores_markdown, scores_rich, scores_table
 from urbanln.probe.verdict import make_verdicts, short, with_interval
 

@@ -18,7 +18,7 @@ from urbanln.base.parsing import read_json
 from urbanln.city.pixels import PIXEL_FEATURES
 from urbanln.city.store import City
 from urbanln.embed.encode import saw_pictures
-from urbanln.probe.run import save_result
+from urbanln.probe.saved import save_result
 from urbanln.stages.embed import embed_cities, embed_city, pixel_table
 from urbanln.stages.probe import run_probe
 from urbanln.stages.report import report_run

@@ -5,5 +5,6 @@ Start with ``errors`` (how anything is said to be wrong) and ``files`` (how anyt
 reads anybody's tables (CSV, Parquet, GeoPackage) for all rooms, with ``delimited``, ``encodings`` and
 ``written`` for those of text; ``columns`` checks single columns, ``ids`` reads ids, ``missing`` finds codes
 for missing values; ``geometry`` reads shapes, ``space`` measures; ``pictures`` makes stored bytes the one
-picture everybody sees, ``remote`` fetches what is at an address. ``saying`` alone writes to the terminal.
+picture everybody sees, ``remote`` fetches what is at an address. ``saying`` alone writes to the
+terminal, ``outputs`` says where anything may be written.
 """

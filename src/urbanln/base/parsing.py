@@ -29,7 +29,7 @@ _DEPTH = 64  # of tables in tables; no file of ours has a tenth of it
 _TOO_DEEP = f"nested deeper than {_DEPTH}"
 _LARGEST = 1 << 63
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_ENDLESS = {
+ENDLESS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -62,9 +62,9 @@ def read_file(path: Path | str, limit_bytes: int) -> bytes:
         raise InputError(
             f"no name of a file: {error}", value=str(path), where="path", remedy="give the path of a file"
         ) from error
-    if kind in _ENDLESS:
+    if kind in ENDLESS:
         remedy = "give an ordinary file"
-        raise InputError(f"{_ENDLESS[kind]}, not a file", value=str(path), where=path, remedy=remedy)
+        raise InputError(f"{ENDLESS[kind]}, not a file", value=str(path), where=path, remedy=remedy)
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # Should a pipe take its place meanwhile, neither opening nor reading waits for its other end.

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, write_text
+from urbanln.base.version import __version__
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_schema import stored_json
 from urbanln.captions.captioners.answers import judge
@@ -92,7 +93,7 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    return environment.get_template("show.html.j2").render(context)
+    return environment.get_template("show.html.j2").render(**context, version=__version__)
 
 
 def _printable(value: Any) -> Any:

@@ -29,7 +29,7 @@ from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
 from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
 from urbanln.city.making import check_free, making
-from urbanln.city.picture_files import check_writable, copy_pictures, image_ids, named_files, near_files
+from urbanln.city.picture_files import copy_pictures, image_ids, named_files, near_files
 from urbanln.city.regions import districts_of, make_regions
 from urbanln.city.store import City, IndicatorNote, Meta, Source
 
@@ -84,7 +84,7 @@ def ingest(
         StorageError: ``out`` cannot be written.
     """
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
-    _check_target(out, name)
+    _check_target(out, name, folder, table)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
     asked = _Asked(
         name, regions, id_column, image_column, positions, district, view, captured, tuple(labels),
@@ -123,11 +123,10 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
     return report
 
 
-def _check_target(out: Path, name: str) -> None:
+def _check_target(out: Path, name: str, *inputs: Path | None) -> None:
     if not name.strip():
         raise InputError("the city needs a name", value=name, remedy="give one with --name", where="--name")
-    check_free(out)
-    check_writable(out)
+    check_free(out, [one for one in inputs if one is not None])
 
 
 def _place(units: pd.DataFrame, out: Path, asked: _Asked) -> tuple[pd.DataFrame, dict[str, int]]:

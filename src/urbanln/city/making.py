@@ -7,7 +7,7 @@ still stands, a process was stopped: called in the same way, its successor makes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def making(folder: Path, how: Mapping[str, Any], writes: Sequence[str]) -> Itera
         BusyError: Another process makes a city there.
         StorageError: The folder cannot be written.
     """
-    if folder.is_file():
+    if not folder.is_dir():
         check_new(folder)
     is_new = not folder.exists()
     with storing(folder):
@@ -58,14 +58,19 @@ def making(folder: Path, how: Mapping[str, Any], writes: Sequence[str]) -> Itera
         raise
 
 
-def check_free(folder: Path) -> None:
+def check_free(folder: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a folder in which no city can be begun, or gone on with, before hours are spent on one.
+
+    Args:
+        folder: Where the city is to be.
+        inputs: Files and folders it is made from.
 
     Raises:
         InputError: See :func:`urbanln.city.store.check_new`.
+        StorageError: The folder cannot be written.
     """
     if not (folder / MAKING).exists():
-        check_new(folder)
+        check_new(folder, inputs)
 
 
 def is_made(folder: Path) -> bool:

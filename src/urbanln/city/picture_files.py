@@ -221,20 +221,3 @@ def _copy(source: Path, target: Path) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def check_writable(out: Path) -> None:
-    """Refuse a folder that cannot be written before hours of work are spent on what should go there.
-
-    Raises:
-        StorageError: The nearest folder that exists is a file, or may not be written.
-    """
-    parent = out.absolute()
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise StorageError(
-            "a file stands where a folder is needed", where=parent, remedy="choose another output folder"
-        )
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise StorageError("you may not write there", where=parent, remedy="choose another output folder")

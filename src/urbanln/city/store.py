@@ -13,7 +13,7 @@ Layout (``docs/files.md``)::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.files import atomic_path, hash_file, read_table, reading_parquet, table_note, write_table
 from urbanln.base.geometry import centres, crossing
+from urbanln.base.outputs import CITY, of_kind, output_folder
 from urbanln.base.parsing import read_file, read_toml
 from urbanln.base.pictures import MAX_BYTES
 from urbanln.base.remote import FETCHED, NotThereError
@@ -303,37 +304,34 @@ class City:
         return {kind: hash_file(path) for kind, path in paths.items() if path.exists()}
 
 
-def check_new(folder: Path) -> None:
-    """Refuse a folder where a city would overwrite something: a city, or tables of somebody else's.
+def check_new(folder: Path, inputs: Iterable[Path | str] = ()) -> None:
+    """Refuse a folder where a city would overwrite something: a city, or anything of somebody else's.
+
+    Args:
+        folder: Where the city is to be.
+        inputs: What it is made from, where these are files or folders.
 
     Raises:
-        InputError: There is a city, a file stands in its place, or a foreign table would be lost.
+        InputError: There is a city, or something that is none and would be lost
+            (:func:`urbanln.base.outputs.output_folder`).
+        StorageError: The folder cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(
-            "a file stands where the city folder should be", where=folder, remedy="choose another folder"
-        )
     if (folder / CITY_FILE).exists():
         raise InputError(
             "there is a city in this folder already",
             where=folder,
             remedy="choose another folder, or delete this one first",
         )
-    for kind in _TABLES:
-        path = folder / f"{kind}.parquet"
-        if path.exists() and not _is_ours(path, kind):
-            raise InputError(
-                "this file is not of a city and would be overwritten",
-                where=path,
-                remedy="choose another folder",
-            )
+    output_folder(folder, CITY, ours=_is_begun, inputs=inputs, option="the city's folder")
 
 
-def _is_ours(path: Path, kind: str) -> bool:
-    try:
-        return table_note(path).get("kind") == kind
-    except ArtefactError:
-        return False
+def _is_begun(folder: Path) -> bool:
+    """Whether all that has a name of a city's is what a city that was being made leaves.
+
+    For what is written besides the tables, :mod:`urbanln.city.making` knows.
+    """
+    tables = [folder / f"{kind}.parquet" for kind in (*_TABLES, "captions")]
+    return all(of_kind(path.stem)(path) for path in tables if path.exists())
 
 
 def _read_meta(folder: Path) -> Meta:

@@ -9,6 +9,7 @@ import typer
 
 from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.errors import InputError
+from urbanln.base.outputs import PAGE, output_file
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
     CrsOption,
@@ -24,11 +25,12 @@ from urbanln.cli.options import (
     ThousandsOption,
     TrustIdsOption,
     a_number,
+    named_folder,
 )
 
 
 def synthetic(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of the new city")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", parser=named_folder, help="folder of the new city")],
     regions: Annotated[int, typer.Option(min=1, max=1_000_000, help="number of regions")] = 400,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="another seed, another city")] = 0,
     cell_km: Annotated[
@@ -51,7 +53,7 @@ def ingest(
             help="folder of pictures, where there are any; CSV, Parquet, GeoJSON or GeoPackage, a row each",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="folder of the new city")],
+    out: Annotated[Path, typer.Option(parser=named_folder, help="folder of the new city")],
     name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
     regions: Annotated[
         str, typer.Option(help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids]")
@@ -195,8 +197,13 @@ def audit(
     from urbanln.base.written import Written
     from urbanln.captions.settings import CaptionSettings
     from urbanln.city.coordinates import Positions
-    from urbanln.stages.audit import look
+    from urbanln.stages.audit import AUDIT, look
 
+    reads = [*([labels] if labels else []), *captions]
+    if out is not None:
+        output_file(out, AUDIT, inputs=reads)
+    if page is not None:
+        output_file(page, PAGE, inputs=reads, option="--page")
     found = look(
         city, labels, captions, chosen=label, model=model, pictures=pictures,
         where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china),

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from urbanln.base.errors import InputError
+
 
 def a_number(value: float | None) -> float | None:
     """Refuse ``nan``, which lies in every range because it compares with nothing.
@@ -18,6 +20,15 @@ def a_number(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is not a number")
     return value
+
+
+def named_folder(text: str | Path) -> Path:
+    """A folder to write to, or the default; an empty name would mean the one the user is in."""
+    if not str(text).strip():
+        raise InputError(
+            "a folder needs a name", value=text, where="the command line", remedy="a dot is this folder"
+        )
+    return Path(text)
 
 
 SetOption = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from urbanln.base.outputs import PAGE, output_file
 from urbanln.base.saying import answer
 from urbanln.cli.options import (
     DecimalOption,
@@ -14,12 +15,15 @@ from urbanln.cli.options import (
     SetOption,
     SettingsOption,
     ThousandsOption,
+    named_folder,
 )
 from urbanln.cli.scores import print_scores
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="folder to write to; run again, it goes on")] = Path("demo-out"),
+    out: Annotated[
+        Path, typer.Option(parser=named_folder, help="folder to write to; run again, it goes on")
+    ] = Path("demo-out"),
     regions: Annotated[int, typer.Option(min=144, max=1_000_000, help="regions of the synthetic city")] = 400,
     seeds: Annotated[
         int, typer.Option(min=1, max=1000, help="pre-trainings, each with a seed of its own")
@@ -34,7 +38,7 @@ def demo(
 
 def pretrain(
     cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
-    out: Annotated[Path, typer.Option(help="folder of the run; run again, it resumes")],
+    out: Annotated[Path, typer.Option(parser=named_folder, help="folder of the run; run again, it resumes")],
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
@@ -57,7 +61,11 @@ def embed(
         ),
     ],
     out: Annotated[
-        str, typer.Option(help="GeoParquet file to write; for several cities like 'vectors/{city}.parquet'")
+        str,
+        typer.Option(
+            help="table to write: .parquet (GeoParquet), .csv or .gpkg (a column per dimension); for several "
+            "cities like 'vectors/{city}.parquet'"
+        ),
     ],
     captions: Annotated[
         list[Path], typer.Option(metavar="FILE", help="recorded captions for text; may be given again")
@@ -74,7 +82,7 @@ def embed(
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
-    """Turn the pictures (or captions) of each region into one vector; writes GeoParquet."""
+    """Turn the pictures (or captions) of each region into one vector."""
     from urbanln.base.config import load_settings
     from urbanln.city.store import City
     from urbanln.stages.embed import embed_cities
@@ -88,7 +96,7 @@ def embed(
 
 def probe(
     cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
-    out: Annotated[Path, typer.Option(help="folder for the scores and predictions")],
+    out: Annotated[Path, typer.Option(parser=named_folder, help="folder for the scores and predictions")],
     vectors: Annotated[
         list[str],
         typer.Option(
@@ -121,6 +129,7 @@ def probe(
         bool | None,
         typer.Option(help="whether pre-training saw the pictures of the test regions; else the table says"),
     ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="other scores in --out may go")] = False,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
@@ -128,15 +137,19 @@ def probe(
     from urbanln.base.config import load_settings
     from urbanln.base.written import Written
     from urbanln.city.store import City
-    from urbanln.probe.run import save_result
-    from urbanln.stages.probe import run_probe
-    from urbanln.tables.cities import read_vectors
+    from urbanln.probe.saved import save_result
+    from urbanln.stages.probe import check_out, run_probe
+    from urbanln.tables.cities import read_vectors, vector_files
 
-    places = [City.open(folder) for folder in cities]
+    places, chosen = [City.open(folder) for folder in cities], load_settings(settings, set_)
     written = Written(encoding, thousands, decimal)
     tables = read_vectors(vectors, places, keys=key, nodata=nodata, written=written)
+    check_out(
+        out, places, list(tables), chosen, baseline=baseline, indicators=indicator,
+        inputs=vector_files(vectors, places), replace=replace,
+    )  # fmt: skip
     result = run_probe(
-        places, tables, load_settings(settings, set_), baseline=baseline, indicators=indicator,
+        places, tables, chosen, baseline=baseline, indicators=indicator,
         transductive=transductive,
     )  # fmt: skip
     save_result(out, result)
@@ -157,6 +170,7 @@ def report(
     from urbanln.stages.audit import audit as audit_city
     from urbanln.stages.report import report_run
 
+    output_file(out, PAGE)
     places = [City.open(folder) for folder in cities]
     command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
     found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
@@ -166,7 +180,10 @@ def report(
 
 def study(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a study file, see studies/")],
-    out: Annotated[Path, typer.Option(help="folder of results; run again, only what is missing is done")],
+    out: Annotated[
+        Path,
+        typer.Option(parser=named_folder, help="folder of results; run again, only what is missing is done"),
+    ],
     plan: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, help="processes; one per core when left out")

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from urbanln.base.version import __version__
 from urbanln.pages.text import finalize
 
 
@@ -59,6 +60,7 @@ def render(package: str, template: str, context: Mapping[str, Any]) -> str:
     )
     return environment.get_template(template).render(
         **context,
+        version=__version__,
         script=script,
         styles=Markup(styles),  # noqa: S704 (files of the package)
         policy=policy,

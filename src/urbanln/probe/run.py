@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
-from urbanln.base.files import SCHEMA_VERSION, plain, write_json, write_table, write_text
+from urbanln.base.files import SCHEMA_VERSION, plain
 from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
 from urbanln.probe.floors import floor_note
 from urbanln.probe.heads import find_head
@@ -20,9 +19,7 @@ from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
 from urbanln.probe.leakage import label_leakage, leakage_report
 from urbanln.probe.metrics import bootstrap_r2, interval, r2
 from urbanln.probe.score import Scores, difference, measure
-from urbanln.probe.table import scores_csv, scores_latex, scores_markdown
 from urbanln.probe.tables import Regions, common_regions
-from urbanln.probe.transfer import save_transfer
 from urbanln.probe.verdict import make_notes, make_verdicts
 from urbanln.probe.written import SplitFolds, folds_table, predictions_table
 
@@ -93,6 +90,7 @@ def probe_tables(
     scored = [_measure(*pair, settings) for pair in zip(cells, held, strict=True)]
     facts = {
         "schema_version": SCHEMA_VERSION, "kind": "scores", "settings": settings.model_dump(mode="json"),
+        "tables": list(tables), "labels": [name for name in indicators.columns if name != "region_id"],
         "main": main, "baseline": baseline, "transductive": transductive, "units": units or {},
         "made_from": made_from or {}, "regions": regions.coverage, **left_out,
         "splits": _split_facts(cells, settings),
@@ -103,27 +101,6 @@ def probe_tables(
     scores: dict[str, Any] = plain(facts)
     scores |= {"verdicts": make_verdicts(scores), "notes": make_notes(scores)}
     return ProbeResult(scores, predictions_table(cells, scored, regions.ids), _folds(cells, regions))
-
-
-def save_result(folder: Path | str, result: ProbeResult) -> None:
-    """Write a result into a folder, each file whole or not at all, ``scores.json`` last.
-
-    ``predictions.parquet`` and ``folds.parquet`` hold every region; ``scores.csv`` every number of the
-    scores, ``scores.md`` and ``scores.tex`` the table to read and to print. Rows of transfer between cities,
-    where the scores hold some, stand in ``transfer.json`` and ``transfer.parquet`` as well.
-
-    Raises:
-        StorageError: The folder cannot be written.
-    """
-    folder = Path(folder)
-    made_from = result.scores["made_from"]
-    write_table(folder / "predictions.parquet", result.predictions, kind="predictions", made_from=made_from)
-    write_table(folder / "folds.parquet", result.folds, kind="folds", made_from=made_from)
-    for name, text in (("csv", scores_csv), ("md", scores_markdown), ("tex", scores_latex)):
-        write_text(folder / f"scores.{name}", text(result.scores))
-    if result.scores.get("transfer"):
-        save_transfer(folder, result.scores["transfer"], made_from)
-    write_json(folder / "scores.json", result.scores)
 
 
 def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: str | None) -> None:

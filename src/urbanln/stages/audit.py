@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.outputs import FileKind, json_of_kind
 from urbanln.city.store import City
 from urbanln.probe.audit import audit_labels
 from urbanln.probe.label_audit import LabelAudit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from urbanln.city.coordinates import Positions
     from urbanln.city.near_duplicates import PictureAudit
 
+AUDIT = FileKind("an audit", {".json": json_of_kind("audit")})
 _POSITION = ("region_id", "lon", "lat", "city", "district")
 
 
@@ -65,6 +67,7 @@ class Audit:
         labels = self.labels
         return {
             "schema_version": 1,
+            "kind": "audit",
             "name": self.name,
             "synthetic": self.synthetic,
             "regions": labels.regions if labels else None,

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import write_table
+from urbanln.base.outputs import PAGE, FileKind, of_kind, output_file, with_first_line
 from urbanln.base.saying import answer
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger_parquet import EXPORT
 from urbanln.captions.captioners.base import Captioner, pictures_of
 from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.captioners.recorded import read_named
@@ -17,8 +19,18 @@ from urbanln.captions.report import table_lines
 from urbanln.captions.run import caption_city, choose, ledger_path, load_language, plan_city
 from urbanln.captions.settings import CaptionSettings
 from urbanln.captions.show import show_picture
+from urbanln.city.checks import CAPTION_COLUMNS
 from urbanln.city.store import City
 from urbanln.stages import bridges
+from urbanln.tables.flat import write_csv
+
+CAPTIONS = FileKind(
+    "a table of captions",
+    {
+        ".parquet": of_kind("captions"),
+        ".csv": with_first_line(lambda line: line == ",".join(CAPTION_COLUMNS)),
+    },
+)
 
 
 def caption(
@@ -95,7 +107,9 @@ def _captioners(specs: Sequence[str], settings: CaptionSettings) -> list[Caption
 
 
 def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: str) -> None:
-    """Vote on a table of captions without a city and write the outcome as Parquet."""
+    """Vote on a table of captions without a city and write the outcome, as Parquet or CSV."""
+    target = out or table.with_name(f"{table.stem}-voted.parquet")
+    output_file(target, CAPTIONS, inputs=[table])
     rows, note = read_named(table)
     count = bridges.token_counter(model)
     cleaned = clean_captions(rows, settings.clean, count_tokens=count)
@@ -105,8 +119,10 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
         )
     language = load_language(settings, several=True)
     voted = choose(cleaned.frame, settings, language, count)
-    target = out or table.with_name(f"{table.stem}-voted.parquet")
-    write_table(target, voted, kind="captions")
+    if target.suffix.lower() == ".csv":
+        write_csv(target, voted)
+    else:
+        write_table(target, voted, kind="captions")
     answer(note, *cleaned.lines(), *table_lines(voted), str(target))
 
 
@@ -118,13 +134,16 @@ def show(folder: Path, image_id: str, out: Path | None) -> None:
         some = ", ".join(city.images["image_id"].head(3))
         raise InputError("no such picture", value=image_id, where=folder, remedy=f"for example {some}")
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in image_id)
+    page = output_file(out or Path(f"{name}.html"), PAGE)
     with _open_ledger(folder) as ledger:
-        answer(str(show_picture(ledger, picture, out=out or Path(f"{name}.html"), captions=city.captions)))
+        answer(str(show_picture(ledger, picture, out=page, captions=city.captions)))
 
 
 def move_ledger(folder: Path, export: Path | None, source: Path | None) -> None:
     """Take in another host's ledger, or write this one as Parquet."""
     City.open(folder, check_files=False)
+    if export is not None:
+        output_file(export, EXPORT, inputs=[source] if source else [], option="--export-ledger")
     if source is not None:
         with Ledger(ledger_path(folder)) as ledger:
             added = ledger.import_parquet(source)

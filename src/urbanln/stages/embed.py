@@ -12,13 +12,15 @@ import pandas as pd
 
 from urbanln.base.config import MAX_TERMS, AutoView, Settings, View, Which
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import hash_file, storing, table_note
+from urbanln.base.files import hash_file, storing
 from urbanln.base.locks import alone, holder, take
+from urbanln.base.outputs import output_file
 from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.city.views import the_view
 from urbanln.tables.cities import city_paths
-from urbanln.tables.vectors import region_table, write_embeddings
+from urbanln.tables.flat import VECTORS, vectors_note, write_vectors
+from urbanln.tables.vectors import region_table
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -47,7 +49,7 @@ def embed_cities(
     terms: int = MAX_TERMS,
     part: str | None = None,
 ) -> list[Path]:
-    """Make a vector of every region and write one GeoParquet file per city.
+    """Make a vector of every region and write one file per city.
 
     Vectors of a network are kept in parts beside the file until it is written: stopped, it goes on.
 
@@ -57,7 +59,8 @@ def embed_cities(
             ``pixels`` (measured, without a network), ``text`` (TF-IDF of captions, without pictures; one
             vocabulary for all cities) or ``imagenet`` (a network that never saw a city). Write ``./text``
             for a folder of such a name.
-        out: File to write; with several cities ``{city}`` stands for the name of each city's folder.
+        out: File to write, ``.parquet``, ``.csv`` or ``.gpkg``; with several cities ``{city}`` stands for
+            the name of each city's folder.
         settings: ``embed``; pictures are fitted as the run's training did, else by ``settings.train.fit``.
         captions: For ``text``: files of recorded captions instead of the cities' own.
         which: For ``text``: each picture's selected caption, or all its candidates.
@@ -69,11 +72,11 @@ def embed_cities(
         The files that were written.
 
     Raises:
-        InputError: Two cities would have one file; captions given for another model than ``text``, or a part
-            of a model that is no network.
+        InputError: Two cities would have one file, or something else stands there; captions given for
+            another model than ``text``, or a part of a model that is no network.
         BusyError: Another process makes one of the tables, or puts it together of its parts.
     """
-    paths = city_paths(cities, out)
+    paths = [output_file(path, VECTORS, inputs=[*captions, model]) for path in city_paths(cities, out)]
     if captions and model != TEXT:
         raise InputError("captions are read for the model 'text' only", value=model, where="--captions",
                          remedy="give --model text, or leave --captions out")  # fmt: skip
@@ -83,16 +86,14 @@ def embed_cities(
             pairs = _after_sharing(pairs, model, settings, part, locks)
         else:
             _keep_others_out(paths, locks)
-        made: Iterable[_Made]
+        made: Iterable[_Made] = (_picture_table(*pair, model, settings) for pair in pairs)
         if model == TEXT:
             frames, origin = text_tables(cities, settings.embed.view, captions, which, terms)
             made = ((frame, {"transductive": False}, origin) for frame in frames)
-        else:
-            made = (_picture_table(*pair, model, settings) for pair in pairs)
         kind = model if model in (PIXELS, TEXT, IMAGENET) else "CLIP"
         for (city, path), (frame, facts, hashes) in zip(pairs, made, strict=True):
             view = the_view(settings.embed.view, city.images["view"], model=model)
-            write_embeddings(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
+            write_vectors(path, frame, {**city.fingerprint(), **hashes}, view=view, model=kind, **facts)
             if kind not in (PIXELS, TEXT):
                 _discard_parts(path)
     return [path for _, path in pairs]
@@ -220,6 +221,13 @@ def _after_sharing(
         raise InputError(
             "only a network's work is shared", value=model, where="--part", remedy="leave --part out"
         )
+    if plain := [path for _, path in pairs if path.suffix.lower() == ".csv"]:
+        raise InputError(
+            "a CSV does not say what it was made from, so processes cannot tell that it is done",
+            value=str(plain[0]),
+            where="--part",
+            remedy="end its name in .parquet or .gpkg",
+        )
     require("torch")
     from urbanln.embed.encode import embed_share
     from urbanln.embed.parts import are_open, parse_share, parts_folder
@@ -252,7 +260,7 @@ def _after_sharing(
 
 def _inputs(table: Path) -> object:
     """The hash of what a table was made from; None where there is no table."""
-    return table_note(table).get("inputs") if table.exists() else None
+    return vectors_note(table).get("inputs") if table.exists() else None
 
 
 def _network(model: str) -> str | ImageNetEncoder:

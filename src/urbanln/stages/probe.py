@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from urbanln.base.config import Settings
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
+from urbanln.probe.saved import check_folder
 from urbanln.stages.cities import join_cities
 from urbanln.tables.cities import as_vectors
 
@@ -73,6 +75,44 @@ def run_probe(
             tables, labels, joint.where, settings.probe, main, groups=joint.groups
         )
     return result
+
+
+def check_out(
+    out: Path,
+    cities: Sequence[City],
+    tables: Sequence[str],
+    settings: Settings,
+    *,
+    baseline: str | None,
+    indicators: Sequence[str],
+    inputs: Iterable[Path],
+    replace: bool,
+) -> None:
+    """Refuse a folder that holds scores of another probe, or something else, before anything is scored.
+
+    Args:
+        out: Folder the scores are to go to.
+        cities: As of :func:`run_probe`, like ``settings``, ``baseline`` and ``indicators``.
+        tables: Names of the tables of vectors, in order.
+        inputs: Files of vectors.
+        replace: Take the place of other scores.
+
+    Raises:
+        InputError: See :func:`urbanln.probe.saved.check_folder`.
+        StorageError: The folder cannot be written.
+    """
+    joint = join_cities(cities)
+    labels = _chosen_labels(joint.indicators, indicators, cities)
+    asked = {
+        "settings": settings.probe.model_dump(mode="json"),
+        "tables": list(tables),
+        "main": next(iter(tables), None),
+        "baseline": baseline,
+        "labels": [name for name in labels.columns if name != "region_id"],
+        # Pictures and captions are not scored against: only regions and labels make another probe.
+        "made_from": {k: v for k, v in joint.made_from.items() if k.endswith(("regions", "indicators"))},
+    }
+    check_folder(out, asked, replace=replace, inputs=inputs)
 
 
 def _chosen_labels(table: pd.DataFrame, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from urbanln.base.errors import UrbanLNError, require
+from urbanln.base.outputs import STUDY, json_of_kind, output_folder
 from urbanln.base.processes import die_with_parent
 from urbanln.base.saying import say
 from urbanln.study.spec import Study
@@ -43,17 +44,28 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
         The page.
 
     Raises:
+        InputError: The folder holds something else.
         UrbanLNError: No variant could be scored at all, or a process was killed.
         MissingExtraError: torch is not installed and a variant needs it.
     """
     from urbanln.study.page import write_results
     from urbanln.study.scores import collect
 
+    output_folder(out, STUDY, ours=_is_study, inputs=study.cities)
     work = make_work(study)
     if any(stage.kind == "embed" for stage in work.stages.values()):
         require("torch")  # said now, not after the first city is drawn
     failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
     return write_results(out, collect(study, work, out / CACHE, failed))
+
+
+def _is_study(folder: Path) -> bool:
+    """Whether the cache in a folder is of a study, and its result, where there is one."""
+    result, cache = folder / "study.json", folder / CACHE
+    stages = sorted(cache.glob("[!.]*")) if cache.is_dir() else []
+    return all(path.name in KINDS for path in stages) and (
+        json_of_kind("study")(result) if result.exists() else bool(stages)
+    )
 
 
 def plan_lines(study: Study, out: Path) -> list[str]:

@@ -20,6 +20,7 @@ from urbanln.base.saying import say
 from urbanln.base.space import Floats
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.tables.columns import Features, features_of
+from urbanln.tables.flat import read_own
 from urbanln.tables.match import Match, match_ids, match_points
 from urbanln.tables.names import KEYS, POSITIONS
 from urbanln.tables.told import told
@@ -68,6 +69,11 @@ def region_ids(cities: Sequence[City]) -> list[pd.Series]:
 def prefix(cities: Sequence[City], city: City) -> str:
     """What stands before the ids of a city's regions: its name, where there are several cities."""
     return f"{city.name}/" if len(cities) > 1 else ""
+
+
+def vector_files(specs: Sequence[str], cities: Sequence[City]) -> list[Path]:
+    """The files that :func:`read_vectors` reads."""
+    return [Path(_file_of(spec.path, city)) for spec in map(_parse, specs) if spec.path for city in cities]
 
 
 def city_paths(cities: Sequence[City], out: str) -> list[Path]:
@@ -236,6 +242,8 @@ def _read(file: str, key: str | None, written: Written) -> pd.DataFrame:
     path = Path(file)
     if path.suffix.lower() in _PARQUET and table_note(path):
         return read_embeddings(path)  # a table of ours, which says what it holds
+    if path.is_file() and (own := read_own(path)) is not None:
+        return own
     # Shapes are read where they turn out to be the key: others may be in a system that nothing names.
     if path.suffix.lower() in _PARQUET:
         written = AS_IT_IS  # of tables of text

@@ -50,6 +50,20 @@ def write_embeddings(
     Raises:
         InputError: A column is missing, a region stands there twice, no CRS, or a vector is not usable.
     """
+    table = check_embeddings(frame, path)
+    write_table(path, table, kind=KIND, made_from=made_from, vector="vector", **facts)
+
+
+def check_embeddings(frame: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoDataFrame:
+    """The columns of a table of vectors, in EPSG:4326, as they may be written.
+
+    Args:
+        frame: As of :func:`write_embeddings`.
+        path: Where it is to be written, for errors.
+
+    Raises:
+        InputError: See :func:`write_embeddings`.
+    """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise InputError(
@@ -78,7 +92,7 @@ def write_embeddings(
     table["n_images"] = table["n_images"].astype("int64")
     # Attributes of the frame would be written into the pandas header too; the note alone carries facts.
     table.attrs = {}
-    write_table(path, table, kind=KIND, made_from=made_from, vector="vector", **facts)
+    return table
 
 
 def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:

@@ -14,10 +14,11 @@ from typing import Any, Required
 import tomli_w
 from typing_extensions import TypedDict
 
-from urbanln.base.errors import InputError, require
+from urbanln.base.errors import ArtefactError, InputError, require
 from urbanln.base.files import storing, write_text
 from urbanln.base.leftovers import sweep
 from urbanln.base.locks import alone
+from urbanln.base.outputs import RUN, output_folder
 from urbanln.base.parsing import read_events, read_run
 from urbanln.train.checkpoint import list_checkpoints
 from urbanln.train.described import check_same
@@ -61,10 +62,8 @@ class RunFolder:
         self._metrics = out / METRICS_FILE
         self._start = time.monotonic()
         self._board: Any = None
-        if out.exists() and not out.is_dir():
-            raise InputError(
-                "a file stands where the run folder should be", where=out, remedy="choose another --out"
-            )
+        if not (resume and self._is_finished()):  # a finished one may be read-only
+            output_folder(out, RUN, ours=_is_run)
         self._lock = ExitStack()
         try:
             self._open(note, resume)
@@ -74,7 +73,7 @@ class RunFolder:
 
     def _open(self, note: Mapping[str, Any], resume: bool) -> None:
         out, writes, file = self.out, self.writes, self.out / RUN_FILE
-        if writes and not (resume and self._is_finished()):  # a finished one may be read-only
+        if writes and not (resume and self._is_finished()):
             with storing(out):
                 out.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(alone(out, "trains in this folder", remedy="or choose another --out"))
@@ -176,3 +175,12 @@ class RunFolder:
             self._board.close()
             self._board = None
         self._lock.close()
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether the description in a folder is of a run."""
+    file = folder / RUN_FILE
+    try:
+        return file.is_file() and "settings_hash" in read_run(file).get("run", {})
+    except ArtefactError:
+        return (folder / METRICS_FILE).exists()  # of a run, and damaged, which is told where it is read

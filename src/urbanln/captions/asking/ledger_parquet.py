@@ -20,9 +20,11 @@ import pandas as pd
 
 from urbanln.base.errors import ArtefactError
 from urbanln.base.files import read_table, write_table
+from urbanln.base.outputs import FileKind, of_kind
 from urbanln.captions.asking.ledger_schema import ASKED_COLUMNS, ERROR_COLUMNS, TEXT_COLUMNS, add_spent
 
 KIND = "caption-ledger"
+EXPORT = FileKind("a ledger's export", {".parquet": of_kind(KIND)})
 _COLUMNS = ("part", *TEXT_COLUMNS, "attempts")
 _NUMBERS: Mapping[str, str] = {
     "min_side": "Int64",
