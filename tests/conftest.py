@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
-from tests.train.fake_city import make_city, make_clip
 
 from urbanln.city.store import City
+
+# The tests of the core also run where torch is not installed, see tools/floors.py.
+try:
+    import torch
+except ImportError:
+    torch = None  # type: ignore[assignment]
 
 # How long an example takes tells how busy the machine is.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,6 +23,9 @@ settings.load_profile("busy")
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Models this small run many times slower on threads that must share cores with other processes."""
+    if torch is None:
+        yield
+        return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -39,10 +46,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.train.fake_city import make_clip
+
     return make_clip(tmp_path_factory.mktemp("clip") / "clip32")
 
 
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     """24 regions, a satellite picture each, two street views in all but the first, two captions each."""
+    from tests.train.fake_city import make_city
+
     return make_city(tmp_path_factory.mktemp("city") / "squares", street=2)

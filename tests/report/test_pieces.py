@@ -147,7 +147,7 @@ def test_only_outlines_of_many_corners_are_simplified() -> None:
     squares = gpd.GeoSeries(gpd.points_from_xy(np.linspace(0, 9, 9000), np.zeros(9000))).buffer(
         4e-4, cap_style="square"
     )
-    for shapes, told in ((squares, False), (squares.iloc[:300].buffer(3e-4, quad_segs=64), True)):
+    for shapes, told in ((squares, False), (squares.iloc[:300].buffer(3e-4, 64), True)):
         frame = gpd.GeoDataFrame({"region_id": np.arange(len(shapes)).astype(str)}, geometry=shapes, crs=4326)
         _, drawn, notes = maps.region_shapes(frame)
         assert any("simplified" in note for note in notes) == told

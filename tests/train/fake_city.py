@@ -12,8 +12,6 @@ from PIL import Image
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.city.store import City, Meta
-from urbanln.model.clip import new_clip
-from urbanln.model.tokens import train_clip_tokenizer
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "yellow": (230, 220, 30)}
 LIGHTS = {"dark": 0.3, "dim": 0.6, "bright": 1.0}
@@ -82,6 +80,9 @@ def make_city(
 
 def make_clip(folder: Path) -> Path:
     """A CLIP of 32 positions with random weights: 16-pixel pictures, width 32, one layer."""
+    from urbanln.model.clip import new_clip
+    from urbanln.model.tokens import train_clip_tokenizer
+
     texts = [caption_of(i, k) + f" satellite street number {i} {k}" for i in range(24) for k in range(3)]
     tokenizer = train_clip_tokenizer(texts, 640)
     model = new_clip(

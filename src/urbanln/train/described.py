@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -98,12 +97,11 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any], file: Path, *, fi
     Raises:
         InputError: Something differs; says what, and both values.
     """
-    plain = json.loads(json.dumps(dict(new)))
     for name, was, now, remedy in (
-        *_settings(old, plain, finished),
-        *_base(old.get("run", {}), plain["run"]),
-        *_work(old.get("run", {}), plain, finished),
-        *_data(old.get("run", {}), plain["run"]),
+        *_settings(old, new, finished),
+        *_base(old.get("run", {}), new["run"]),
+        *_work(old.get("run", {}), new, finished),
+        *_data(old.get("run", {}), new["run"]),
     ):
         if was != now:
             raise InputError(
@@ -131,12 +129,13 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any], finished: bool) ->
 
 def _base(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[_Pair]:
     """The base model. What an earlier version did not note is not compared."""
-    commit, now = (run.get("base_commit") for run in (old, new))
-    again = f"set model.revision={commit}, or choose another --out" if commit and now else _AS_STARTED
-    if commit and now and old.get("base") != new["base"]:
-        yield "commit of the base model", commit, now, again
+    config, commit = old.get("base_config", new["base_config"]), old.get("base_commit")
+    moved = old.get("base") != new["base"] or config != new["base_config"]
+    again = _AS_STARTED
+    if commit and "base_commit" in new and moved:
+        again = f"set model.revision={commit}, or choose another --out"
+        yield "commit of the base model", commit, new["base_commit"], again
     yield "base model", old.get("base"), new["base"], again
-    config = old.get("base_config", new["base_config"])
     for name in sorted({*config, *new["base_config"]}):
         yield f"{name} of the base model", config.get(name), new["base_config"].get(name), again
 
