@@ -40,9 +40,9 @@ def check_words(argv: Sequence[str], cage: Path, cwd: Path) -> None:
                 continue
             if re.match(rf"^\s*({'|'.join(_SYSTEM)})(/|$)", text):
                 raise CageError(f"a path of the system: {text}")
-            if "/" not in text and not (cwd / text).is_symlink():
-                continue
             try:
+                if "/" not in text and not (cwd / text).is_symlink():
+                    continue
                 path = (cwd / text).resolve()
             except (OSError, RuntimeError):  # a name that is too long, a circle of links
                 continue

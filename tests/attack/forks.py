@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import gc
 import importlib
 import multiprocessing.util
 import os
@@ -66,6 +67,9 @@ def preload() -> None:
     for module in pkgutil.walk_packages(urbanln.__path__, "urbanln."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    # Forks share the pages of what is not looked at again.
+    gc.collect()
+    gc.freeze()
 
 
 class Running:
@@ -142,6 +146,10 @@ class Running:
 
 def _group_lives(group: int) -> bool:
     """Whether a process of this group runs; one that only waits to be reaped does not."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, IndexError, ValueError):

@@ -12,7 +12,7 @@ from tests.attack.tamper import BROKEN, JSON, QUIET, TABLE, TOML, Spoil
 from tests.attack.world import expected
 
 PART = "inputs"
-_BROUGHT = 300  # of about twice as many: another seed draws others
+_BROUGHT = 220  # of about twice as many: another seed draws others
 
 
 @dataclass(frozen=True)
@@ -29,38 +29,38 @@ class Artefact:
     path: str
     readers: Sequence[str]
     spoils: Mapping[str, Spoil]
-    rounds: int = 4
+    rounds: int = 3
 
 
 ARTEFACTS = (
-    Artefact("c/city.toml", ("audit", "embed", "probe", "pretrain", "report"), TOML, 6),
-    Artefact("c/regions.parquet", ("audit", "embed-pixels", "probe", "report"), TABLE, 6),
-    Artefact("c/images.parquet", ("audit", "embed", "pretrain", "caption-c", "show"), TABLE, 5),
-    Artefact("c/indicators.parquet", ("audit", "probe", "report"), TABLE, 6),
-    Artefact("c/captions.parquet", ("audit", "pretrain", "embed-text", "caption-c", "report"), TABLE, 5),
-    Artefact("c/captions.sqlite", ("audit", "export", "show", "caption-c"), {}, 6),
+    Artefact("c/city.toml", ("audit", "embed", "probe", "pretrain", "report"), TOML, 4),
+    Artefact("c/regions.parquet", ("audit", "embed-pixels", "probe", "report"), TABLE, 4),
+    Artefact("c/images.parquet", ("audit", "embed", "pretrain", "caption-c", "show"), TABLE, 3),
+    Artefact("c/indicators.parquet", ("audit", "probe", "report"), TABLE, 4),
+    Artefact("c/captions.parquet", ("audit", "pretrain", "embed-text", "caption-c", "report"), TABLE, 3),
+    Artefact("c/captions.sqlite", ("audit", "export", "show", "caption-c"), {}, 4),
     Artefact("c/images/satellite/@", ("audit", "embed", "pretrain", "embed-pixels", "report"), {}, 2),
-    Artefact("c/images/satellite/@.scene.json", ("caption",), JSON, 6),
-    Artefact("run/run.toml", ("embed", "report", "pretrain"), TOML, 6),
-    Artefact("run/metrics.jsonl", ("report", "pretrain"), JSON, 10),
-    Artefact("run/model/config.json", ("embed", "pretrain"), JSON, 6),
-    Artefact("run/model/urbanln.json", ("embed", "pretrain"), JSON, 6),
-    Artefact("run/model/tokenizer.json", ("embed-model", "pretrain"), JSON, 3),
-    Artefact("run/model/preprocessor_config.json", ("embed", "embed-model"), JSON, 6),
-    Artefact("run/model/model.safetensors", ("embed", "embed-model", "pretrain"), {}, 6),
-    Artefact("base/config.json", ("pretrain",), JSON, 8),
-    Artefact("base/tokenizer.json", ("pretrain",), JSON, 5),
-    Artefact("base/model.safetensors", ("pretrain",), {}, 6),
-    Artefact("half/run.toml", ("resume",), TOML, 6),
-    Artefact("half/metrics.jsonl", ("resume",), JSON, 8),
-    Artefact("half/checkpoint/@", ("resume",), JSON, 14),
-    Artefact("v.parquet", ("probe", "probe-v"), TABLE, 8),
-    Artefact("s/scores.json", ("report",), JSON, 16),
-    Artefact("s/predictions.parquet", ("report",), TABLE, 8),
-    Artefact("s/folds.parquet", ("report",), TABLE, 5),
-    Artefact("ledger.parquet", ("import",), TABLE, 12),
-    Artefact("study.toml", ("study-plan",), TOML, 14),
-    Artefact("settings.toml", ("settings", "settings-caption"), TOML, 8),
+    Artefact("c/images/satellite/@.scene.json", ("caption",), JSON, 4),
+    Artefact("run/run.toml", ("embed", "report", "pretrain"), TOML, 4),
+    Artefact("run/metrics.jsonl", ("report", "pretrain"), JSON, 7),
+    Artefact("run/model/config.json", ("embed", "pretrain"), JSON, 4),
+    Artefact("run/model/urbanln.json", ("embed", "pretrain"), JSON, 4),
+    Artefact("run/model/tokenizer.json", ("embed-model", "pretrain"), JSON, 2),
+    Artefact("run/model/preprocessor_config.json", ("embed", "embed-model"), JSON, 4),
+    Artefact("run/model/model.safetensors", ("embed", "embed-model", "pretrain"), {}, 4),
+    Artefact("base/config.json", ("pretrain",), JSON, 6),
+    Artefact("base/tokenizer.json", ("pretrain",), JSON, 3),
+    Artefact("base/model.safetensors", ("pretrain",), {}, 4),
+    Artefact("half/run.toml", ("resume",), TOML, 4),
+    Artefact("half/metrics.jsonl", ("resume",), JSON, 6),
+    Artefact("half/checkpoint/@", ("resume",), JSON, 10),
+    Artefact("v.parquet", ("probe", "probe-v"), TABLE, 6),
+    Artefact("s/scores.json", ("report",), JSON, 12),
+    Artefact("s/predictions.parquet", ("report",), TABLE, 6),
+    Artefact("s/folds.parquet", ("report",), TABLE, 3),
+    Artefact("ledger.parquet", ("import",), TABLE, 9),
+    Artefact("study.toml", ("study-plan",), TOML, 10),
+    Artefact("settings.toml", ("settings", "settings-caption"), TOML, 6),
 )
 
 

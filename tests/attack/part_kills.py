@@ -26,7 +26,7 @@ import urbanln
 PART = "kills"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Verbs with most to lose are killed more often.
-_MORE = {"pretrain": 5, "caption": 4, "study": 4, "ingest": 4, "synthetic": 3, "embed": 3, "probe": 3}
+_MORE = {"pretrain": 3, "caption": 2, "ingest": 2, "synthetic": 2, "embed": 2, "probe": 2}
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -34,7 +34,7 @@ def attacks(rng: random.Random) -> Sequence[Attack]:
     """Every verb, with each signal."""
     found = []
     for name in VERBS:
-        for number in range(_MORE.get(name, 2)):
+        for number in range(_MORE.get(name, 1)):
             for sign in SIGNALS:
                 share, by_act = rng.random(), (number + sign) % 2 == 0
                 label = f"{name}-{sign.name}-{'act' if by_act else 'moment'}-{share:.3f}"

@@ -25,6 +25,7 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "embed-text": ("tx.parquet", ".parquet"), "probe": ("s", ""), "report": ("r.html", ".html"),
     "study": ("st", ""),
 }  # fmt: skip
+_SENT = 240  # of half as many more: another seed sends to others
 _MINE = "What I wrote myself.\n"
 
 
@@ -196,14 +197,15 @@ _INPUTS = {
 def attacks(rng: random.Random) -> Sequence[Attack]:
     """Every output with every target, and every input that could be taken for an output."""
     found = [Attack(PART, f"again-{name}", _again(name)) for name in VERBS]
+    sent = []
     for name, (_, suffix) in OUTPUTS.items():
         for target in TARGETS:
             if target.files if suffix else target.folders:
-                found.append(Attack(PART, f"{name}-to-{target.name}", _sent(name, target)))
+                sent.append(Attack(PART, f"{name}-to-{target.name}", _sent(name, target)))
         for place in _INPUTS[name]:
             label = place.replace("/", "-").replace(".", "-") or "here"
             found.append(Attack(PART, f"{name}-onto-{label}", _onto(name, place)))
-    return found
+    return [*found, *rng.sample(sent, _SENT)]
 
 
 def _argv(case: Case, name: str, word: str) -> list[str]:

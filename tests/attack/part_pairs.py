@@ -185,6 +185,7 @@ def _halted(pair: Pair, share: float) -> Callable[[Case], None]:
         select.select([told], [], [], 60)
         second = Running(_command(case, pair, pair.second))
         second.wait(_PATIENCE)
+        os.write(go, b"!")
         os.close(go)
         outcomes = first.finish(), second.finish()
         os.close(told)

@@ -12,7 +12,7 @@ from tests.attack.world import PROBE, TRAIN, sets
 PART = "settings"
 _VALUES = (
     "inf", "-inf", "nan", "-1", "0", "1000000000000", "1" + "0" * 22, "1e308", "1e-320", "9" * 5000, "true",
-    '"x"', '""', "[]", "[[]]", "{}", "[1, 1]", '"\\u001b[2J"', "1979-05-27", "[" * 2000, "'''", "../../x",
+    '"x"', '""', "[]", "[[]]", "{}", "[1, 1]", '"\\u001b[2J"', "1979-05-27", "[" * 2000, "'''", "../x",
 )  # fmt: skip
 _ROUNDS = 2
 # Words that are no setting at all.
