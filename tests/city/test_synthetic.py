@@ -106,7 +106,7 @@ def test_equal_seeds_give_equal_files_however_many_workers(
     monkeypatch.setattr(make, "_FEW", 20)  # so that few cells, in three batches, go to workers
     chosen = {"regions": 33, "seed": 3, "tile_px": 48}
     many = make_synthetic_city(tmp_path / "a", workers=2, **chosen)
-    monkeypatch.setattr(make, "ProcessPoolExecutor", None)  # none is started for one
+    monkeypatch.setattr(make, "worker_pool", None)  # none is started for one
     alone = make_synthetic_city(tmp_path / "b", workers=1, **chosen)
     assert alone.images["sha256"].tolist() == many.images["sha256"].tolist()
     pd.testing.assert_frame_equal(alone.indicators, many.indicators)

@@ -17,7 +17,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from urbanln.city.store import City
-from urbanln.cli import app as cli
+from urbanln.cli.app import main
+from urbanln.cli.program import app
 from urbanln.cli.scores import print_scores
 
 SMALL = ["--set", "probe.block_km=2", "--set", "probe.folds=3", "--set", "probe.seeds=2"]
@@ -28,7 +29,7 @@ QUICK = ["--set", "train.epochs=1", "--set", "train.batch_size=8", "--set", "tra
 def run(*arguments: object) -> int:
     """The exit code of ``urbanln ARGUMENTS``."""
     with pytest.raises(SystemExit) as stopped:
-        cli.main([str(argument) for argument in arguments])
+        main([str(argument) for argument in arguments])
     return int(stopped.value.code or 0)
 
 
@@ -127,8 +128,8 @@ def test_keys_and_codes_of_tables_of_vectors_are_named_by_options(
 
 def test_help_and_version_answer() -> None:
     runner = CliRunner()
-    assert "pretrain" in runner.invoke(cli.app, ["--help"]).stdout
-    assert runner.invoke(cli.app, ["--version"]).stdout.startswith("urbanln ")
+    assert "pretrain" in runner.invoke(app, ["--help"]).stdout
+    assert runner.invoke(app, ["--version"]).stdout.startswith("urbanln ")
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys) -> None:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
 import tomllib
@@ -22,6 +23,7 @@ from tests.train.fake_city import tiny_settings
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.files import hash_file
 from urbanln.base.locks import BusyError
+from urbanln.base.stopping import StopRequested
 from urbanln.city.store import City
 from urbanln.train.checkpoint import Checkpoint, list_checkpoints, load_newest, save_checkpoint
 from urbanln.train.loop import pretrain
@@ -131,6 +133,34 @@ def stopped(city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.undo()
     assert len(_curve(tmp_path / "run")) == 7  # validation before and after the first epoch of three steps
     return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, StopRequested)]
+)
+def test_told_to_stop_it_writes_a_checkpoint_first(
+    city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type
+) -> None:
+    from urbanln.train import loop
+
+    step = loop.train_step
+
+    def told_at_four(*args: object) -> dict[str, float]:
+        if args[4] == 4:
+            os.kill(os.getpid(), number)
+        return step(*args)  # type: ignore[arg-type]
+
+    settings, out = tiny_settings(clip_folder, checkpoint_minutes=60), tmp_path / "run"
+    monkeypatch.setattr(loop, "train_step", told_at_four)
+    with pytest.raises(error):
+        pretrain(city, settings, out)
+    monkeypatch.undo()
+    assert [path.name for path in list_checkpoints(out / "checkpoint")] == ["step-00000005"]
+    assert not (out / ".lock").exists()
+    pretrain(city, settings, out)
+    straight = pretrain(city, settings, tmp_path / "straight")
+    assert _curve(out) == _curve(straight)
+    assert _weights(out) == _weights(straight)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_still_ends_the_same(

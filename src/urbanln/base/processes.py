@@ -1,17 +1,71 @@
-"""Processes that work for another one."""
+"""Processes that work for another one, and end with it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from multiprocessing import parent_process
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children, parent_process, resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
+
+from urbanln.base.stopping import stop_as_worker
 
 
-def die_with_parent() -> None:
-    """End this process as soon as the one that started it is gone; for a pool's ``initializer``.
+class _Worker(SpawnProcess):
+    """A process that Ctrl-C does not reach: a terminal sends it to all, and the one in charge decides."""
 
-    A pool's processes would outlive a kill, finish what was handed to them and then wait for ever: they would
-    write into a folder in which the same command, run again, is at work.
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().start()
+        resource_tracker.ensure_running()  # or it would be started within, and let signals through
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited
+        try:
+            return super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Context(SpawnContext):
+    Process = _Worker
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes of fresh interpreters: forking one that runs torch's threads can hang.
+
+    They end with the block; if it ends by an error or a stop, they are told to stop, and are waited for: a
+    training among them writes a checkpoint first.
+
+    Args:
+        workers: Their number.
+
+    Raises:
+        BrokenProcessPool: One was killed, or none can be started (a script without a main guard).
+    """
+    before = set(active_children())
+    with ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_begin) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - before:
+                process.terminate()
+            raise
+
+
+def _begin() -> None:
+    stop_as_worker()
+    _die_with_parent()
+
+
+def _die_with_parent() -> None:
+    """End this process as soon as the one that started it is gone.
+
+    It would outlive a kill, finish what was handed to it and then wait for ever: it would write into a folder
+    in which the same command, run again, is at work.
     """
     parent = parent_process()
 

@@ -1,80 +1,37 @@
-"""The command line: the program, its verbs in the order of its help, and what it exits with."""
+"""The entrance: what is told to stop, even while it is still being imported, stops in order.
+
+Imports nothing that takes time; the program itself is in ``program``.
+"""
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+import os
 
-import typer
+from urbanln.base.saying import say, settle_streams
+from urbanln.base.stopping import SENTENCE, SIGNALS, orderly
 
-from urbanln.base.errors import StorageError, UrbanLNError, explain_missing
-from urbanln.base.saying import answer, say, settle_streams
-from urbanln.base.version import __version__
-from urbanln.cli import city_verbs, vector_verbs
-
-_INTERRUPTED = 130  # what typer makes of Ctrl-C
-
-app = typer.Typer(
-    name="urbanln",
-    help="Region vectors from city pictures and long captions, scored beside the floors they must beat.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _version(show: bool) -> None:
-    if show:
-        answer(f"urbanln {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
-) -> None:
-    """Options of the program itself."""
-
-
-for _verb in (
-    vector_verbs.demo, city_verbs.synthetic, city_verbs.ingest, city_verbs.caption, city_verbs.audit,
-    vector_verbs.pretrain, vector_verbs.embed, vector_verbs.probe, vector_verbs.report, vector_verbs.study,
-):  # fmt: skip
-    app.command()(_verb)
+# What typer makes of an interruption that is none of ours has the same number.
+_STOPPED = {128 + number for number in SIGNALS}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit codes: 0 done, 1 failed, 2 wrong usage or bad input."""
+    """Run the command line; exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 and 143 stopped.
+
+    Args:
+        arguments: Of the command line; None: of this process, which ends with the command.
+    """
     settle_streams()
     try:
-        app(args=arguments, prog_name="urbanln")
-    except UrbanLNError as error:
-        _fail(error)
-    except ModuleNotFoundError as error:
-        explained = explain_missing(error)
-        if explained is None:
-            raise
-        _fail(explained)
-    except OSError as error:
-        if error.errno is None:
-            raise  # not from the operating system
-        _fail(
-            StorageError(
-                f"a file could not be used: {error.strerror}",
-                where=error.filename,
-                remedy="check that it is there, that you may use it and that the disk is not full",
-            )
-        )
+        with orderly(last=arguments is None):
+            from urbanln.cli.program import run
+
+            run(arguments)
     except SystemExit as stop:
-        if stop.code == _INTERRUPTED:
-            say("stopped; run the same command again to go on")
+        if (
+            stop.code in _STOPPED and os.environ.get("RANK", "0") == "0"
+        ):  # of torchrun's processes, one speaks
+            say(SENTENCE)
         raise
-
-
-def _fail(error: UrbanLNError) -> None:
-    say(*f"error: {error}".split("\n"))
-    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 
 from urbanln.base.errors import UrbanLNError, require
 from urbanln.base.outputs import STUDY, json_of_kind, output_folder
-from urbanln.base.processes import die_with_parent
+from urbanln.base.processes import worker_pool
 from urbanln.base.saying import say
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
@@ -155,10 +154,7 @@ def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
             queue.over(stage, _attempt(*queue.task(stage)))
         return queue.failed
     try:
-        with (
-            _one_thread_each(),
-            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
-        ):
+        with _one_thread_each(), worker_pool(jobs) as pool:
             while True:
                 while len(queue.running) < jobs and (stage := queue.next()) is not None:
                     queue.running[pool.submit(_attempt, *queue.task(stage))] = stage

@@ -7,6 +7,7 @@ Run by ``urbanln pretrain CITY --out RUN``, or in several processes by
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -21,6 +22,7 @@ from urbanln.base.config import CacheSettings, Settings, TrainSettings
 from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import progress
+from urbanln.base.stopping import StopRequested, hold
 from urbanln.city.store import City
 from urbanln.city.views import settle_views
 from urbanln.model.clip import LongClip, load_clip
@@ -63,6 +65,8 @@ def pretrain(
         InputError: No captioned picture, fewer pairs than a batch, or a folder that holds another run.
         StorageError: Disk full or read-only; the last checkpoint stays.
         UrbanLNError: The loss or the gradient is no longer finite.
+        StopRequested: On SIGINT or SIGTERM (KeyboardInterrupt for Ctrl-C in a notebook), after the step under
+            way and with a checkpoint.
 
     Source:
         UrbanLN (arXiv 2511.07062), MSD; ALBEF (arXiv 2107.07651); schedule of Long-CLIP (arXiv 2403.15378).
@@ -180,9 +184,13 @@ def _fit(
     learner: Learner, data: Data, schedule: Schedule, run: RunFolder, train: TrainSettings, step: int
 ) -> None:
     """The loop. ``step`` counts finished optimiser steps; every random choice is a function of it."""
-    saved_at, data_hash = time.monotonic(), _hash(data.pairs)
-    shown = progress("pre-training", schedule.total - step)
-    with shown if learner.engine.is_main_process else nullcontext(lambda n=1, note="": None) as advance:
+    saved_at, data_hash, engine = time.monotonic(), _hash(data.pairs), learner.engine
+    shown = (
+        progress("pre-training", schedule.total - step)
+        if engine.is_main_process
+        else nullcontext(_tell_nobody)
+    )
+    with hold() as told_to_stop, shown as advance:
         for epoch in range(step // schedule.per_epoch, train.epochs):
             plan = epoch_plan(data.pairs, train, epoch)
             for position in range(step % schedule.per_epoch, schedule.per_epoch):
@@ -192,11 +200,25 @@ def _fit(
                 run.log("step", step=step, epoch=epoch, **finite, time=run.seconds)
                 if position == schedule.per_epoch - 1:
                     _validate(run, learner, data, train, step, epoch)
+                stops = _in_any_process(engine, told_to_stop())
                 due = time.monotonic() - saved_at >= 60 * train.checkpoint_minutes
-                if due or step == schedule.total:
+                if stops or due or step == schedule.total:
                     _save(learner, run, step, data_hash)
                     saved_at = time.monotonic()
+                if stops:
+                    raise StopRequested(signal.SIGTERM)
                 advance(1, f"loss {facts['loss']:.3f}")
+
+
+def _tell_nobody(n: int = 1, note: str = "") -> None:
+    """How far it is, for processes that do not show it."""
+
+
+def _in_any_process(engine: Accelerator, flag: bool) -> bool:
+    """Whether the flag is up anywhere: all stop after the same step, or one would wait for ever."""
+    if engine.num_processes == 1:
+        return flag
+    return bool(engine.reduce(torch.tensor(int(flag), device=engine.device), "sum").item())
 
 
 def _validate(

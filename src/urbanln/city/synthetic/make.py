@@ -6,11 +6,9 @@ import io
 import json
 import math
 import os
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from shapely.geometry import Polygon
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, storing, write_table
-from urbanln.base.processes import die_with_parent
+from urbanln.base.processes import worker_pool
 from urbanln.base.progress import progress
 from urbanln.city.making import making
 from urbanln.city.store import City, IndicatorNote, Meta, Source
@@ -197,14 +195,8 @@ def _draw_all(cells: list[Cell], folder: Path, tile_px: int, workers: int | None
     drawn: list[_Drawn] = []
     with progress("drawing a synthetic city", len(cells)) as advance:
         if workers > 1 and len(cells) >= _FEW:
-            # A fresh interpreter per worker: forking a process that runs torch's threads can hang. Where
-            # none can be started (a script without a main guard), this process draws what is missing.
-            with (
-                suppress(BrokenProcessPool),
-                ProcessPoolExecutor(
-                    workers, mp_context=get_context("spawn"), initializer=die_with_parent
-                ) as pool,
-            ):
+            # Where none can be started (a script without a main guard), this process draws what is missing.
+            with suppress(BrokenProcessPool), worker_pool(workers) as pool:
                 for found in pool.map(draw, cells, chunksize=_BATCH):
                     drawn.append(found)
                     advance(1)
