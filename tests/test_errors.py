@@ -104,7 +104,8 @@ def test_none_can_be_made_without() -> None:
 def test_a_captioner_of_somebody_elses_may_say_what_alone(kind: type[CaptionerFault]) -> None:
     error = kind("busy")
     assert error.where == "captioner"
-    assert "run the same command again" in error.line()
+    assert "run the same command again" in error.remedy
+    assert error.line() == "busy"
 
 
 def test_a_caller_adds_the_place_it_knows() -> None:

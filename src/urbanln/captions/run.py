@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from urbanln.base.errors import InputError, MissingExtraError, require
+from urbanln.base.errors import InputError, MissingExtraError, UrbanLNError, require
 from urbanln.base.locks import alone
 from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
@@ -305,6 +305,21 @@ def _check_allowed(captioners: Sequence[Captioner], settings: CaptionSettings) -
         )
 
 
+class NotDescribed(UrbanLNError):
+    """Pictures have no captions, told in one line with its reason, place and remedy.
+
+    A log's last line tells all of it then.
+    """
+
+    def __str__(self) -> str:
+        """What happened, alone: the rest is in it."""
+        return self.what
+
+
+class NothingDescribed(NotDescribed, InputError):
+    """Not one picture of a city could be described."""
+
+
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     if not asked.texts.empty:
         return
@@ -313,11 +328,8 @@ def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
     reasons += asked.skipped.values()
     # In one line, so that a log's last one tells all of it.
     reason = reasons[-1] if reasons else f"nobody has anything for its {len(pictures)} pictures"
-    raise InputError(
-        f"not one picture of {city.name} could be described: {reason}",
-        where=city.folder,
-        remedy="put that right, and run the same command again",
-    )
+    what = f"not one picture of {city.name} could be described: {reason}"
+    raise NothingDescribed(what, where=city.folder, remedy="put that right, and run the same command again")
 
 
 def _clean(

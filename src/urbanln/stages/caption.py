@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.errors import InputError
 from urbanln.base.files import write_table
 from urbanln.base.outputs import PAGE, FileKind, of_kind, output_file, with_first_line
 from urbanln.base.saying import answer
@@ -16,7 +16,7 @@ from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.captioners.recorded import read_named
 from urbanln.captions.cleaning.clean import clean_captions
 from urbanln.captions.report import table_lines
-from urbanln.captions.run import caption_city, choose, ledger_path, load_language, plan_city
+from urbanln.captions.run import NotDescribed, caption_city, choose, ledger_path, load_language, plan_city
 from urbanln.captions.settings import CaptionSettings
 from urbanln.captions.show import show_picture
 from urbanln.city.checks import CAPTION_COLUMNS
@@ -83,7 +83,7 @@ def caption(
         )
 
 
-class CaptionsIncomplete(UrbanLNError):
+class CaptionsIncomplete(NotDescribed):
     """Some captions were not had; those that were are kept."""
 
 

@@ -187,10 +187,13 @@ class CaptionerFault(UrbanLNError):
     cost_usd: float | None = None
 
     def line(self) -> str:
-        """All of it in one line: where, what, in whose words, and what to do about it."""
-        said = f"{self.where}: {self.what}" if self.where else self.what
+        """All that was said in one line: where, what, in whose words, and what to do about it."""
+        where, remedy = (
+            None if getattr(self, name) == _TOLD[name] else getattr(self, name) for name in _TOLD
+        )
+        said = f"{where}: {self.what}" if where else self.what
         said += f", in its words: {self.value}" if self.value else ""
-        return printable(said + (f"; {self.remedy}" if self.remedy else ""))
+        return printable(said + (f"; {remedy}" if remedy else ""))
 
 
 class PassingFault(CaptionerFault):
