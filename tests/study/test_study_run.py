@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from tests.study.fake_stages import FAILS, LABELS, FakeStages, prediction, truth
 
-from urbanln.base.errors import UrbanLNError
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.locks import BusyError, alone
 from urbanln.base.parsing import read_json
 from urbanln.cli.app import main
-from urbanln.study.run import CACHE, plan_lines, run_study
+from urbanln.study import work as work_module
+from urbanln.study.kept import DONE, name_for
+from urbanln.study.run import CACHE, StudyIncompleteError, plan_lines, run_study
 from urbanln.study.spec import Study, load_study
-from urbanln.study.stages import DONE, make_work
+from urbanln.study.stages import make_work
 
 SMOKE = Path(__file__).parents[2] / "studies" / "smoke.toml"
 TEXT = """
@@ -48,6 +51,26 @@ embed = { encoder = "teacher" }
 
 [variants.base]
 pretrain = "none"
+"""
+
+
+# Two variants, one seed, one city.
+SHORT = """
+[study]
+name = "x"
+cities = ["synthetic:16:0"]
+seeds = [0]
+reference = "good"
+
+[common.probe]
+heads = ["ridge"]
+bootstrap = 100
+
+[variants.good]
+train = { lr = 0.1 }
+
+[variants.bad]
+train = { lr = 0.5 }
 """
 
 
@@ -124,7 +147,11 @@ def test_scores_equal_the_oracle(tmp_path: Path, fake: FakeStages) -> None:
 
 def test_a_failing_variant_stops_no_other_and_is_named(tmp_path: Path, fake: FakeStages) -> None:
     out = tmp_path / "out"
-    run_study(read(tmp_path, f"variants.bad.train.lr={FAILS}"), out, jobs=1)
+    with pytest.raises(StudyIncompleteError, match="6 of 36 scores are missing: bad") as caught:
+        run_study(read(tmp_path, f"variants.bad.train.lr={FAILS}"), out, jobs=1)
+    assert caught.value.exit_code == 1
+    assert "cannot be trained" in str(caught.value)
+    assert str(out / "study.html") in str(caught.value)
     result = read_json(out / "study.json")
     assert "bad" not in rows_of(out)
     assert {"good", "twin", "base", "pixels"} <= set(rows_of(out))
@@ -141,6 +168,74 @@ def test_a_failing_variant_stops_no_other_and_is_named(tmp_path: Path, fake: Fak
         with pytest.MonkeyPatch.context() as patch:
             fake.install(patch)
             run_study(study, tmp_path / "other", jobs=1)
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.glob("study.*")}
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "note"])
+def test_a_damaged_stage_is_made_anew(tmp_path: Path, fake: FakeStages, damage: str) -> None:
+    out, study = tmp_path / "out", read(tmp_path, text=SHORT)
+    run_study(study, out, jobs=1)
+    good = files_of(out)
+    fake.done.clear()
+    score = next(one for one in make_work(study).scores if one.variant == "bad")
+    file = out / CACHE / score.stage / (DONE if damage == "note" else "predictions.parquet")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1 if damage == "flipped" else 0
+    file.unlink()
+    if damage != "gone":
+        file.write_bytes(data if damage == "flipped" else data[: len(data) // 2])
+    assert "bad: 1 trainings (0 to do), 0 of 1 scored" in "\n".join(plan_lines(study, out))
+    run_study(study, out, jobs=1)
+    assert fake.done == ["score"]
+    assert files_of(out) == good
+
+
+def test_an_incomplete_result_does_not_take_the_place_of_a_better_one(
+    tmp_path: Path, fake: FakeStages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, study = tmp_path / "out", read(tmp_path, text=SHORT)
+    run_study(study, out, jobs=1)
+    good = files_of(out)
+    for score in make_work(study).scores:
+        if score.variant == "bad":
+            (out / CACHE / score.stage / "predictions.parquet").unlink()
+
+    def fails(*_: object) -> None:
+        raise InputError("not today", where="here", remedy="tomorrow")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(work_module._WORK, "score", fails)
+        with pytest.raises(StudyIncompleteError, match="better result that was there stays") as caught:
+            run_study(study, out, jobs=1)
+    assert str(out / "study-incomplete.html") in str(caught.value)
+    assert files_of(out) == good
+    assert {row["name"] for row in read_json(out / "study-incomplete.json")["rows"]}.isdisjoint({"bad"})
+    run_study(study, out, jobs=1)
+    assert files_of(out) == good
+    assert not list(out.glob("study-incomplete.*")), "nobody needs it any more"
+
+
+def test_of_two_incomplete_results_the_one_that_has_more_stays(tmp_path: Path, fake: FakeStages) -> None:
+    out = tmp_path / "out"
+    failing = f"variants.bad.train.lr={FAILS}"
+    with pytest.raises(StudyIncompleteError):
+        run_study(read(tmp_path, failing, text=SHORT), out, jobs=1)
+    better = read_json(out / "study.json")
+    assert name_for(out, {**better, "scored": better["scored"] - 1}) == "study-incomplete"
+    assert name_for(out, {**better, "scored": better["scored"] + 1}) == "study"
+    assert name_for(out, {**better, "scored": 1, "seeds": [7]}) == "study", "of another question"
+
+
+def test_of_two_at_once_in_one_folder_the_second_is_told(tmp_path: Path, fake: FakeStages) -> None:
+    out = tmp_path / "out"
+    run_study(read(tmp_path, text=SHORT), out, jobs=1)
+    fake.done.clear()
+    with alone(out, "works here"), pytest.raises(BusyError, match="works on a study"):
+        run_study(read(tmp_path, "variants.bad.train.lr=0.4", text=SHORT), out, jobs=1)
+    assert fake.done == []
 
 
 def test_an_unfinished_study_compares_what_both_have(tmp_path: Path, fake: FakeStages) -> None:
@@ -188,7 +283,9 @@ def test_inductive_scores_stand_under_the_block_split_alone(tmp_path: Path, fake
 # A study that stands still once its first candidates are there.
 _STANDING_STILL = """
 import sys, time
+from urbanln.base.locks import BusyError, alone
 from urbanln.cli.app import main
+from urbanln.study import work as work_module
 from urbanln.study import run
 
 over = run._Queue.over

@@ -75,7 +75,9 @@ SCORES = FolderKind(
         "transfer.parquet",
     ),
 )  # fmt: skip
-STUDY = FolderKind("a study", "study.json", ("study.csv", "study.md", "study.html", "cache"))
+STUDY = FolderKind(
+    "a study", "study.json", ("study.csv", "study.md", "study.html", "study-incomplete.*", "cache")
+)
 DEMO = FolderKind("a demo", "demo.json", ("city", "run-*", "vectors", "scores", "report.html"))
 _FOLDERS = (CITY, RUN, SCORES, STUDY, DEMO)
 

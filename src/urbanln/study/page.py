@@ -21,12 +21,13 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def write_results(folder: Path, result: Mapping[str, Any]) -> Path:
+def write_results(folder: Path, result: Mapping[str, Any], name: str = "study") -> Path:
     """Write all forms of a study's result.
 
     Args:
         folder: Where to.
         result: From :func:`urbanln.study.scores.collect`.
+        name: Of the files.
 
     Returns:
         The page.
@@ -34,11 +35,11 @@ def write_results(folder: Path, result: Mapping[str, Any]) -> Path:
     Raises:
         StorageError: The folder cannot be written.
     """
-    write_json(folder / "study.json", result)
-    write_text(folder / "study.csv", results_csv(result))
-    write_text(folder / "study.md", results_markdown(result))
-    page = folder / "study.html"
+    write_text(folder / f"{name}.csv", results_csv(result))
+    write_text(folder / f"{name}.md", results_markdown(result))
+    page = folder / f"{name}.html"
     write_text(page, results_html(result))
+    write_json(folder / f"{name}.json", result)
     return page
 
 

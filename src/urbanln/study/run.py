@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from urbanln.base.errors import UrbanLNError, require
+from urbanln.base.files import storing
+from urbanln.base.locks import alone
 from urbanln.base.outputs import STUDY, json_of_kind, output_folder
 from urbanln.base.processes import worker_pool
 from urbanln.base.saying import say
+from urbanln.study.kept import INCOMPLETE, name_for, remove_incomplete
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
 
@@ -44,6 +49,9 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
 
     Raises:
         InputError: The folder holds something else.
+        StudyIncompleteError: A variant failed. All that could be scored is written first, as
+            ``study-incomplete`` where a better result is there.
+        BusyError: Another process works on a study in this folder.
         UrbanLNError: No variant could be scored at all, or a process was killed.
         MissingExtraError: torch is not installed and a variant needs it.
     """
@@ -54,8 +62,34 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
     work = make_work(study)
     if any(stage.kind == "embed" for stage in work.stages.values()):
         require("torch")  # said now, not after the first city is drawn
-    failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
-    return write_results(out, collect(study, work, out / CACHE, failed))
+    with storing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with alone(out, "works on a study in this folder", remedy="or choose another --out"):
+        failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
+        result = collect(study, work, out / CACHE, failed)
+        name = name_for(out, result)
+        page = write_results(out, result, name)
+        if not result["failed"]:
+            remove_incomplete(out)
+    if result["failed"]:
+        raise _incomplete(result, page, name)
+    return page
+
+
+class StudyIncompleteError(UrbanLNError):
+    """Some variants could not be scored; the result holds the others."""
+
+
+def _incomplete(result: Mapping[str, Any], page: Path, name: str) -> StudyIncompleteError:
+    faults, reasons = result["failed"], Counter(fault["reason"] for fault in result["failed"])
+    names = ", ".join(dict.fromkeys(fault["variant"] for fault in faults))
+    stays = "; the better result that was there stays" if name == INCOMPLETE else ""
+    return StudyIncompleteError(
+        f"{len(faults)} of {len(faults) + result['scored']} scores are missing: {names}{stays}",
+        value=reasons.most_common(1)[0][0],
+        where=page,
+        remedy="put that right and run the same command again: what is done is kept",
+    )
 
 
 def _is_study(folder: Path) -> bool:

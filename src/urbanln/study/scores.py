@@ -120,6 +120,7 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
         },
         "probe": probe.model_dump(mode="json"),
         "rows": rows,
+        "scored": len(work.scores) - len(faults),
         "failed": faults,
     }
 

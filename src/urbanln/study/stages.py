@@ -28,12 +28,12 @@ from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file
 from urbanln.city.checks import VIEWS
 from urbanln.city.views import settle_views
+from urbanln.study.kept import is_whole
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")
 # Raised when the code of a stage changes what comes out: results of older code are then made anew.
 VERSIONS = dict.fromkeys(KINDS, 1) | {"pretrain": 3, "embed": 3}
-DONE = "stage.json"
 SYNTHETIC = "synthetic"
 # Choices that draw anew for each training seed, so that the seeds' spread holds theirs.
 _DRAWN = ("random", "shuffled-sentences", "shuffled-pairs")
@@ -70,8 +70,8 @@ class Stage:
         return cache / self.id
 
     def done(self, cache: Path) -> bool:
-        """Whether its result is there."""
-        return (self.folder(cache) / DONE).exists()
+        """Whether its result is there, as it was written."""
+        return is_whole(self.folder(cache))
 
 
 @dataclass(frozen=True)

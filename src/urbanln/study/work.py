@@ -21,6 +21,7 @@ from urbanln.city.store import City
 from urbanln.stages.bridges import clip_grounder, token_counter
 from urbanln.stages.embed import embed_city, pixel_table
 from urbanln.study.captions import choose_texts
+from urbanln.study.kept import DONE, describe_files
 from urbanln.study.predict import (
     known_regions,
     predict_floors,
@@ -29,7 +30,7 @@ from urbanln.study.predict import (
     scored_regions,
 )
 from urbanln.study.spec import TABLE
-from urbanln.study.stages import DONE, Stage
+from urbanln.study.stages import Stage
 from urbanln.tables.vectors import read_embeddings
 
 PREDICTIONS, REGIONS = "predictions.parquet", "regions.parquet"
@@ -39,7 +40,8 @@ _TEXTS, _CAPTIONS, _VECTORS, _RUN = "texts.parquet", "captions.parquet", "vector
 def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
     """Do one stage, unless it is done; what it says of its progress goes into ``log.txt`` in its folder.
 
-    A stage that a kill cut off goes on where its parts allow it (captions, pre-training), else begins anew.
+    A stage that a kill cut off goes on where its parts allow it (captions, pre-training), else begins anew;
+    one whose result was damaged since begins anew.
 
     Args:
         stage: What to do.
@@ -52,10 +54,13 @@ def do_stage(stage: Stage, cache: Path, needs: Sequence[Path]) -> None:
     folder = stage.folder(cache)
     if stage.done(cache):
         return
+    if (folder / DONE).exists():  # damaged: what it was made of may have been as well
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("a", encoding="utf-8", buffering=1) as log, redirect_stderr(log):
         _WORK[stage.kind](stage.payload, folder, needs)
-    write_json(folder / DONE, {"kind": stage.kind, "key": stage.key, "label": stage.label, **stage.payload})
+    facts = {"kind": stage.kind, "key": stage.key, "label": stage.label, "files": describe_files(folder)}
+    write_json(folder / DONE, {**facts, **stage.payload})
     # Only now: until the note stands, a kill may need the checkpoints.
     shutil.rmtree(folder / _RUN / "checkpoint", ignore_errors=True)
 
