@@ -12,6 +12,7 @@ from tests.attack.tamper import BROKEN, JSON, QUIET, TABLE, TOML, Spoil
 from tests.attack.world import expected
 
 PART = "inputs"
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _BROUGHT = 220  # of about twice as many: another seed draws others
 
 
@@ -87,6 +88,9 @@ def _spoiled(artefact: Artefact, reader: str, way: str, spoil: Spoil) -> Callabl
         outcome = case.run(*argv, expect="either", changes=changes, limit=60)
         # What a flipped byte or another value does to a file without a hash is not promised.
         if outcome.code != 0 or name is None or way not in BROKEN or way in ("other", "ends", "cut"):
+            return
+        # One picture of many may be missing, if that is said.
+        if path.suffix in _PICTURES and path.name in outcome.out + outcome.err:
             return
         for made, theirs in expected(name, case.world):
             case.same(made, theirs, f"{made} from a {artefact.path} that is {way}, with exit 0")

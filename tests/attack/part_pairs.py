@@ -10,6 +10,7 @@ import os
 import random
 import select
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,7 +150,11 @@ def _pairs() -> list[Pair]:
 def _shares(case: Case, pair: Pair, outcomes: tuple[Outcome, Outcome]) -> None:
     """The table is there, whole and right, once both shares have ended well."""
     if [outcome.code for outcome in outcomes] == [0, 0]:
-        case.same("v.parquet", case.world / "v.parquet", "v.parquet of two shares at once")
+        alone = Case(case.cage / "alone", case.world, case.seed, f"{case.name} alone")
+        alone.take(*pair.needs)
+        alone.run(*VERBS["embed"].argv, changes=pair.changes, setup=pair.setup, limit=150)
+        case.faults += alone.faults
+        case.same("v.parquet", alone.root / "v.parquet", "v.parquet of two shares at once")
 
 
 def attacks(rng: random.Random) -> Sequence[Attack]:
@@ -185,7 +190,8 @@ def _halted(pair: Pair, share: float) -> Callable[[Case], None]:
         select.select([told], [], [], 60)
         second = Running(_command(case, pair, pair.second))
         second.wait(_PATIENCE)
-        os.write(go, b"!")
+        with suppress(BrokenPipeError):  # it has ended before this act
+            os.write(go, b"!")
         os.close(go)
         outcomes = first.finish(), second.finish()
         os.close(told)
