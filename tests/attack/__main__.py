@@ -34,6 +34,7 @@ def main() -> int:
     from tests.attack.world import make_world
 
     chosen = [a for a in attacks(arguments.seed) if not arguments.only or _wanted(a.full, arguments.only)]
+    chosen = chosen[:: arguments.every]
     if arguments.list:
         print("\n".join(attack.full for attack in chosen))
         return 0
@@ -59,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="*", default=[], help="only attacks whose part/name holds one of these"
     )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th, for a quick look")
     parser.add_argument("--list", action="store_true", help="name the attacks, and start none")
     parser.add_argument("--verbose", action="store_true", help="what every command said")
     parser.add_argument("--report", type=Path, help="JSON file to write, with all that was said")
