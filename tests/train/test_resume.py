@@ -208,6 +208,35 @@ def test_when_all_are_damaged_it_stops_and_deletes_nothing(
     assert len(_curve(stopped)) == 7
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        "[]",
+        '{"schema_version": 1, "step": "x", "seconds": 1.0, "facts": {}, "sha256": {}}',
+        '{"schema_version": 1, "step": 1, "seconds": NaN, "facts": {}, "sha256": {}}',
+        '{"schema_version": 1, "step": 1, "seconds": 1.0, "facts": [], "sha256": {}}',
+        '{"schema_version": 1, "step": 1, "seconds": 1.0, "facts": {}, "sha256": {"student": 7}}',
+        '{"schema_version": 1, "step": 1, "seconds": 1.0, "facts": {}, "sha256": {"..": "0"}}',
+        "[" * 50_000,
+    ],
+)
+def test_a_checkpoint_whose_state_is_another_is_passed_over(tmp_path: Path, state: str) -> None:
+    save_checkpoint(tmp_path, Checkpoint(1, 1.0, {"student": {"w": torch.ones(3)}}, {}))
+    (tmp_path / "step-00000001" / "state.json").write_text(state)
+    with pytest.raises(ArtefactError, match="every checkpoint"):
+        load_newest(tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(stopped: Path, city: City, clip_folder: Path) -> None:
+    found = load_newest(stopped / "checkpoint")
+    assert found is not None
+    foreign = Checkpoint(found.step, found.seconds, {"student": {"w": torch.ones(3)}}, found.facts)
+    save_checkpoint(stopped / "checkpoint", foreign)
+    with pytest.raises(ArtefactError, match="does not fit this run") as caught:
+        pretrain(city, tiny_settings(clip_folder), stopped)
+    assert "--out" in str(caught.value)
+
+
 def test_other_settings_or_data_are_refused_by_name(stopped: Path, city: City, clip_folder: Path) -> None:
     with pytest.raises(InputError, match=r"train\.lr") as caught:
         pretrain(city, tiny_settings(clip_folder, lr=2e-3), stopped)

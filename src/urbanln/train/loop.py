@@ -19,7 +19,7 @@ from torch import Tensor
 
 from urbanln.base import saying
 from urbanln.base.config import CacheSettings, Settings, TrainSettings
-from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import progress
 from urbanln.base.stopping import StopRequested, hold
@@ -305,22 +305,34 @@ def _restore(learner: Learner, pairs: Pairs, run: RunFolder) -> int:
     if found is None:
         run.rewind(None, 0.0)
         return 0
-    if found.facts["pairs"] != _hash(pairs):
+    if found.facts.get("pairs") != _hash(pairs):
         raise InputError(
             "the pictures that can be read are not those this run was started with",
             where=run.out,
             remedy="make the missing pictures readable again, or choose another --out",
         )
+    try:
+        _take_over(learner, found)
+    except (KeyError, ValueError, RuntimeError) as error:  # whole, and of another network
+        raise ArtefactError(
+            "a checkpoint does not fit this run",
+            value=str(error).splitlines()[0],
+            where=run.checkpoints,
+            remedy="choose another --out, or delete this folder to begin again",
+        ) from error
+    run.rewind(found.step, found.seconds)
+    return found.step
+
+
+def _take_over(learner: Learner, found: Checkpoint) -> None:
     learner.student.load_state_dict(found.tensors["student"])
     learner.teacher.model.load_state_dict(found.tensors["teacher"])
     learner.queue.load_state_dict(found.tensors["queue"])
     groups = learner.optimizer.state_dict()["param_groups"]
     state = unflatten_optimizer(found.tensors["optimizer"])
     learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    if learner.engine.scaler is not None and found.facts["scaler"]:
+    if learner.engine.scaler is not None and found.facts.get("scaler"):
         learner.engine.scaler.load_state_dict(dict(found.facts["scaler"]))
-    run.rewind(found.step, found.seconds)
-    return found.step
 
 
 def _hash(pairs: Pairs) -> str:
