@@ -16,7 +16,8 @@ import pandas as pd
 
 from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import write_json
+from urbanln.base.files import storing, write_json
+from urbanln.base.locks import alone
 from urbanln.base.outputs import DEMO, output_folder
 from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
@@ -64,19 +65,23 @@ def run_demo(
 
     Raises:
         InputError: The folder holds something else, or a demo made with other options.
+        BusyError: Another process makes a demo in it.
         MissingExtraError: torch is not installed.
     """
     start = time.perf_counter()
     output_folder(out, DEMO)
     require("torch")  # said now, not after the first two stages
     settings = load_settings(overrides=overrides, base=DEMO_SETTINGS)
-    _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
-    city = _make_city(out / "city", regions)
-    _caption(city)
-    runs = [_pretrain(city, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
-    vectors = _embed(city, settings, runs, out / "vectors")
-    scores = _score(city, settings, vectors, out / "scores")
-    report = _report(city, runs, out)
+    with storing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with alone(out, "makes a demo in this folder", remedy="or choose another --out"):
+        _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
+        city = _make_city(out / "city", regions)
+        _caption(city)
+        runs = [_pretrain(city, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
+        vectors = _embed(city, settings, runs, out / "vectors")
+        scores = _score(city, settings, vectors, out / "scores")
+        report = _report(city, runs, out)
     if show:
         show(scores)
     say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")

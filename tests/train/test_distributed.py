@@ -40,7 +40,8 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
 def runs(city: City, clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every case, trained by two processes of half the batch under torchrun."""
     folder = tmp_path_factory.mktemp("both")
-    todo = {str(folder / name): {**train, "batch_size": 4} for name, train in CASES.items()}
+    cases = {**CASES, "stopped": {**CASES["queue"], "stop_at": 3, "checkpoint_minutes": 60}}
+    todo = {str(folder / name): {**train, "batch_size": 4} for name, train in cases.items()}
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m",
         "tests.train.worker", str(city.folder), str(clip_folder), json.dumps(todo),
@@ -90,3 +91,13 @@ def test_two_processes_equal_one(
             rtol=1e-3,  # after several steps: AdamW magnifies rounding where a gradient is nearly zero
             atol=1e-3,
         )
+
+
+def test_told_in_one_process_all_stop_after_the_same_step_and_go_on_as_one(runs: Path) -> None:
+    for event in ("step", "validation", "done"):
+        whole, stopped = (
+            [{k: v for k, v in row.items() if k not in ("time", "seconds")} for row in _rows(run, event)]
+            for run in (runs / "queue", runs / "stopped")
+        )
+        assert stopped == whole
+    assert not (runs / "stopped" / ".lock").exists()

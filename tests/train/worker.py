@@ -1,12 +1,15 @@
 """Training runs in a process of their own: ``python -m tests.train.worker CITY CLIP JSON``.
 
 JSON maps each run folder to its settings of the section ``train``. Also writes what cannot be seen from
-outside, the first gradient and the last queue of each process, into ``<run folder>-seen``.
+outside, the first gradient and the last queue of each process, into ``<run folder>-seen``. With ``"stop_at"``
+among the settings, the last process is told to stop in that step, and all of them go on afterwards.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from tests.train.fake_city import tiny_settings
 
+from urbanln.base.stopping import StopRequested
 from urbanln.city.store import City
 from urbanln.train import loop
 from urbanln.train.step import Learner, assemble
@@ -50,7 +54,29 @@ def train_and_look(city: City, clip: Path, out: Path, train: dict[str, Any]) -> 
     save_file(parts[0].queue.state_dict(), seen / f"queue-{rank}.safetensors")
 
 
+def train_and_stop(city: City, clip: Path, out: Path, train: dict[str, Any], at: int) -> None:
+    """Train until the last process is told to stop, which stops them all, and then to the end."""
+    train_step, last = loop.train_step, int(os.environ["WORLD_SIZE"]) - 1
+
+    def told_in_one(*args: Any) -> dict[str, float]:
+        if args[4] == at and args[0].engine.process_index == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_step(*args)
+
+    loop.train_step = told_in_one  # type: ignore[assignment]
+    try:
+        loop.pretrain(city, tiny_settings(clip, **train), out)
+    except StopRequested:
+        loop.train_step = train_step
+        loop.pretrain(city, tiny_settings(clip, **train), out)
+    else:
+        raise AssertionError("nobody stopped")
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for folder, train in json.loads(sys.argv[3]).items():
+        if (at := train.pop("stop_at", None)) is not None:
+            train_and_stop(City.open(sys.argv[1]), Path(sys.argv[2]), Path(folder), train, at)
+            continue
         train_and_look(City.open(sys.argv[1]), Path(sys.argv[2]), Path(folder), train)
