@@ -2,6 +2,7 @@
 # make test   sets up and runs the tests
 # make check  format, lint, types, import rules, tests: what .ci/run calls
 # make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
+# make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
 # make bench  what the main parts cost, ratios side by side in one run
 PYTHON ?= python3
 VENV   := .venv
@@ -9,6 +10,7 @@ BIN    := $(VENV)/bin
 DEPS   := pyproject.toml constraints.txt
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TESTS  ?= tests
+OLDEST ?= python3.11
 
 .PHONY: demo test check format attack bench clean
 .DEFAULT_GOAL := help
@@ -46,6 +48,12 @@ check: $(VENV)/.ready-dev
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
+# Its environments are its own, so that the oldest and the newest packages do not mix.
+floors:
+	@command -v $(OLDEST) > /dev/null || \
+	  { echo "floors are those of the oldest Python, and there is no $(OLDEST). Say where: make floors OLDEST=PATH" >&2; exit 2; }
+	@$(OLDEST) tools/floors.py $(EXTRAS)
+
 format: $(VENV)/.ready-dev
 	@$(BIN)/ruff format src tests benchmarks examples tools
 	@$(BIN)/ruff check --fix src tests benchmarks examples tools
@@ -64,4 +72,4 @@ bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks.probe_scale --regions 10000 --dim 128
 
 clean:
-	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -132,7 +132,7 @@ def test_a_saved_folder_is_a_plain_clip(
     folder = long.save(tmp_path / "saved")
     clip = transformers.CLIPModel.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    processor = transformers.AutoImageProcessor.from_pretrained(folder)
+    processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
     assert clip.config.text_config.max_position_embeddings == tokenizer.model_max_length == 248
     inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
     assert torch.equal(inputs["input_ids"], long.tokenize(texts))

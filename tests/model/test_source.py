@@ -191,12 +191,11 @@ def test_weights_in_several_files(base_folder: Path, tmp_path: Path, kind: str) 
 
 
 def test_folders_saved_again_by_other_tools_keep_their_record(long_folder: Path, tmp_path: Path) -> None:
-    from sentence_transformers import SentenceTransformer
-
+    sentences = pytest.importorskip("sentence_transformers", reason="comes with the extra nlp")
     transformers.CLIPModel.from_pretrained(long_folder).save_pretrained(tmp_path / "plain")
     for saver in (transformers.AutoTokenizer, transformers.AutoImageProcessor):
         saver.from_pretrained(long_folder).save_pretrained(tmp_path / "plain")
-    SentenceTransformer(str(long_folder), device="cpu").save(str(tmp_path / "sentences"))
+    sentences.SentenceTransformer(str(long_folder), device="cpu").save(str(tmp_path / "sentences"))
     for name in ("plain", "sentences"):
         folder = tmp_path / name
         assert not (folder / "urbanln.json").exists()
@@ -334,3 +333,15 @@ def test_without_the_tokenizers_word_the_largest_id_ends_a_text(base_folder: Pat
     with torch.no_grad():
         assert torch.equal(mute.encode_text(mute.tokenize(texts)), known.encode_text(known.tokenize(texts)))
     assert isinstance(load_clip(mute.save(tmp_path / "saved")), LongClip)
+
+
+def test_a_study_tells_bin_folders_and_revisions_apart(base_folder: Path, tmp_path: Path) -> None:
+    from urbanln.base.config import ModelSettings
+    from urbanln.study.stages import _weights
+
+    folder = as_bin(shutil.copytree(base_folder, tmp_path / "bin"))
+    assert _weights(str(folder)) == [hash_file(folder / "pytorch_model.bin")]
+    assert ModelSettings(name="a/b", revision="v1").pinned == "a/b@v1"
+    assert (
+        ModelSettings(name="a/b@v1", revision="v1").pinned == ModelSettings(name="a/b@v1").pinned == "a/b@v1"
+    )

@@ -58,6 +58,12 @@ class ModelSettings(_Section):
         False, description="also stretch a base of over 77 positions that has no record of them"
     )
 
+    @property
+    def pinned(self) -> str:
+        """The name with its revision behind it, for whoever takes a name alone."""
+        known = not self.revision or self.name.endswith(f"@{self.revision}")
+        return self.name if known else f"{self.name}@{self.revision}"
+
 
 class TrainSettings(_Section):
     """Momentum self-distillation (UrbanLN, MSD; ALBEF) and the loop around it."""

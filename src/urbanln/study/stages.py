@@ -175,7 +175,7 @@ class _Maker:
         settings = variant.settings
         payload = {"embed": settings.embed.model_dump(mode="json"), "fit": settings.train.fit}
         if variant.pretrain == "none":
-            base = {"model": settings.model.name, "weights": _weights(settings.model.name)}
+            base = {"model": settings.model.pinned, "weights": _weights(settings.model.name)}
             return self.add("embed", payload | base, [self.source()], variant.name)
         return self.add("embed", payload, [self.source(), self.pretrain(variant, fold)], variant.name)
 
@@ -270,4 +270,5 @@ def _weights(name: str) -> list[str]:
     """Hashes of a base model's weights; of one on the hub its name must do."""
     tiny = Path(str(resources.files("urbanln") / "model" / "tiny"))
     folder = tiny if name == "tiny" else Path(name)
-    return [hash_file(file) for file in sorted(folder.glob("*.safetensors"))] if folder.is_dir() else []
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")) if folder.is_dir() else []
+    return [hash_file(file) for file in files]
