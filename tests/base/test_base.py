@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -21,7 +22,7 @@ from shapely.geometry import Point
 
 from urbanln.base import errors, files
 from urbanln.base.config import Settings, load_settings, settings_hash, settings_toml
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, StorageError
 from urbanln.base.progress import progress, track
 from urbanln.captions.settings import CaptionSettings
 
@@ -284,3 +285,22 @@ def test_progress_is_silent_when_short_and_plain_when_long(capsys, monkeypatch) 
 def test_probe_settings_that_cannot_be_meant_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="probe"):
         load_settings(overrides=[f"probe.{text}"])
+
+
+def test_an_error_of_writing_names_what_was_to_be_written(tmp_path: Path, monkeypatch) -> None:
+    def full(self: Path, *_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with (
+        pytest.raises(StorageError, match="No space") as told,
+        files.atomic_path(tmp_path / "a") as temporary,
+    ):
+        files.write_text(temporary, "inner")
+    assert told.value.where == tmp_path / "a"
+    with (
+        pytest.raises(StorageError, match="No space") as told,
+        files.atomic_folder(tmp_path / "b") as temporary,
+    ):
+        files.write_text(temporary / "c" / "d", "inner")
+    assert told.value.where == tmp_path / "b" / "c" / "d"

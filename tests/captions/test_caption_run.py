@@ -22,7 +22,7 @@ from urbanln.captions import run
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
 from urbanln.captions.captioners.named import choose_captioners
-from urbanln.captions.run import caption_city, ledger_path, plan_city
+from urbanln.captions.run import NotDescribed, caption_city, ledger_path, plan_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, VoteSettings
 from urbanln.city.store import City, Meta
 
@@ -418,8 +418,9 @@ def test_captions_of_the_table_that_are_thoughts_are_none_any_more(tmp_path: Pat
 
 def test_the_last_line_tells_why_nothing_was_described(tmp_path: Path) -> None:
     city = make_city(tmp_path / "c", n=1)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(NotDescribed) as caught:
         caption_city(city, [_Down("x")])
+    assert caught.value.exit_code == 1, "a server that is down is no wrong usage"
     last = str(caught.value).splitlines()[-1]
     assert "x was stopped with 2 pictures left" in last
     assert "no such model" in last

@@ -23,9 +23,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
 from urbanln.base.leftovers import OLD, beside, sweep_once
-from urbanln.base.parsing import AGAIN, parse_json
+from urbanln.base.parsing import AGAIN, parse_json, refuse_endless
 
 SCHEMA_VERSION = 1
 _METADATA_KEY = b"urbanln"
@@ -60,6 +60,18 @@ def storing(path: Path, remedy: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
+def _told_of(path: Path, temporary: Path) -> Iterator[None]:
+    """Errors name what was to be written, not what stands for it meanwhile."""
+    try:
+        yield
+    except UrbanLNError as error:
+        where = error.where
+        if isinstance(where, Path) and where.is_relative_to(temporary):
+            error.where = path / where.relative_to(temporary)
+        raise
+
+
+@contextmanager
 def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
     """A temporary sibling of ``path``, renamed onto it when the block ends well.
 
@@ -82,7 +94,8 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
         temporary = beside(path)
         temporary.touch(exist_ok=False)
         try:
-            yield temporary
+            with _told_of(path, temporary):
+                yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -110,7 +123,8 @@ def atomic_folder(path: Path | str, *, replace: bool = True) -> Iterator[Path]:
         temporary = beside(path)
         temporary.mkdir()
         try:
-            yield temporary
+            with _told_of(path, temporary):
+                yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
                     with file.open("rb+") as handle:
@@ -258,10 +272,11 @@ def reading_parquet(path: Path) -> Iterator[None]:
     """Whatever goes wrong while a Parquet file is read, as one error.
 
     Raises:
-        InputError: No such file.
+        InputError: No such file, or a pipe, a device or a socket, which may never end.
         ArtefactError: It is damaged or of another format.
     """
     try:
+        refuse_endless(path)
         yield
     except FileNotFoundError as error:
         raise InputError("no such file", where=path, remedy="check the path") from error

@@ -56,15 +56,7 @@ def read_file(path: Path | str, limit_bytes: int) -> bytes:
         OSError: As the system says: it is not there, is a folder, may not be read.
         InputError: A pipe, a device or a socket; too large; or no path at all.
     """
-    try:
-        kind = stat.S_IFMT(Path(path).stat().st_mode)
-    except ValueError as error:  # a zero byte in the name
-        raise InputError(
-            f"no name of a file: {error}", value=str(path), where="path", remedy="give the path of a file"
-        ) from error
-    if kind in ENDLESS:
-        remedy = "give an ordinary file"
-        raise InputError(f"{ENDLESS[kind]}, not a file", value=str(path), where=path, remedy=remedy)
+    kind = refuse_endless(path)
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # Should a pipe take its place meanwhile, neither opening nor reading waits for its other end.
@@ -75,6 +67,28 @@ def read_file(path: Path | str, limit_bytes: int) -> bytes:
         what = f"larger than {limit_bytes >> 20} MiB"
         raise InputError(what, value=str(path), where=path, remedy="give a smaller file")
     return data
+
+
+def refuse_endless(path: Path | str) -> int:
+    """Refuse what might never end, or never begin, before it is opened.
+
+    Returns:
+        Which kind of file it is (``stat.S_IFMT``).
+
+    Raises:
+        OSError: As the system says: it is not there.
+        InputError: A pipe, a device or a socket; or no path at all.
+    """
+    try:
+        kind = stat.S_IFMT(Path(path).stat().st_mode)
+    except ValueError as error:  # a zero byte in the name
+        raise InputError(
+            f"no name of a file: {error}", value=str(path), where="path", remedy="give the path of a file"
+        ) from error
+    if kind in ENDLESS:
+        remedy = "give an ordinary file"
+        raise InputError(f"{ENDLESS[kind]}, not a file", value=str(path), where=path, remedy=remedy)
+    return kind
 
 
 def parse_json(text: str | bytes, shape: Any = Any) -> Any:

@@ -196,9 +196,10 @@ def plan_city(
     segmenter = make_segmenter(refine) if refine.enabled else None
     with ExitStack() as stack:
         path = ledger_path(city)
-        if not path.exists():  # a plan leaves no trace
+        there = path.exists()
+        if not there:  # a plan leaves no trace
             path = Path(stack.enter_context(TemporaryDirectory())) / LEDGER_NAME
-        ledger = stack.enter_context(Ledger(path))
+        ledger = stack.enter_context(Ledger(path, read_only=there))
 
         def boxes_of(picture: Picture) -> list[Box] | None:
             parts = known_parts(picture, refine, segmenter, ledger) if segmenter is not None else None
@@ -317,7 +318,7 @@ class NotDescribed(UrbanLNError):
 
 
 class NothingDescribed(NotDescribed, InputError):
-    """Not one picture of a city could be described."""
+    """Nobody who was asked has anything to say of a single picture of a city."""
 
 
 def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
@@ -325,11 +326,12 @@ def _check_any(asked: Asked, pictures: Sequence[Picture], city: City) -> None:
         return
     reasons = [asked.stop_line(name) for name in asked.stopped]
     reasons += [f"{name}: {asked.fault_line(name)}" for name in asked.faults if name not in asked.stopped]
+    fault = NotDescribed if reasons else NothingDescribed  # a server that is down is no wrong usage
     reasons += asked.skipped.values()
     # In one line, so that a log's last one tells all of it.
     reason = reasons[-1] if reasons else f"nobody has anything for its {len(pictures)} pictures"
     what = f"not one picture of {city.name} could be described: {reason}"
-    raise NothingDescribed(what, where=city.folder, remedy="put that right, and run the same command again")
+    raise fault(what, where=city.folder, remedy="put that right, and run the same command again")
 
 
 def _clean(

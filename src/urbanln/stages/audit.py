@@ -255,7 +255,7 @@ def captions_of(city: City) -> pd.DataFrame:
 
     if not ledger_path(city).exists():
         return city.captions
-    with Ledger(ledger_path(city)) as ledger:
+    with Ledger(ledger_path(city), read_only=True) as ledger:
         rows = ledger.texts()
     rows = rows[rows["stage"] != "local"].drop_duplicates(["picture", "captioner"], keep="last")
     said = [judge(*row) for row in zip(rows["text"], rows["finish"], strict=True)]

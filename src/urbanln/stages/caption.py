@@ -158,4 +158,4 @@ def _open_ledger(folder: Path) -> Ledger:
     path = ledger_path(folder)
     if not path.exists():
         raise InputError("this city has no ledger yet", where=path, remedy="run urbanln caption first")
-    return Ledger(path)
+    return Ledger(path, read_only=True)

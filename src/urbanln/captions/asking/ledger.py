@@ -30,6 +30,7 @@ from urbanln.captions.asking.ledger_schema import (
     add_spent,
     guard,
     open_database,
+    open_to_read,
     short_of,
     spent_query,
     stored_json,
@@ -116,6 +117,7 @@ class Ledger:
 
     Args:
         path: The file, or the city folder it stands in under the name ``captions.sqlite``.
+        read_only: Nothing is recorded: it may lie where nothing can be written.
 
     Raises:
         ArtefactError: Not a ledger, a damaged one, or one of a newer version.
@@ -130,11 +132,12 @@ class Ledger:
         {'a': [1, 2]}
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         path = Path(path)
+        self.read_only = read_only
         self.path = path / LEDGER_NAME if path.is_dir() else path
         self._lock = threading.RLock()
-        self._db = open_database(self.path)
+        self._db = (open_to_read if read_only else open_database)(self.path)
 
     def __enter__(self) -> Ledger:
         return self
@@ -341,7 +344,9 @@ class Ledger:
         }
 
     def put_facts(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Keep JSON values; one that is there already stays as it is."""
+        """Keep JSON values; one that is there already stays as it is, and who only reads keeps none."""
+        if self.read_only:
+            return
         rows = [(kind, key, json.dumps(value, allow_nan=False)) for key, value in values.items()]
         with self._transaction() as db:
             db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", rows)

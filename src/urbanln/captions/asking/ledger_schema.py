@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
+from urbanln.base.files import storing
 from urbanln.base.parsing import parse_json
 
 SCHEMA_VERSION = 1
@@ -43,6 +47,7 @@ ROW_COLUMNS = (*TEXT_COLUMNS, "prompt_text")
 
 _APPLICATION = 0x75724C6E  # "urLn": tells a ledger from any other SQLite file
 _BUSY_S = 60.0
+_OPTIONS: dict[str, Any] = {"timeout": _BUSY_S, "isolation_level": None, "check_same_thread": False}
 _ASKED = """
   picture TEXT NOT NULL, image_id TEXT NOT NULL, view TEXT NOT NULL, captioner TEXT NOT NULL,
   revision TEXT NOT NULL, stage TEXT NOT NULL, box TEXT, min_side INTEGER NOT NULL, template TEXT NOT NULL,
@@ -90,7 +95,7 @@ def guard(path: Path) -> Iterator[None]:
         raise LedgerUnusable(
             f"the ledger of captions cannot be used: {error}",
             where=path,
-            remedy="check disk space and permissions; what was recorded before is kept",
+            remedy="is the disk full or read-only, or may you not write there? What was recorded before is kept",
         ) from error
     except sqlite3.DatabaseError as error:
         raise LedgerDamaged(
@@ -109,7 +114,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         StorageError: It cannot be written.
     """
     with guard(path):
-        db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(path, **_OPTIONS)
         try:
             _write_ahead(db)
             db.execute("PRAGMA synchronous = NORMAL")
@@ -117,6 +122,42 @@ def open_database(path: Path) -> sqlite3.Connection:
         except BaseException:
             db.close()
             raise
+    return db
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a ledger's file that may lie where nothing can be written: a read-only disk, another's folder.
+
+    SQLite keeps two files beside a ledger, also for those who only read. Where they cannot be made, what was
+    recorded last may stand in one of them that somebody left: then a copy in memory is read.
+
+    Raises:
+        ArtefactError: Not a ledger, a damaged one, or one of a newer version.
+        StorageError: It cannot be read.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return open_database(path)
+    log = path.with_name(f"{path.name}-wal")
+    with guard(path):
+        if log.exists() and log.stat().st_size:
+            db = _in_memory(path, log)
+        else:  # nobody has it open, or its log would be there
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, **_OPTIONS)
+        try:
+            _check_tables(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _in_memory(path: Path, log: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", **_OPTIONS)
+    with tempfile.TemporaryDirectory() as folder, storing(path):
+        for file in (path, log):
+            shutil.copyfile(file, Path(folder) / file.name)
+        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as copy:
+            copy.backup(db)
     return db
 
 
