@@ -32,6 +32,13 @@ def say(*lines: str) -> None:
         _write(sys.stderr, _shown(lines))
 
 
+def say_last(line: str) -> None:
+    """Tell what happens before the process ends at once: past all buffers, for handlers of signals."""
+    cursor = "\x1b[?25h" if _is_terminal(sys.stderr) else ""  # a bar hides it
+    with suppress(OSError):
+        os.write(2, f"{cursor}{printable(line)}\n".encode())
+
+
 def answer(*lines: str) -> None:
     """Hand over what was asked for: lines on stdout, each as in :func:`say`.
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from urbanln.base.saying import say_last
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SENTENCE = "stopped; run the same command again to go on"
@@ -121,6 +122,5 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def _leave(number: int) -> None:
     if not _State.silent:
-        cursor = "\x1b[?25h" if sys.stderr is not None and sys.stderr.isatty() else ""  # a bar hides it
-        os.write(2, f"{cursor}{SENTENCE}\n".encode())
+        say_last(SENTENCE)
     os._exit(128 + number)

@@ -95,7 +95,7 @@ def guard(path: Path) -> Iterator[None]:
         raise LedgerUnusable(
             f"the ledger of captions cannot be used: {error}",
             where=path,
-            remedy="is the disk full or read-only, or may you not write there? What was recorded before is kept",
+            remedy="is the disk full or read-only, may you not write there? What was recorded is kept",
         ) from error
     except sqlite3.DatabaseError as error:
         raise LedgerDamaged(
