@@ -15,8 +15,8 @@ from urbanln.base.errors import InputError
 from urbanln.base.setting_faults import numbers_of
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.store import Meta
-from urbanln.cli.app import app
 from urbanln.cli.options import a_number
+from urbanln.cli.program import app
 from urbanln.study.spec import load_study
 
 NUMBERS = (int, float)
