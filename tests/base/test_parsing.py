@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from shapely import Point
 
 import urbanln
 from urbanln.base.config import load_settings
@@ -19,6 +21,7 @@ from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import read_table, table_note, write_table
 from urbanln.base.parsing import TOML_BYTES, parse_json, read_events, read_json, read_run, read_toml
 from urbanln.report.scores import read_scores
+from urbanln.tables.vectors import read_embeddings
 
 PACKAGE = Path(urbanln.__file__).parent
 BAD_JSON = {
@@ -141,6 +144,20 @@ def test_a_table_whose_other_notes_are_damaged(tmp_path: Path) -> None:
         )
         with pytest.raises(ArtefactError, match="not a readable Parquet file"):
             read_table(tmp_path / "u.parquet", kind="x")
+
+
+def test_a_table_whose_shapes_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    one = gpd.GeoDataFrame({"region_id": ["a"]}, geometry=[Point(0, 1)], crs="EPSG:4326")
+    write_table(path, one.assign(n_images=1, vector=[[1.0]]), kind="embeddings", vector="vector")
+    table, place = pq.read_table(path), pq.read_schema(path).get_field_index("geometry")
+    pq.write_table(table.set_column(place, "geometry", pa.array([b"zz"])), path)
+    with pytest.raises(ArtefactError, match="not a readable Parquet file"):
+        read_embeddings(path)
+    notes = {key: value for key, value in table.schema.metadata.items() if key != b"geo"}
+    pq.write_table(table.replace_schema_metadata(notes), path)
+    with pytest.raises(ArtefactError, match="does not say what its geometry is"):
+        read_embeddings(path)
 
 
 _ROW = {"indicator": "a", "split": "block", "features": "mean", "head": None, "r2": 0.1}

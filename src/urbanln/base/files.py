@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from shapely.errors import ShapelyError
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
 from urbanln.base.leftovers import OLD, beside, sweep_once
@@ -267,6 +268,12 @@ def table_note(path: Path | str) -> dict[str, Any]:
     return note
 
 
+UNREADABLE = (
+    pa.ArrowException, ShapelyError, ValueError, TypeError, LookupError, AttributeError, RuntimeError,
+)  # fmt: skip
+"""What comes of a damaged Parquet file: its parts are read by libraries that trust what others wrote."""
+
+
 @contextmanager
 def reading_parquet(path: Path) -> Iterator[None]:
     """Whatever goes wrong while a Parquet file is read, as one error.
@@ -280,8 +287,7 @@ def reading_parquet(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError("no such file", where=path, remedy="check the path") from error
-    # Its parts are read by pyarrow, pandas and geopandas, each of which trusts what the others wrote.
-    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise ArtefactError(
             "not a readable Parquet file (cut off or of another format)",
             value=(str(error) or type(error).__name__).splitlines()[0],
@@ -301,7 +307,8 @@ def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFram
     note = table_note(path)
     if note.get("kind") != kind:
         found = note.get("kind", "no urbanln table")
-        raise ArtefactError(f"expected a table of kind '{kind}'", value=found, where=path, remedy=AGAIN)
+        remedy = "give a table of this kind, or " + AGAIN
+        raise ArtefactError(f"expected a table of kind '{kind}'", value=found, where=path, remedy=remedy)
     version = note.get("schema_version", 0)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ArtefactError(

@@ -11,12 +11,12 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from urbanln.base.delimited import read_csv, refuse_doubled
 from urbanln.base.encodings import not_decoded
 from urbanln.base.errors import InputError
+from urbanln.base.files import UNREADABLE
 from urbanln.base.geometry import as_geometry, earth_crs
 from urbanln.base.parsing import parse_json
 from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
@@ -91,16 +91,7 @@ def _reading(path: Path) -> Iterator[None]:
     except PermissionError as error:
         remedy = "change its permissions, or give a copy"
         raise InputError("you may not read this file", where=path, remedy=remedy) from error
-    # Parquet's parts are read by pyarrow, pandas and geopandas, each of which trusts what others wrote.
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        RuntimeError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (*UNREADABLE, OSError) as error:
         raise InputError(
             f"this is not a readable {path.suffix.lower()} table",
             value=(str(error).strip() or type(error).__name__).splitlines()[0],

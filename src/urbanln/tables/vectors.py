@@ -108,6 +108,9 @@ def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise ArtefactError("the table of vectors lacks a column", value=missing[0], where=path, remedy=AGAIN)
+    if not isinstance(frame, gpd.GeoDataFrame):
+        what = "the table of vectors does not say what its geometry is"
+        raise ArtefactError(what, value="no note 'geo'", where=path, remedy=AGAIN)
     frame.attrs = {"transductive": table_note(path).get("transductive")}
     return frame
 
