@@ -16,8 +16,8 @@ from tests.attack.world import sets
 
 PART = "server"
 _CITY = "k"
-# Of a text that is trained on: control characters, control tokens of models, markup, thoughts.
-_FOREIGN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|<\||</?s>|<unused|<script|<img|<think|</think")
+# Of a text that is trained on: control characters, control tokens of models, thoughts.
+_FOREIGN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|<\||</?s>|<unused|<think|</think")
 
 
 def attacks(rng: random.Random) -> Sequence[Attack]:
@@ -60,6 +60,9 @@ def _hostile(name: str) -> Callable[[Case], None]:
             _look(case, f"{name}, then a good server")
         if not kept:
             _all_there(case)
+        case.run("audit", _CITY, "--page", "a.html", changes=["a.html"])
+        if "<script>alert(1)" in (case.root / "a.html").read_text():
+            case.fault("loss", "a caption's markup came into a page")
 
     return do
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -263,6 +264,32 @@ def test_wrong_newer_and_damaged_tables_are_told_apart(tmp_path: Path) -> None:
     path.write_bytes(buffer.getvalue())
     with pytest.raises(errors.ArtefactError, match="of kind"):
         files.read_table(path, kind="regions")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda table, geo: table.set_column(1, "geometry", pa.array([b"\xff\x00"] * table.num_rows)),
+        lambda table, geo: table.replace_schema_metadata({**table.schema.metadata, b"geo": b"[" * 200_000}),
+        lambda table, geo: table.replace_schema_metadata({**table.schema.metadata, b"geo": b"[]"}),
+        lambda table, geo: table.replace_schema_metadata(
+            {
+                **table.schema.metadata,
+                b"geo": re.sub(rb'"crs": *\{.*\}(?=, *"geometry_types)', b'"crs": "x"', geo),
+            }
+        ),
+    ],
+)
+def test_a_table_whose_parts_do_not_fit_is_damaged(tmp_path: Path, spoil) -> None:
+    path, points = tmp_path / "t.parquet", gpd.points_from_xy([1, 2], [3, 4])
+    files.write_table(path, gpd.GeoDataFrame({"a": [1, 2]}, geometry=points, crs=4326), kind="regions")
+    table = pq.read_table(path)
+    changed = spoil(table, table.schema.metadata[b"geo"])
+    metadata = {**table.schema.metadata, **changed.schema.metadata}
+    pq.write_table(changed.replace_schema_metadata(metadata), path)
+    with pytest.raises(errors.ArtefactError, match="not a readable Parquet") as raised:
+        files.read_table(path, kind="regions")
+    assert raised.value.where == path
 
 
 def test_progress_is_silent_when_short_and_plain_when_long(capsys, monkeypatch) -> None:
