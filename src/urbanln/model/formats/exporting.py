@@ -1,0 +1,224 @@
+"""A CLIP of ours as the folders that other tools open: open_clip, ONNX, sentence-transformers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from urbanln.base.errors import InputError, require
+from urbanln.base.files import atomic_folder, write_json
+from urbanln.model.checkpoint import plain_os_errors
+from urbanln.model.clip import LongClip
+from urbanln.model.formats.importing import CONFIG, FILTERS
+from urbanln.model.formats.open_clip import open_clip_names
+
+Format = Literal["open_clip", "onnx", "sentence-transformers"]
+_OPSET = 18  # of ONNX: what onnxruntime reads since 1.14
+_ONE_FILE = 1_900_000_000  # bytes
+
+
+def export_model(model: LongClip, to: Format, folder: Path) -> Path:
+    """Write a model for another tool; its vectors are equal there to rounding.
+
+    Args:
+        model: In fp32 on the CPU.
+        to: ``"open_clip"``: a folder for ``open_clip.create_model("local-dir:FOLDER")``, version 3.
+            ``"onnx"``: ``vision.onnx`` (``pixel_values`` float32 (B, 3, S, S), normalised, to ``vectors``
+            (B, D)) and ``text.onnx`` (``input_ids`` int64 (B, T), T up to the context, to ``vectors``), both
+            of length 1, with ``facts.json`` on preprocessing; the tokenizer lies beside.
+            ``"sentence-transformers"``: a folder for ``SentenceTransformer(FOLDER)``, version 6, texts and
+            pictures, vectors of length 1.
+        folder: Where to; what stands there is replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: An architecture that the other tool has no name for.
+        MissingExtraError: ONNX needs ``urbanln[onnx]``.
+        StorageError: Disk full, or a folder that may not be written.
+    """
+    write = _WRITERS[to]
+    if to == "onnx":
+        require("onnxscript")
+    with atomic_folder(folder) as temporary, plain_os_errors(), torch.no_grad():
+        write(model.eval(), temporary)
+    return folder
+
+
+def _state(model: LongClip) -> dict[str, Tensor]:
+    """Weights as plain transformers names them: the two halves of the positions are one table."""
+    place = "text_model.embeddings.position_embedding."
+    state = {name: tensor for name, tensor in model.clip.state_dict().items() if not name.startswith(place)}
+    state[place + "weight"] = model.clip.text_model.embeddings.position_embedding.weight
+    return {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
+
+
+def _open_clip(model: LongClip, folder: Path) -> None:
+    config = model.clip.config
+    vision, text = config.vision_config, config.text_config
+    if vision.hidden_act != text.hidden_act or vision.hidden_act not in ("gelu", "quick_gelu"):
+        raise InputError(
+            "open_clip has one activation for both towers, gelu or quick_gelu",
+            value=f"{vision.hidden_act}, {text.hidden_act}", where="--to open_clip",
+            remedy="export to onnx, which takes any",
+        )  # fmt: skip
+    preprocessing = model.preprocessing
+    names = {value.value: name for name, value in FILTERS.items()}
+    squashed = isinstance(preprocessing.scaled, tuple)
+    if preprocessing.resample not in names or preprocessing.scaled not in (
+        None, preprocessing.size, (preprocessing.size, preprocessing.size)
+    ):  # fmt: skip
+        raise InputError(
+            "open_clip cannot prepare pictures as this model does",
+            value=f"filter {preprocessing.resample}, scaled to {preprocessing.scaled}",
+            where="--to open_clip",
+            remedy="export to onnx, and prepare pictures by facts.json",
+        )
+    note = {
+        "model_cfg": {
+            "embed_dim": model.dim,
+            "quick_gelu": vision.hidden_act == "quick_gelu",
+            "vision_cfg": {
+                "image_size": vision.image_size,
+                "layers": vision.num_hidden_layers,
+                "width": vision.hidden_size,
+                "head_width": vision.hidden_size // vision.num_attention_heads,
+                "patch_size": vision.patch_size,
+                "mlp_ratio": vision.intermediate_size / vision.hidden_size,
+                "norm_kwargs": {"eps": vision.layer_norm_eps},
+            },
+            "text_cfg": {
+                "context_length": model.context,
+                "vocab_size": text.vocab_size,
+                "width": text.hidden_size,
+                "heads": text.num_attention_heads,
+                "layers": text.num_hidden_layers,
+                "mlp_ratio": text.intermediate_size / text.hidden_size,
+                "norm_kwargs": {"eps": text.layer_norm_eps},
+                # Any name says: the tokenizer of this folder; open_clip's own mends texts first.
+                "hf_tokenizer_name": "this-folder",
+            },
+        },
+        "preprocess_cfg": {
+            "mean": list(preprocessing.mean),
+            "std": list(preprocessing.std),
+            "interpolation": names[preprocessing.resample],
+            "resize_mode": "squash" if squashed else "shortest",
+        },
+    }
+    write_json(folder / CONFIG, note)
+    save_file(
+        open_clip_names(_state(model)), folder / "open_clip_model.safetensors", metadata={"format": "pt"}
+    )
+    model.tokenizer.save_pretrained(folder)
+
+
+class _Pictures(nn.Module):
+    def __init__(self, model: LongClip) -> None:
+        super().__init__()
+        self.clip = model.clip
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        pooled = self.clip.vision_model(pixel_values=pixel_values).pooler_output
+        return functional.normalize(self.clip.visual_projection(pooled), dim=-1)
+
+
+class _Texts(nn.Module):
+    """The text tower over whole rows of ids: what stands behind the end token changes nothing before it."""
+
+    def __init__(self, model: LongClip) -> None:
+        super().__init__()
+        self.clip, self.end = model.clip, int(model.tokenizer.eos_token_id)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        hidden = self.clip.text_model(input_ids=input_ids).last_hidden_state
+        end = (input_ids == self.end).int().argmax(dim=-1)
+        pooled = hidden[torch.arange(hidden.shape[0]), end]
+        return functional.normalize(self.clip.text_projection(pooled), dim=-1)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """torch's exporter without its notes on packages that no CLIP needs."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _onnx(model: LongClip, folder: Path) -> None:
+    size, two = model.image_size, torch.export.Dim("batch", min=1, max=65_536)
+    long = torch.export.Dim("length", min=2, max=model.context)
+    ids = model.tokenize(["a park beside a river", "a school"])
+    parts: list[tuple[str, nn.Module, str, Tensor, dict[int, Any]]] = [
+        ("vision", _Pictures(model), "pixel_values", torch.zeros(2, 3, size, size), {0: two}),
+        ("text", _Texts(model), "input_ids", ids, {0: two, 1: long}),
+    ]
+    for name, network, given, example, free in parts:
+        large = sum(weight.nbytes for weight in network.parameters()) > _ONE_FILE
+        with warnings.catch_warnings(), _quiet_exporter():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network.eval(),
+                (example,),
+                folder / f"{name}.onnx",
+                input_names=[given],
+                output_names=["vectors"],
+                dynamic_shapes=({**free},),
+                dynamo=True,
+                opset_version=_OPSET,
+                external_data=large,  # one file of ONNX holds no more than 2 GiB
+                verbose=False,
+            )
+    preprocessing = model.preprocessing
+    facts = {
+        "image_size": size, "mean": list(preprocessing.mean), "std": list(preprocessing.std),
+        "resample": preprocessing.resample, "scaled": preprocessing.scaled, "context": model.context,
+        "dimensions": model.dim, "end_token": int(model.tokenizer.eos_token_id),
+        "logit_scale": float(model.logit_scale.exp()),
+    }  # fmt: skip
+    write_json(folder / "facts.json", facts)
+    model.tokenizer.save_pretrained(folder)
+
+
+def _sentence_transformers(model: LongClip, folder: Path) -> None:
+    model.save(folder / "clip")
+    for file in (folder / "clip").iterdir():
+        file.replace(folder / file.name)
+    (folder / "clip").rmdir()
+    modules = [("0", "", "Transformer"), ("1", "1_Normalize", "Normalize")]
+    (folder / "1_Normalize").mkdir()
+    write_json(folder / "1_Normalize" / "config.json", {})
+    towers = {
+        kind: {"method": f"get_{kind}_features", "method_output_name": "pooler_output"}
+        for kind in ("text", "image")
+    }
+    facts = {"transformer_task": "feature-extraction", "modality_config": towers,
+             "module_output_name": "sentence_embedding"}  # fmt: skip
+    write_json(folder / "sentence_bert_config.json", facts)
+    named = [
+        {"idx": number, "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (name, path, kind) in enumerate(modules)
+    ]
+    (folder / "modules.json").write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
+
+
+_WRITERS: Mapping[str, Callable[[LongClip, Path], None]] = {
+    "open_clip": _open_clip,
+    "onnx": _onnx,
+    "sentence-transformers": _sentence_transformers,
+}

@@ -1,0 +1,123 @@
+"""A file of weights as named tensors: nothing in it is run, and what trainers wrapped around comes off."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from urbanln.base.errors import ArtefactError, InputError
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+# Where trainers put the weights, beside the state of their optimiser.
+_WRAPPINGS = ("state_dict", "model_state_dict", "model", "module", "net")
+# What DDP, torch.compile, Lightning and wrappers of one's own put in front of every name.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "clip_model.", "clip.", "net.")
+_SAFE = "on a machine where you trust this file: torch.save(MODEL.state_dict(), 'weights.pt')"
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under their bare names.
+
+    Args:
+        file: ``.safetensors``, or what ``torch.save`` wrote (``.pt``, ``.pth``, ``.bin``, ``.ckpt``): a state
+            dict, bare or under one of the names that trainers use, with or without ``module.`` in front.
+
+    Raises:
+        InputError: No such file, a TorchScript archive, a pickle of other objects, quantised weights.
+        ArtefactError: It is cut off or damaged, or holds no tensors.
+    """
+    if file.suffix not in SUFFIXES:
+        raise InputError(
+            "no file of weights by its ending", value=file.name, where=file,
+            remedy=f"give one of {', '.join(SUFFIXES)}, or a folder that holds one",
+        )  # fmt: skip
+    if not file.is_file():
+        raise InputError("no such file", where=file, remedy="check the path")
+    found = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
+    state = _bare_names(_unwrapped(found, file))
+    for name, tensor in state.items():
+        if tensor.is_quantized or tensor.dtype in (torch.int8, torch.uint8):
+            raise InputError(
+                "these weights are quantised; they cannot be trained on, nor told apart from others",
+                value=f"{name}: {str(tensor.dtype).removeprefix('torch.')}",
+                where=file,
+                remedy="get the checkpoint in float16, bfloat16 or float32",
+            )
+    return state
+
+
+def _safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtefactError(
+            "not a readable safetensors file (cut off, or of another format)",
+            value=str(error).splitlines()[0],
+            where=file,
+            remedy="get the checkpoint again",
+        ) from error
+
+
+def _pickled(file: Path) -> Any:
+    if _is_torchscript(file):
+        raise InputError(
+            "a TorchScript archive: it holds a program, which is not run here",
+            where=file,
+            remedy="on a machine where you trust this file: "
+            "torch.save(torch.jit.load(FILE, 'cpu').state_dict(), 'weights.pt')",
+        )
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises its own, pickle's, zipfile's and plain RuntimeError
+        text = str(error)
+        if "weights_only" in text or "WeightsUnpickler" in text or "Unsupported global" in text:
+            named = next((part for part in text.split() if "." in part and part.isascii()), "")
+            raise InputError(
+                "a pickle of more than tensors: reading it could run anything",
+                value=named[:100] or None,
+                where=file,
+                remedy=_SAFE,
+            ) from error
+        raise ArtefactError(
+            "not a readable file of weights (cut off, or of another format)",
+            value=(text.strip() or type(error).__name__).splitlines()[0],
+            where=file,
+            remedy="get the checkpoint again",
+        ) from error
+
+
+def _is_torchscript(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.endswith("constants.pkl") or "/code/" in name for name in archive.namelist())
+
+
+def _unwrapped(found: Any, file: Path) -> dict[str, Tensor]:
+    while isinstance(found, Mapping):
+        inner = next((found[name] for name in _WRAPPINGS if isinstance(found.get(name), Mapping)), None)
+        if inner is None:
+            break
+        found = inner
+    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    if not tensors:
+        raise ArtefactError(
+            "this file holds no weights by name",
+            value=type(found).__name__,
+            where=file,
+            remedy="give the checkpoint's state dict",
+        )
+    return tensors
+
+
+def _bare_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    while prefix := next((one for one in _PREFIXES if all(name.startswith(one) for name in state)), None):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
