@@ -14,7 +14,8 @@ from torch import Tensor
 from transformers import CLIPModel
 
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import hash_file, read_json
+from urbanln.base.files import hash_file
+from urbanln.base.parsing import read_json
 from urbanln.model.checkpoint import Record
 from urbanln.model.clip import LongClip
 from urbanln.model.formats.open_clip import LONG_CLIP_KEPT, Sizes, config_of, sizes_of, translate

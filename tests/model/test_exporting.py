@@ -1,0 +1,87 @@
+"""Other tools open what is exported, and give the vectors that the model gives here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from urbanln.base.errors import InputError
+from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.formats.exporting import export_model
+from urbanln.model.formats.importing import import_checkpoint
+
+TEXTS = ["a park beside a river", "grey roofs, " * 60, "x"]
+
+
+@pytest.fixture(scope="module")
+def model() -> LongClip:
+    return load_clip("tiny")
+
+
+def _vectors(model: LongClip, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        return model.encode_image(pixels), model.encode_text(model.tokenize(TEXTS))
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+def test_what_goes_out_to_open_clip_comes_back_bit_for_bit(
+    activation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_clip("tiny")
+    model.clip.config.vision_config.hidden_act = model.clip.config.text_config.hidden_act = activation
+    folder = export_model(model, "open_clip", tmp_path / "out")
+    facts = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+    assert facts["quick_gelu"] == (activation == "quick_gelu")
+    assert facts["text_cfg"]["context_length"] == model.context
+    # The way back knows CLIP's vocabulary only; this model's is its own, and lies in the folder.
+    monkeypatch.setattr("urbanln.model.formats.importing.clip_tokenizer", lambda context: model.tokenizer)
+    again = import_checkpoint(folder)
+    assert again.activation == activation
+    theirs, ours = again.model.clip.state_dict(), model.clip.state_dict()
+    assert sorted(theirs) == sorted(ours)
+    for name in set(ours) - {name for name in ours if "position_embedding" in name}:
+        assert torch.equal(theirs[name], ours[name]), name
+
+
+def test_sentence_transformers_reads_texts_and_pictures(model: LongClip, tmp_path: Path) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="comes with urbanln[nlp]")
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8))
+    theirs = sentence_transformers.SentenceTransformer(
+        str(export_model(model, "sentence-transformers", tmp_path / "out")), device="cpu"
+    )
+    images, texts = _vectors(model, model.preprocess(picture)[None])
+    np.testing.assert_allclose(theirs.encode(TEXTS), texts.numpy(), atol=1e-5)
+    np.testing.assert_allclose(theirs.encode([picture]), images.numpy(), atol=1e-5)
+
+
+def test_onnxruntime_takes_any_batch_and_length(model: LongClip, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="comes with urbanln[dev]")
+    folder = export_model(model, "onnx", tmp_path / "out")
+    facts = json.loads((folder / "facts.json").read_text())
+    assert (facts["context"], facts["dimensions"]) == (model.context, model.dim)
+    vision, text = (runtime.InferenceSession(folder / f"{name}.onnx") for name in ("vision", "text"))
+    for count in (1, 5):
+        pixels = torch.randn(count, 3, model.image_size, model.image_size)
+        (found,) = vision.run(None, {"pixel_values": pixels.numpy()})
+        np.testing.assert_allclose(found, _vectors(model, pixels)[0].numpy(), atol=1e-4)
+    expected = _vectors(model, pixels)[1].numpy()
+    (found,) = text.run(None, {"input_ids": model.tokenize(TEXTS).numpy()})
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    for row, wanted in zip(TEXTS, expected, strict=True):  # each at its own length
+        (found,) = text.run(None, {"input_ids": model.tokenize([row]).numpy()})
+        np.testing.assert_allclose(found[0], wanted, atol=1e-4)
+
+
+def test_what_open_clip_has_no_name_for_is_refused(tmp_path: Path) -> None:
+    model = load_clip("tiny")
+    model.clip.config.vision_config.hidden_act = "relu"
+    with pytest.raises(InputError, match="one activation for both") as refused:
+        export_model(model, "open_clip", tmp_path / "out")
+    assert "onnx" in str(refused.value.remedy)
+    assert not (tmp_path / "out").exists()
