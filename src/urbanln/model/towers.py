@@ -8,7 +8,8 @@ Both compute what ``CLIPModel.get_image_features`` and ``get_text_features`` do,
 - second and third casts of one activation under autocast, and half the passes of the activation function,
   whose output is not kept.
 
-Weights, names and configuration stay those of transformers; so does the folder that is saved.
+Weights, names and configuration stay those of transformers; so does the folder that is saved. A tower that
+somebody changed (hooks, adapters, sharded weights, checkpointing of activations) is called as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPModel
 from transformers.activations import QuickGELUActivation
+
+from urbanln.model.untouched import what_was_put_there
 
 _Attend = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 # Texts of similar length share an attention, which is quadratic in the longest of them.
@@ -44,11 +47,17 @@ def image_features(clip: CLIPModel, pixels: Tensor, keep: Tensor | None = None) 
         (B, D), not normalised; in the type of the weights, also under autocast.
     """
     tower = clip.vision_model
+    changed = what_was_put_there(tower)
+    if changed and keep is None:
+        return _project(None, clip.visual_projection, tower(pixel_values=pixels).pooler_output)
     x = tower.embeddings(pixels)  # (B, 1 + N, W): the class token, then the patches
     if keep is not None:
         patches = x[:, 1:].gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
         x = torch.cat([x[:, :1], patches], dim=1)
     x = tower.pre_layrnorm(x)
+    if changed:
+        x = tower.encoder(inputs_embeds=x).last_hidden_state[:, 0]
+        return _project(tower.post_layernorm, clip.visual_projection, x)
     count, length, width = x.shape
 
     def attend(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -74,6 +83,10 @@ def text_features(clip: CLIPModel, ids: Tensor, lengths: Sequence[int]) -> Tenso
     """
     tower = clip.text_model
     device = tower.final_layer_norm.weight.device
+    if what_was_put_there(tower):
+        x = tower(input_ids=ids[:, : max(lengths)].to(device)).last_hidden_state
+        last = torch.tensor(lengths, device=x.device) - 1
+        return _project(None, clip.text_projection, x[torch.arange(len(x), device=x.device), last])
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     pack = _pack([lengths[i] for i in order], device)
     tokens = [ids[i, : lengths[i]] for i in order]
@@ -123,7 +136,8 @@ def draw_patches(count: int, patches: int, dropped: float) -> Tensor:
 def _project(norm: Any, projection: Any, x: Tensor) -> Tensor:
     """The few tokens that are read, in full precision: it costs nothing, and the vectors keep it."""
     with torch.autocast(x.device.type, enabled=False):
-        return projection(norm(x.to(projection.weight.dtype)))
+        x = x.to(projection.weight.dtype)
+        return projection(x if norm is None else norm(x))
 
 
 def _run(layers: Any, x: Tensor, attend: _Attend, attend_last: _Attend, rows: Tensor) -> Tensor:

@@ -1,0 +1,176 @@
+"""What somebody puts into a tower is never passed over: the plain path then, and else the fast one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from urbanln.model import towers
+from urbanln.model.clip import LongClip
+from urbanln.model.untouched import what_was_put_there
+
+LENGTHS = [3, 40, 7, 64]
+
+
+def _given(model: LongClip) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(0, 500, (4, 70), generator=generator)
+    for row, length in zip(ids, LENGTHS, strict=True):
+        row[length - 1 :] = model.tokenizer.eos_token_id
+    return torch.randn(4, 3, 32, 32, generator=generator), ids
+
+
+def _agree(model: LongClip, pixels: Tensor, ids: Tensor) -> None:
+    clip = model.clip
+    torch.testing.assert_close(
+        towers.image_features(clip, pixels), clip.get_image_features(pixel_values=pixels).pooler_output
+    )
+    torch.testing.assert_close(
+        towers.text_features(clip, ids, LENGTHS), clip.get_text_features(input_ids=ids).pooler_output
+    )
+
+
+class _Lora(nn.Module):
+    """An adapter as libraries of them build it: the layer it stands for, and two thin ones beside."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base_layer = base
+        self.down, self.up = (
+            nn.Linear(base.in_features, 2, bias=False),
+            nn.Linear(2, base.out_features, bias=False),
+        )
+        self.weight, self.bias = base.weight, base.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base_layer(x) + self.up(self.down(x))
+
+
+class _Doubled(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+LINEARS = [
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.out_proj",
+    "mlp.fc1",
+    "mlp.fc2",
+]
+
+
+@pytest.mark.parametrize("name", LINEARS)
+def test_an_adapter_on_any_linear_layer_counts(long_clip: LongClip, name: str) -> None:
+    pixels, ids = _given(long_clip)
+    before = long_clip.clip.get_image_features(pixel_values=pixels).pooler_output
+    for tower in (long_clip.clip.vision_model, long_clip.clip.text_model):
+        for layer in tower.encoder.layers:
+            parent = layer.get_submodule(name.partition(".")[0])
+            setattr(parent, name.rpartition(".")[2], _Lora(layer.get_submodule(name)))
+    _agree(long_clip, pixels, ids)
+    assert not torch.allclose(towers.image_features(long_clip.clip, pixels), before)
+
+
+def _hook(model: LongClip) -> None:
+    for tower in (model.clip.vision_model, model.clip.text_model):
+        tower.encoder.layers[-1].mlp.register_forward_hook(lambda *given: given[-1] * 3)
+
+
+def _parametrized(model: LongClip) -> None:
+    for tower in (model.clip.vision_model, model.clip.text_model):
+        parametrize.register_parametrization(tower.encoder.layers[0].mlp.fc2, "weight", _Doubled())
+
+
+def _own_forward(model: LongClip) -> None:
+    for tower in (model.clip.vision_model, model.clip.text_model):
+        mlp = tower.encoder.layers[0].mlp
+        mlp.forward = lambda x, mlp=mlp: 2 * type(mlp).forward(mlp, x)
+
+
+@pytest.mark.parametrize("change", [_hook, _parametrized, _own_forward])
+def test_hooks_parametrizations_and_replaced_calls_count(
+    long_clip: LongClip, change: Callable[[LongClip], None]
+) -> None:
+    pixels, ids = _given(long_clip)
+    before = towers.text_features(long_clip.clip, ids, LENGTHS)
+    change(long_clip)
+    _agree(long_clip, pixels, ids)
+    assert not torch.allclose(towers.text_features(long_clip.clip, ids, LENGTHS), before)
+
+
+def test_a_hook_sees_whole_rows_of_tokens(long_clip: LongClip) -> None:
+    pixels, _ = _given(long_clip)
+    seen: list[tuple[int, ...]] = []
+    layer = long_clip.clip.vision_model.encoder.layers[-1]
+    layer.self_attn.q_proj.register_forward_hook(lambda *given: seen.append(tuple(given[-1].shape)))
+    towers.image_features(long_clip.clip, pixels)
+    patches = long_clip.clip.vision_model.embeddings.num_patches
+    assert [shape[:2] for shape in seen] == [(4, 1 + patches)]
+    kept = towers.draw_patches(4, patches, 0.5)
+    towers.image_features(long_clip.clip, pixels, kept)
+    assert seen[1][:2] == (4, 1 + kept.shape[1])
+
+
+def test_dropped_patches_are_the_same_on_both_paths(long_clip: LongClip) -> None:
+    pixels, _ = _given(long_clip)
+    kept = towers.draw_patches(4, long_clip.clip.vision_model.embeddings.num_patches, 0.5)
+    fast = towers.image_features(long_clip.clip, pixels, kept)
+    long_clip.clip.vision_model.encoder.layers[0].register_forward_hook(lambda *given: None)
+    torch.testing.assert_close(towers.image_features(long_clip.clip, pixels, kept), fast)
+
+
+def test_checkpointed_activations_are_checkpointed(long_clip: LongClip) -> None:
+    pixels, ids = _given(long_clip)
+    long_clip.train()
+    fast = (
+        towers.image_features(long_clip.clip, pixels).sum()
+        + towers.text_features(long_clip.clip, ids, LENGTHS).sum()
+    )
+    fast.backward()
+    wanted = {name: p.grad.clone() for name, p in long_clip.named_parameters() if p.grad is not None}
+    long_clip.zero_grad()
+    clip = long_clip.clip  # transformers renamed the call
+    getattr(clip, "activation_checkpointing_enable", clip.gradient_checkpointing_enable)()
+    assert what_was_put_there(long_clip.clip.vision_model.encoder) == "activations are checkpointed"
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    long_clip.clip.vision_model.encoder.layers[0].mlp.register_forward_pre_hook(count)
+    plain = (
+        towers.image_features(long_clip.clip, pixels).sum()
+        + towers.text_features(long_clip.clip, ids, LENGTHS).sum()
+    )
+    plain.backward()
+    assert calls == 2  # once on the way there, once again on the way back
+    largest = max(float(gradient.abs().max()) for gradient in wanted.values())
+    found = dict(long_clip.named_parameters())
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name].grad, gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
+
+
+def test_a_tower_of_transformers_takes_the_fast_path(long_clip: LongClip) -> None:
+    for tower in (long_clip.clip.vision_model, long_clip.clip.text_model):
+        assert what_was_put_there(tower) is None
+    calls: list[object] = []
+    original = type(long_clip.clip.vision_model.encoder).forward
+    pixels, _ = _given(long_clip)
+    try:
+        type(long_clip.clip.vision_model.encoder).forward = lambda self, *a, **k: (
+            calls.append(self) or original(self, *a, **k)
+        )
+        towers.image_features(long_clip.clip, pixels)
+        assert not calls
+        long_clip.clip.vision_model.encoder.register_forward_hook(lambda *given: None)
+        towers.image_features(long_clip.clip, pixels)
+        assert calls
+    finally:
+        type(long_clip.clip.vision_model.encoder).forward = original
