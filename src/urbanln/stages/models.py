@@ -1,0 +1,66 @@
+"""What the verbs ``import-model`` and ``export-model`` do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from urbanln.base.errors import InputError, require
+from urbanln.base.saying import answer, say
+
+if TYPE_CHECKING:
+    from urbanln.model.formats.exporting import Format
+    from urbanln.model.formats.importing import Activation
+
+
+def import_model(source: Path, out: Path, *, activation: Activation | None, licence: str) -> None:
+    """Make a CLIP folder of another project's checkpoint, and say what was read.
+
+    Args:
+        source: A file of weights, or a folder of open_clip's.
+        out: The folder to write; what else stands there is not touched.
+        activation: Of the towers, where neither a configuration nor the name says it.
+        licence: Of the weights, kept with them.
+
+    Raises:
+        InputError: See :func:`urbanln.model.formats.importing.import_checkpoint`; or ``out`` is there.
+        ArtefactError: Half a checkpoint, or a damaged one.
+    """
+    require("torch")
+    from urbanln.model.formats.importing import import_checkpoint
+
+    _check_new(out)
+    imported = import_checkpoint(source, activation=activation, licence=licence)
+    say(*imported.lines())
+    answer(str(imported.model.save(out)))
+
+
+def export_model(source: Path, to: Format, out: Path, *, encoder: str) -> None:
+    """Write the model of a run, or a CLIP folder, for another tool.
+
+    Args:
+        source: A run folder, a CLIP folder, or ``tiny``.
+        to: The tool.
+        out: The folder to write.
+        encoder: ``"student"`` or ``"teacher"``, of a run.
+
+    Raises:
+        InputError: See :func:`urbanln.model.formats.exporting.export_model`; or ``out`` is there.
+    """
+    require("torch")
+    from urbanln.model.clip import load_clip
+    from urbanln.model.formats.exporting import export_model as export
+
+    _check_new(out)
+    folder = source
+    if (source / "run.toml").is_file():
+        folder = source / {"student": "model", "teacher": "teacher"}[encoder]
+    answer(str(export(load_clip(folder, context=None), to, out)))
+
+
+def _check_new(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(
+            "there is something at this place already", value=str(out), where="--out",
+            remedy="give a folder that is not there yet",
+        )  # fmt: skip
