@@ -43,7 +43,7 @@ def model_of(size: str) -> LongClip:
 
 class _Pairs:
     @staticmethod
-    def ids(picture: Any, text: Any, _same: bool = True) -> np.ndarray:
+    def ids(picture: Any, text: Any, *_same: bool) -> np.ndarray:
         return np.stack([picture, text], axis=1)
 
 

@@ -165,7 +165,7 @@ class OurStep:
         self.parts = assemble(engine, student, self.train)
         marks = torch.arange(QUEUE, device=self.device)[:, None].expand(-1, 2) + 10**6
         self.parts.queue.push(*(part.to(self.device) for part in queue), marks)
-        self.plan = Plan(order, order, np.zeros(len(order), dtype=bool))
+        self.plan = Plan(order, order, np.zeros(len(order), dtype=bool), order)
 
     def take(self, i: int) -> float:
         """Our step on batch i; ALBEF's loss of it."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from urbanln.base.errors import InputError
-from urbanln.captions.cleaning.sentences import split_sentences
+from urbanln.base.sentences import split_sentences
 from urbanln.study.captions import choose_texts, swap_captions
 
 

@@ -91,12 +91,14 @@ def scene(folder: Path, train: TrainSettings, *, dropout: float = 0.0) -> tuple[
     pixels = torch.from_numpy(rng.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8))
     marks = np.stack([np.arange(count) % 5, 100 + np.arange(count) % 11], axis=1)
     data = Data(
-        pairs=SimpleNamespace(ids=lambda picture, text, same: marks[picture]),
+        pairs=SimpleNamespace(ids=lambda picture, text, *same: marks[picture]),
         pictures=SimpleNamespace(pixels=lambda index: pixels[index], prefetch=lambda index: None),
         texts=Texts(load_clip(folder, context=48, keep=8), [caption_of(i, i % 3) for i in range(count)]),
         facts={},
     )  # type: ignore[arg-type]
-    plan = Plan(rng.permutation(count), rng.permutation(count), rng.random(count) < 0.5)
+    plan = Plan(
+        rng.permutation(count), rng.permutation(count), rng.random(count) < 0.5, rng.permutation(count)
+    )
     parts = Learner(
         engine=start_engine(train),
         student=student,  # type: ignore[arg-type]

@@ -60,6 +60,19 @@ def test_the_same_names_in_two_cities_are_two_groups(city: City) -> None:
     assert len(pairs.texts) == 48  # 24 pictures with 2 captions; equal texts are tokenised once
 
 
+def test_pictures_of_equal_content_share_an_id_only_where_wanted(city: City) -> None:
+    pictures, _ = list_pictures([city], "auto")
+    pictures["sha256"] = ["AB" * 32, "ab" * 32, None, None, *(f"{n:064x}" for n in range(len(pictures) - 4))]
+    pairs = build_pairs([city], pictures, TrainSettings())
+    picture = np.arange(len(pictures))
+    ids = pairs.ids(picture, pairs.selected, False, True)
+    assert ids.shape == (len(pictures), 2)
+    assert ids[0, 1] == ids[1, 1]
+    assert len(set(ids[:, 1])) == len(pictures) - 1  # unknown contents are not equal
+    assert pairs.ids(picture, pairs.selected, False).shape == (len(pictures), 1)
+    assert pairs.ids(picture, pairs.selected, True, True).shape == (len(pictures), 3)
+
+
 def test_pairs_with_an_equal_caption_share_an_id_only_where_wanted(tmp_path: Path) -> None:
     city = make_city(tmp_path / "twice", regions=48, unique=False)
     pairs = _pairs([city])

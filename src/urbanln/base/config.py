@@ -103,6 +103,15 @@ class TrainSettings(_Section):
     captions_per_image: int = Field(
         1, ge=1, le=1000, description="captions drawn per picture and epoch, by weight"
     )
+    drop_opening: float = Field(
+        0.0, ge=0, le=1, description="share of drawn captions read without their first sentence (DeBias-CLIP)"
+    )
+    sample_sentences: float = Field(
+        0.0, ge=0, le=1, description="share of which some sentences are read, in any order (DeBias-CLIP)"
+    )
+    pad_front: float = Field(
+        0.0, ge=0, le=1, description="share that padding pushes back by a random length (DeBias-CLIP)"
+    )
     fit: Literal["crop", "letterbox"] = Field(
         "crop", description="non-square pictures: centre crop (CLIP) or pad; letterbox keeps the edges"
     )
@@ -117,6 +126,9 @@ class TrainSettings(_Section):
     )
     same_caption_is_same: bool = Field(
         True, description="pictures with equal captions are not each other's negatives"
+    )
+    same_content_is_same: bool = Field(
+        False, description="pictures of equal content (sha256) are not each other's negatives either"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 where the hardware multiplies it fast, else fp32; the loss is fp32"

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.sentences import normalise
 from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentences
 from urbanln.captions.cleaning.place_names import PlaceNames
-from urbanln.captions.cleaning.sentences import normalise
 from urbanln.captions.cleaning.text_faults import shorten
 from urbanln.captions.settings import CleanSettings
 from urbanln.captions.table import TokenCounter, tidy_text

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from urbanln.captions.cleaning.sentences import word_set
+from urbanln.base.sentences import word_set
 from urbanln.captions.parsing.scene_words import COMPASS, DIRECTIONS, NOT
 
 # A line is one thing; the first name stands for all. Where a name ends in a plainer one ("terraced house"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from urbanln.captions.cleaning.sentences import word_set
+from urbanln.base.sentences import word_set
 from urbanln.captions.parsing.scene_words import ABOUT, LOOSE_QUANTITIES, NOT, NUMBERS, SHADES
 
 AGREE, OPEN, AGAINST = 1, 0, -1

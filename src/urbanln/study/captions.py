@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.captions.cleaning.sentences import join_sentences, split_sentences
+from urbanln.base.sentences import join_sentences, split_sentences
 from urbanln.captions.table import TokenCounter, candidates_table
 from urbanln.study.spec import SINGLE
 

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from urbanln.base.config import CacheSettings, TrainSettings
 from urbanln.base.errors import InputError, StorageError
+from urbanln.base.sentences import split_sentences
 from urbanln.city.checks import is_url
 from urbanln.city.pictures import UnreachableError, read_picture, tell_skipped
 from urbanln.city.pixel_cache import MappedPixels, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
+from urbanln.train.rewording import Rewording
 
 _CHUNK = 1024  # captions tokenised at once
 PATIENCE_S = (5.0, 30.0, 120.0, 300.0)
@@ -155,23 +157,56 @@ class Texts:
     Args:
         model: Whose tokenizer and context apply.
         texts: The distinct captions.
+        rewording: How they are changed while training; by default not at all.
     """
 
-    def __init__(self, model: LongClip, texts: Sequence[str]) -> None:
-        self._eot = int(model.tokenizer.eos_token_id)
-        self.rows: list[npt.NDArray[np.int32]] = []
-        for start in range(0, len(texts), _CHUNK):
-            ids = model.tokenize(texts[start : start + _CHUNK]).numpy()
-            ends = (ids == self._eot).argmax(axis=1) + 1
-            self.rows += [row[:end].astype(np.int32) for row, end in zip(ids, ends, strict=True)]
+    def __init__(self, model: LongClip, texts: Sequence[str], rewording: Rewording | None = None) -> None:
+        tokenizer = model.tokenizer
+        self._eot, self._context = int(tokenizer.eos_token_id), model.context
+        # In most CLIP folders padding is EOT, which would end the text; OpenAI's code pads with token 0.
+        pad = tokenizer.pad_token_id
+        self._pad = 0 if pad is None or pad == self._eot else int(pad)
+        self.rows = _tokenised(model, texts, self._eot)
+        self._rewording = rewording or Rewording()
+        self._sentences: list[list[npt.NDArray[np.int32]]] = []
+        if self._rewording:
+            cut = [split_sentences(text) or [text] for text in texts]
+            rows = iter(_tokenised(model, [one for sentences in cut for one in sentences], self._eot))
+            self._sentences = [[next(rows)[1:-1] for _ in sentences] for sentences in cut]
 
     def ids(self, index: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Token ids of some texts, int64 (B, T), T the longest of them; padded with EOT."""
-        rows = [self.rows[int(i)] for i in index]
+        return self._padded([self.rows[int(i)] for i in index])
+
+    def drawn(self, index: npt.NDArray[np.int64], seed: npt.NDArray[np.int64]) -> Tensor:
+        """Token ids of some texts as training reads them this time, as :meth:`ids`.
+
+        Args:
+            index: (B,) texts.
+            seed: (B,) what the changes to each are drawn from.
+        """
+        if not self._rewording:
+            return self.ids(index)
+        return self._padded([self._told(int(i), int(s)) for i, s in zip(index, seed, strict=True)])
+
+    def _told(self, i: int, seed: int) -> npt.NDArray[np.int32]:
+        row = self._rewording.told(self._sentences[i], self._context - 2, self._pad, seed)
+        return np.concatenate([self.rows[i][:1], row, self.rows[i][-1:]])
+
+    def _padded(self, rows: Sequence[npt.NDArray[np.int32]]) -> Tensor:
         out = np.full((len(rows), max(map(len, rows))), self._eot, dtype=np.int64)
         for i, row in enumerate(rows):
             out[i, : len(row)] = row
         return torch.from_numpy(out)
+
+
+def _tokenised(model: LongClip, texts: Sequence[str], eot: int) -> list[npt.NDArray[np.int32]]:
+    rows: list[npt.NDArray[np.int32]] = []
+    for start in range(0, len(texts), _CHUNK):
+        ids = model.tokenize(texts[start : start + _CHUNK]).numpy()
+        ends = (ids == eot).argmax(axis=1) + 1
+        rows += [row[:end].astype(np.int32) for row, end in zip(ids, ends, strict=True)]
+    return rows
 
 
 def mirror(pixels: Tensor, flip: npt.NDArray[np.bool_]) -> Tensor:

@@ -38,6 +38,7 @@ from urbanln.train.checkpoint import (
 from urbanln.train.described import describe_run
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
+from urbanln.train.rewording import Rewording
 from urbanln.train.run import MODEL, TEACHER, RunFolder
 from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
 
@@ -153,7 +154,7 @@ def load_data(
     }
     if say and without:
         saying.say(f"left out {without} pictures that have no caption")
-    return Data(pairs, pictures, Texts(model, pairs.texts), facts)
+    return Data(pairs, pictures, Texts(model, pairs.texts, Rewording.of(train)), facts)
 
 
 def _log_start(

@@ -29,7 +29,7 @@ _DIRECTION = re.compile(
 
 
 # They keep the random streams of one seed apart.
-_ORDER, _CAPTION, _FLIP, _SPLIT = 1, 2, 3, 4
+_ORDER, _CAPTION, _FLIP, _SPLIT, _WORDING = 1, 2, 3, 4, 5
 
 
 def _rng(seed: int, stream: int, epoch: int = 0) -> np.random.Generator:
@@ -51,9 +51,10 @@ class Pairs:
     """Pictures of one or several cities with their candidate captions, N pictures, M candidates, T texts.
 
     Attributes:
-        pictures: (N rows) ``city`` (position), ``image_id``, ``region_id``, ``view``, ``path``.
+        pictures: (N rows) ``city`` (position), ``image_id``, ``region_id``, ``view``, ``path``, ``sha256``.
         group: (N,) equal for pictures that are never each other's negatives: a satellite picture is its
             own group, the street views of a region share one.
+        content: (N,) equal for pictures of equal content, whose hashes are known.
         owner: (M,) picture of each candidate caption, ascending.
         text: (M,) its text, an index into ``texts``.
         weight: (M,) its weight, > 0.
@@ -67,6 +68,7 @@ class Pairs:
 
     pictures: pd.DataFrame
     group: IntArray
+    content: IntArray
     owner: IntArray
     text: IntArray
     weight: npt.NDArray[np.float64]
@@ -77,8 +79,14 @@ class Pairs:
     train: IntArray
     val: IntArray
 
-    def ids(self, picture: IntArray, text: IntArray, same_caption_is_same: bool = True) -> IntArray:
-        """What tells pairs apart, (B, 2) or (B, 1): the pictures' groups and the texts' wordings.
+    def ids(
+        self,
+        picture: IntArray,
+        text: IntArray,
+        same_caption_is_same: bool = True,
+        same_content_is_same: bool = False,
+    ) -> IntArray:
+        """What tells pairs apart, (B, 1 to 3): the pictures' groups, the texts' wordings, the contents.
 
         Two pairs that agree in one of them are not each other's negatives in training, and right answers
         alike in retrieval. Captions count as drawn: two pictures that could have had an equal caption, but
@@ -88,18 +96,31 @@ class Pairs:
             picture: (B,) index of each pair's picture.
             text: (B,) index of its text.
             same_caption_is_same: Whether wordings count.
+            same_content_is_same: Whether contents count.
         """
-        columns = [self.group[picture], self.wording[text]]
-        return np.stack(columns if same_caption_is_same else columns[:1], axis=1)
+        columns = [self.group[picture]]
+        if same_caption_is_same:
+            columns.append(self.wording[text])
+        if same_content_is_same:
+            columns.append(self.content[picture])
+        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The pairs of one epoch in order: picture (P,), text (P,) and whether the picture is mirrored (P,)."""
+    """The pairs of one epoch in order.
+
+    Attributes:
+        picture: (P,) index of each pair's picture.
+        text: (P,) index of its text.
+        flip: (P,) whether the picture is mirrored.
+        seed: (P,) what the changes to its caption are drawn from, see :mod:`urbanln.train.rewording`.
+    """
 
     picture: IntArray
     text: IntArray
     flip: BoolArray
+    seed: IntArray
 
     def __len__(self) -> int:
         return len(self.picture)
@@ -113,7 +134,7 @@ def list_pictures(cities: Sequence[City], view: AutoView) -> tuple[pd.DataFrame,
         view: ``"satellite"``, ``"street"``, ``"both"`` or ``"auto"`` (:func:`urbanln.city.views.the_view`).
 
     Returns:
-        One row per picture (``city, image_id, region_id, view, path``) and the number left out.
+        One row per picture (``city, image_id, region_id, view, path, sha256``) and the number left out.
 
     Raises:
         InputError: No picture of this view, or none with a caption.
@@ -125,7 +146,7 @@ def list_pictures(cities: Sequence[City], view: AutoView) -> tuple[pd.DataFrame,
         images = city.images if view == "both" else city.images[city.images["view"] == view]
         n_all += len(images)
         captioned = images[images["image_id"].isin(city.captions["image_id"])]
-        frames.append(captioned[["image_id", "region_id", "view", "path"]].assign(city=position))
+        frames.append(captioned[["image_id", "region_id", "view", "path", "sha256"]].assign(city=position))
     where = ", ".join(str(city.folder) for city in cities)
     if n_all == 0:
         raise InputError(
@@ -162,6 +183,7 @@ def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainS
     return Pairs(
         pictures=pictures,
         group=_groups(pictures),
+        content=_contents(pictures),
         owner=drawn["owner"].to_numpy(np.int64),
         text=drawn["text"].to_numpy(np.int64),
         weight=drawn["weight"].to_numpy(np.float64),
@@ -192,7 +214,8 @@ def epoch_plan(pairs: Pairs, settings: TrainSettings, epoch: int) -> Plan:
     text = pairs.text[chosen]
     coin = _rng(settings.seed, _FLIP, epoch).random(len(chosen)) < 0.5
     flip = coin & ~pairs.directed[text] & settings.flip
-    return Plan(pairs.owner[chosen], text, flip)
+    seed = _rng(settings.seed, _WORDING, epoch).integers(1 << 62, size=len(chosen))
+    return Plan(pairs.owner[chosen], text, flip, seed)
 
 
 def _groups(pictures: pd.DataFrame) -> IntArray:
@@ -200,6 +223,13 @@ def _groups(pictures: pd.DataFrame) -> IntArray:
     member = pictures["image_id"].where(~street, pictures["region_id"])
     groups = pictures.groupby([pictures["city"], street, member], sort=False, dropna=False)
     return np.asarray(groups.ngroup(), dtype=np.int64)
+
+
+def _contents(pictures: pd.DataFrame) -> IntArray:
+    """Equal numbers for equal hashes; a picture without one has a number of its own."""
+    known = pictures["sha256"].fillna("").astype(str).str.lower()
+    own = pd.Series([f"picture {row}" for row in range(len(pictures))], index=pictures.index)
+    return np.asarray(pd.factorize(known.where(known != "", own))[0], dtype=np.int64)
 
 
 def _split(pictures: pd.DataFrame, settings: TrainSettings) -> tuple[IntArray, IntArray]:

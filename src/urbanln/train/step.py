@@ -149,7 +149,7 @@ def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Le
     student.to(engine.device).train()
     teacher = MomentumTeacher(student, train.momentum)
     student.patch_dropout = train.patch_dropout  # after the copy: the teacher sees whole pictures
-    marks = 2 if train.same_caption_is_same else 1  # as many as Pairs.ids gives
+    marks = 1 + train.same_caption_is_same + train.same_content_is_same  # as many as Pairs.ids gives
     queue = FeatureQueue(train.queue_size, student.dim, engine.device, marks)
     optimizer = torch.optim.AdamW(
         student.trainable_parameter_groups(train.weight_decay),
@@ -219,8 +219,10 @@ def _read(engine: Accelerator, data: Data, plan: Plan, position: int, train: Tra
     pixels = mirror(data.pictures.pixels(picture), plan.flip[rows])
     data.pictures.prefetch(plan.picture[ahead])
     micro = micro_batches(train.batch_size, train.micro_batch)
-    ids = torch.from_numpy(data.pairs.ids(picture, text, train.same_caption_is_same)).to(engine.device)
-    return Batch(pixels, [data.texts.ids(text[part]) for part in micro], ids, micro)
+    same = train.same_caption_is_same, train.same_content_is_same
+    ids = torch.from_numpy(data.pairs.ids(picture, text, *same)).to(engine.device)
+    seed = plan.seed[rows]
+    return Batch(pixels, [data.texts.drawn(text[part], seed[part]) for part in micro], ids, micro)
 
 
 def forward_backward(

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from urbanln.base.sentences import join_sentences, normalise, split_sentences
 from urbanln.captions.cleaning.place_names import PlaceNames
-from urbanln.captions.cleaning.sentences import join_sentences, normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import (
     REFUSED,
     Fault,

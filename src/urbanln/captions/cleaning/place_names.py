@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from urbanln.captions.cleaning.sentences import word_set
+from urbanln.base.sentences import word_set
 from urbanln.captions.wordnet import load_wordnet
 
 _WORD = re.compile(r"[^\W_]+")

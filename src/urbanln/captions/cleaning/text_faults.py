@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from urbanln.captions.cleaning.place_names import PlaceNames
-from urbanln.captions.cleaning.sentences import (
+from urbanln.base.sentences import (
     is_finished,
     join_sentences,
     normalise,
     split_sentences,
     word_set,
 )
+from urbanln.captions.cleaning.place_names import PlaceNames
 
 _SHOWN = 80
 REFUSED = ("refusal", "content_filter")

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
-from urbanln.captions.cleaning.sentences import split_sentences
+from urbanln.base.sentences import split_sentences
 from urbanln.captions.networks.pretrained import usual_device
 from urbanln.captions.parsing.scene_words import NO_OBJECTS, NUMBERS, PLACES_WITHIN, singular
 from urbanln.captions.parsing.spacy_parser import tidy

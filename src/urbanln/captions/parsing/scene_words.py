@@ -6,7 +6,7 @@ what captions of towns are about.
 
 from __future__ import annotations
 
-from urbanln.captions.cleaning.sentences import word_set
+from urbanln.base.sentences import word_set
 
 # The picture itself, what a viewer feels, and what cannot be seen at all.
 NO_OBJECTS = word_set(

@@ -14,10 +14,10 @@ from threading import Lock
 from typing import Any
 
 from urbanln.base.files import hash_bytes
+from urbanln.base.sentences import normalise, split_sentences
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.answers import NothingSaid
 from urbanln.captions.captioners.base import Answer, Ask, Box, Captioner, LastingFault, Picture, Prompt, Stage
-from urbanln.captions.cleaning.sentences import normalise, split_sentences
 from urbanln.captions.cleaning.text_faults import describes
 from urbanln.captions.facts import Facts
 from urbanln.captions.refine.grounding import Grounder, NoGrounder, Scored, ground_phrases

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanln.captions.cleaning.sentences import is_finished, join_sentences, normalise, split_sentences
+from urbanln.base.sentences import is_finished, join_sentences, normalise, split_sentences
 from urbanln.captions.table import tidy_text
 
 
