@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from PIL import Image
+from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from urbanln.base.errors import InputError
@@ -50,9 +52,8 @@ def test_what_goes_out_to_open_clip_comes_back_bit_for_bit(
 
 
 def test_sentence_transformers_reads_texts_and_pictures(model: LongClip, tmp_path: Path) -> None:
-    sentence_transformers = pytest.importorskip("sentence_transformers", reason="comes with urbanln[nlp]")
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8))
-    theirs = sentence_transformers.SentenceTransformer(
+    theirs = SentenceTransformer(
         str(export_model(model, "sentence-transformers", tmp_path / "out")), device="cpu"
     )
     images, texts = _vectors(model, model.preprocess(picture)[None])
@@ -61,11 +62,10 @@ def test_sentence_transformers_reads_texts_and_pictures(model: LongClip, tmp_pat
 
 
 def test_onnxruntime_takes_any_batch_and_length(model: LongClip, tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime", reason="comes with urbanln[dev]")
     folder = export_model(model, "onnx", tmp_path / "out")
     facts = json.loads((folder / "facts.json").read_text())
     assert (facts["context"], facts["dimensions"]) == (model.context, model.dim)
-    vision, text = (runtime.InferenceSession(folder / f"{name}.onnx") for name in ("vision", "text"))
+    vision, text = (InferenceSession(folder / f"{name}.onnx") for name in ("vision", "text"))
     for count in (1, 5):
         pixels = torch.randn(count, 3, model.image_size, model.image_size)
         (found,) = vision.run(None, {"pixel_values": pixels.numpy()})

