@@ -22,6 +22,7 @@ from typing_extensions import TypedDict
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes
 from urbanln.base.parsing import fitting, read_json
+from urbanln.model.card import CARD
 from urbanln.model.preprocess import Preprocessing, follow_processor
 from urbanln.model.source import AGAIN, MERGE, RECORD_FILE, Source, find_source, quiet
 
@@ -49,6 +50,17 @@ class Record:
     stretched_from: int | None = None
     method: str = "keep"
 
+    def __str__(self) -> str:
+        """A sentence for people."""
+        if self.stretched_from is None:
+            return "The text positions are those it was trained with."
+        if self.method == "interpolate":
+            return f"All {self.stretched_from} text positions were interpolated to its length."
+        return (
+            f"Of {self.stretched_from} text positions the first {self.keep} were kept, the others stretched "
+            f"{self.ratio} times."
+        )
+
 
 class _Note(TypedDict):
     keep: int
@@ -66,6 +78,7 @@ class Checkpoint:
     tokenizer: Any
     preprocessing: Preprocessing
     record: Record | None
+    origin: dict[str, str]
     where: str
 
 
@@ -87,7 +100,8 @@ def read_checkpoint(name_or_folder: str | Path, revision: str = "") -> Checkpoin
         tokenizer = _read_tokenizer(source)
         preprocessing = _read_preprocessing(source, int(clip.config.vision_config.image_size))
         _agree_on_eot(clip, tokenizer, source)
-    return Checkpoint(clip, tokenizer, preprocessing, _read_record(source), str(source.folder))
+    record, origin = _read_record(source)
+    return Checkpoint(clip, tokenizer, preprocessing, record, origin, str(source.folder))
 
 
 def read_tokenizer(name_or_folder: str | Path) -> Any:
@@ -144,6 +158,8 @@ def write_checkpoint(
     tokenizer: Any,
     preprocessing: Preprocessing,
     record: Record,
+    origin: Mapping[str, str],
+    card: str,
 ) -> Path:
     """Write a CLIP folder whole or not at all.
 
@@ -154,6 +170,8 @@ def write_checkpoint(
         tokenizer: Its tokenizer.
         preprocessing: How it wants its pictures.
         record: What was done to the text positions.
+        origin: Where it comes from, see :func:`urbanln.model.card.model_card`.
+        card: Text of its card.
 
     Raises:
         StorageError: Disk full, or a folder that may not be written.
@@ -172,7 +190,7 @@ def write_checkpoint(
     )
     config.architectures = ["CLIPModel"]
     config.dtype = torch.float32
-    note = {"schema_version": SCHEMA_VERSION, "kind": "clip", **asdict(record)}
+    note = {"schema_version": SCHEMA_VERSION, "kind": "clip", **asdict(record), "origin": dict(origin)}
     setattr(config, _RECORD_KEY, note)
     weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
     with atomic_folder(folder) as temporary, quiet(), plain_os_errors():
@@ -183,6 +201,7 @@ def write_checkpoint(
         tokenizer.save_pretrained(temporary)
         processor.save_pretrained(temporary)
         (temporary / RECORD_FILE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+        (temporary / CARD).write_text(card, encoding="utf-8")
     return folder
 
 
@@ -275,8 +294,10 @@ def _read_preprocessing(source: Source, size: int) -> Preprocessing:
         return follow_processor(facts, size, str(source.folder))
 
 
-def _read_record(source: Source) -> Record | None:
-    """What is known of the text positions: from the record's own file, else from the configuration.
+def _read_record(source: Source) -> tuple[Record | None, dict[str, str]]:
+    """What is known of the text positions, and of where the model comes from.
+
+    From the record's own file, else from the configuration.
 
     Other tools that load a folder and save it again copy the one and leave the other behind.
     """
@@ -286,15 +307,19 @@ def _read_record(source: Source) -> Record | None:
     else:
         path = source.folder / "config.json"
         note = read_json(path, dict[str, Any], remedy=AGAIN).get(_RECORD_KEY)
+    # A folder is known by its last name: the others are of somebody's machine.
+    told = source.name if source.revision else Path(source.name).name
+    origin = {"base": told, **({"revision": source.revision} if source.revision else {})}
     if note is None:
-        return None
+        return None, origin
     try:
         # Checkpoints from before there was a second method do not name theirs.
         note = {"method": Record.method, **fitting(note, dict[str, Any])}
         if note["kind"] != "clip" or note["schema_version"] > SCHEMA_VERSION:
             raise ValueError(f"kind {note['kind']}, schema {note['schema_version']}")
         fitting(note, _Note)
-        return Record(**{name: note[name] for name in asdict(Record())})
+        origin = fitting(note.get("origin") or origin, dict[str, str])
+        return Record(**{name: note[name] for name in asdict(Record())}), origin
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             "the record of the text positions is damaged or from a newer urbanln",

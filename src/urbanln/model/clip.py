@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from urbanln.base.errors import InputError
+from urbanln.model.card import Training, model_card
 from urbanln.model.checkpoint import Checkpoint, Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
 from urbanln.model.stretch import (
@@ -38,6 +39,7 @@ class LongClip(nn.Module):
         tokenizer: The checkpoint's tokenizer.
         preprocessing: The checkpoint's picture size, mean and standard deviation.
         record: What happened to the text positions so far; written into the saved folder.
+        origin: Where the weights come from, see :func:`urbanln.model.card.model_card`; written too.
         freeze_head: The first ``record.keep`` positions are no parameters.
 
     Attributes:
@@ -55,6 +57,7 @@ class LongClip(nn.Module):
         preprocessing: Preprocessing,
         *,
         record: Record | None = None,
+        origin: Mapping[str, str] | None = None,
         freeze_head: bool = False,
     ) -> None:
         super().__init__()
@@ -62,6 +65,7 @@ class LongClip(nn.Module):
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.record = record or Record()
+        self.origin = dict(origin or {})
         self.patch_dropout = 0.0
         embeddings = clip.text_model.embeddings
         self.context = int(embeddings.position_embedding.weight.shape[0])
@@ -204,8 +208,8 @@ class LongClip(nn.Module):
             {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ]
 
-    def save(self, folder: Path | str) -> Path:
-        """Write a folder that plain transformers loads.
+    def save(self, folder: Path | str, training: Training | None = None) -> Path:
+        """Write a folder that plain transformers loads, with a card that says what it is.
 
         ``CLIPModel``, ``AutoTokenizer`` and ``AutoImageProcessor`` read it; written whole or not at all.
 
@@ -220,8 +224,29 @@ class LongClip(nn.Module):
         del state[place + "head"], state[place + "tail"]
         state[place + "weight"] = self.clip.text_model.embeddings.position_embedding.weight
         return write_checkpoint(
-            Path(folder), state, self.clip.config, self.tokenizer, self.preprocessing, self.record
+            Path(folder),
+            state,
+            self.clip.config,
+            self.tokenizer,
+            self.preprocessing,
+            self.record,
+            self.origin,
+            model_card(self._facts(), str(self.record), self.origin, training),
         )
+
+    def _facts(self) -> dict[str, str]:
+        vision, text = self.clip.config.vision_config, self.clip.config.text_config
+        towers = ((vision, "picture tower"), (text, "text tower"))
+        said = {name: f"{one.num_hidden_layers} layers of width {one.hidden_size}" for one, name in towers}
+        parameters = sum(weight.numel() for weight in self.clip.parameters())
+        return {
+            **said,
+            "pictures": f"{self.image_size} px, patches of {vision.patch_size}",
+            "text positions": str(self.context),
+            "dimensions": str(self.dim),
+            "parameters": f"{parameters:,}",
+            "activation": str(vision.hidden_act),
+        }
 
 
 def load_clip(
@@ -278,7 +303,14 @@ def load_clip(
     if record.stretched_from is None:
         table, record = _stretched(positions.weight, wanted, stretch, keep, tail, found.where)
         clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
-    model = LongClip(clip, found.tokenizer, found.preprocessing, record=record, freeze_head=freeze_head)
+    model = LongClip(
+        clip,
+        found.tokenizer,
+        found.preprocessing,
+        record=record,
+        origin=found.origin,
+        freeze_head=freeze_head,
+    )
     return model.eval()
 
 

@@ -18,13 +18,14 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from urbanln.base import saying
-from urbanln.base.config import CacheSettings, Settings, TrainSettings
+from urbanln.base.config import FREE_SETTINGS, CacheSettings, Settings, TrainSettings
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import progress
 from urbanln.base.stopping import StopRequested, hold
 from urbanln.city.store import City
 from urbanln.city.views import settle_views
+from urbanln.model.card import Training
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.train.batches import Texts, read_all
 from urbanln.train.checkpoint import (
@@ -103,14 +104,45 @@ def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run:
     try:
         _fit(learner, data, schedule, run, train, step)
         if engine.is_main_process:
-            student.save(run.out / MODEL)
-            learner.teacher.model.save(run.out / TEACHER)
+            card = _card(cities, data, settings, run)
+            student.save(run.out / MODEL, card)
+            learner.teacher.model.save(run.out / TEACHER, card)
             run.log("done", step=schedule.total, seconds=run.seconds)
     except UrbanLNError as error:
         kept = list_checkpoints(run.checkpoints)
         error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
         raise
     engine.wait_for_everyone()
+
+
+def _card(cities: Sequence[City], data: Data, settings: Settings, run: RunFolder) -> Training:
+    """What the cards of the models say of their training."""
+    pictures = data.pairs.pictures["city"].value_counts()
+    told = [
+        {
+            "name": city.meta.name,
+            "kind": "synthetic" if city.meta.synthetic else "real",
+            "pictures": str(pictures.get(position, 0)),
+            "sources": "; ".join(
+                ", ".join(
+                    part for part in (one.name, one.licence or "no licence named", one.attribution) if part
+                )
+                for one in city.meta.sources
+            )
+            or "none named",
+        }
+        for position, city in enumerate(cities)
+    ]
+    # Without those that change no result: the card of a run that was resumed with others is the same.
+    free = {"train": set(FREE_SETTINGS.get("train", ())), "model": set(FREE_SETTINGS.get("model", ()))}
+    chosen = settings.model_dump(mode="json", include={"model", "train"}, exclude=free)
+    chosen["model"]["name"] = Path(settings.model.name).name  # a folder's path is of this machine
+    numbers: dict[str, float] = {}
+    for row in run.rows():
+        if row["event"] in ("step", "validation"):
+            numbers |= {name: value for name, value in row.items() if isinstance(value, float)}
+    wanted = ("loss", "i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
+    return Training(told, chosen, {name: numbers[name] for name in wanted if name in numbers})
 
 
 def _place(engine: Accelerator) -> dict[str, str]:

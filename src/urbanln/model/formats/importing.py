@@ -110,9 +110,16 @@ def import_checkpoint(
     record = Record()
     if sizes.context == _LONG_CLIP:  # with its two tables, or merged by somebody
         record = Record(keep=LONG_CLIP_KEPT, ratio=4, stretched_from=_POSITIONS)
-    model = LongClip(clip, tokenizer, _preprocessing(facts, sizes.image_size, file), record=record)
-    origin = {"file": file.name, "sha256": hash_file(file), "activation": chosen, "known_by": known_by,
-              "licence": licence}  # fmt: skip
+    origin = {
+        "base": file.stem,
+        "file": file.name,
+        "sha256": hash_file(file),
+        "activation": chosen,
+        "known_by": known_by,
+        "licence": licence,
+    }
+    prepared = _preprocessing(facts, sizes.image_size, file)
+    model = LongClip(clip, tokenizer, prepared, record=record, origin=origin)
     return Imported(model.eval(), sizes, chosen, known_by, origin)
 
 
