@@ -3,6 +3,7 @@
 # make check  format, lint, types, import rules, tests: what .ci/run calls
 # make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
 # make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
+# make oracle imported checkpoints against open_clip itself, in an environment of its own
 # make bench  what the main parts cost, ratios side by side in one run
 PYTHON ?= python3
 VENV   := .venv
@@ -12,7 +13,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 TESTS  ?= tests
 OLDEST ?= python3.11
 
-.PHONY: demo test check format attack bench clean
+.PHONY: demo test check format attack floors oracle bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -62,6 +63,18 @@ format: $(VENV)/.ready-dev
 attack: $(VENV)/.ready-dev
 	@$(BIN)/python -m tests.attack $(ATTACK)
 
+# open_clip needs torchvision, which has no place beside ours; its networks are random, nothing is fetched but it.
+ORACLE := .oracle
+$(ORACLE)/.ready: constraints.txt | $(VENV)/bin/python
+	@$(PYTHON) -m venv $(ORACLE)
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  'open_clip_torch==3.3.0' transformers && touch $@
+
+oracle: $(VENV)/.ready-dev $(ORACLE)/.ready
+	@$(ORACLE)/bin/python tools/oracle_open_clip.py write $(ORACLE)/networks
+	@$(BIN)/python tools/oracle_open_clip.py compare $(ORACLE)/networks && rm -r $(ORACLE)/networks
+
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks step
@@ -72,4 +85,4 @@ bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks.probe_scale --regions 10000 --dim 128
 
 clean:
-	rm -rf $(VENV) .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(ORACLE) .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

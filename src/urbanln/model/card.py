@@ -12,8 +12,8 @@ from urbanln.base.version import __version__
 
 CARD = "README.md"
 _LIMITS = (
-    "Vectors say what pictures and captions show, not why. Score them on your own city beside the floors of the",
-    "map (`urbanln probe`) before anything is decided on them.",
+    "Vectors say what pictures and captions show, not why. Score them on your own city beside the floors of",
+    "the map (`urbanln probe`) before anything is decided on them.",
 )
 
 
@@ -30,6 +30,26 @@ class Training:
     cities: Sequence[Mapping[str, str]]
     settings: Mapping[str, Mapping[str, Any]]
     outcome: Mapping[str, float] = field(default_factory=dict)
+
+
+def network_facts(config: Any, context: int, parameters: int) -> dict[str, str]:
+    """What a card says of a network.
+
+    Args:
+        config: Its ``CLIPConfig``.
+        context: Its text positions.
+        parameters: How many numbers its weights are.
+    """
+    vision, text = config.vision_config, config.text_config
+    return {
+        "picture tower": f"{vision.num_hidden_layers} layers of width {vision.hidden_size}",
+        "text tower": f"{text.num_hidden_layers} layers of width {text.hidden_size}",
+        "pictures": f"{vision.image_size} px, patches of {vision.patch_size}",
+        "text positions": str(context),
+        "dimensions": str(config.projection_dim),
+        "parameters": f"{parameters:,}",
+        "activation": str(vision.hidden_act),
+    }
 
 
 def model_card(

@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from urbanln.base.errors import InputError
-from urbanln.model.card import Training, model_card
+from urbanln.model.card import Training, model_card, network_facts
 from urbanln.model.checkpoint import Checkpoint, Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
 from urbanln.model.stretch import (
@@ -223,6 +223,7 @@ class LongClip(nn.Module):
         place = "text_model.embeddings.position_embedding."
         del state[place + "head"], state[place + "tail"]
         state[place + "weight"] = self.clip.text_model.embeddings.position_embedding.weight
+        parameters = sum(weight.numel() for weight in self.clip.parameters())
         return write_checkpoint(
             Path(folder),
             state,
@@ -231,22 +232,13 @@ class LongClip(nn.Module):
             self.preprocessing,
             self.record,
             self.origin,
-            model_card(self._facts(), str(self.record), self.origin, training),
+            model_card(
+                network_facts(self.clip.config, self.context, parameters),
+                str(self.record),
+                self.origin,
+                training,
+            ),
         )
-
-    def _facts(self) -> dict[str, str]:
-        vision, text = self.clip.config.vision_config, self.clip.config.text_config
-        towers = ((vision, "picture tower"), (text, "text tower"))
-        said = {name: f"{one.num_hidden_layers} layers of width {one.hidden_size}" for one, name in towers}
-        parameters = sum(weight.numel() for weight in self.clip.parameters())
-        return {
-            **said,
-            "pictures": f"{self.image_size} px, patches of {vision.patch_size}",
-            "text positions": str(self.context),
-            "dimensions": str(self.dim),
-            "parameters": f"{parameters:,}",
-            "activation": str(vision.hidden_act),
-        }
 
 
 def load_clip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,12 @@ def export_model(source: Path, to: Format, out: Path, *, encoder: str) -> None:
 
 
 def _check_new(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    """A model takes the place of a whole folder: only of one that is not there, or empty."""
+    empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
+    if os.path.lexists(out) and not empty:
         raise InputError(
-            "there is something at this place already", value=str(out), where="--out",
+            "there is something at this place already",
+            value=str(out),
+            where="--out",
             remedy="give a folder that is not there yet",
-        )  # fmt: skip
+        )

@@ -110,7 +110,8 @@ def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run:
             run.log("done", step=schedule.total, seconds=run.seconds)
     except UrbanLNError as error:
         kept = list_checkpoints(run.checkpoints)
-        error.where = error.where or (f"last good checkpoint: {kept[0]}" if kept else run.out)
+        if kept:
+            error.where = f"{error.where}; last good checkpoint: {kept[0]}"
         raise
     engine.wait_for_everyone()
 

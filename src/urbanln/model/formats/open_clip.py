@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ class Sizes:
         )
 
 
-def translate(state: Mapping[str, Tensor], where: object) -> dict[str, Tensor]:
+def translate(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Tensor]:
     """A state dict of OpenAI's CLIP, of open_clip or of Long-CLIP by the names of ``transformers.CLIPModel``.
 
     Args:
@@ -185,7 +186,7 @@ def _ours(name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {f"{place}.{_LAYER[part]}.{kind}": tensor} if part in _LAYER else {}
 
 
-def sizes_of(ours: Mapping[str, Tensor], where: object, *, vision_heads: int | None = None,
+def sizes_of(ours: Mapping[str, Tensor], where: str | Path, *, vision_heads: int | None = None,
              text_heads: int | None = None) -> Sizes:  # fmt: skip
     """The architecture, read off the shapes of translated tensors.
 

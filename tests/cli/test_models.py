@@ -1,0 +1,75 @@
+"""The verbs that bring a model in and take one out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.oracles.openai_clip import OpenAIClip
+
+from urbanln.cli.app import main
+from urbanln.model.clip import load_clip
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = OpenAIClip(
+        size=32, patch=16, width=64, heads=1, layers=1, text_width=64, text_heads=1, text_layers=1, dim=8,
+        quick=True,
+    )  # fmt: skip
+    torch.save(network.state_dict(), tmp_path / "RemoteCLIP.pt")
+    return tmp_path / "RemoteCLIP.pt"
+
+
+def test_a_checkpoint_comes_in_and_goes_out(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    came, went = tmp_path / "in", tmp_path / "out"
+    main(
+        [
+            "import-model",
+            str(checkpoint),
+            "--activation",
+            "quick_gelu",
+            "--licence",
+            "MIT",
+            "--out",
+            str(came),
+        ]
+    )
+    said = capsys.readouterr()
+    assert said.out.strip() == str(came)
+    assert "ViT of width 64 with 1 layers, 32 px in patches of 16" in said.err
+    assert "activation quick_gelu (as told); licence MIT" in said.err
+    assert load_clip(came, context=None).dim == 8
+    assert load_clip(came).context == 248
+    main(["export-model", str(came), "--to", "open_clip", "--out", str(went)])
+    assert sorted(file.name for file in went.iterdir()) == [
+        "open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["import-model", "export-model"])
+def test_what_is_there_stays(
+    verb: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    more = ["--activation", "gelu"] if verb == "import-model" else ["--to", "open_clip"]
+    with pytest.raises(SystemExit) as stop:
+        main([verb, str(checkpoint), *more, "--out", str(tmp_path / "mine")])
+    assert stop.value.code == 2
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+    assert "remedy:" in capsys.readouterr().err
+
+
+def test_an_activation_nobody_named_is_asked_for(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["import-model", str(checkpoint), "--out", str(tmp_path / "in")])
+    assert stop.value.code == 2
+    assert "--activation quick_gelu" in capsys.readouterr().err
+    assert not (tmp_path / "in").exists()

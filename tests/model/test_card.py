@@ -1,0 +1,49 @@
+"""Every saved model says what it is, and remembers where it comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from urbanln.model.card import Training, model_card
+from urbanln.model.clip import load_clip
+
+
+def _front(card: str) -> list[str]:
+    return card.split("---\n")[1].splitlines()
+
+
+def test_a_card_lies_in_every_saved_folder_and_its_origin_is_kept(tmp_path: Path) -> None:
+    model = load_clip("tiny")
+    model.origin["licence"] = "MIT"
+    folder = model.save(tmp_path / "saved")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "license: mit" in _front(card)
+    assert "library_name: transformers" in _front(card)
+    assert f"| dimensions | {model.dim} |" in card
+    assert "Of 77 text positions the first 20 were kept, the others stretched 4 times." in card
+    again = load_clip(folder, context=None)
+    assert again.origin == {"base": "tiny", "licence": "MIT"}
+    assert str(tmp_path) not in card
+    # Another tool that saves the folder anew leaves our own file behind.
+    (folder / "urbanln.json").unlink()
+    assert load_clip(folder, context=None).origin == again.origin
+    assert json.loads((folder / "config.json").read_text())["urbanln"]["origin"] == again.origin
+
+
+def test_a_card_tells_the_training_and_holds_no_markup_of_others() -> None:
+    training = Training(
+        [{"name": "A|b <script>\x1b[2J", "pictures": "12", "sources": "tiles, CC-BY"}],
+        {"train": {"lr": 1e-5}},
+        {"loss": 1.23456},
+    )
+    card = model_card({"dimensions": "8"}, "Kept.", {"base": "x", "licence": "ask me: no"}, training)
+    assert "<script>" not in card
+    assert "\x1b" not in card
+    assert r"A\|b \<script\>" in card
+    assert "| train.lr | 1e-05 |" in card
+    assert "| loss | 1.235 |" in card
+    assert not any(line.startswith("license") for line in _front(card))  # no short name that hubs know
+    assert "ask me: no" in card
+    assert "No licence of the base model was given" not in card
+    assert "No licence of the base model was given" in model_card({}, "Kept.", {"base": "x"})
