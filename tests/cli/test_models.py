@@ -23,6 +23,12 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "RemoteCLIP.pt"
 
 
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    return int(stop.value.code or 0)
+
+
 def test_a_checkpoint_comes_in_and_goes_out(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,7 +51,7 @@ def test_a_checkpoint_comes_in_and_goes_out(
     assert "activation quick_gelu (as told); licence MIT" in said.err
     assert load_clip(came, context=None).dim == 8
     assert load_clip(came).context == 248
-    main(["export-model", str(came), "--to", "open_clip", "--out", str(went)])
+    assert _run("export-model", str(came), "--to", "open_clip", "--out", str(went)) == 0
     assert sorted(file.name for file in went.iterdir()) == [
         "open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
@@ -58,9 +64,7 @@ def test_what_is_there_stays(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     more = ["--activation", "gelu"] if verb == "import-model" else ["--to", "open_clip"]
-    with pytest.raises(SystemExit) as stop:
-        main([verb, str(checkpoint), *more, "--out", str(tmp_path / "mine")])
-    assert stop.value.code == 2
+    assert _run(verb, str(checkpoint), *more, "--out", str(tmp_path / "mine")) == 2
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
     assert "remedy:" in capsys.readouterr().err
 
@@ -68,8 +72,6 @@ def test_what_is_there_stays(
 def test_an_activation_nobody_named_is_asked_for(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["import-model", str(checkpoint), "--out", str(tmp_path / "in")])
-    assert stop.value.code == 2
+    assert _run("import-model", str(checkpoint), "--out", str(tmp_path / "in")) == 2
     assert "--activation quick_gelu" in capsys.readouterr().err
     assert not (tmp_path / "in").exists()

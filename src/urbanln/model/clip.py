@@ -295,14 +295,8 @@ def load_clip(
     if record.stretched_from is None:
         table, record = _stretched(positions.weight, wanted, stretch, keep, tail, found.where)
         clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
-    model = LongClip(
-        clip,
-        found.tokenizer,
-        found.preprocessing,
-        record=record,
-        origin=found.origin,
-        freeze_head=freeze_head,
-    )
+    read = found.tokenizer, found.preprocessing
+    model = LongClip(clip, *read, record=record, origin=found.origin, freeze_head=freeze_head)
     return model.eval()
 
 
