@@ -33,18 +33,8 @@ def test_a_checkpoint_comes_in_and_goes_out(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     came, went = tmp_path / "in", tmp_path / "out"
-    main(
-        [
-            "import-model",
-            str(checkpoint),
-            "--activation",
-            "quick_gelu",
-            "--licence",
-            "MIT",
-            "--out",
-            str(came),
-        ]
-    )
+    told = ["--activation", "quick_gelu", "--licence", "MIT"]
+    assert _run("import-model", str(checkpoint), *told, "--out", str(came)) == 0
     said = capsys.readouterr()
     assert said.out.strip() == str(came)
     assert "ViT of width 64 with 1 layers, 32 px in patches of 16" in said.err
