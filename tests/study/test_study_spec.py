@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from urbanln.base.errors import InputError
+from urbanln.base.errors import ArtefactError, InputError
 from urbanln.study.spec import Study, load_study
 from urbanln.study.stages import Work, make_work
 
@@ -182,3 +182,12 @@ def test_cities_are_known_by_what_is_in_their_tables(tmp_path: Path) -> None:
     trained = [stage.payload["train"] for stage in streets.stages.values() if stage.kind == "pretrain"]
     assert {train["view"] for train in trained} == {"street"}, "the only view there is"
     assert not ids(after, "a", "pretrain") & ids(streets, "a", "pretrain")
+
+
+def test_a_damaged_table_of_a_city_is_one_error(tmp_path: Path) -> None:
+    city = tmp_path / "city"
+    city.mkdir()
+    (city / "images.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")
+    study = read(tmp_path, TEXT.replace("synthetic:16:0", str(city)))
+    with pytest.raises(ArtefactError, match="not a readable Parquet"):
+        make_work(study)

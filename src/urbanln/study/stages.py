@@ -25,7 +25,7 @@ import pandas as pd
 from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.config import FREE_SETTINGS, TrainSettings
 from urbanln.base.errors import InputError
-from urbanln.base.files import hash_bytes, hash_file
+from urbanln.base.files import hash_bytes, hash_file, reading_parquet
 from urbanln.city.checks import VIEWS
 from urbanln.city.views import settle_views
 from urbanln.study.kept import is_whole
@@ -233,7 +233,8 @@ def _with_views(study: Study, spec: str) -> Study:
 
 
 def _views_of(table: Path) -> list[str]:
-    return list(pd.read_parquet(table, columns=["view"])["view"].unique())
+    with reading_parquet(table):
+        return list(pd.read_parquet(table, columns=["view"])["view"].unique())
 
 
 def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def test_other_texts_are_another_revision_also_without_a_file() -> None:
         ("f.json", '[[{"image": "x"}]]', "lack a column with the text"),
         ("g.json", "[[1]]", "expected an object"),
         ("h.parquet", "no", "not a readable Parquet"),
+        ("k.parquet", "PAR1" + "\0" * 40 + "PAR1", "not a readable Parquet"),
         ("i.txt", "x", "are read from"),
         ("j.csv", "image,caption\nx,\n", "no caption in this file"),
         ("k.json", "[]", "lack a column"),

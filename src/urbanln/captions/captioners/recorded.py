@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from urbanln.base.columns import at_row, refuse
 from urbanln.base.delimited import read_csv
 from urbanln.base.errors import InputError, printable
-from urbanln.base.files import hash_bytes, hash_file
+from urbanln.base.files import UNREADABLE, hash_bytes, hash_file
 from urbanln.base.frames import id_text
 from urbanln.base.parsing import parse_json
 from urbanln.captions.captioners.answers import judge
@@ -242,7 +241,7 @@ def _frame(path: Path) -> pd.DataFrame:
                 where=path,
                 remedy="save it as one of these",
             )
-    except (pa.ArrowException, LookupError, TypeError, AttributeError, ValueError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise InputError(
             f"not a readable {'Parquet' if kind in _PARQUET else kind} file",
             value=str(error).splitlines()[0],
