@@ -16,8 +16,8 @@ import pandas as pd
 
 from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
-from urbanln.base.files import storing, write_json
-from urbanln.base.locks import alone
+from urbanln.base.files import write_json
+from urbanln.base.locks import alone_in
 from urbanln.base.outputs import DEMO, output_folder
 from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
@@ -72,9 +72,7 @@ def run_demo(
     output_folder(out, DEMO)
     require("torch")  # said now, not after the first two stages
     settings = load_settings(overrides=overrides, base=DEMO_SETTINGS)
-    with storing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with alone(out, "makes a demo in this folder", remedy="or choose another --out"):
+    with alone_in(out, "makes a demo in this folder"):
         _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
         city = _make_city(out / "city", regions)
         _caption(city)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from urbanln.base import locks
-from urbanln.base.locks import BusyError, alone, holder, take
+from urbanln.base.locks import BusyError, alone, alone_in, holder, take
 
 _HOLDS = """
 import sys
@@ -139,3 +139,15 @@ def test_a_forked_child_does_not_give_away_what_its_parent_holds(
         lock.release()
     assert take(tmp_path) is None
     lock.release()
+
+
+def test_a_folder_of_which_nothing_came_goes_again(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    with pytest.raises(KeyError), alone_in(new, "works here"):
+        raise KeyError
+    assert not new.exists()
+    with alone_in(new, "works here"):
+        (new / "result").touch()
+    with pytest.raises(KeyError), alone_in(new, "works here"):
+        raise KeyError
+    assert [path.name for path in new.iterdir()] == ["result"]

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from urbanln.base.locks import alone_in
 from urbanln.city.store import City
 from urbanln.cli.app import main
 from urbanln.cli.program import app
@@ -118,6 +119,9 @@ def test_keys_and_codes_of_tables_of_vectors_are_named_by_options(
     probe += ["--indicator", "population", "--set", "probe.floors=[]", "--set", "probe.curve=[]"]
     assert run(*probe) == 2
     assert "--key t=bezirk" in capsys.readouterr().err
+    with alone_in(tmp_path / "o", "works here"):
+        assert run(*probe, "--key", "t=bezirk", "--nodata", "-9999") == 1
+    assert "another process scores into this folder" in capsys.readouterr().err
     assert run(*probe, "--key", "bezirk") == 2
     assert "--nodata t=-9999" in capsys.readouterr().err
     assert run(*probe, "--key", "t=bezirk", "--nodata", "-9999") == 0

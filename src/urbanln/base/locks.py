@@ -127,6 +127,22 @@ def alone(place: Path, doing: str, *, wait: bool = False, remedy: str | None = N
         lock.release()
 
 
+@contextmanager
+def alone_in(folder: Path, doing: str, *, remedy: str | None = "or choose another --out") -> Iterator[None]:
+    """Be :func:`alone` in a folder that is made where there is none, and goes if an error leaves it empty."""
+    is_new = not folder.exists()
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(folder, doing, remedy=remedy):
+            yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # something stands in it by now
+                folder.rmdir()
+        raise
+
+
 def holder(place: Path) -> str:
     """Who holds the lock on a folder or file, in words."""
     note = _read_note(_lock_file(place))

@@ -8,14 +8,14 @@ still stands, a process was stopped: called in the same way, its successor makes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import storing, write_json
+from urbanln.base.files import write_json
 from urbanln.base.leftovers import sweep
-from urbanln.base.locks import alone
+from urbanln.base.locks import alone_in
 from urbanln.base.parsing import read_json
 from urbanln.city.store import CITY_FILE, check_new
 
@@ -38,24 +38,15 @@ def making(folder: Path, how: Mapping[str, Any], writes: Sequence[str]) -> Itera
     """
     if not folder.is_dir():
         check_new(folder)
-    is_new = not folder.exists()
-    with storing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with alone(folder, "makes a city in this folder", remedy="or choose another folder"):
-            _begin(folder, how, writes)
-            try:
-                yield
-            except BaseException:
-                if {path.name for path in folder.iterdir()} <= {MAKING, ".lock"}:
-                    (folder / MAKING).unlink(missing_ok=True)
-                raise
-            (folder / MAKING).unlink(missing_ok=True)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):  # something stands in it by now
-                folder.rmdir()
-        raise
+    with alone_in(folder, "makes a city in this folder", remedy="or choose another folder"):
+        _begin(folder, how, writes)
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in folder.iterdir()} <= {MAKING, ".lock"}:
+                (folder / MAKING).unlink(missing_ok=True)
+            raise
+        (folder / MAKING).unlink(missing_ok=True)
 
 
 def check_free(folder: Path, inputs: Iterable[Path] = ()) -> None:

@@ -135,6 +135,7 @@ def probe(
 ) -> None:
     """Score vectors against labels under random and spatial splits, beside the floors."""
     from urbanln.base.config import load_settings
+    from urbanln.base.locks import alone_in
     from urbanln.base.written import Written
     from urbanln.city.store import City
     from urbanln.probe.saved import save_result
@@ -148,11 +149,12 @@ def probe(
         out, places, list(tables), chosen, baseline=baseline, indicators=indicator,
         inputs=vector_files(vectors, places), replace=replace,
     )  # fmt: skip
-    result = run_probe(
-        places, tables, chosen, baseline=baseline, indicators=indicator,
-        transductive=transductive,
-    )  # fmt: skip
-    save_result(out, result)
+    with alone_in(out, "scores into this folder"):
+        result = run_probe(
+            places, tables, chosen, baseline=baseline, indicators=indicator,
+            transductive=transductive,
+        )  # fmt: skip
+        save_result(out, result)
     print_scores(result.scores)
 
 

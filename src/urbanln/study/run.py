@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from urbanln.base.errors import UrbanLNError, require
-from urbanln.base.files import storing
-from urbanln.base.locks import alone
+from urbanln.base.locks import alone_in
 from urbanln.base.outputs import STUDY, json_of_kind, output_folder
 from urbanln.base.processes import worker_pool
 from urbanln.base.saying import say
@@ -62,9 +61,7 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
     work = make_work(study)
     if any(stage.kind == "embed" for stage in work.stages.values()):
         require("torch")  # said now, not after the first city is drawn
-    with storing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with alone(out, "works on a study in this folder", remedy="or choose another --out"):
+    with alone_in(out, "works on a study in this folder"):
         failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
         result = collect(study, work, out / CACHE, failed)
         name = name_for(out, result)

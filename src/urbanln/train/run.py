@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from urbanln.base.errors import ArtefactError, InputError, require
 from urbanln.base.files import storing, write_text
 from urbanln.base.leftovers import sweep
-from urbanln.base.locks import alone
+from urbanln.base.locks import alone_in
 from urbanln.base.outputs import RUN, output_folder
 from urbanln.base.parsing import read_events, read_run
 from urbanln.train.checkpoint import list_checkpoints
@@ -74,9 +74,7 @@ class RunFolder:
     def _open(self, note: Mapping[str, Any], resume: bool) -> None:
         out, writes, file = self.out, self.writes, self.out / RUN_FILE
         if writes and not (resume and self._is_finished()):
-            with storing(out):
-                out.mkdir(parents=True, exist_ok=True)
-            self._lock.enter_context(alone(out, "trains in this folder", remedy="or choose another --out"))
+            self._lock.enter_context(alone_in(out, "trains in this folder"))
         if not resume and writes and file.exists():
             for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
                 shutil.rmtree(out / name, ignore_errors=True)
