@@ -150,10 +150,8 @@ def probe(
         inputs=vector_files(vectors, places), replace=replace,
     )  # fmt: skip
     with alone_in(out, "scores into this folder"):
-        result = run_probe(
-            places, tables, chosen, baseline=baseline, indicators=indicator,
-            transductive=transductive,
-        )  # fmt: skip
+        result = run_probe(places, tables, chosen, baseline=baseline, indicators=indicator,
+                           transductive=transductive)  # fmt: skip
         save_result(out, result)
     print_scores(result.scores)
 
