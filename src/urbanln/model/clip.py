@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, placed
 from urbanln.model.card import Training, model_card, network_facts
 from urbanln.model.checkpoint import Checkpoint, Record, read_checkpoint, write_checkpoint
 from urbanln.model.preprocess import Fit, Preprocessing
@@ -381,11 +381,8 @@ def _stretched(
 ) -> tuple[Tensor, Record]:
     """The table of positions at its final length, and what was done to it."""
     length, kept = len(weight), keep if stretch == "keep" else 0
-    try:
+    with placed(where):
         ratio = ratio_for(wanted, length, kept)
-    except InputError as error:
-        error.where = where
-        raise
     if wanted == length:
         return weight.detach(), Record(keep=kept, method=stretch)
     if stretch == "interpolate":
