@@ -59,6 +59,17 @@ def test_what_is_there_stays(
     assert "remedy:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["import-model", "export-model"])
+def test_a_folder_without_a_name_is_not_this_one(
+    verb: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    more = ["--activation", "gelu"] if verb == "import-model" else ["--to", "open_clip"]
+    assert _run(verb, str(checkpoint), *more, "--out", "") == 2
+    assert not list((tmp_path / "here").iterdir())
+
+
 def test_an_activation_nobody_named_is_asked_for(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from urbanln.cli.options import named_folder
+
 
 def import_model(
     source: Annotated[
         Path, typer.Argument(metavar="FILE_OR_FOLDER", help="weights of open_clip, OpenAI or Long-CLIP")
     ],
-    out: Annotated[Path, typer.Option(help="CLIP folder to write")],
+    out: Annotated[Path, typer.Option(parser=named_folder, help="CLIP folder to write")],
     activation: Annotated[
         Literal["gelu", "quick_gelu"] | None,
         typer.Option(help="of the towers, where neither open_clip_config.json nor the file's name says it"),
@@ -31,7 +33,7 @@ def export_model(
         Literal["open_clip", "onnx", "sentence-transformers"],
         typer.Option(help="the tool that shall open it"),
     ],
-    out: Annotated[Path, typer.Option(help="folder to write")],
+    out: Annotated[Path, typer.Option(parser=named_folder, help="folder to write")],
     encoder: Annotated[
         Literal["student", "teacher"], typer.Option(help="which network of a run")
     ] = "student",
