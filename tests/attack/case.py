@@ -111,7 +111,7 @@ class Case:
         self.note(outcome)
         after = snapshot(self.root)
         own = judge(outcome, expect)
-        own += compare(before, after, changes, over=expect != "killed")
+        own += compare(before, after, list(changes), over=expect != "killed")
         if expect != "killed" and (left := [path.name for path in (self.cage / "tmp").iterdir()]):
             own.append(Fault("stray", f"left in TMPDIR: {left[:3]}"))
             shutil.rmtree(self.cage / "tmp")

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,21 +118,23 @@ def _state(path: Path) -> str:
 
 def under(path: str, roots: Iterable[str]) -> bool:
     """Whether a path is one of some others or lies in one."""
-    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
+    return any(root == "." or path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def compare(
-    before: Mapping[str, str], after: Mapping[str, str], changes: Iterable[str], *, over: bool = True
+    before: Mapping[str, str], after: Mapping[str, str], changes: Sequence[str], *, over: bool = True
 ) -> list[Fault]:
     """Faults of a command by what it did to its folder.
 
     Args:
         before: :func:`snapshot` before it.
         after: And after it.
-        changes: Paths that it may make or change, with all that is in them.
+        changes: Paths that it may make or change, with all that is in them; ``FOLDER/+``: it may add to it,
+            and change nothing that is there.
         over: It ended by itself, so that nothing temporary may be left.
     """
-    changes = list(changes)
+    made = [change.removesuffix("/+") for change in changes]
+    changes = [change for change in changes if not change.endswith("/+")]
     faults = []
     for path, state in before.items():
         if _BESIDE.search(path) or TEMPORARY.search(Path(path).name):
@@ -144,9 +146,9 @@ def compare(
     left = [path for path in new if any(TEMPORARY.search(part) for part in Path(path).parts)]
     if over and left:
         faults.append(Fault("stray", f"left behind: {', '.join(left[:5])}"))
-    foreign = [p for p in new if not under(p, changes) and p not in left and not _BESIDE.search(p)]
+    foreign = [p for p in new if not under(p, made) and p not in left and not _BESIDE.search(p)]
     # A folder on the way to what it was asked to make is its own business.
-    foreign = [p for p in foreign if not any(change.startswith(f"{p}/") for change in changes)]
+    foreign = [p for p in foreign if not any(change.startswith(f"{p}/") for change in made)]
     if foreign:
         faults.append(Fault("stray", f"made what nobody asked for: {', '.join(foreign[:5])}"))
     return faults

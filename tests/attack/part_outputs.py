@@ -143,13 +143,13 @@ def _parent_is_file(case: Case, suffix: str) -> str:
 TARGETS = (
     Target("mine", _mine),
     Target("empty-file", lambda case, suffix: _touch(case, f"mine{suffix}"), files=False),
-    Target("theirs", _folder),
+    Target("theirs", _folder, "told"),
     Target("link", _link, files=True, folders=True),
     Target("link-to-input", _link_to_input),
     Target("hard-link-to-input", _hard_link_to_input, "told", folders=False),
     Target("dangling-link", _dangling, "told"),
     Target("loop", _loop),
-    Target("link-to-folder", _link_to_folder, files=False),
+    Target("link-to-folder", _link_to_folder, "told", files=False),
     Target("pipe", _pipe),
     Target("socket", _socket),
     Target("device", _device),
@@ -157,7 +157,7 @@ TARGETS = (
     Target("too-long", lambda case, suffix: "x" * 300 + suffix),
     Target("nul", lambda case, suffix: f"a\0b{suffix}"),
     Target("empty", lambda case, suffix: _mine(case, "")[:0]),
-    Target("here", lambda case, suffix: _mine(case, "")[:0] + "."),
+    Target("here", lambda case, suffix: _mine(case, "")[:0] + ".", "told"),
     Target("blank", lambda case, suffix: " ", "told"),
     Target("escape", lambda case, suffix: f"a\x1b[2Jb{suffix}", "told"),
     Target("newline", lambda case, suffix: f"a\nb{suffix}", "told"),
@@ -167,6 +167,9 @@ TARGETS = (
     Target("no-suffix", lambda case, suffix: "out", folders=False),
     Target("other-suffix", lambda case, suffix: ".hidden", folders=False),
 )
+
+
+_FOLDERS = ("theirs", "link-to-folder", "here")
 
 
 def _touch(case: Case, name: str) -> str:
@@ -187,7 +190,7 @@ _INPUTS = {
     "report": ("s/scores.json", "s/predictions.parquet", "c", "s"),
     "probe": ("c", "v.parquet", "c/images"),
     "pretrain": ("c", "base", "c/images"),
-    "study": ("c", "base"),
+    "study": ("c",),
     "ingest": ("pics", "t.csv", "."),
     "ingest-table": ("t.csv",),
     "synthetic": ("c", "run", "s"),
@@ -222,8 +225,12 @@ def _sent(name: str, target: Target) -> Callable[[Case], None]:
         argv = _argv(case, name, word)
         other = {"audit": ["a.html"], "audit-page": ["a.json"]}.get(name, [])
         setup = _lie(case.root / word) if target.name == "device" else None
-        # A link that leads nowhere may be followed or replaced; a name that is odd is still a name.
-        changes = [word, f"{word}.parts", f"not-there{OUTPUTS[name][1]}"] if target.expect == "told" else []
+        changes = []
+        if target.name in _FOLDERS:  # what others keep there stays as it is
+            changes = [f"{word}/+", "theirs/+"]
+        elif target.expect == "told":
+            # A link that leads nowhere may be followed or replaced; a name that is odd is still a name.
+            changes = [word, f"{word}.parts", f"not-there{OUTPUTS[name][1]}"]
         case.run(*argv, expect=target.expect, changes=[*other, *changes], setup=setup, limit=60)
 
     return do

@@ -104,6 +104,14 @@ def test_links_are_not_written_through_or_replaced(tmp_path: Path) -> None:
     assert output_folder(tmp_path / "big", RUN) == tmp_path / "big"
 
 
+@pytest.mark.parametrize("name", ["caf\udce9.csv", "a\0b.csv"])
+def test_a_name_that_other_programs_cannot_open_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"no UTF-8|no name of a file"):
+        output_file(tmp_path / name, TABLE)
+    with pytest.raises(InputError, match=r"no UTF-8|no name of a file"):
+        output_folder(tmp_path / name, RUN)
+
+
 def test_pipes_sockets_and_devices_are_no_place_for_results(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     listening = socket.socket(socket.AF_UNIX)

@@ -182,6 +182,13 @@ def test_files_named_in_a_column_views_and_odd_names(place: Place) -> None:
         assert (place.out / path).read_bytes() == (place.photos / name).read_bytes()
 
 
+@pytest.mark.parametrize("option", ["name", "source", "licence", "attribution"])
+def test_texts_that_are_no_utf_8_are_refused_before_anything_is_made(place: Place, option: str) -> None:
+    with pytest.raises(InputError, match=r"no UTF-8[\s\S]*--" + option):
+        place.ingest(**{"name": "x", option: "caf\udce9"})
+    assert not place.out.exists()
+
+
 def test_several_pictures_of_one_id(place: Place) -> None:
     place.table["file"] = [f"00{i}.png" for i in range(6)]
     place.table["id"] = ["h", "h", "h", "k", "k", None]

@@ -139,3 +139,11 @@ def test_the_ending_decides_what_embed_writes(made: Path, tmp_path: Path) -> Non
     first, *others = (read_vectors([f"v={path}"], [city])["v"] for path in paths)
     for other in others:
         pd.testing.assert_frame_equal(first, other)
+
+
+def test_a_name_of_a_city_is_not_looked_for_behind_links(tmp_path: Path, capsys) -> None:
+    (tmp_path / "t.csv").write_text("lon,lat,price\n13.3,52.5,1\n")
+    (tmp_path / "loop").symlink_to("loop")
+    for out in ("loop", "a\0b"):
+        assert run("ingest", tmp_path / "t.csv", "--out", tmp_path / out, "--label", "price") == 2
+        assert "remedy:" in capsys.readouterr().err

@@ -211,6 +211,10 @@ PAGE = FileKind("a page", {".html": _is_page, ".htm": _is_page})
 def _mode(path: Path, option: str, *, follow: bool = False) -> int | None:
     """Mode of what stands there; None where nothing does. Only files and folders are passed."""
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # tables, tokenizers and pages are opened by libraries that need it
+        raise _refused("this name is no UTF-8 text", path, option, "give another name") from error
+    try:
         with storing(path):
             try:
                 mode = path.lstat().st_mode

@@ -307,6 +307,23 @@ def check_captions(frame: pd.DataFrame, image_ids: pd.Series, *, table: str = "c
     return frame
 
 
+def check_texts(**texts: str) -> None:
+    """Refuse what cannot be kept as UTF-8: words of a command line may be anything.
+
+    Args:
+        texts: What a city is to say of itself, by option.
+
+    Raises:
+        InputError: One is no UTF-8.
+    """
+    for option, text in texts.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            what, remedy = "this is no UTF-8 text", "write it in other letters"
+            raise InputError(what, value=text, where=f"--{option}", remedy=remedy) from error
+
+
 def _check_choice(frame: pd.DataFrame, table: str) -> None:
     """One selected caption per image, and weights that are a distribution."""
     weight = frame["weight"]

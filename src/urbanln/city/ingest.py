@@ -22,7 +22,7 @@ from urbanln.base.frames import id_text, read_frame
 from urbanln.base.geometry import as_geometry
 from urbanln.base.ids import read_ids
 from urbanln.base.written import Written
-from urbanln.city.checks import IMAGE_COLUMNS, VIEWS
+from urbanln.city.checks import IMAGE_COLUMNS, VIEWS, check_texts
 from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.extent import Extent, check_places, in_several, null_island, odd_places
 from urbanln.city.images import MISSING, inspect_pictures
@@ -84,6 +84,7 @@ def ingest(
         StorageError: ``out`` cannot be written.
     """
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
+    check_texts(name=name, source=source, licence=licence, attribution=attribution)
     _check_target(out, name, folder, table)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
     asked = _Asked(

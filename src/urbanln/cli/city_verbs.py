@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -94,8 +95,10 @@ def ingest(
         remedy = "urbanln ingest pictures/ table.csv --out mycity"
         raise InputError(what, value=given, where="PICTURES TABLE", remedy=remedy)
     *pictures, table = paths
+    # No link is followed: it may lead nowhere, or round in a circle.
+    name = name or Path(os.path.abspath(out)).name  # noqa: PTH100
     report = ingest_city(
-        pictures[0] if pictures else None, table, out, name=name or out.resolve().name, regions=regions,
+        pictures[0] if pictures else None, table, out, name=name, regions=regions,
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
         latlon_column=latlon_column, crs=crs, datum=datum, outside_china=outside_china, district=district,
         view=view, labels=label, missing=missing, trust_ids=trust_ids, encoding=encoding, thousands=thousands,
