@@ -84,8 +84,7 @@ def ingest(
         StorageError: ``out`` cannot be written.
     """
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
-    check_texts(name=name, source=source, licence=licence, attribution=attribution)
-    _check_target(out, name, folder, table)
+    _check_target(out, (folder, table), name=name, source=source, licence=licence, attribution=attribution)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
     asked = _Asked(
         name, regions, id_column, image_column, positions, district, view, captured, tuple(labels),
@@ -124,7 +123,8 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
     return report
 
 
-def _check_target(out: Path, name: str, *inputs: Path | None) -> None:
+def _check_target(out: Path, inputs: Sequence[Path | None], *, name: str, **texts: str) -> None:
+    check_texts(name=name, **texts)
     if not name.strip():
         raise InputError("the city needs a name", value=name, remedy="give one with --name", where="--name")
     check_free(out, [one for one in inputs if one is not None])
