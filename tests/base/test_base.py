@@ -292,6 +292,12 @@ def test_a_table_whose_parts_do_not_fit_is_damaged(tmp_path: Path, spoil) -> Non
     assert raised.value.where == path
 
 
+def test_a_key_of_thousands_of_parts_is_one_clear_error() -> None:
+    with pytest.raises(InputError, match="unknown setting") as raised:
+        load_settings(overrides=[".".join(["a"] * 5000) + "=1"])
+    assert "nested too deeply to be shown" in str(raised.value)
+
+
 def test_progress_is_silent_when_short_and_plain_when_long(capsys, monkeypatch) -> None:
     assert list(track([1, 2, 3], "quick", 3)) == [1, 2, 3]
     assert capsys.readouterr().err == ""

@@ -342,6 +342,11 @@ def test_a_finished_run_returns_at_once_and_resume_false_begins_again(
     assert pretrain(city, settings, run) == run
     assert (run / "metrics.jsonl").read_bytes() == before
     monkeypatch.undo()
+    weights = (run / "model" / "model.safetensors").read_bytes()
+    for name in ("config.json", "model.safetensors"):
+        (run / "model" / name).unlink()
+        pretrain(city, settings, run)
+        assert (run / "model" / "model.safetensors").read_bytes() == weights
     pretrain(city, settings, run, resume=False)
     assert (run / "metrics.jsonl").read_bytes() != before  # its times differ
     assert len(_curve(run)) == 6

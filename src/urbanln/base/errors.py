@@ -46,10 +46,18 @@ class UrbanLNError(Exception):
         rows = [self.what]
         for label, part in (("value", self.value), ("where", self.where), ("remedy", self.remedy)):
             if part is not None:
-                text = part if isinstance(part, str) else repr(part) if label == "value" else str(part)
+                text = _told(part) if label == "value" else str(part)
                 shown = printable(text[:400]) + (" …" if len(text) > 400 else "")
                 rows.append(f"  {label + ':':<8} {shown}")
         return "\n".join(rows)
+
+
+def _told(value: object) -> str:
+    """A value in words, also one that is nested without end."""
+    try:
+        return value if isinstance(value, str) else repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deeply to be shown"
 
 
 def _restored(kind: type[UrbanLNError], args: tuple[Any, ...], facts: dict[str, Any]) -> UrbanLNError:

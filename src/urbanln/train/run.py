@@ -25,6 +25,7 @@ from urbanln.train.described import check_same
 
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
+_MODEL_FILES = ("config.json", "model.safetensors")
 _TENSORBOARD = "tensorboard"
 _GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
 
@@ -97,8 +98,9 @@ class RunFolder:
 
     def _is_finished(self) -> bool:
         rows = self.rows()
-        folders = all((self.out / name).is_dir() for name in (MODEL, TEACHER))
-        return bool(rows) and rows[-1].get("event") == "done" and folders
+        # A model that lost a file is written anew, from the last checkpoint.
+        whole = all((self.out / name / file).is_file() for name in (MODEL, TEACHER) for file in _MODEL_FILES)
+        return bool(rows) and rows[-1].get("event") == "done" and whole
 
     @property
     def seconds(self) -> float:
