@@ -7,6 +7,6 @@ reads anybody's tables (CSV, Parquet, GeoPackage) for all rooms, with ``delimite
 for missing values; ``geometry`` reads shapes, ``space`` measures; ``pictures`` makes stored bytes the one
 picture everybody sees, ``remote`` fetches what is at an address. ``saying`` alone writes to the
 terminal, ``outputs`` says where anything may be written. ``locks`` keeps two processes apart, ``owner`` tells
-living from dead ones and ``leftovers`` removes what these left; ``stopping`` is what signals do, ``processes``
-are those that work for another one.
+living from dead ones and ``leftovers`` removes what these left; ``stopping`` is what signals do, and
+``processes`` are those that work for another one.
 """
