@@ -115,6 +115,15 @@ class TrainSettings(_Section):
     fit: Literal["crop", "letterbox"] = Field(
         "crop", description="non-square pictures: centre crop (CLIP) or pad; letterbox keeps the edges"
     )
+    freeze_vision: int = Field(
+        0,
+        ge=-1,
+        le=1000,
+        description="first layers of the picture tower not trained; -1: all of it (LiT)",
+    )
+    freeze_text: int = Field(
+        0, ge=-1, le=1000, description="first layers of the text tower not trained; -1: all of it"
+    )
     patch_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of patches the student does not read in training (FLIP: .5)"
     )

@@ -32,6 +32,7 @@ from urbanln.model.objective import LossParts, clamp_logit_scale_, distilled_con
 from urbanln.model.queue import FeatureQueue
 from urbanln.model.teacher import MomentumTeacher
 from urbanln.train.batches import Pictures, Texts, mirror
+from urbanln.train.frozen import freeze
 from urbanln.train.grad_cache import backward_all, encode_all, feature_gradients, micro_batches
 from urbanln.train.pairs import Pairs, Plan
 
@@ -147,6 +148,7 @@ def start_engine(train: TrainSettings) -> Accelerator:
 def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Learner:
     """Student, teacher (a copy made after stretching), queue and AdamW, on the engine's device."""
     student.to(engine.device).train()
+    freeze(student, train)
     teacher = MomentumTeacher(student, train.momentum)
     student.patch_dropout = train.patch_dropout  # after the copy: the teacher sees whole pictures
     marks = 1 + train.same_caption_is_same + train.same_content_is_same  # as many as Pairs.ids gives
