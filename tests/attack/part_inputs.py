@@ -14,8 +14,8 @@ from tests.attack.world import expected
 
 PART = "inputs"
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-# A city is one without them as well.
-_OPTIONAL = ("c/captions.sqlite", "c/captions.parquet")
+# A city is one without them as well, and what a run wrote down before is not known without its file.
+_OPTIONAL = ("c/captions.sqlite", "c/captions.parquet", "run/metrics.jsonl", "half/metrics.jsonl")
 _BROUGHT = 220  # of about twice as many: another seed draws others
 
 

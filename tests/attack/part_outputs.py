@@ -191,7 +191,7 @@ _INPUTS = {
     "probe": ("c", "v.parquet", "c/images"),
     "pretrain": ("c", "base", "c/images"),
     "study": ("c",),
-    "ingest": ("pics", "t.csv", "."),
+    "ingest": ("pics", "t.csv"),
     "ingest-table": ("t.csv",),
     "synthetic": ("c", "run", "s"),
 }
@@ -243,7 +243,10 @@ def _onto(name: str, place: str) -> Callable[[Case], None]:
         case.take(*[need for need in needs if need != "."])
         other = {"audit": ["a.html"], "audit-page": ["a.json"]}.get(name, [])
         other = [word for word in other if word != place]
-        case.run(*_argv(case, name, place), expect="refused", changes=other, limit=60)
+        # A folder of pictures may get company, as any folder may.
+        added = place == "c/images"
+        changes = [*other, f"{place}/+"] if added else other
+        case.run(*_argv(case, name, place), expect="told" if added else "refused", changes=changes, limit=60)
 
     return do
 

@@ -115,6 +115,9 @@ def _changed_json(change: Callable[[object, random.Random], object]) -> Spoil:
     """A value of a JSON file replaced, at a place drawn at random."""
 
     def spoil(path: Path, rng: random.Random) -> None:
+        if path.suffix not in (".json", ".jsonl"):
+            QUIET["flipped"](path, rng)
+            return
         lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
         number = rng.randrange(len(lines))
         value = json.loads(lines[number])

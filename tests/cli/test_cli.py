@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -143,6 +144,19 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys) -> None:
     monkeypatch.setattr("urbanln.demo.run_demo", interrupted)
     assert run("demo") == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_libraries_warn_nobody_who_has_not_asked_for_it(monkeypatch, capsys) -> None:
+    def warning(*_: object, **__: object) -> None:
+        warnings.warn("geometry is in a geographic CRS", stacklevel=1)
+
+    monkeypatch.setattr("urbanln.demo.run_demo", warning)
+    for options, said in (([], False), (["default"], True)):
+        monkeypatch.setattr(sys, "warnoptions", options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            assert run("demo") == 0
+        assert bool(caught) is said
 
 
 def test_a_file_that_cannot_be_used_is_no_traceback(monkeypatch, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +103,16 @@ def test_a_pipe_is_no_ledger(city: Path, tmp_path: Path, capsys) -> None:
     os.mkfifo(tmp_path / "pipe.parquet")
     assert run("caption", city, "--import-ledger", tmp_path / "pipe.parquet") == 2
     assert "a named pipe, not a file" in capsys.readouterr().err
+
+
+def test_a_ledger_that_a_kill_left_empty_is_none(city: Path, tmp_path: Path, capsys) -> None:
+    empty = tmp_path / "c"
+    shutil.copytree(city, empty)
+    for path in empty.glob("captions.sqlite*"):
+        path.unlink()
+    (empty / "captions.sqlite").touch()
+    assert run("caption", empty, "--export-ledger", tmp_path / "l.parquet") == 2
+    assert "no ledger yet" in capsys.readouterr().err
+    assert run("audit", empty) == 0
+    assert "12 captions of 12 pictures" in capsys.readouterr().out
+    assert (empty / "captions.sqlite").stat().st_size == 0

@@ -196,7 +196,7 @@ def plan_city(
     segmenter = make_segmenter(refine) if refine.enabled else None
     with ExitStack() as stack:
         path = ledger_path(city)
-        there = path.exists()
+        there = has_ledger(city)
         if not there:  # a plan leaves no trace
             path = Path(stack.enter_context(TemporaryDirectory())) / LEDGER_NAME
         ledger = stack.enter_context(Ledger(path, read_only=there))
@@ -386,3 +386,9 @@ def _in_order(candidates: pd.DataFrame, city: City) -> pd.DataFrame:
 def ledger_path(city: City | Path) -> Path:
     """Where the ledger of a city is kept."""
     return (city if isinstance(city, Path) else city.folder) / LEDGER_NAME
+
+
+def has_ledger(city: City | Path) -> bool:
+    """Whether a city has a ledger; a kill at its very beginning leaves an empty file, which is none."""
+    path = ledger_path(city)
+    return path.exists() and not (path.is_file() and path.stat().st_size == 0)

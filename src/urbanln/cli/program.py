@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -46,7 +47,10 @@ for _verb in (
 def run(arguments: list[str] | None) -> None:
     """Run a verb; exit codes: 0 done, 1 failed, 2 wrong usage or bad input."""
     try:
-        app(args=arguments, prog_name="urbanln")
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # what libraries warn of helps no user; what matters is said by ourselves
+                warnings.simplefilter("ignore")
+            app(args=arguments, prog_name="urbanln")
     except UrbanLNError as error:
         _fail(error)
     except ModuleNotFoundError as error:

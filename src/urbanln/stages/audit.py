@@ -251,9 +251,9 @@ def captions_of(city: City) -> pd.DataFrame:
     """The last word of each captioner on each picture, uncleaned; the table's where there is no ledger."""
     from urbanln.captions.asking.ledger import Ledger
     from urbanln.captions.captioners.answers import judge
-    from urbanln.captions.run import ledger_path
+    from urbanln.captions.run import has_ledger, ledger_path
 
-    if not ledger_path(city).exists():
+    if not has_ledger(city):
         return city.captions
     with Ledger(ledger_path(city), read_only=True) as ledger:
         rows = ledger.texts()

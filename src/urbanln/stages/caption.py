@@ -16,7 +16,15 @@ from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.captioners.recorded import read_named
 from urbanln.captions.cleaning.clean import clean_captions
 from urbanln.captions.report import table_lines
-from urbanln.captions.run import NotDescribed, caption_city, choose, ledger_path, load_language, plan_city
+from urbanln.captions.run import (
+    NotDescribed,
+    caption_city,
+    choose,
+    has_ledger,
+    ledger_path,
+    load_language,
+    plan_city,
+)
 from urbanln.captions.settings import CaptionSettings
 from urbanln.captions.show import show_picture
 from urbanln.city.checks import CAPTION_COLUMNS
@@ -156,6 +164,6 @@ def move_ledger(folder: Path, export: Path | None, source: Path | None) -> None:
 
 def _open_ledger(folder: Path) -> Ledger:
     path = ledger_path(folder)
-    if not path.exists():
+    if not has_ledger(folder):
         raise InputError("this city has no ledger yet", where=path, remedy="run urbanln caption first")
     return Ledger(path, read_only=True)

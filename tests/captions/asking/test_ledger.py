@@ -335,6 +335,38 @@ def test_a_ledger_with_overwritten_pages_is_told_as_damaged(tmp_path: Path) -> N
         ledger.texts()
 
 
+@pytest.mark.parametrize(
+    ("change", "exported"),
+    [("text = x'ff00fe'", False), ("tokens_in = 'many'", False), ("cost_usd = 'much'", False),
+     ("seconds = 9e999", True), ("captioner = x'00'", False)],
+)  # fmt: skip
+def test_values_of_another_type_are_told_by_all_that_reads(
+    tmp_path: Path, change: str, exported: bool
+) -> None:
+    with Ledger(tmp_path) as ledger:
+        key = _record(ledger, _ask())
+    with sqlite3.connect(tmp_path / "captions.sqlite") as database:
+        database.execute(f"UPDATE texts SET {change}")
+    database.close()
+    with Ledger(tmp_path) as ledger:
+        if "captioner" not in change:
+            with pytest.raises(ArtefactError, match="ledger of captions"):
+                ledger.find(key)
+        if not exported:
+            with pytest.raises(ArtefactError, match="ledger of captions"):
+                ledger.export_parquet(tmp_path / "l.parquet")
+            with pytest.raises(ArtefactError, match="ledger of captions"):
+                ledger.texts()
+
+
+def test_a_folder_of_the_ledgers_name_is_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "captions.sqlite").mkdir()
+    for read_only in (True, False):
+        with pytest.raises(StorageError, match="ledger of captions"):
+            Ledger(tmp_path / "captions.sqlite", read_only=read_only)
+    assert not list((tmp_path / "captions.sqlite").iterdir())
+
+
 def test_no_folder_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be used"):
         Ledger(tmp_path / "no" / "captions.sqlite")

@@ -29,11 +29,13 @@ from urbanln.captions.asking.ledger_schema import (
     TEXT_COLUMNS,
     add_spent,
     guard,
+    numbers,
     open_database,
     open_to_read,
     short_of,
     spent_query,
     stored_json,
+    typed,
 )
 from urbanln.captions.captioners.base import Answer, Ask, Identity
 
@@ -135,7 +137,7 @@ class Ledger:
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         path = Path(path)
         self.read_only = read_only
-        self.path = path / LEDGER_NAME if path.is_dir() else path
+        self.path = path / LEDGER_NAME if path.is_dir() and path.name != LEDGER_NAME else path
         self._lock = threading.RLock()
         self._db = (open_to_read if read_only else open_database)(self.path)
 
@@ -178,7 +180,7 @@ class Ledger:
         """The answers under many keys; keys without one are left out."""
         columns = "key, text, finish, tokens_in, tokens_out, cost_usd, seconds"
         rows = self._rows(f"SELECT {columns} FROM texts WHERE key {_AMONG}", (json.dumps([*keys]),))  # noqa: S608
-        return {row[0]: Answer(*row[1:]) for row in rows}
+        return {row[0]: Answer(*row[1:3], *numbers(row[3:], self.path)) for row in rows}
 
     def record(self, key: str, ask: Ask, identity: Identity, answer: Answer) -> bool:
         """Keep an answer, and let go of the claim on its key.
@@ -302,7 +304,7 @@ class Ledger:
             f"WHERE {where} ORDER BY texts.rowid"
         )
         frame = pd.DataFrame(self._rows(sql, values), columns=list(ROW_COLUMNS))
-        return frame.astype({"tokens_in": "Int64", "tokens_out": "Int64", "cost_usd": "float64"})
+        return typed(frame, {"tokens_in": "Int64", "tokens_out": "Int64", "cost_usd": "float64"}, self.path)
 
     def count(self, identity: Identity, stage: str, pictures: Sequence[str], templates: Sequence[str]) -> int:
         """Number of texts of a captioner as it is now, of one stage.
@@ -321,7 +323,7 @@ class Ledger:
     def export_parquet(self, path: Path | str) -> None:
         """Write all that is in it to a Parquet file (see :mod:`urbanln.captions.asking.ledger_parquet`)."""
         with self._transaction("BEGIN") as db:
-            write_export(db, path)
+            write_export(db, path, self.path)
 
     def import_parquet(self, path: Path | str) -> dict[str, int]:
         """Add what another ledger exported; rows that are there stay as they are.

@@ -21,7 +21,7 @@ import pandas as pd
 from urbanln.base.errors import ArtefactError
 from urbanln.base.files import read_table, write_table
 from urbanln.base.outputs import FileKind, of_kind
-from urbanln.captions.asking.ledger_schema import ASKED_COLUMNS, ERROR_COLUMNS, TEXT_COLUMNS, add_spent
+from urbanln.captions.asking.ledger_schema import ASKED_COLUMNS, ERROR_COLUMNS, TEXT_COLUMNS, add_spent, typed
 
 KIND = "caption-ledger"
 EXPORT = FileKind("a ledger's export", {".parquet": of_kind(KIND)})
@@ -43,15 +43,19 @@ _PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[str]]] = {
 }
 
 
-def write_export(db: sqlite3.Connection, path: Path | str) -> None:
-    """Write the tables of a ledger to one Parquet file, whole or not at all."""
+def write_export(db: sqlite3.Connection, path: Path | str, ledger: Path) -> None:
+    """Write the tables of a ledger to one Parquet file, whole or not at all.
+
+    Raises:
+        ArtefactError: A row of the ledger is damaged.
+    """
     rows = []
     for part, (table, own, columns) in _PARTS.items():
         for row in db.execute(f"SELECT {', '.join(own)} FROM {table}"):  # noqa: S608
             rows.append({"part": part, **dict(zip(columns, row, strict=True))})
     frame = pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object)
     types = {name: _NUMBERS.get(name, "string") for name in _COLUMNS}
-    write_table(path, frame.astype(types), kind=KIND)
+    write_table(path, typed(frame, types, ledger), kind=KIND)
 
 
 def read_export(path: Path | str) -> pd.DataFrame:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+
+import pandas as pd
 
 from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
 from urbanln.base.files import storing
@@ -47,6 +50,7 @@ ROW_COLUMNS = (*TEXT_COLUMNS, "prompt_text")
 
 _APPLICATION = 0x75724C6E  # "urLn": tells a ledger from any other SQLite file
 _BUSY_S = 60.0
+_PUT_ASIDE = "put it aside and import an export of it, or start a new one"
 _OPTIONS: dict[str, Any] = {"timeout": _BUSY_S, "isolation_level": None, "check_same_thread": False}
 _ASKED = """
   picture TEXT NOT NULL, image_id TEXT NOT NULL, view TEXT NOT NULL, captioner TEXT NOT NULL,
@@ -102,8 +106,49 @@ def guard(path: Path) -> Iterator[None]:
             "the ledger of captions is damaged or no ledger at all",
             value=str(error),
             where=path,
-            remedy="put it aside and import an export of it, or start a new one",
+            remedy=_PUT_ASIDE,
         ) from error
+
+
+def typed(frame: pd.DataFrame, types: Mapping[str, str], path: Path) -> pd.DataFrame:
+    """Rows of a ledger with the types of their columns: SQLite takes any value into any column.
+
+    Args:
+        frame: The rows.
+        types: By column, as of :meth:`pandas.DataFrame.astype`.
+        path: The ledger's.
+
+    Raises:
+        LedgerDamaged: A value is of another type.
+    """
+    try:
+        return frame.astype(types)
+    except (ValueError, TypeError) as error:
+        raise _of_another_type(str(error), path) from error
+
+
+def numbers(values: Sequence[Any], path: Path) -> Sequence[Any]:
+    """Numbers of one row as they are; None is one.
+
+    Raises:
+        LedgerDamaged: One is something else, or endless.
+    """
+    for value in values:
+        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+            raise _of_another_type(value, path)
+    return values
+
+
+def _of_another_type(value: object, path: Path) -> LedgerDamaged:
+    what = "a row of the ledger of captions holds a value of another type"
+    return LedgerDamaged(what, value=value, where=path, remedy=_PUT_ASIDE)
+
+
+def _no_bytes(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row as it is; no ledger keeps bytes, and what reads one counts on texts."""
+    if bytes in map(type, row):
+        raise sqlite3.DatabaseError("bytes where a text should be")
+    return row
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -175,6 +220,7 @@ def _write_ahead(db: sqlite3.Connection) -> None:
 
 
 def _check_tables(db: sqlite3.Connection, path: Path) -> None:
+    db.row_factory = _no_bytes
     application, version, tables = _facts(db)
     if not tables:
         db.execute("BEGIN IMMEDIATE")
