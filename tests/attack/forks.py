@@ -25,6 +25,7 @@ from pathlib import Path
 from tests.attack.cage import ESCAPED, check_links, check_words, guard
 from tests.attack.judge import Outcome
 
+_ENTRANCE = 0.05  # seconds in which the command line begins to listen to signals: see part_kills for those
 _MEMORY = 12 * 2**30  # so that a number of 10¹² in a setting harms the attack and not the machine
 
 
@@ -84,16 +85,19 @@ class Running:
         self.start = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
+        self._begun, begun = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _child(command, self._log)
+            _child(command, self._log, begun)
+        os.close(begun)
         self._fd = os.pidfd_open(self.pid)
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended by then."""
         if self.command.kill_after is not None:
             number, after = self.command.kill_after
-            if not self._ended(max(0.0, after - (time.monotonic() - self.start))):
+            select.select([self._begun, self._fd], [], [], seconds)
+            if not self._ended(_ENTRANCE + after):
                 with suppress(ProcessLookupError):
                     os.kill(self.pid, number)
         return self._ended(seconds)
@@ -119,6 +123,7 @@ class Running:
         orphans = ended and self._orphans()
         self._kill_group()
         os.close(self._fd)
+        os.close(self._begun)
         read = {name: self._read(name) for name in ("out", "err", "escaped", "events")}
         return Outcome(
             tuple(self.command.argv), code, read["out"], read["err"], seconds, len(read["events"]),
@@ -164,7 +169,7 @@ def run(command: Command) -> Outcome:
     return Running(command).finish()
 
 
-def _child(command: Command, log: Path) -> None:
+def _child(command: Command, log: Path, begun: int) -> None:
     code = 1
     try:
         os.setsid()
@@ -192,6 +197,7 @@ def _child(command: Command, log: Path) -> None:
         if command.setup is not None:
             command.setup()
         guard(command.cage, _on_act(command, events), escaped)
+        os.close(begun)
         code = _call(command.argv)
     except BaseException:
         traceback.print_exc()

@@ -18,7 +18,7 @@ Expected = Literal["done", "refused", "told", "either", "killed"]
 
 CODES = {0, 1, 2, 130, 143}
 # What a command has while it is at work, its locks among it, and a kill may leave until the next one.
-TEMPORARY = re.compile(r"^\..*\.tmp-[0-9a-f]+$|\.tmp$|^\.(.+\.)?lock$")
+TEMPORARY = re.compile(r"^\..*\.tmp-[0-9a-f.]+$|\.tmp$|^\.(.+\.)?lock$")
 # SQLite keeps these beside a database while it is open.
 _BESIDE = re.compile(r"\.sqlite-(wal|shm|journal)$")
 _NOISE = re.compile(r"^.*\b(\w*Warning: |warnings\.warn\(|leaked \w+ objects|Exception ignored in).*$", re.M)
