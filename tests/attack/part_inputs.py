@@ -97,7 +97,7 @@ def _spoiled(artefact: Artefact, reader: str, way: str, spoil: Spoil) -> Callabl
         # One picture of many may be missing, if that is said.
         if path.suffix in _PICTURES and path.stem in outcome.out + outcome.err + _pages(case, results):
             return
-        if artefact.path in _OPTIONAL and way in ("gone", "loop"):
+        if artefact.path in _OPTIONAL and (way in ("gone", "loop") or path.suffix == ".jsonl"):
             return
         # A finished run is not read again; who reads its model is another reader here.
         if artefact.path.startswith("run/model") and reader == "pretrain" and way not in _NO_FILE:

@@ -298,6 +298,12 @@ def test_a_key_of_thousands_of_parts_is_one_clear_error() -> None:
     assert "nested too deeply to be shown" in str(raised.value)
 
 
+def test_a_pipe_is_not_waited_for_to_be_hashed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a named pipe"):
+        files.hash_file(tmp_path / "pipe")
+
+
 def test_progress_is_silent_when_short_and_plain_when_long(capsys, monkeypatch) -> None:
     assert list(track([1, 2, 3], "quick", 3)) == [1, 2, 3]
     assert capsys.readouterr().err == ""

@@ -204,7 +204,13 @@ def hash_bytes(data: bytes) -> str:
 
 
 def hash_file(path: Path | str) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits, read in pieces."""
+    """SHA-256 of a file, 64 hexadecimal digits, read in pieces.
+
+    Raises:
+        InputError: A pipe, a device or a socket, which may never end.
+        OSError: As the system says: it is not there, is a folder, may not be read.
+    """
+    refuse_endless(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
