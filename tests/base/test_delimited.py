@@ -257,3 +257,8 @@ def test_alphabets_are_told_apart(encoding: str, text: str) -> None:
 def test_what_is_no_encoding_of_text_is_refused(encoding: str) -> None:
     with pytest.raises(InputError, match="no such encoding"):
         Written(encoding=encoding)
+
+
+def test_a_zero_byte_is_no_name_of_an_encoding() -> None:
+    with pytest.raises(InputError, match="no such encoding"):
+        Written("\0", None, None)

@@ -64,7 +64,7 @@ class Written:
             )
         try:
             "".encode(self.encoding or "utf-8")  # base64 and its like are codecs, and no encodings of text
-        except LookupError as error:
+        except (LookupError, ValueError) as error:  # ValueError: a zero byte in the name
             raise InputError(
                 "no such encoding",
                 value=self.encoding,
