@@ -117,7 +117,7 @@ def test_a_process_that_fails_or_dies_gives_one_clear_error() -> None:
         list(parse_in_processes([["a"], ["b"]], ("spacy", "no_such_pipeline"), 2))
     worker = _Worker(("spacy", ""))
     worker._process.kill()
-    with pytest.raises(InputError, match=r"died\n.*-9\n.*fewer processes"):
+    with pytest.raises(InputError, match=r"died\n.*-9\n.*\n.*fewer processes"):
         worker.parse(["a"])
     worker.stop()
 
