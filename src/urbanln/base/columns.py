@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.base.written import OTHERWISE, number_remedy
+from urbanln.base.written import OTHERWISE, as_floats, number_remedy
 
 _LOOKED_AT = 1000  # values that say how a column's numbers are written
 
@@ -136,7 +136,7 @@ def number_column(
     if not pd.api.types.is_numeric_dtype(series):
         bare = series.map(_bare).astype(object)
         blank = series.isna().to_numpy() | (bare == "").to_numpy(dtype=bool)
-        numbers = pd.to_numeric(bare.mask(blank), errors="coerce").astype("float64")
+        numbers = as_floats(bare.mask(blank))
         bad = numbers.isna().to_numpy() & ~blank
         if not text_numbers and not bad.any():
             bad = np.array([isinstance(value, str) for value in series], dtype=bool)

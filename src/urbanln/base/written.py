@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -151,7 +153,7 @@ def with_plain_numbers(
             plain = values.astype(object).where(values != "", np.nan)
             plain[numbers.index] = numbers.str.replace(way.point, ".", regex=False)
             signs = plain.dropna().index.difference(numbers.index)
-            whole = pd.to_numeric(plain).astype("float64") if signs.empty else plain
+            whole = as_floats(plain) if signs.empty else plain
             frame[name] = whole.reindex(frame.index, fill_value=np.nan)
         elif len(numbers) and str(name) not in ungrouped:
             odd = numbers[~fits]
@@ -202,3 +204,22 @@ def _asked(values: Sequence[str]) -> list[str]:
         and (written.decimal is None or shows(written.decimal))
         and all(re.fullmatch(written.pattern, value.strip()) for value in values)
     ]
+
+
+def as_floats(values: pd.Series) -> pd.Series:
+    """Numbers and texts of numbers as float64: NaN what is none, infinite what is beyond it.
+
+    Whole numbers may come with any number of digits, from JSON or from a CSV.
+    """
+    try:
+        numbers = pd.to_numeric(values, errors="coerce")
+    except OverflowError:  # of Python's whole numbers; texts of as many digits are infinite
+        numbers = pd.to_numeric(values.map(_within), errors="coerce")
+    return pd.Series(numbers.to_numpy(dtype="float64", na_value=np.nan), index=values.index)
+
+
+def _within(value: object) -> object:
+    """The same value, or infinity for a whole number that no float has room for."""
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return math.copysign(math.inf, value > 0 or -1)
+    return value

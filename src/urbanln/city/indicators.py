@@ -13,6 +13,7 @@ import pandas as pd
 from urbanln.base.columns import is_yes_or_no, need_columns, number_column
 from urbanln.base.errors import InputError
 from urbanln.base.missing import Code, missing_codes, without
+from urbanln.base.written import as_floats
 
 KEEP = "none"
 
@@ -150,9 +151,9 @@ def take_labels(
 
 def _holds(series: pd.Series, codes: Sequence[str]) -> pd.Series:
     """(N,) mask of the cells that are one of the codes, as text or as a number."""
-    numbers = pd.to_numeric(pd.Series(codes), errors="coerce").dropna().tolist()
+    numbers = as_floats(pd.Series(codes)).dropna().tolist()
     told = series.map(lambda value: value.strip() if isinstance(value, str) else value).isin(list(codes))
-    there = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    there = as_floats(series).to_numpy()
     return told | (~np.isnan(there) & np.isnan(without(there, numbers)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from urbanln.base.written import as_floats
 from urbanln.pages import maps
 from urbanln.pages.still import stills
 from urbanln.pages.text import clean, finite, score, words
@@ -109,7 +110,7 @@ def held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, 
         chosen = chosen[chosen["head"] == main_head(scores)]
     plain = chosen.reindex(columns=["region_id", "indicator", *VALUES])
     plain = plain.astype({"region_id": str, "indicator": str})
-    values = plain[VALUES].apply(pd.to_numeric, errors="coerce").astype(float)
+    values = plain[VALUES].apply(as_floats)
     plain[VALUES] = values.where(np.isfinite(values))
     found = {str(name): rows for name, rows in plain.groupby("indicator", sort=False)}
     return {
