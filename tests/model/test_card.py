@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from urbanln.model.card import Training, model_card
+import pytest
+
+from urbanln.model.card import Training, licence_of, model_card
 from urbanln.model.clip import load_clip
 
 
@@ -15,6 +17,7 @@ def _front(card: str) -> list[str]:
 
 def test_a_card_lies_in_every_saved_folder_and_its_origin_is_kept(tmp_path: Path) -> None:
     model = load_clip("tiny")
+    assert model.origin == {"base": "tiny", "licence": "apache-2.0"}  # by its own card
     model.origin["licence"] = "MIT"
     folder = model.save(tmp_path / "saved")
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -29,6 +32,22 @@ def test_a_card_lies_in_every_saved_folder_and_its_origin_is_kept(tmp_path: Path
     (folder / "urbanln.json").unlink()
     assert load_clip(folder, context=None).origin == again.origin
     assert json.loads((folder / "config.json").read_text())["urbanln"]["origin"] == again.origin
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("---\r\ntags: [a]\r\nlicense: 'cc-by-4.0'\r\n---\n# X", "cc-by-4.0"),
+        ("# X\nlicense: mit\n", ""),
+        ("---\ntags: [a]\n---\nlicense: mit\n", ""),
+        ("---\nlicense: ", ""),
+        ("\x00" * 2_000_000, ""),
+    ],
+)
+def test_a_licence_is_read_off_the_front_of_a_card(text: str, licence: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(text, encoding="utf-8", newline="")
+    assert licence_of(tmp_path) == licence
+    assert licence_of(tmp_path / "nowhere") == ""
 
 
 def test_a_card_tells_the_training_and_holds_no_markup_of_others() -> None:

@@ -97,7 +97,9 @@ def test_a_folder_of_open_clip_says_its_activation_heads_and_preprocessing(
                            "resize_mode": "squash"},
     }  # fmt: skip
     (folder / "open_clip_config.json").write_text(json.dumps(config))
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     imported = import_checkpoint(folder)
+    assert imported.origin["licence"] == "mit"
     assert imported.origin["file"] == "open_clip_model.safetensors"
     _same_vectors(theirs, imported, tmp_path / "out")
     kept = load_clip(tmp_path / "out", context=None).preprocessing

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from urbanln.base.errors import printable
+from urbanln.base.errors import InputError, printable
+from urbanln.base.parsing import read_file
 from urbanln.base.version import __version__
 
 CARD = "README.md"
+_MOST_BYTES = 1 << 20
 _LIMITS = (
     "Vectors say what pictures and captions show, not why. Score them on your own city beside the floors of",
     "the map (`urbanln probe`) before anything is decided on them.",
@@ -30,6 +33,17 @@ class Training:
     cities: Sequence[Mapping[str, str]]
     settings: Mapping[str, Mapping[str, Any]]
     outcome: Mapping[str, float] = field(default_factory=dict)
+
+
+def licence_of(folder: Path) -> str:
+    """The licence that a model's own card names in its front matter; empty where there is none."""
+    try:
+        head = read_file(folder / CARD, _MOST_BYTES).decode("utf-8", "replace")
+    except (OSError, InputError):  # somebody's file, and nothing depends on it
+        return ""
+    front = re.match(r"---\r?\n(.*?)\n---", head, re.DOTALL)
+    named = re.search(r"^license: *[\"']?([A-Za-z0-9.+-]+)", front[1], re.MULTILINE) if front else None
+    return named[1] if named else ""
 
 
 def network_facts(config: Any, context: int, parameters: int) -> dict[str, str]:

@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes
 from urbanln.base.parsing import fitting, read_json
-from urbanln.model.card import CARD
+from urbanln.model.card import CARD, licence_of
 from urbanln.model.preprocess import Preprocessing, follow_processor
 from urbanln.model.source import AGAIN, MERGE, RECORD_FILE, Source, find_source, quiet
 
@@ -309,7 +309,8 @@ def _read_record(source: Source) -> tuple[Record | None, dict[str, str]]:
         note = read_json(path, dict[str, Any], remedy=AGAIN).get(_RECORD_KEY)
     # A folder is known by its last name: the others are of somebody's machine.
     told = source.name if source.revision else Path(source.name).name
-    origin = {"base": told, **({"revision": source.revision} if source.revision else {})}
+    facts = {"base": told, "revision": source.revision or "", "licence": licence_of(source.folder)}
+    origin = {name: fact for name, fact in facts.items() if fact}
     if note is None:
         return None, origin
     try:

@@ -201,7 +201,7 @@ def _snapshot(repository: str, revision: str, weights: bool) -> Path:
 
     Kept for the life of the process: what is read first and last must be of one commit.
     """
-    settling = [*_SETTLING, *_ADAPTERS]
+    settling = [*_SETTLING, *_ADAPTERS, "README.md"]  # the card names the licence
     with _from_hub(repository, revision):
         wanted = revision or None
         folder = Path(snapshot_download(repository, revision=wanted, allow_patterns=settling))

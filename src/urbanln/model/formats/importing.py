@@ -16,6 +16,7 @@ from transformers import CLIPModel
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import hash_file
 from urbanln.base.parsing import read_json
+from urbanln.model.card import licence_of
 from urbanln.model.checkpoint import Record
 from urbanln.model.clip import LongClip
 from urbanln.model.formats.open_clip import LONG_CLIP_KEPT, Sizes, config_of, sizes_of, translate
@@ -76,7 +77,7 @@ def import_checkpoint(
             holds one, as open_clip's on the hub do with ``open_clip_config.json``.
         activation: Which one the towers were trained with, where neither the configuration nor the file's
             name says it. The wrong one gives wrong vectors without any error.
-        licence: Of the weights; kept with them.
+        licence: Of the weights, kept with them; by default the one that the card beside them names.
 
     Returns:
         The model in float32 on the CPU, ready to be saved.
@@ -116,7 +117,7 @@ def import_checkpoint(
         "sha256": hash_file(file),
         "activation": chosen,
         "known_by": known_by,
-        "licence": licence,
+        "licence": licence or licence_of(file.parent),
     }
     prepared = _preprocessing(facts, sizes.image_size, file)
     model = LongClip(clip, tokenizer, prepared, record=record, origin=origin)
