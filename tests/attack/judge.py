@@ -87,7 +87,7 @@ def judge(outcome: Outcome, expected: Expected) -> list[Fault]:
 
 
 # Why a captioner stopped is told in one line, with its place and remedy: a log's last line says all of it.
-_IN_ONE_LINE = re.compile(r"could be described: |pictures left|question")
+_IN_ONE_LINE = re.compile(r"could be described: |pictures? left|question")
 
 
 def _said_clearly(outcome: Outcome) -> list[Fault]:

@@ -170,7 +170,7 @@ def test_files_of_the_users_are_not_taken_for_ours(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("stays")
     output_folder(tmp_path, SCORES)
     (tmp_path / "scores.csv").write_text("mine,1")
-    with pytest.raises(InputError, match=r"not of scores that urbanln made") as told:
+    with pytest.raises(InputError, match=r"not part of scores that urbanln made") as told:
         output_folder(tmp_path, SCORES)
     assert told.value.value == str(tmp_path / "scores.csv")
 

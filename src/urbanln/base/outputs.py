@@ -155,7 +155,7 @@ def output_folder(
                 raise _refused(f"this folder holds {other.name}, not {kind.name}", path, option)
         known = (path / kind.mark).is_file() if ours is None else ours(path)
         if there and not known:
-            what = f"this is not of {kind.name} that urbanln made, and would be overwritten"
+            what = f"this is not part of {kind.name} that urbanln made, and would be overwritten"
             raise _refused(what, there[0], option, "choose another folder")
     _check_room(path / kind.mark)
     return path

@@ -86,7 +86,7 @@ class CaptionReport:
             parts.append(f"no answer for {asked.failed[name]} ({asked.fault_line(name)})")
         if name in asked.stopped:
             reason, left = asked.stopped[name]
-            parts.append(f"stopped with {left} pictures left: {reason}")
+            parts.append(f"stopped with {left} {'picture' if left == 1 else 'pictures'} left: {reason}")
         return f"{name}: {', '.join(parts)}"
 
     def _left_out(self) -> list[str]:

@@ -58,7 +58,7 @@ class Asked:
     def stop_line(self, name: str) -> str:
         """Why a captioner was stopped, in one line."""
         reason, left = self.stopped[name]
-        return f"{name} was stopped with {left} pictures left: {reason}"
+        return f"{name} was stopped with {left} {'picture' if left == 1 else 'pictures'} left: {reason}"
 
     def fault_line(self, name: str) -> str:
         """What went wrong with a captioner's answers, the most frequent first, in one line."""
