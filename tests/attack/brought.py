@@ -34,6 +34,7 @@ def reading(reader: str, case: Case) -> _Reading:
                        *sets("vote.processes=1")], ["c"], ["c/captions.sqlite", "c/captions.parquet"], None),
         "embed-model": (["embed", "c", "--model", "run/model", "--out", "v2.parquet"], ["c", "run"],
                         ["v2.parquet", "v2.parquet.parts"], None),
+        "export-model": (["export-model", "run", "--to", "open_clip", "--out", "oc"], ["run"], ["oc"], None),
         "probe-v": ([*probe, "--vectors", "mine=v.parquet#vector"], ["c", "v.parquet"], ["s"], None),
         "study-plan": (["study", "study.toml", "--out", "st", "--plan"], ["c", "base"], [], None),
         "settings": ([*probe, "--settings", "settings.toml"], ["c"], ["s"], None),
@@ -223,6 +224,23 @@ VECTORS: dict[str, bytes] = {
 }
 
 
+_PICKLED = b"\x80\x04\x95" + bytes(5)
+WEIGHTS: dict[str, bytes] = {
+    "empty.pt": b"",
+    "text.pt": b"not weights\n" * 9,
+    "pickle.pt": b"cposix\ngetcwd\n(tR.",  # of a function: harmless, and never called
+    "pickle-cut.bin": _PICKLED,
+    "zip-cut.pt": b"PK\x03\x04" + bytes(40),
+    "zeros.ckpt": bytes(4096),
+    "empty.safetensors": b"",
+    "length.safetensors": struct.pack("<Q", 1 << 62) + b"{}",
+    "deep.safetensors": struct.pack("<Q", 400_000) + b'{"a":' * 80_000,
+    "lone.safetensors": struct.pack("<Q", 14) + b'{"\\ud800": {}}',
+    "nothing.safetensors": struct.pack("<Q", 2) + b"{}",
+    "weights.npz": b"PK\x05\x06" + bytes(18),
+}
+
+
 def attacks() -> dict[str, Callable[[Case], None]]:
     """Everything that is brought, for every verb that takes it."""
     found: dict[str, Callable[[Case], None]] = {}
@@ -248,6 +266,9 @@ def attacks() -> dict[str, Callable[[Case], None]]:
             found[f"ledger-{name}-{reader}"] = _ledger(name, reader)
     for name, (argv, needs, changes) in WORDS.items():
         found[f"words-{name}"] = _words(argv, needs, changes)
+    for name, data in WEIGHTS.items():
+        told = ["import-model", name, "--activation", "gelu", "--out", "im"]
+        found[f"weights-{name}"] = _file(data, name, told, ["im"])
     found["pictures-pipe"] = _pipe
     return found
 

@@ -166,3 +166,22 @@ def test_nothing_in_a_file_is_run(theirs: OpenAIClip, tmp_path: Path) -> None:
     (tmp_path / "openai.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ArtefactError, match="cut off"):
         import_checkpoint(tmp_path / "openai.pt")
+
+
+@pytest.mark.parametrize("data", [b"", bytes(4096), b"weights.txt" + bytes(600)])
+def test_what_is_no_archive_and_no_pickle_is_not_unpacked(
+    data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpacked(*_: object, **__: object) -> None:
+        pytest.fail("torch was handed it")
+
+    monkeypatch.setattr(torch, "load", unpacked)
+    (tmp_path / "openai.pt").write_bytes(data)
+    with pytest.raises(ArtefactError, match="not a readable file of weights") as refused:
+        import_checkpoint(tmp_path / "openai.pt")
+    assert refused.value.where == tmp_path / "openai.pt"
+
+
+def test_a_pickle_from_before_archives_is_read(theirs: OpenAIClip, tmp_path: Path) -> None:
+    torch.save(theirs.state_dict(), tmp_path / "openai.pt", _use_new_zipfile_serialization=False)
+    _same_vectors(theirs, import_checkpoint(tmp_path / "openai.pt"), tmp_path / "out")

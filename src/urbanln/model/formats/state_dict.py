@@ -73,6 +73,11 @@ def _pickled(file: Path) -> Any:
             remedy="on a machine where you trust this file: "
             "torch.save(torch.jit.load(FILE, 'cpu').state_dict(), 'weights.pt')",
         )
+    with file.open("rb") as opened:
+        first = opened.read(1)
+    # An archive, or a pickle as before torch 1.6. Whatever else there is, torch would unpack as a tar.
+    if first not in (b"P", b"\x80"):
+        raise _unreadable(file, f"it begins with {first!r}" if first else "it is empty")
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises its own, pickle's, zipfile's and plain RuntimeError
@@ -85,12 +90,16 @@ def _pickled(file: Path) -> Any:
                 where=file,
                 remedy=_SAFE,
             ) from error
-        raise ArtefactError(
-            "not a readable file of weights (cut off, or of another format)",
-            value=(text.strip() or type(error).__name__).splitlines()[0],
-            where=file,
-            remedy="get the checkpoint again",
-        ) from error
+        raise _unreadable(file, (text.strip() or type(error).__name__).splitlines()[0]) from error
+
+
+def _unreadable(file: Path, why: str) -> ArtefactError:
+    return ArtefactError(
+        "not a readable file of weights (cut off, or of another format)",
+        value=why,
+        where=file,
+        remedy="get the checkpoint again",
+    )
 
 
 def _is_torchscript(file: Path) -> bool:
