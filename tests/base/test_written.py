@@ -14,7 +14,7 @@ from urbanln.base.written import as_floats
 HUGE = 10**400
 
 
-@pytest.mark.parametrize("value", [HUGE, str(HUGE), "1e400"])
+@pytest.mark.parametrize("value", [HUGE, str(HUGE), "1e400"], ids=["whole", "text", "exponent"])
 def test_what_is_beyond_a_float_is_infinite_and_refused(value: object) -> None:
     column = pd.Series([value, 2, None, "x"], dtype=object, index=[3, 4, 5, 6])
     found = as_floats(column)

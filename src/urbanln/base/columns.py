@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.base.written import OTHERWISE, as_floats, number_remedy
+from urbanln.base.written import OTHERWISE, as_floats, each, number_remedy
 
 _LOOKED_AT = 1000  # values that say how a column's numbers are written
 
@@ -134,7 +134,7 @@ def number_column(
             remedy="where points stand between thousands, say so too: --thousands .",
         )
     if not pd.api.types.is_numeric_dtype(series):
-        bare = series.map(_bare).astype(object)
+        bare = each(series, _bare)
         blank = series.isna().to_numpy() | (bare == "").to_numpy(dtype=bool)
         numbers = as_floats(bare.mask(blank))
         bad = numbers.isna().to_numpy() & ~blank

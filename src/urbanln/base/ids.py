@@ -7,6 +7,7 @@ import pandas as pd
 from urbanln.base.columns import at_row, first, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
+from urbanln.base.written import each
 
 # 1.40E+14, 4.03e+09, 1,4E+14, 1.4E14; a bare 12e45 may be a hash.
 _SCIENTIFIC = r"[-+]?\d(?:[.,]\d+)?[eE]\+\d+|[-+]?\d[.,]\d+[eE]\d+"
@@ -32,8 +33,8 @@ def read_ids(
     """
     series = frame[column]
     if series.dtype == object:
-        series = series.map(
-            lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        series = each(
+            series, lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         )
     text = id_text(series)
     if trust:

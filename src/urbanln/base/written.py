@@ -6,8 +6,9 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -206,6 +207,14 @@ def _asked(values: Sequence[str]) -> list[str]:
     ]
 
 
+def each(series: pd.Series, change: Callable[[Any], object]) -> pd.Series:
+    """A function of every value, as objects.
+
+    Not by ``map``, which looks for a type they share and stumbles over whole numbers too large for it.
+    """
+    return pd.Series([change(value) for value in series], index=series.index, dtype=object)
+
+
 def as_floats(values: pd.Series) -> pd.Series:
     """Numbers and texts of numbers as float64: NaN what is none, infinite what is beyond it.
 
@@ -214,7 +223,7 @@ def as_floats(values: pd.Series) -> pd.Series:
     try:
         numbers = pd.to_numeric(values, errors="coerce")
     except OverflowError:  # of Python's whole numbers; texts of as many digits are infinite
-        numbers = pd.to_numeric(values.map(_within), errors="coerce")
+        numbers = pd.to_numeric(each(values, _within), errors="coerce")
     return pd.Series(numbers.to_numpy(dtype="float64", na_value=np.nan), index=values.index)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from urbanln.base.columns import is_yes_or_no, need_columns, number_column
 from urbanln.base.errors import InputError
 from urbanln.base.missing import Code, missing_codes, without
-from urbanln.base.written import as_floats
+from urbanln.base.written import as_floats, each
 
 KEEP = "none"
 
@@ -152,7 +152,7 @@ def take_labels(
 def _holds(series: pd.Series, codes: Sequence[str]) -> pd.Series:
     """(N,) mask of the cells that are one of the codes, as text or as a number."""
     numbers = as_floats(pd.Series(codes)).dropna().tolist()
-    told = series.map(lambda value: value.strip() if isinstance(value, str) else value).isin(list(codes))
+    told = each(series, lambda value: value.strip() if isinstance(value, str) else value).isin(list(codes))
     there = as_floats(series).to_numpy()
     return told | (~np.isnan(there) & np.isnan(without(there, numbers)))
 
