@@ -29,6 +29,8 @@ WITH = {"train": ("model",)}
 NETWORK = re.compile(
     r"^(import|from) (torch|transformers|urbanln\.(model|train|embed)|tests\.(model|embed))\b", re.MULTILINE
 )
+# What tests of an extra need beside it, whose floors are not tested.
+OTHERS = re.compile(r"^(import|from) (onnxruntime|peft|sentence_transformers)\b", re.MULTILINE)
 _FLOOR = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(?:>=|==)\s*([0-9][^,;\s]*)")
 
 
@@ -68,11 +70,12 @@ def environment(extras: list[str]) -> Path:
 
 def tests(extras: list[str]) -> list[str]:
     """The test files that these packages suffice for."""
-    if extras:
-        return [f"tests/{room}" for extra in extras for room in WITH[extra]]
-    files = (file for room in CORE for file in sorted((ROOT / "tests" / room).rglob("test_*.py")))
+    rooms, foreign = (
+        ([room for extra in extras for room in WITH[extra]], OTHERS) if extras else (CORE, NETWORK)
+    )
+    files = (file for room in rooms for file in sorted((ROOT / "tests" / room).rglob("test_*.py")))
     return [
-        str(file.relative_to(ROOT)) for file in files if not NETWORK.search(file.read_text(encoding="utf-8"))
+        str(file.relative_to(ROOT)) for file in files if not foreign.search(file.read_text(encoding="utf-8"))
     ]
 
 

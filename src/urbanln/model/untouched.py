@@ -11,9 +11,9 @@ from transformers.models.clip import modeling_clip as clip
 
 from urbanln.model.stretch import TextPositions
 
+# All of transformers' own: which of them a tower is made of differs between versions.
 _PLAIN = {
-    clip.CLIPVisionModel, clip.CLIPTextModel, clip.CLIPVisionEmbeddings, clip.CLIPTextEmbeddings,
-    clip.CLIPEncoder, clip.CLIPEncoderLayer, clip.CLIPAttention, clip.CLIPMLP,
+    *(one for one in vars(clip).values() if isinstance(one, type) and issubclass(one, nn.Module)),
     nn.ModuleList, nn.Linear, nn.LayerNorm, nn.Embedding, nn.Conv2d, TextPositions,
 }  # fmt: skip
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
