@@ -390,3 +390,14 @@ def test_a_table_in_another_encoding_is_read_with_the_option_its_refusal_names(
         read_vectors([f"v={tmp_path / 't.csv'}"], cities[:1])
     table = read_vectors([f"v={tmp_path / 't.csv'}"], cities[:1], written=Written(encoding="cp1252"))["v"]
     assert matrix(table).tolist() == [[1, 2], [3, 5]]
+
+
+def test_a_number_that_no_float_has_room_for_is_one_error(cities: list[City], tmp_path: Path) -> None:
+    points = cities[0].regions.geometry.representative_point()
+    rows = "".join(
+        f"{lon!r},{lat!r},{'9' * 400},{number}\n"
+        for number, (lon, lat) in enumerate(zip(points.x.tolist(), points.y.tolist(), strict=True))
+    )
+    (tmp_path / "t.csv").write_text(f"lon,lat,A0,A1\n{rows}")
+    with pytest.raises(InputError, match="a value of a vector is infinite"):
+        read_vectors([f"{tmp_path}/t.csv"], cities[:1])

@@ -15,6 +15,7 @@ from urbanln.base.columns import at_row, number_column
 from urbanln.base.errors import InputError
 from urbanln.base.missing import CODES
 from urbanln.base.space import Floats
+from urbanln.base.written import as_floats
 from urbanln.tables.choice import Chosen
 from urbanln.tables.vectors import matrix
 
@@ -180,7 +181,8 @@ def _refuse_infinite(
     value: Any = frame[chosen.lists].iloc[row] if chosen.lists else frame[chosen.numbers[dim]].iloc[row]
     if chosen.lists and not isinstance(value, str):
         value = value[dim]
-    value = value if isinstance(value, str) else float(value)
+    if not isinstance(value, str):
+        value = float(as_floats(pd.Series([value], dtype=object)).iloc[0])
     if not isinstance(value, str) and np.isfinite(value):
         raise _asked(repr(value), int(bad.any(axis=1).sum()), row, dim, chosen, where, spec)
     raise InputError(
