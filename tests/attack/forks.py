@@ -6,6 +6,7 @@ import atexit
 import faulthandler
 import gc
 import importlib
+import itertools
 import multiprocessing.util
 import os
 import pkgutil
@@ -220,11 +221,10 @@ def _redirect(log: Path) -> None:
 
 
 def _on_act(command: Command, events: int) -> Callable[[], None]:
-    done = 0
+    acts = itertools.count(1)  # each number once, whichever of the command's threads comes first
 
     def act() -> None:
-        nonlocal done
-        done += 1
+        done = next(acts)
         os.write(events, b".")
         if command.kill is not None and done == command.kill[1]:
             os.kill(os.getpid(), command.kill[0])
