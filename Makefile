@@ -3,7 +3,7 @@
 # make check  format, lint, types, import rules, tests: what .ci/run calls
 # make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
 # make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
-# make oracle imported checkpoints against open_clip itself, in an environment of its own
+# make oracle models in and out against open_clip itself, in an environment of its own
 # make bench  what the main parts cost, ratios side by side in one run
 PYTHON ?= python3
 VENV   := .venv
@@ -73,7 +73,9 @@ $(ORACLE)/.ready: constraints.txt | $(VENV)/bin/python
 
 oracle: $(VENV)/.ready-dev $(ORACLE)/.ready
 	@$(ORACLE)/bin/python tools/oracle_open_clip.py write $(ORACLE)/networks
-	@$(BIN)/python tools/oracle_open_clip.py compare $(ORACLE)/networks && rm -r $(ORACLE)/networks
+	@$(BIN)/python tools/oracle_open_clip.py compare $(ORACLE)/networks
+	@$(BIN)/python tools/oracle_open_clip.py export $(ORACLE)/networks
+	@$(ORACLE)/bin/python tools/oracle_open_clip.py read $(ORACLE)/networks && rm -r $(ORACLE)/networks
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks

@@ -88,9 +88,14 @@ def run_demo(
 
 def _same_options(out: Path, options: dict[str, Any]) -> None:
     note = out / "demo.json"
-    if note.exists() and read_json(note) != options:
+    there = read_json(note, dict[str, Any]) if note.exists() else options
+    if there != options:
+        named = sorted(name for name in {*there, *options} if there.get(name) != options.get(name))
         raise InputError(
             "this folder holds a demo made with other options",
+            value="; ".join(
+                f"{name}: {there.get(name)} there, {options.get(name)} asked for" for name in named
+            ),
             where=out,
             remedy="give another --out, or delete the folder",
         )

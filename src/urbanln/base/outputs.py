@@ -161,6 +161,26 @@ def output_folder(
     return path
 
 
+def new_folder(path: Path | str, *, option: str = "--out") -> Path:
+    """A place for a folder that is written as a whole: nothing is there yet, or an empty folder.
+
+    Args:
+        path: The folder.
+        option: What the user gave it with, for errors.
+
+    Raises:
+        InputError: Something is there.
+        StorageError: It cannot be written.
+    """
+    path = Path(path)
+    mode = _mode(path, option)
+    if mode is not None and (not stat.S_ISDIR(mode) or _entries(path)):
+        remedy = "give a folder that is not there yet"
+        raise _refused("there is something at this place already", path, option, remedy)
+    _check_room(path)
+    return path
+
+
 def of_kind(*kinds: str) -> Ours:
     """Recognises tables that :func:`urbanln.base.files.write_table` wrote, by their kind."""
 

@@ -111,13 +111,16 @@ def parse_json(text: str | bytes, shape: Any = Any) -> Any:
     return fitting(value, shape)
 
 
-def read_json(path: Path | str, shape: Any = Any, *, remedy: str = AGAIN) -> Any:
+def read_json(
+    path: Path | str, shape: Any = Any, *, fault: str = "not a JSON file", remedy: str = AGAIN
+) -> Any:
     """Read a JSON file.
 
     Args:
         path: The file.
         shape: As in :func:`parse_json`.
-        remedy: What to do when it is damaged.
+        fault: What is wrong when it is damaged, or of another shape.
+        remedy: What to do about it.
 
     Raises:
         InputError: No such file.
@@ -128,7 +131,7 @@ def read_json(path: Path | str, shape: Any = Any, *, remedy: str = AGAIN) -> Any
     try:
         return parse_json(data, shape)
     except ValueError as error:
-        raise ArtefactError("not a JSON file", value=_first_line(error), where=path, remedy=remedy) from error
+        raise ArtefactError(fault, value=_first_line(error), where=path, remedy=remedy) from error
 
 
 def read_events(path: Path | str, shape: Any) -> list[Any]:

@@ -182,12 +182,13 @@ def _without_shift(x: np.ndarray, y: np.ndarray, where: Positions, table: str) -
 
 
 def _reprojected(x: np.ndarray, y: np.ndarray, system: pyproj.CRS, table: str) -> Places:
-    absent = np.isnan(x)
+    absent, given = np.isnan(x), (x, y)
     x, y = pyproj.Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)
     x, y = np.where(absent, np.nan, x), np.where(absent, np.nan, y)
     if (row := first(~np.isfinite(x) & ~absent)) is not None:
         raise InputError(
             f"coordinates outside the area of {system.to_string()}",
+            value=tuple(float(part[row]) for part in given),
             where=at_row(table, row),
             remedy="check --crs",
         )

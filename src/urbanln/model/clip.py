@@ -21,6 +21,7 @@ from urbanln.model.stretch import (
     Tail,
     TextPositions,
     interpolate_positions,
+    plain_state,
     ratio_for,
     stretch_positions,
 )
@@ -219,14 +220,10 @@ class LongClip(nn.Module):
         Raises:
             StorageError: Disk full, or a folder that may not be written.
         """
-        state = self.clip.state_dict()
-        place = "text_model.embeddings.position_embedding."
-        del state[place + "head"], state[place + "tail"]
-        state[place + "weight"] = self.clip.text_model.embeddings.position_embedding.weight
         parameters = sum(weight.numel() for weight in self.clip.parameters())
         return write_checkpoint(
             Path(folder),
-            state,
+            plain_state(self.clip),
             self.clip.config,
             self.tokenizer,
             self.preprocessing,

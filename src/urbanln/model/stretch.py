@@ -176,6 +176,17 @@ class TextPositions(nn.Module):
         return functional.embedding(position_ids, self.weight)
 
 
+def plain_state(clip: nn.Module) -> dict[str, Tensor]:
+    """The weights of a ``CLIPModel`` by transformers' names: the two halves of its positions are one table.
+
+    Args:
+        clip: With :class:`TextPositions` in its text tower.
+    """
+    place = "text_model.embeddings.position_embedding"
+    state = {name: tensor for name, tensor in clip.state_dict().items() if not name.startswith(place)}
+    return {**state, f"{place}.weight": clip.get_submodule(place).weight}
+
+
 def _check(weight: Tensor, keep: int, ratio: int, tail: str) -> None:
     if weight.ndim != 2 or weight.shape[0] < 1:
         raise InputError(

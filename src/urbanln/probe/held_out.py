@@ -74,8 +74,10 @@ def check_vectors(
     bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if len(bad):
         place = f"row {bad[0]}" if ids is None else f"region {ids[bad[0]]}"
+        row = X[bad[0]]
         raise InputError(
             "a vector has values that are not finite",
+            value=float(row[~np.isfinite(row)][0]),
             where=f"{where}, {place}",
             remedy="leave it out, or make its vector again",
         )

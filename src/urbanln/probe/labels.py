@@ -201,7 +201,8 @@ def _numbers(target: npt.ArrayLike, rows: int, where: str) -> Floats:
         )
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
-        raise InputError("a label is infinite", where=f"{where}, row {row}", remedy="leave it empty")
+        place, value = f"{where}, row {row}", float(values[row])
+        raise InputError("a label is infinite", value=value, where=place, remedy="leave it empty")
     return values
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from urbanln.base.errors import InputError, require
+from urbanln.base.errors import require
+from urbanln.base.outputs import new_folder
 from urbanln.base.saying import answer, say
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def import_model(source: Path, out: Path, *, activation: Activation | None, lice
     require("torch")
     from urbanln.model.formats.importing import import_checkpoint
 
-    _check_new(out)
+    new_folder(out)
     imported = import_checkpoint(source, activation=activation, licence=licence)
     say(*imported.lines())
     answer(str(imported.model.save(out)))
@@ -52,20 +52,8 @@ def export_model(source: Path, to: Format, out: Path, *, encoder: str) -> None:
     from urbanln.model.clip import load_clip
     from urbanln.model.formats.exporting import export_model as export
 
-    _check_new(out)
+    new_folder(out)
     folder = source
     if (source / "run.toml").is_file():
         folder = source / {"student": "model", "teacher": "teacher"}[encoder]
     answer(str(export(load_clip(folder, context=None), to, out)))
-
-
-def _check_new(out: Path) -> None:
-    """A model takes the place of a whole folder: only of one that is not there, or empty."""
-    empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
-    if os.path.lexists(out) and not empty:
-        raise InputError(
-            "there is something at this place already",
-            value=str(out),
-            where="--out",
-            remedy="give a folder that is not there yet",
-        )

@@ -82,9 +82,11 @@ def check_embeddings(frame: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoDataFr
     vectors = matrix(frame, str(path))
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        region = frame["region_id"].iloc[int(bad[0])]
+        row = int(bad[0])
+        region = frame["region_id"].iloc[row]
         raise InputError(
             "a vector has values that are not finite",
+            value=float(vectors[row][~np.isfinite(vectors[row])][0]),
             where=f"region {region}",
             remedy="leave this region out, or make its vector again",
         )

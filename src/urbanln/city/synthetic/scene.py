@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from urbanln.base.errors import ArtefactError
 from urbanln.base.files import SCHEMA_VERSION
-from urbanln.base.parsing import fitting, read_json
+from urbanln.base.parsing import read_json
 
 _AGAIN = "make the city again with this version: the same seed gives the same pictures"
 
@@ -190,13 +190,9 @@ def read_scene(picture: Path | str) -> dict[str, Any]:
         InputError: There is none (the picture is not of a synthetic city).
         ArtefactError: The file is no scene.
     """
-    path = scene_path(picture)
-    scene: dict[str, Any] = read_json(path, dict[str, Any], remedy=_AGAIN)
-    try:
-        fitting(scene, _Scene)
-    except ValueError as error:
-        what = "not a scene of a synthetic picture"
-        raise ArtefactError(what, value=str(error), where=path, remedy=_AGAIN) from error
+    scene: dict[str, Any] = read_json(
+        scene_path(picture), _Scene, fault="not a scene of a synthetic picture", remedy=_AGAIN
+    )
     return scene
 
 

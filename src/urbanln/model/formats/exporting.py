@@ -21,6 +21,7 @@ from urbanln.model.checkpoint import plain_os_errors
 from urbanln.model.clip import LongClip
 from urbanln.model.formats.importing import CONFIG, FILTERS
 from urbanln.model.formats.open_clip import open_clip_names
+from urbanln.model.stretch import plain_state
 
 Format = Literal["open_clip", "onnx", "sentence-transformers"]
 _OPSET = 18  # of ONNX: what onnxruntime reads since 1.14
@@ -54,14 +55,6 @@ def export_model(model: LongClip, to: Format, folder: Path) -> Path:
     with atomic_folder(folder) as temporary, plain_os_errors(), torch.no_grad():
         write(model.eval(), temporary)
     return folder
-
-
-def _state(model: LongClip) -> dict[str, Tensor]:
-    """Weights as plain transformers names them: the two halves of the positions are one table."""
-    place = "text_model.embeddings.position_embedding."
-    state = {name: tensor for name, tensor in model.clip.state_dict().items() if not name.startswith(place)}
-    state[place + "weight"] = model.clip.text_model.embeddings.position_embedding.weight
-    return {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
 
 
 def _open_clip(model: LongClip, folder: Path) -> None:
@@ -118,9 +111,8 @@ def _open_clip(model: LongClip, folder: Path) -> None:
         },
     }
     write_json(folder / CONFIG, note)
-    save_file(
-        open_clip_names(_state(model)), folder / "open_clip_model.safetensors", metadata={"format": "pt"}
-    )
+    weights = open_clip_names(plain_state(model.clip))
+    save_file(weights, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     model.tokenizer.save_pretrained(folder)
 
 
