@@ -24,7 +24,7 @@ from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes
 from urbanln.base.parsing import fitting, read_json
 from urbanln.model.card import CARD, licence_of
 from urbanln.model.preprocess import Preprocessing, follow_processor
-from urbanln.model.source import AGAIN, MERGE, RECORD_FILE, Source, find_source, quiet
+from urbanln.model.source import AGAIN, MERGE, RECORD_FILE, TOKENIZERS, Source, find_source, quiet
 
 _RECORD_KEY = "urbanln"
 _LEGACY_EOS = 2
@@ -266,7 +266,7 @@ def _read_weights(source: Source) -> CLIPModel:
 
 
 def _read_tokenizer(source: Source) -> Any:
-    if not any((source.folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+    if not any((source.folder / name).is_file() for name in TOKENIZERS):
         raise InputError(
             "this CLIP folder has no tokenizer",
             where=source.folder,

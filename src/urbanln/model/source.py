@@ -30,6 +30,8 @@ _SETTLING = (
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json",
     "added_tokens.json",
 )  # fmt: skip
+_SAVED = ("config.json", RECORD_FILE, "preprocessor_config.json", "tokenizer_config.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json")
 # In the order in which transformers looks for them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -102,6 +104,13 @@ class Source:
     def config_hashes(self) -> dict[str, str]:
         """SHA-256 by name of the files that say how the weights are used: settings, tokenizer, record."""
         return {name: hash_file(self.folder / name) for name in _SETTLING if (self.folder / name).is_file()}
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all of a model that this package saved is there, but for its card, which nothing reads."""
+    named = (*_SAVED, _WEIGHTS[0])
+    tokenizer = any((folder / name).is_file() for name in TOKENIZERS)
+    return tokenizer and all((folder / name).is_file() for name in named)
 
 
 def is_vocabulary(name: str) -> bool:

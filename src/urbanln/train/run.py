@@ -20,12 +20,12 @@ from urbanln.base.leftovers import sweep
 from urbanln.base.locks import alone_in
 from urbanln.base.outputs import RUN, output_folder
 from urbanln.base.parsing import read_events, read_run
+from urbanln.model.source import is_whole
 from urbanln.train.checkpoint import list_checkpoints
 from urbanln.train.described import check_same
 
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
 MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
-_MODEL_FILES = ("config.json", "model.safetensors")
 _TENSORBOARD = "tensorboard"
 _GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
 
@@ -99,7 +99,7 @@ class RunFolder:
     def _is_finished(self) -> bool:
         rows = self.rows()
         # A model that lost a file is written anew, from the last checkpoint.
-        whole = all((self.out / name / file).is_file() for name in (MODEL, TEACHER) for file in _MODEL_FILES)
+        whole = all(is_whole(self.out / name) for name in (MODEL, TEACHER))
         return bool(rows) and rows[-1].get("event") == "done" and whole
 
     @property
