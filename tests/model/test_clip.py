@@ -15,6 +15,7 @@ from urbanln.model.clip import LongClip, load_clip
 from urbanln.model.preprocess import Preprocessing
 from urbanln.model.stretch import interpolate_positions, stretch_positions
 from urbanln.model.tokens import load_tokenizer
+from urbanln.train.groups import parameter_groups
 
 
 def pictures(count: int = 3, size: int = 32) -> torch.Tensor:
@@ -61,7 +62,7 @@ def test_other_contexts(base_folder: Path) -> None:
     assert torch.equal(positions(load_clip(base_folder, context=128)), stretch_positions(base, 20, 2)[:128])
     clamped = positions(load_clip(base_folder, context=100, keep=0, tail="clamp"))
     assert torch.equal(clamped, stretch_positions(base, 0, 2, "clamp")[:100])
-    assert load_clip(base_folder, context=77, keep=77).trainable_parameter_groups(0.1)
+    assert parameter_groups(load_clip(base_folder, context=77, keep=77), 0.1)
     with pytest.raises(InputError, match="below") as caught:
         load_clip(base_folder, context=50)
     assert str(base_folder) in str(caught.value)
@@ -207,7 +208,7 @@ def test_vectors_are_float32_of_length_one_also_under_autocast(long_clip: LongCl
 def one_step(model: LongClip) -> torch.Tensor:
     """One step with much decay; the position table before it."""
     before = positions(model).clone()
-    optimiser = torch.optim.AdamW(model.trainable_parameter_groups(weight_decay=0.5), lr=0.1)
+    optimiser = torch.optim.AdamW(parameter_groups(model, weight_decay=0.5), lr=0.1)
     for _ in range(2):
         image, text = model(pictures(2), model.tokenize(["a park beside a river " * 9, "grey roofs"]))
         (model.logit_scale.exp() * (image * text).sum()).backward()
@@ -232,7 +233,7 @@ def test_decay_does_not_move_kept_rows(base_folder: Path, tmp_path: Path) -> Non
 
 def test_parameter_groups_hold_each_trained_parameter_once(long_clip: LongClip) -> None:
     long_clip.clip.visual_projection.requires_grad_(False)
-    decayed, plain = long_clip.trainable_parameter_groups(0.3)
+    decayed, plain = parameter_groups(long_clip, 0.3)
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
     ids = [id(p) for p in decayed["params"] + plain["params"]]
     assert len(ids) == len(set(ids))

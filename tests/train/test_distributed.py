@@ -26,6 +26,7 @@ CASES: dict[str, dict[str, Any]] = {
     "queue": {"contrast_keys": "batch+queue", "view": "both"},
     # Two processes cut their 4 pairs into 3 and 1, one process its 8 into 3, 3 and 2.
     "batch-cached": {"contrast_keys": "batch", "micro_batch": 3, "queue_size": 12, "epochs": 4},
+    "adapters": {"lora_rank": 2, "layer_decay": 0.5, "lr": 1e-2, "view": "both"},
 }
 
 

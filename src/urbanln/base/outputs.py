@@ -66,7 +66,9 @@ CITY = FolderKind(
         "captions.sqlite*", "ingest.json", "pictures", "images",
     ),
 )  # fmt: skip
-RUN = FolderKind("a run", "run.toml", ("metrics.jsonl", "checkpoint", "model", "teacher", "tensorboard"))
+RUN = FolderKind(
+    "a run", "run.toml", ("metrics.jsonl", "checkpoint", "model", "teacher", "adapter", "tensorboard")
+)
 SCORES = FolderKind(
     "scores",
     "scores.json",

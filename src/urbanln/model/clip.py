@@ -197,18 +197,6 @@ class LongClip(nn.Module):
         """L2-normalised vectors of pictures and texts, each float32 (B, D): one call, as DDP needs it."""
         return self.encode_image(pixels), self.encode_text(ids)
 
-    def trainable_parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Optimiser groups of what trains; biases, norms and the logit scale do not decay.
-
-        Args:
-            weight_decay: Decoupled weight decay of the matrices.
-        """
-        trained = [p for p in self.parameters() if p.requires_grad]
-        return [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-
     def save(self, folder: Path | str, training: Training | None = None) -> Path:
         """Write a folder that plain transformers loads, with a card that says what it is.
 

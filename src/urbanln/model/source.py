@@ -34,7 +34,7 @@ _SAVED = ("config.json", RECORD_FILE, "preprocessor_config.json", "tokenizer_con
 TOKENIZERS = ("tokenizer.json", "vocab.json")
 # In the order in which transformers looks for them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 AGAIN = "get the checkpoint again, or give another folder"
 MERGE = (
     "merge the adapter (peft: model.merge_and_unload()), save the model that comes out and give its folder"
@@ -210,7 +210,7 @@ def _snapshot(repository: str, revision: str, weights: bool) -> Path:
 
     Kept for the life of the process: what is read first and last must be of one commit.
     """
-    settling = [*_SETTLING, *_ADAPTERS, "README.md"]  # the card names the licence
+    settling = [*_SETTLING, *ADAPTER_FILES, "README.md"]  # the card names the licence
     with _from_hub(repository, revision):
         wanted = revision or None
         folder = Path(snapshot_download(repository, revision=wanted, allow_patterns=settling))
@@ -242,7 +242,7 @@ def _from_hub(repository: str, revision: str) -> Iterator[None]:
 
 
 def _refuse_adapters(source: Source) -> None:
-    there = [name for name in _ADAPTERS if (source.folder / name).is_file()]
+    there = [name for name in ADAPTER_FILES if (source.folder / name).is_file()]
     if there:
         raise InputError(
             "an adapter lies in this model's folder; it would be applied only where peft is installed",

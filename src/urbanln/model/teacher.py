@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from urbanln.base.errors import InputError
+from urbanln.model.adapters import merged_weight, plain_parameters
 from urbanln.model.clip import LongClip
 
 # The student's temperature is used for both (ALBEF), so the teacher holds a copy of it, not a mean.
@@ -49,16 +50,19 @@ class MomentumTeacher:
     def update(self) -> None:
         """Move the teacher towards the student: θₘ ← m θₘ + (1 − m) θ, in place.
 
-        Parameters that train are averaged; the logit scale, frozen parameters and buffers are copied. In
-        fp32, because a step of .005 is rounded away in bf16.
+        Parameters that train are averaged; the logit scale, frozen parameters and buffers are copied. Of a
+        layer with an adapter it is the weight with the adapter merged. In fp32, because a step of .005 is
+        rounded away in bf16.
 
         Look at the loss and the gradient first: one weight that is not finite spoils the teacher for good.
         """
         moving: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for (name, theirs), ours in zip(
-            self.student.named_parameters(), self.model.parameters(), strict=True
+        for (name, theirs, adapter), ours in zip(
+            plain_parameters(self.student), self.model.parameters(), strict=True
         ):
-            if theirs.requires_grad and name.rsplit(".", 1)[-1] != _COPIED:
+            if adapter is not None:  # at once: all merged weights together are another network
+                ours.lerp_(merged_weight(theirs, adapter), 1 - self.momentum)
+            elif theirs.requires_grad and name.rsplit(".", 1)[-1] != _COPIED:
                 moving[0].append(ours)
                 moving[1].append(theirs.detach().float())
             else:
@@ -71,5 +75,9 @@ class MomentumTeacher:
     @torch.no_grad()
     def max_difference(self) -> float:
         """The largest absolute difference between a weight of the teacher and the student's; 0 at first."""
-        pairs = zip(self.student.parameters(), self.model.parameters(), strict=True)
-        return max((float((theirs.float() - ours).abs().max()) for theirs, ours in pairs), default=0.0)
+        pairs = zip(plain_parameters(self.student), self.model.parameters(), strict=True)
+        merged = (
+            (theirs.float() if adapter is None else merged_weight(theirs, adapter), ours)
+            for (_, theirs, adapter), ours in pairs
+        )
+        return max((float((theirs - ours).abs().max()) for theirs, ours in merged), default=0.0)

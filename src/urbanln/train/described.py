@@ -23,7 +23,7 @@ _FORMER = {"accumulation": 1}
 _RESOLVED = {("train", "precision"), ("model", "revision")}
 # Labels are not read in pre-training.
 _READ_TABLES = ("regions", "images", "captions")
-_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pillow")
+_PACKAGES = ("torch", "transformers", "accelerate", "peft", "numpy", "pillow")
 _AS_STARTED = "choose another --out, or call it again as it was started"
 
 

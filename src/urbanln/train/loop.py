@@ -19,14 +19,16 @@ from torch import Tensor
 
 from urbanln.base import saying
 from urbanln.base.config import FREE_SETTINGS, CacheSettings, Settings, TrainSettings
-from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
+from urbanln.base.errors import ArtefactError, InputError, UrbanLNError, require
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import progress
 from urbanln.base.stopping import StopRequested, hold
 from urbanln.city.store import City
 from urbanln.city.views import settle_views
+from urbanln.model.adapters import merge, save_adapter
 from urbanln.model.card import Training
 from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.source import find_source
 from urbanln.train.batches import Texts, read_all
 from urbanln.train.checkpoint import (
     Checkpoint,
@@ -40,7 +42,7 @@ from urbanln.train.described import describe_run
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
 from urbanln.train.rewording import Rewording
-from urbanln.train.run import MODEL, TEACHER, RunFolder
+from urbanln.train.run import ADAPTER, MODEL, TEACHER, RunFolder
 from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
 
 RANKS = (1, 5, 10)
@@ -77,6 +79,8 @@ def pretrain(
     if not cities:
         raise InputError("no city to train on", where="cities", remedy="give one city folder or more")
     settings = _settled(settings, cities)
+    if settings.train.lora_rank:
+        require("peft")
     engine = start_engine(settings.train)
     note = describe_run(settings, cities, processes=engine.num_processes, **_place(engine))
     with engine.main_process_first():
@@ -105,8 +109,11 @@ def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run:
         _fit(learner, data, schedule, run, train, step)
         if engine.is_main_process:
             card = _card(cities, data, settings, run)
-            student.save(run.out / MODEL, card)
             learner.teacher.model.save(run.out / TEACHER, card)
+            if train.lora_rank:
+                save_adapter(student, run.out / ADAPTER, _base_of(settings))
+                merge(student)
+            student.save(run.out / MODEL, card)
             run.log("done", step=schedule.total, seconds=run.seconds)
     except UrbanLNError as error:
         kept = list_checkpoints(run.checkpoints)
@@ -144,6 +151,13 @@ def _card(cities: Sequence[City], data: Data, settings: Settings, run: RunFolder
             numbers |= {name: value for name, value in row.items() if isinstance(value, float)}
     wanted = ("loss", "i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
     return Training(told, chosen, {name: numbers[name] for name in wanted if name in numbers})
+
+
+def _base_of(settings: Settings) -> dict[str, str]:
+    """Which network an adapter belongs to."""
+    source = find_source(settings.model.name, settings.model.revision)
+    name = source.name if source.revision else Path(source.name).name
+    return {"base": name, "revision": source.revision or "", "sha256": source.weights_hash()}
 
 
 def _place(engine: Accelerator) -> dict[str, str]:

@@ -20,12 +20,13 @@ from urbanln.base.leftovers import sweep
 from urbanln.base.locks import alone_in
 from urbanln.base.outputs import RUN, output_folder
 from urbanln.base.parsing import read_events, read_run
+from urbanln.model.adapters import is_whole_adapter
 from urbanln.model.source import is_whole
 from urbanln.train.checkpoint import list_checkpoints
 from urbanln.train.described import check_same
 
 RUN_FILE, METRICS_FILE = "run.toml", "metrics.jsonl"
-MODEL, TEACHER, CHECKPOINT = "model", "teacher", "checkpoint"
+MODEL, TEACHER, ADAPTER, CHECKPOINT = "model", "teacher", "adapter", "checkpoint"
 _TENSORBOARD = "tensorboard"
 _GOES_ON = "free some space on this disk and run the same command again; it goes on from the last checkpoint"
 
@@ -59,6 +60,7 @@ class RunFolder:
         self, out: Path, note: Mapping[str, Any], *, resume: bool = True, writes: bool = True
     ) -> None:
         self.out, self.writes = out, writes
+        self._adapted = bool(note.get("train", {}).get("lora_rank"))
         self.checkpoints = out / CHECKPOINT
         self._metrics = out / METRICS_FILE
         self._start = time.monotonic()
@@ -77,7 +79,7 @@ class RunFolder:
         if writes and not (resume and self._is_finished()):
             self._lock.enter_context(alone_in(out, "trains in this folder"))
         if not resume and writes and file.exists():
-            for name in (CHECKPOINT, MODEL, TEACHER, _TENSORBOARD):
+            for name in (CHECKPOINT, MODEL, TEACHER, ADAPTER, _TENSORBOARD):
                 shutil.rmtree(out / name, ignore_errors=True)
             for name in (METRICS_FILE, RUN_FILE):
                 (out / name).unlink(missing_ok=True)
@@ -100,6 +102,7 @@ class RunFolder:
         rows = self.rows()
         # A model that lost a file is written anew, from the last checkpoint.
         whole = all(is_whole(self.out / name) for name in (MODEL, TEACHER))
+        whole = whole and (not self._adapted or is_whole_adapter(self.out / ADAPTER))
         return bool(rows) and rows[-1].get("event") == "done" and whole
 
     @property
@@ -122,7 +125,7 @@ class RunFolder:
             return
         # What a kill left: each a whole model. This run is locked, so nobody is writing it; what others
         # write into its folder is theirs.
-        sweep(self.out, (MODEL, TEACHER, METRICS_FILE, RUN_FILE), alone=True)
+        sweep(self.out, (MODEL, TEACHER, ADAPTER, METRICS_FILE, RUN_FILE), alone=True)
         sweep(self.checkpoints, alone=True)
         kept = [
             row

@@ -26,6 +26,7 @@ from torch import Tensor, distributed
 
 from urbanln.base.config import TrainSettings
 from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.model.adapters import adapt
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device, pick_precision
 from urbanln.model.objective import LossParts, clamp_logit_scale_, distilled_contrastive_loss, mu_at
@@ -34,6 +35,7 @@ from urbanln.model.teacher import MomentumTeacher
 from urbanln.train.batches import Pictures, Texts, mirror
 from urbanln.train.frozen import freeze
 from urbanln.train.grad_cache import backward_all, encode_all, feature_gradients, micro_batches
+from urbanln.train.groups import SHARE, parameter_groups
 from urbanln.train.pairs import Pairs, Plan
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8  # Long-CLIP
@@ -150,11 +152,14 @@ def assemble(engine: Accelerator, student: LongClip, train: TrainSettings) -> Le
     student.to(engine.device).train()
     freeze(student, train)
     teacher = MomentumTeacher(student, train.momentum)
-    student.patch_dropout = train.patch_dropout  # after the copy: the teacher sees whole pictures
+    # After the copy: the teacher has no adapters and sees whole pictures.
+    if train.lora_rank:
+        adapt(student, train)
+    student.patch_dropout = train.patch_dropout
     marks = 1 + train.same_caption_is_same + train.same_content_is_same  # as many as Pairs.ids gives
     queue = FeatureQueue(train.queue_size, student.dim, engine.device, marks)
     optimizer = torch.optim.AdamW(
-        student.trainable_parameter_groups(train.weight_decay),
+        parameter_groups(student, train.weight_decay, train.layer_decay),
         lr=train.lr,
         betas=_BETAS,
         eps=_EPS,
@@ -193,7 +198,7 @@ def train_step(
     engine, optimizer = learner.engine, learner.optimizer
     lr, mu = schedule.lr(step), mu_at(step, train.mu, schedule.ramp)
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group[SHARE]
     learner.teacher.update()
     batch = _read(engine, data, plan, position, train)
     facts, keys = forward_backward(learner, batch, (train.seed, step, engine.process_index), mu, train)
