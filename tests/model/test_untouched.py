@@ -15,6 +15,7 @@ from urbanln.model.clip import LongClip
 from urbanln.model.untouched import what_was_put_there
 
 LENGTHS = [3, 40, 7, 64]
+LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
 def _given(model: LongClip) -> tuple[Tensor, Tensor]:
@@ -35,12 +36,47 @@ def _agree(model: LongClip, pixels: Tensor, ids: Tensor) -> None:
     )
 
 
+def test_lora_takes_the_fast_path_with_the_gradients_of_the_plain_one(
+    long_clip: LongClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, ids = _given(long_clip)
+    clip = long_clip.clip
+    get_peft_model(clip, LoraConfig(r=2, target_modules=LINEAR, init_lora_weights=False))
+    for tower in (clip.vision_model, clip.text_model):
+        assert what_was_put_there(tower) is None
+    found: list[dict[str, Tensor]] = []
+    for reason in (None, "as it is"):
+        monkeypatch.setattr(towers, "what_was_put_there", lambda tower, reason=reason: reason)
+        long_clip.zero_grad()
+        vectors = towers.image_features(clip, pixels), towers.text_features(clip, ids, LENGTHS)
+        sum((one**2).sum() for one in vectors).backward()
+        found.append({name: p.grad.clone() for name, p in clip.named_parameters() if p.grad is not None})
+    fast, plain = found
+    assert set(fast) == set(plain)
+    assert sum("lora_" in name for name in fast) == 2 * 2 * 2 * len(LINEAR)
+    largest = max(float(gradient.abs().max()) for gradient in plain.values())
+    for name, gradient in plain.items():
+        torch.testing.assert_close(fast[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
+
+
+@pytest.mark.parametrize("config", [{"use_dora": True}, {"target_modules": ["token_embedding"]}])
+def test_what_is_not_lora_beside_a_linear_layer_runs_as_it_is(
+    long_clip: LongClip, config: dict[str, object]
+) -> None:
+    pixels, ids = _given(long_clip)
+    get_peft_model(
+        long_clip.clip, LoraConfig(r=2, **{"target_modules": LINEAR, **config}, init_lora_weights=False)
+    ).eval()
+    assert what_was_put_there(long_clip.clip.text_model) is not None
+    _agree(long_clip, pixels, ids)
+
+
 class _Doubled(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         return 2 * weight
 
 
-@pytest.mark.parametrize("name", ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"])
+@pytest.mark.parametrize("name", LINEAR)
 def test_an_adapter_on_any_linear_layer_counts(long_clip: LongClip, name: str) -> None:
     pixels, ids = _given(long_clip)
     before = long_clip.clip.get_image_features(pixel_values=pixels).pooler_output

@@ -9,7 +9,7 @@ Both compute what ``CLIPModel.get_image_features`` and ``get_text_features`` do,
   whose output is not kept.
 
 Weights, names and configuration stay those of transformers; so does the folder that is saved. A tower that
-somebody changed (hooks, adapters, sharded weights, checkpointing of activations) is called as it is.
+somebody changed (hooks, sharded weights, checkpointing of activations, adapters but LoRA) is called as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPModel
 from transformers.activations import QuickGELUActivation
@@ -160,7 +160,7 @@ def _layer(layer: Any, x: Tensor, attend: _Attend, rows: Tensor | None = None) -
 
 def _feed_forward(mlp: Any, x: Tensor) -> Tensor:
     inner = mlp.fc1(x)
-    if not isinstance(mlp.activation_fn, QuickGELUActivation):
+    if not isinstance(mlp.activation_fn, QuickGELUActivation) or type(mlp.fc2) is not nn.Linear:
         return mlp.fc2(mlp.activation_fn(inner))
     if torch.is_grad_enabled():
         return _QuickGELULinear.apply(inner, mlp.fc2.weight, mlp.fc2.bias)

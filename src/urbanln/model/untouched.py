@@ -1,7 +1,8 @@
 """Whether a tower is as transformers built it, so that its work may be done in another order.
 
-:mod:`urbanln.model.towers` reads a layer's weights and never calls the layer. Whatever somebody put there
-(hooks, adapters, sharded or quantised weights, checkpointed activations) would be passed over.
+:mod:`urbanln.model.towers` never calls a layer as a whole, and reads weights of its parts. Whatever somebody
+put there (hooks, adapters, sharded or quantised weights, checkpointed activations) would be passed over; but
+for LoRA beside a linear layer, which is called in that layer's place and knows no other token.
 """
 
 from __future__ import annotations
@@ -29,9 +30,16 @@ def what_was_put_there(tower: nn.Module) -> str | None:
     Returns:
         A reason in few words. A class that is not known counts as one: what it does, it does when called.
     """
+    adapters: tuple[str, ...] = ()
     for name, module in tower.named_modules():
         where = name or "the tower"
-        if type(module) not in _PLAIN and not name.endswith("activation_fn"):
+        if is_lora(module):
+            adapters += (f"{name}.",)
+        elif (
+            type(module) not in _PLAIN
+            and not name.endswith("activation_fn")
+            and not name.startswith(adapters)  # its parts are called by the adapter alone
+        ):
             return f"{where} is a {type(module).__name__}"
         if "forward" in vars(module):
             return f"{where} has a forward of its own"
@@ -43,3 +51,10 @@ def what_was_put_there(tower: nn.Module) -> str | None:
             if weight is not None and type(weight) not in _WEIGHTS:
                 return f"a weight of {where} is a {type(weight).__name__}"
     return None
+
+
+def is_lora(module: nn.Module) -> bool:
+    """Whether a module is a linear layer with peft's LoRA beside it, and no variant that does more."""
+    kind = type(module)  # by its name: peft may not be installed
+    plain = (kind.__module__, kind.__qualname__) == ("peft.tuners.lora.layer", "Linear")
+    return plain and not getattr(module, "lora_variant", True)
