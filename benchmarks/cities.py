@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from urbanln.city.store import City, Meta
+from urbanln.city.meta import Meta
+from urbanln.city.store import City
 
 CANDIDATES = 5
 _SIZES = (

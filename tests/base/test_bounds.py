@@ -14,7 +14,7 @@ from urbanln.base.config import Settings, load_settings
 from urbanln.base.errors import InputError
 from urbanln.base.setting_faults import numbers_of
 from urbanln.captions.settings import CaptionSettings
-from urbanln.city.store import Meta
+from urbanln.city.meta import Meta
 from urbanln.cli.options import a_number
 from urbanln.cli.program import app
 from urbanln.study.spec import load_study

@@ -24,7 +24,8 @@ from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault
 from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.run import NotDescribed, caption_city, ledger_path, plan_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, VoteSettings
-from urbanln.city.store import City, Meta
+from urbanln.city.meta import Meta
+from urbanln.city.store import City
 
 
 def make_city(folder: Path, n: int = 4) -> City:

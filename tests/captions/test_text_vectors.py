@@ -16,7 +16,8 @@ import shapely
 
 from urbanln.base.errors import InputError
 from urbanln.captions.text_vectors import captions_of, match_recorded, text_vectors
-from urbanln.city.store import City, Meta
+from urbanln.city.meta import Meta
+from urbanln.city.store import City
 
 TEXTS = {
     "A": [("r1", "a red roof, a Red wall"), ("r2", "the red roof"), ("r1", "green trees")],

@@ -13,8 +13,9 @@ import shapely
 from PIL import Image, ImageEnhance
 
 from urbanln.base.files import hash_bytes
+from urbanln.city.meta import Meta
 from urbanln.city.near_duplicates import audit_pictures, near_pairs, thumbnail
-from urbanln.city.store import City, Meta
+from urbanln.city.store import City
 
 
 def _scene(seed: int, size: int = 96) -> Image.Image:

@@ -17,7 +17,8 @@ import tomli_w
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
 from urbanln.base.files import hash_file
-from urbanln.city.store import City, IndicatorNote, Meta, Source
+from urbanln.city.meta import IndicatorNote, Meta, Source
+from urbanln.city.store import City
 
 Tables = dict[str, Any]
 

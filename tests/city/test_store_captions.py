@@ -13,7 +13,8 @@ import pytest
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_file
-from urbanln.city.store import City, Meta
+from urbanln.city.meta import Meta
+from urbanln.city.store import City
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from shapely.geometry import Point
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
-from urbanln.city.store import City, Meta
+from urbanln.city.meta import Meta
+from urbanln.city.store import City
 from urbanln.probe.splits import Fold
 from urbanln.study import work
 from urbanln.study.predict import known_regions, labelled_folds, predict_vectors, region_folds, scored_regions

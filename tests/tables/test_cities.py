@@ -15,7 +15,8 @@ from tests.train.fake_city import make_city
 
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.written import Written
-from urbanln.city.store import City, IndicatorNote
+from urbanln.city.meta import IndicatorNote
+from urbanln.city.store import City
 from urbanln.stages.cities import join_cities, join_regions
 from urbanln.tables.cities import as_vectors, read_vectors, region_ids
 from urbanln.tables.vectors import matrix, read_embeddings, write_embeddings

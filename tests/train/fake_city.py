@@ -11,7 +11,9 @@ import shapely
 from PIL import Image
 
 from urbanln.base.config import Settings, load_settings
-from urbanln.city.store import City, Meta
+from urbanln.captions.table import candidates_table
+from urbanln.city.meta import Meta
+from urbanln.city.store import City
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "yellow": (230, 220, 30)}
 LIGHTS = {"dark": 0.3, "dim": 0.6, "bright": 1.0}
@@ -75,6 +77,32 @@ def make_city(
         city.save_captions(
             frame.assign(agreement=np.nan, margin=np.nan, n_candidates=captions, tokens=len("short"))
         )
+    return City.open(folder)
+
+
+def make_corpus(folder: Path, *, pictures: int = 24, divided: bool = True, captions: int = 1) -> City:
+    """Pictures without places, and captions that name them.
+
+    Of every six pictures four are to train on, one to validate with and one to test on.
+    """
+    rng = np.random.default_rng(0)
+    (folder / "pictures").mkdir(parents=True)
+    names = [f"p{i:02d}" for i in range(pictures)]
+    for i, name in enumerate(names):
+        _picture(i, rng).save(folder / "pictures" / f"{name}.png")
+    paths = [f"pictures/{name}.png" for name in names]
+    images = pd.DataFrame({"image_id": names, "region_id": names, "view": "satellite", "path": paths})
+    if divided:
+        kinds = ["train", "val", "test", "train", "train", "train"]
+        images["split"] = [kinds[i % 6] for i in range(pictures)]
+    meta = Meta(name=folder.name, synthetic=True, places=False)
+    city = City.create(folder, meta=meta, images=images.assign(lon=np.nan, lat=np.nan))
+    texts = [
+        {"image_id": name, "captioner": f"human{k}", "caption": f"{caption_of(i, k)}, picture {name}"}
+        for i, name in enumerate(names)
+        for k in range(captions)
+    ]
+    city.save_captions(candidates_table(pd.DataFrame(texts)))
     return City.open(folder)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.train.fake_city import make_city
+from tests.train.fake_city import make_city, make_corpus
 
 from urbanln.base.config import TrainSettings
 from urbanln.base.errors import InputError
@@ -150,13 +150,43 @@ def test_validation_holds_out_whole_regions(city: City) -> None:
     assert set(epoch_plan(pairs, TrainSettings(), 0).picture) == set(pairs.train)
 
 
+def test_pictures_that_are_divided_stay_where_they_are_and_those_to_test_on_are_not_looked_at(
+    city: City, tmp_path: Path
+) -> None:
+    corpus = make_corpus(tmp_path / "corpus")
+    split = corpus.images.set_index("image_id")["split"]
+    for fraction in (0.0, 0.5):
+        pairs = _pairs([corpus], val_fraction=fraction)
+        ids = pairs.pictures["image_id"]
+        assert set(ids[pairs.train]) == set(split.index[split == "train"])
+        assert set(ids[pairs.val]) == set(split.index[split == "val"])
+        assert not any(name in text for name in split.index[split == "test"] for text in pairs.texts)
+    assert list_pictures([corpus], "auto")[1] == {"test": 4, "without_caption": 0}
+    # Beside a city that is not divided, each keeps to its own rule.
+    both = _pairs([city, corpus], val_fraction=0.25)
+    alone = _pairs([city], val_fraction=0.25)
+    val = both.pictures.iloc[both.val]
+    assert set(val.loc[val["city"] == 0, "image_id"]) == set(alone.pictures["image_id"][alone.val])
+    assert set(val.loc[val["city"] == 1, "image_id"]) == set(split.index[split == "val"])
+
+
+def test_a_single_picture_to_validate_with_is_not_trained_on(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", pictures=6)
+    pairs = _pairs([corpus])
+    assert (len(pairs.train), len(pairs.val)) == (4, 0)
+    corpus.images["split"] = "val"
+    corpus.save()
+    with pytest.raises(InputError, match="none of the pictures is there to train on"):
+        _pairs([corpus])
+
+
 def test_pictures_without_captions_are_counted_and_none_at_all_says_what_to_run(tmp_path: Path) -> None:
     city = make_city(tmp_path / "some", regions=6)
     captions = city.captions
     captions = captions[~captions["image_id"].isin(["satellite-0-0", "satellite-2-0"])]
     city.save_captions(captions)
-    listed, without = list_pictures([City.open(city.folder)], "satellite")
-    assert (len(listed), without) == (4, 2)
+    listed, left_out = list_pictures([City.open(city.folder)], "satellite")
+    assert (len(listed), left_out) == (4, {"test": 0, "without_caption": 2})
     with pytest.raises(InputError, match="urbanln caption"):
         list_pictures([make_city(tmp_path / "none", captions=0)], "satellite")
     with pytest.raises(InputError, match="no picture of this view"):

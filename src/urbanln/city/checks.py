@@ -27,6 +27,7 @@ from urbanln.base.columns import (
 )
 from urbanln.base.errors import InputError
 from urbanln.base.geometry import earth_crs, uncut
+from urbanln.city.splits import SPLIT, check_splits
 
 VIEWS = ("satellite", "street")
 WGS84 = "EPSG:4326"
@@ -149,17 +150,19 @@ def _check_geometry(frame: gpd.GeoDataFrame, table: str) -> None:
     )
 
 
-def check_images(frame: pd.DataFrame, region_ids: pd.Series, *, table: str = "images") -> pd.DataFrame:
+def check_images(frame: pd.DataFrame, region_ids: pd.Series | None, *, table: str = "images") -> pd.DataFrame:
     """Check the pictures' table and return it tidied: text columns as text, lon/lat as float.
 
     Args:
-        frame: Columns of ``IMAGE_COLUMNS``; captured, source, licence and sha256 may be absent.
-        region_ids: Ids that exist.
+        frame: Columns of ``IMAGE_COLUMNS``; captured, source, licence and sha256 may be absent. ``split``,
+            where it is there, is one of ``SPLITS`` for every picture.
+        region_ids: Ids that exist; None: pictures without places, each of which is called its own region.
         table: Name used in errors.
 
     Raises:
         InputError: Column missing; id missing, doubled or unknown; a view that is neither satellite nor
-            street; coordinates outside ±180/±90 degrees or not numbers; a path that leaves the folder.
+            street; coordinates outside ±180/±90 degrees or not numbers; a path that leaves the folder; a
+            split of another name, or one that divides a region.
     """
     need_columns(frame.columns, [c for c in IMAGE_COLUMNS if c not in _IMAGE_OPTIONAL], table)
     frame = pd.DataFrame(frame).reset_index(drop=True)
@@ -172,7 +175,18 @@ def check_images(frame: pd.DataFrame, region_ids: pd.Series, *, table: str = "im
         else:
             frame[column] = text_column(frame, column, table, required=column not in _IMAGE_OPTIONAL)
     no_duplicates(frame["image_id"], "image_id", table, "give every picture an id of its own")
-    known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
+    if region_ids is not None:
+        known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
+    else:
+        refuse(
+            frame["region_id"] != frame["image_id"],
+            "in a corpus without places a picture's region_id is its image_id",
+            frame["region_id"],
+            table,
+            "write image_id there, or places = true in city.toml",
+        )
+    if SPLIT in frame.columns:
+        frame[SPLIT] = check_splits(frame, table)
     refuse(
         ~frame["view"].isin(VIEWS),
         "a view is either satellite or street",

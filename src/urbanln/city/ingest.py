@@ -1,7 +1,8 @@
 """From a table with coordinates and labels, and a folder of pictures where there is one, to a city.
 
 Read the table, find and check the pictures, divide into regions, average the labels, write the city. What
-cannot be used is counted in the report and left out; the rest goes on.
+cannot be used is counted in the report and left out; the rest goes on. Pictures without places become a
+corpus: no region, no label, to train on only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 
@@ -24,14 +24,19 @@ from urbanln.base.ids import read_ids
 from urbanln.base.written import Written
 from urbanln.city.checks import IMAGE_COLUMNS, VIEWS, check_texts
 from urbanln.city.coordinates import Positions, point_coordinates
-from urbanln.city.extent import Extent, check_places, in_several, null_island, odd_places
+from urbanln.city.division import divide, with_districts
+from urbanln.city.extent import Extent, check_places, null_island, odd_places
 from urbanln.city.images import MISSING, inspect_pictures
 from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
 from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
 from urbanln.city.making import check_free, making
+from urbanln.city.meta import IndicatorNote, Meta, Source
 from urbanln.city.picture_files import copy_pictures, image_ids, named_files, near_files
-from urbanln.city.regions import districts_of, make_regions
-from urbanln.city.store import City, IndicatorNote, Meta, Source
+from urbanln.city.splits import SPLIT, count_splits, read_splits, refuse_straddling
+from urbanln.city.store import City
+
+NO_PLACES = "none"
+"""``--regions none``: pictures without places."""
 
 
 def ingest(
@@ -39,9 +44,9 @@ def ingest(
     id_column: str | None = None, image_column: str | None = None,
     lon: str = "lon", lat: str = "lat", lonlat_column: str | None = None, latlon_column: str | None = None,
     crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
-    view: str = "satellite", labels: Sequence[str] = (), missing: Sequence[str] = (), trust_ids: bool = False,
-    encoding: str | None = None, thousands: str | None = None, decimal: str | None = None,
-    captured: str | None = None,
+    view: str = "satellite", split_column: str | None = None, labels: Sequence[str] = (),
+    missing: Sequence[str] = (), trust_ids: bool = False, encoding: str | None = None,
+    thousands: str | None = None, decimal: str | None = None, captured: str | None = None,
     source: str = "", licence: str = "", attribution: str = "", copy: bool = True, limit: int | None = None,
 ) -> IngestReport:  # fmt: skip
     """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
@@ -56,23 +61,22 @@ def ingest(
         out: Folder of the new city.
         name: Name of the city.
         regions: ``picture`` (without pictures: one point per id), ``h3:9``, ``tile:18`` or a file
-            (:func:`urbanln.city.regions.make_regions`).
+            (:func:`urbanln.city.regions.make_regions`); ``none``: pictures without places.
         id_column, image_column: Ids (the file is ``<id>.jpg``, .png, …), or file names below ``pictures``.
         lon, lat: Columns of coordinates in ``crs``; not needed for a table of point geometries.
-        lonlat_column, latlon_column: One column with both as text, such as ``"(39.9, 116.4)"``; the name says
-            which comes first.
+        lonlat_column, latlon_column: One column with both, ``"(39.9, 116.4)"``; its name says the order.
         crs: Reference system of the coordinates.
         datum: ``wgs84``, or ``gcj02`` or ``bd09`` of coordinates off Chinese maps, which are converted.
         outside_china: What points are that no map in it shifts: ``keep`` (WGS 84), ``shift``, or ``refuse``.
         district: What is held out together: a column of the table (a region's is that of most of its rows),
             or a file of polygons as in ``regions`` (a region's is the one that holds its middle).
         view: ``satellite``, ``street``, or a column that says which.
+        split_column: What a picture is for: train, val or test (:func:`urbanln.city.splits.read_splits`).
         labels: Columns to predict.
         missing: What stands for a missing label, beside empty cells and unmistakable codes: ``"-9999"``
             in all labels, ``"price=-1"`` in one; ``"none"`` keeps the codes.
         trust_ids: Take ids as they stand, though they look mangled or have rows kilometres apart.
-        encoding, thousands, decimal: How a text table is written
-            (:class:`urbanln.base.written.Written`).
+        encoding, thousands, decimal: How a text table is written (:class:`urbanln.base.written.Written`).
         captured: Column with the date, kept as the text it is.
         source, licence, attribution: Where the pictures come from, on what terms, and whom to name.
         copy: Copy the pictures into the city, or refer to them by absolute path.
@@ -87,20 +91,43 @@ def ingest(
     _check_target(out, (folder, table), name=name, source=source, licence=licence, attribution=attribution)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
     asked = _Asked(
-        name, regions, id_column, image_column, positions, district, view, captured, tuple(labels),
-        tuple(missing), trust_ids, Written(encoding, thousands, decimal), source, licence, attribution, copy,
-    )  # fmt: skip
+        name, regions, id_column, image_column, positions, district, view, split_column, captured,
+        tuple(labels), tuple(missing), trust_ids, Written(encoding, thousands, decimal),
+        source, licence, attribution, copy)  # fmt: skip
+    _check_asked(asked, folder)
     read = _read(table, folder, asked, limit)
     how = [str(path and path.resolve()) for path in (folder, table)]
     with making(out, {"ingest": [*how, limit, repr(asked)]}, (REPORT_FILE,)):
         return _make(read, str(table), folder, out, asked)
 
 
+def _check_asked(asked: _Asked, folder: Path | None) -> None:
+    """Refuse what has no meaning without pictures, or for pictures without places."""
+    found: dict[str, Any] = {}
+    if folder is None:
+        what, remedy = "this is asked of pictures, and there is no folder of them", "give it before the table"
+        found = {"--split-column": asked.split, "--regions": None if asked.places else NO_PLACES}
+    elif not asked.places:
+        what = "pictures without places have no region, and so nothing to predict or to map"
+        remedy = "leave it out, or divide the pictures by place: --regions picture"
+        positions = asked.positions if asked.positions != Positions() else None
+        found = {"--label": ", ".join(asked.labels), "--district": asked.district, "--lon, --crs": positions}
+    for option, value in found.items():
+        if value:
+            raise InputError(what, value=value, where=option, remedy=remedy)
+
+
 def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked) -> IngestReport:
     """The city of what was read, and its report."""
-    units, used, counts = _points(read.rows, table) if folder is None else _usable(read.rows, folder, table)
-    shapes, units, used, counts["outside"], found = _divide(units, used, asked)
-    shapes, counts["no_district"] = _with_districts(shapes, used, asked)
+    placed = _placed(read.rows, table) if asked.places else read.rows
+    units, used, counts = _points(placed, table) if folder is None else _usable(placed, folder)
+    counts["no_coordinates"] = len(read.rows) - len(placed)
+    if not asked.places:
+        return _make_corpus(read, units.assign(region_id=units["image_id"]), counts, out, asked)
+    shapes, units, used, counts["outside"], found = divide(units, used, asked.regions, asked.reading())
+    if asked.split:
+        refuse_straddling(units, "region_id", "region", table)
+    shapes, counts["no_district"] = with_districts(shapes, used, asked.district, asked.reading())
     indicators, gaps = mean_per_region(read.values.loc[used.index], used["region_id"], shapes["region_id"])
     images, same = _place(units, out, asked) if folder else (_no_images(), {})
     city = City.create(
@@ -114,11 +141,26 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
             f"{shared} rows share their place with another and are regions of their own: years of one "
             "place? name its id (--id-column), or keep one row per place"
         )
+    splits, leaks = count_splits(images)
     report = IngestReport(
         city, read.total, len(images), len(shapes), null_island=read.null_island, read=read.told,
-        extent=str(extent), labels=gaps, notes=[*odd, *found, *read.notes, *constant_labels(indicators)],
-        **(counts | same),
+        extent=str(extent), labels=gaps, splits=splits,
+        notes=[*odd, *found, *leaks, *read.notes, *constant_labels(indicators)], **(counts | same),
     )  # fmt: skip
+    write_json(out / REPORT_FILE, report.facts())
+    return report
+
+
+def _make_corpus(
+    read: _Read, units: pd.DataFrame, counts: dict[str, Any], out: Path, asked: _Asked
+) -> IngestReport:
+    """The corpus of pictures without places, and its report."""
+    images, same = _place(units, out, asked)
+    city = City.create(out, meta=_meta(asked, "").model_copy(update={"places": False}), images=images)
+    splits, leaks = count_splits(images)
+    report = IngestReport(
+        city, read.total, len(images), read=read.told, splits=splits, notes=leaks, **(counts | same)
+    )
     write_json(out / REPORT_FILE, report.facts())
     return report
 
@@ -153,6 +195,7 @@ class _Asked:
     positions: Positions
     district: str | None
     view: str
+    split: str | None
     captured: str | None
     labels: tuple[str, ...]
     missing: tuple[str, ...]
@@ -163,9 +206,14 @@ class _Asked:
     attribution: str
     copy: bool
 
+    @property
+    def places(self) -> bool:
+        """Whether the pictures have places."""
+        return self.regions != NO_PLACES
+
     def named(self) -> list[str]:
         """Columns that must be there."""
-        return [c for c in (self.id, self.image, self.captured) if c]
+        return [c for c in (self.id, self.image, self.captured, self.split) if c]
 
     def reading(self) -> dict[str, Any]:
         """How files of polygons are read; an encoding is of text tables and Shapefiles."""
@@ -195,7 +243,8 @@ def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) ->
     frame = read_frame(
         table, text=text, written=asked.written, shapes=False, ungrouped=(where.lon, where.lat)
     )
-    if not (where.lonlat or where.latlon or {where.lon, where.lat} <= {str(c) for c in frame}):
+    columns = where.lonlat or where.latlon or {where.lon, where.lat} <= {str(c) for c in frame}
+    if asked.places and not columns:
         frame = as_geometry(frame, table, crs=where.said_crs)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
@@ -205,10 +254,14 @@ def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) ->
     values, notes = take_labels(frame, asked.labels, table=str(table), missing=asked.missing)
     rows, datum = _rows(frame, folder, asked, str(table))
     nowhere = null_island(rows["lon"].to_numpy(), rows["lat"].to_numpy())
-    if not asked.trust_ids:
+    if asked.places and not asked.trust_ids:
         check_places(rows[~nowhere], str(table))
-    named = {"id": asked.id, "picture": asked.image, "captured": asked.captured, "district": asked.district}
-    told = what_was_read(table, frame, asked.positions, asked.labels, asked.written, named)
+    named = {
+        "id": asked.id, "picture": asked.image, "captured": asked.captured, "district": asked.district,
+        "split": asked.split,
+    }  # fmt: skip
+    place = asked.positions if asked.places else None
+    told = what_was_read(table, frame, place, asked.labels, asked.written, named)
     return _Read(rows[~nowhere], values, len(frame), told, datum, int(nowhere.sum()), notes)
 
 
@@ -241,6 +294,11 @@ def _rows(frame: pd.DataFrame, folder: Path | None, asked: _Asked, table: str) -
         tidy = frame.assign(**{asked.id: rows["id"]}) if asked.id else frame
         rows["key"] = named_files(tidy, folder, asked.id, asked.image, table)
         rows["view"] = _views(frame, asked.view, table)
+        if asked.split:
+            rows[SPLIT] = read_splits(frame, asked.split, table)
+            refuse_straddling(rows, "key", "picture", table)
+    if not asked.places:
+        return rows.assign(lon=np.nan, lat=np.nan), ""
     rows["lon"], rows["lat"], datum = point_coordinates(frame, asked.positions, table)
     return rows, datum
 
@@ -280,27 +338,22 @@ def _placed(rows: pd.DataFrame, table: str) -> pd.DataFrame:
     return placed
 
 
-def _points(rows: pd.DataFrame, table: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def _points(placed: pd.DataFrame, table: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Distinct ids with their place, the rows that have one, and counts of what was left out."""
-    placed = _placed(rows, table)
     used = placed[placed["key"].notna()]
     if used.empty:
         raise InputError("no row has an id", where=table, remedy="check --id-column")
     points = used.drop_duplicates("key")[["key", "lon", "lat"]].assign(image_id=lambda f: f["key"])
     counts: dict[str, Any] = {
-        "no_coordinates": len(rows) - len(placed),
         "no_id": len(placed) - len(used),
         "repeats": len(used) - len(points),
     }
     return points, used, counts
 
 
-def _usable(
-    rows: pd.DataFrame, folder: Path, table: str
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def _usable(rows: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Distinct good pictures, the rows that have one, and counts of what was left out."""
-    placed = _placed(rows, table)
-    named = placed[placed["key"].notna()]
+    named = rows[rows["key"].notna()]
     good, rejected = inspect_pictures(list(named["key"].unique()))
     gone = rejected["reason"] == MISSING
     near = near_files(list(rejected.loc[gone, "path"]), folder)
@@ -319,43 +372,12 @@ def _usable(
     has_ids = bool(images["id"].notna().any())
     images.insert(0, "image_id", image_ids(images["key"], images["id"] if has_ids else None, folder))
     counts: dict[str, Any] = {
-        "no_coordinates": len(rows) - len(placed),
-        "missing": int(gone.sum()) + len(placed) - len(named),
+        "missing": int(gone.sum()) + len(rows) - len(named),
         "corrupt": int((~gone).sum()),
         "repeats": len(usable) - len(images),
         "rejected": list(rejected.itertuples(index=False, name=None)),
     }
     return images.drop(columns=["id", "path", "duplicate_of", "district"]), usable, counts
-
-
-def _divide(
-    units: pd.DataFrame, rows: pd.DataFrame, asked: _Asked
-) -> tuple[gpd.GeoDataFrame, pd.DataFrame, pd.DataFrame, int, list[str]]:
-    """Regions, the units and rows inside with their region, the rows outside counted, and what was found."""
-    lon, lat = (units[c].to_numpy(dtype=np.float64) for c in ("lon", "lat"))
-    how = asked.regions
-    shapes, ids = make_regions(how, lon, lat, units["image_id"], **asked.reading())
-    inside_now, swapped = int(ids.notna().sum()), 0
-    if 2 * inside_now < len(units) and np.abs(lon).max() <= 90:
-        exchanged = make_regions(how, lat, lon, units["image_id"], **asked.reading() | {"tell": False})
-        swapped = int(exchanged[1].notna().sum())
-    units = units.assign(region_id=ids.to_numpy())
-    rows = rows.assign(region_id=rows["key"].map(units.set_index("key")["region_id"]))
-    inside = rows[rows["region_id"].notna()]
-    exchange = "longitude and latitude look swapped: exchange --lon and --lat"
-    if inside.empty:
-        raise InputError(
-            "every point is outside the polygons",
-            value=f"points {Extent.around(lon, lat)}, polygons {_bounds(*shapes.total_bounds)}",
-            where=how,
-            remedy=exchange if swapped else "check that both are of one city, and --crs",
-        )
-    found = in_several(shapes, lon, lat)
-    if swapped > inside_now:
-        found.append(
-            f"{inside_now} points are inside the polygons, exchanged it would be {swapped}: {exchange}"
-        )
-    return shapes, units[units["region_id"].notna()], inside, len(rows) - len(inside), found
 
 
 def _distinct(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -366,35 +388,3 @@ def _distinct(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         "same_content": int(distinct["sha256"].duplicated().sum()),
     }
     return distinct, counts
-
-
-def _with_districts(
-    shapes: gpd.GeoDataFrame, rows: pd.DataFrame, asked: _Asked
-) -> tuple[gpd.GeoDataFrame, int | None]:
-    """The regions with a column ``district``, and how many have none."""
-    district = asked.district
-    if district is None:
-        return shapes, None
-    named = rows["district"].notna()
-    if named.any():
-        # The most frequent one; of several, the one that stands first in the table.
-        count = rows[named].groupby(["region_id", "district"], sort=False).size().reset_index(name="n")
-        most = count.sort_values("n", ascending=False, kind="stable").drop_duplicates("region_id")
-        districts = shapes["region_id"].map(most.set_index("region_id")["district"])
-    else:
-        middles = shapes.geometry.representative_point()
-        districts = districts_of(district, middles.x.to_numpy(), middles.y.to_numpy(), **asked.reading())
-    shapes = shapes.assign(district=districts.astype("str").to_numpy())
-    missing = int(shapes["district"].isna().sum())
-    if missing == len(shapes):
-        raise InputError(
-            "no region is in any district",
-            value=district,
-            remedy="check --district and --crs, and that longitude and latitude are not exchanged",
-            where="--district",
-        )
-    return shapes, missing
-
-
-def _bounds(west: float, south: float, east: float, north: float) -> str:
-    return f"lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"

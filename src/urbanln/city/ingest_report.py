@@ -40,6 +40,7 @@ class IngestReport:
         same_content: Pictures kept although a picture of another region has equal bytes.
         no_district: Regions of which no district is known; None where none was asked for.
         labels: Regions without a value, per label.
+        splits: Pictures in each split, where a column says what they are for.
         rejected: (path, reason) of every picture that is missing or corrupt.
         null_island: Rows at (0, 0), while the others lie elsewhere.
         read: What was read of the table, as what.
@@ -61,6 +62,7 @@ class IngestReport:
     same_content: int = 0
     no_district: int | None = None
     labels: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     null_island: int = 0
     read: str = ""
@@ -73,23 +75,32 @@ class IngestReport:
 
     def lines(self) -> list[str]:
         """The report in words, one line each; what did not happen is left out."""
+        places = self.city.meta.places
         counts = (
             (self.no_coordinates, "rows without coordinates, left out"),
             (self.null_island, "rows at (0, 0), far from all others, left out"),
             (self.missing, "pictures missing, left out"),
             (self.corrupt, "pictures empty, truncated or no picture, left out"),
             (self.no_id, "rows without an id, left out"),
-            (self.repeats, "rows repeat an earlier row's picture or id; their labels are averaged"),
+            (
+                self.repeats,
+                "rows repeat an earlier row's picture" + (" or id; their labels are averaged" * places),
+            ),
             (self.outside, "rows outside every polygon, left out"),
             (self.duplicates, "pictures equal another one of their region, left out"),
-            (self.same_content, "pictures equal one of another region, kept"),
+            (self.same_content, f"pictures equal {'one of another region' if places else 'another'}, kept"),
             (self.no_district or 0, "regions are in no district"),
         )
         made = f"{self.pictures} pictures in {self.regions} regions" if self.pictures else ""
         made = made or f"{self.regions} regions without pictures"
-        lines = [f"{self.city.folder}: {made}, from {self.rows} rows; {self.city.meta.datum}"]
+        kind = self.city.meta.datum
+        if not places:
+            made, kind = f"{self.pictures} pictures without places", "a corpus to train on, no city"
+        lines = [f"{self.city.folder}: {made}, from {self.rows} rows; {kind}"]
         lines += [f"  {printable(line)}" for line in (self.read, self.extent) if line]
         lines += [f"  {count} {what}" for count, what in counts if count]
+        if self.splits:
+            lines.append(f"  split: {', '.join(f'{name} {count:,}' for name, count in self.splits.items())}")
         lines += [f"    {printable(path)}: {printable(reason)}" for path, reason in self.rejected[:_SHOWN]]
         if len(self.rejected) > _SHOWN:
             lines.append(f"    … and {len(self.rejected) - _SHOWN} more, see {REPORT_FILE}")
@@ -101,7 +112,7 @@ class IngestReport:
 def what_was_read(
     table: Path,
     frame: pd.DataFrame,
-    where: Positions,
+    where: Positions | None,
     labels: Sequence[str],
     written: Written = AS_IT_IS,
     named: Mapping[str, str | None] | None = None,
@@ -111,20 +122,25 @@ def what_was_read(
     Args:
         table: The file.
         frame: Its rows.
-        where: Where the coordinates stand.
+        where: Where the coordinates stand; None where none are read.
         labels: Columns that are labels.
         written: How it was read.
         named: What else is in it → column.
     """
     there = {str(column) for column in frame.columns}
+    parts = [f"{kind} {column}" for kind, column in (named or {}).items() if column in there]
+    parts += [_position(where, frame)] if where else []
+    parts += [f"labels {', '.join(labels)}"] if labels else []
+    more = f" ({said})" if (said := written.says()) else ""
+    return f"read of {table.name}{more}: {len(frame):,} rows; {', '.join(parts)}"
+
+
+def _position(where: Positions, frame: pd.DataFrame) -> str:
     place = where.lonlat or where.latlon or f"{where.lon}, {where.lat}"
-    if not (where.lonlat or where.latlon or {where.lon, where.lat} <= there):
+    if not (where.lonlat or where.latlon or {where.lon, where.lat} <= {str(column) for column in frame}):
         place = "by geometry"
     system = where.crs if where.datum == "wgs84" else where.datum
     if isinstance(frame, gpd.GeoDataFrame) and where.by_shapes(frame):
         place += shapes_said(frame)
         system = frame.crs.to_string() if frame.crs is not None and where.datum == "wgs84" else system
-    parts = [f"{kind} {column}" for kind, column in (named or {}).items() if column in there]
-    parts += [f"position {place} ({system})", *([f"labels {', '.join(labels)}"] if labels else [])]
-    more = f" ({said})" if (said := written.says()) else ""
-    return f"read of {table.name}{more}: {len(frame):,} rows; {', '.join(parts)}"
+    return f"position {place} ({system})"

@@ -17,7 +17,8 @@ from urbanln.base.files import write_json
 from urbanln.base.leftovers import sweep
 from urbanln.base.locks import alone_in
 from urbanln.base.parsing import read_json
-from urbanln.city.store import CITY_FILE, check_new
+from urbanln.city.meta import CITY_FILE
+from urbanln.city.store import check_new
 
 MAKING = ".making.json"
 

@@ -21,6 +21,7 @@ from urbanln.base.files import hash_bytes
 from urbanln.base.pictures import upright_rgb
 from urbanln.base.progress import track
 from urbanln.city.pictures import decode_picture, in_threads, read_bytes
+from urbanln.city.splits import SPLIT
 from urbanln.city.store import City
 
 NEAR_BITS = 3
@@ -52,6 +53,9 @@ class PictureAudit:
         near: Further pictures that nearly show what one of another region shows.
         near_regions: Regions that have such a picture.
         examples: (image_id, image_id, bits that differ) of some near-duplicates in two regions.
+        leaks: Pictures of val or test that show, nearly or exactly, what one of train shows; None where
+            pictures are not divided.
+        places: Whether they have any; without, each picture counts as a region of its own.
     """
 
     pictures: int
@@ -64,6 +68,8 @@ class PictureAudit:
     near: int
     near_regions: int
     examples: Sequence[tuple[str, str, int]]
+    leaks: int | None = None
+    places: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -75,20 +81,20 @@ class PictureAudit:
 
     def found(self, view: str) -> list[tuple[int, str]]:
         """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
-        bad, apart = len(self.unreadable), "probe keeps these regions on one side of a split"
+        whose, apart, of = "another one", "", ("", "")
+        if self.places:
+            whose, apart = "another region's", "; probe keeps these regions on one side of a split"
+            of = (f" ({self.exact_regions} regions)", f" ({self.near_regions} regions)")
+        bad = len(self.unreadable)
         counts = (
             (bad, 2, f"{bad} of {self.pictures} pictures cannot be read."),
             (
-                self.exact,
-                2,
-                f"{self.exact} pictures are byte for byte another region's "
-                f"({self.exact_regions} regions); {apart}.",
+                self.leaks or 0,
+                3,
+                f"{self.leaks} pictures of val or test show what one of train shows: scores on them flatter.",
             ),
-            (
-                self.near,
-                2,
-                f"{self.near} pictures nearly equal another region's ({self.near_regions} regions).",
-            ),
+            (self.exact, 2, f"{self.exact} pictures are byte for byte {whose}{of[0]}{apart}."),
+            (self.near, 2, f"{self.near} pictures nearly equal {whose}{of[1]}."),
             (self.without, 1, f"{self.without} regions have no such picture."),
             (self.flat, 1, f"{self.flat} pictures are flat (water, haze or blank)."),
         )
@@ -96,12 +102,19 @@ class PictureAudit:
 
     def lines(self, view: str) -> list[str]:
         """The audit as lines to print."""
+        pairs = [f"  {one} and {other} differ in {bits} of 64 bits" for one, other, bits in self.examples]
+        leaks = [] if self.leaks is None else [f"  of val or test, and in train as well: {self.leaks}"]
+        seen = f"  unreadable {len(self.unreadable)}, flat {self.flat}"
+        if not self.places:
+            twice = f"  there twice: {self.exact} byte for byte, {self.near} nearly"
+            return [f"{self.pictures} {view} pictures without places", seen, twice, *leaks, *pairs]
         return [
             f"{self.pictures} {view} pictures in {self.regions} regions, {self.without} regions without",
-            f"  unreadable {len(self.unreadable)}, flat {self.flat}",
+            seen,
             f"  in several regions: {self.exact} byte for byte ({self.exact_regions} regions), "
             f"{self.near} nearly ({self.near_regions} regions)",
-            *(f"  {one} and {other} differ in {bits} of 64 bits" for one, other, bits in self.examples),
+            *leaks,
+            *pairs,
         ]
 
 
@@ -153,10 +166,11 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
     near &= ~exact
     shown = across[near[across].any(axis=1)][:_EXAMPLES]
     ids = kept["image_id"]
+    places = city.meta.places
     return PictureAudit(
         pictures=len(images),
         regions=images["region_id"].nunique(),
-        without=len(city.regions) - images["region_id"].nunique(),
+        without=len(city.regions) - images["region_id"].nunique() if places else 0,
         unreadable=[(str(images["image_id"].iloc[row]), reason) for row, reason in bad.items()],
         flat=int(flat.sum()),
         exact=int(exact.sum()),
@@ -164,7 +178,19 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
         near=int(near.sum()),
         near_regions=len(np.unique(region[near])),
         examples=[(str(ids[a]), str(ids[b]), int(np.bitwise_count(hashes[a] ^ hashes[b]))) for a, b in shown],
+        leaks=_leaks(kept[SPLIT], pairs, digests) if SPLIT in kept else None,
+        places=places,
     )
+
+
+def _leaks(split: pd.Series, pairs: Pairs, digests: Sequence[str]) -> int:
+    """Pictures of val or test that hang together with one of train, by pairs or by equal bytes."""
+    same = pd.factorize(np.array(digests, dtype=object))[0] + len(split)
+    rows = np.arange(len(split))
+    one, other = np.concatenate([pairs[:, 0], rows]), np.concatenate([pairs[:, 1], same])
+    group = _groups(one, other, int(other.max(initial=0)) + 1)[rows]
+    trained = (split == "train").to_numpy()
+    return int((~trained & np.isin(group, group[trained])).sum())
 
 
 def thumbnail(image: Image.Image) -> tuple[np.uint64, npt.NDArray[np.uint8]]:

@@ -8,7 +8,8 @@ Layout (``docs/files.md``)::
     indicators.parquet   one row per region, one column per indicator
     captions.parquet     one row per (image_id, rank); written by captioning
 
-``city.toml`` is written last: a folder without it is not a city yet, whatever else it holds.
+``city.toml`` is written last: a folder without it is not a city yet, whatever else it holds. Where it says
+``places = false``, the folder is a corpus of pictures without places: it has neither regions nor indicators.
 """
 
 from __future__ import annotations
@@ -23,61 +24,21 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import atomic_path, hash_file, read_table, reading_parquet, table_note, write_table
 from urbanln.base.geometry import centres, crossing
 from urbanln.base.outputs import CITY, of_kind, output_folder
-from urbanln.base.parsing import read_file, read_toml
+from urbanln.base.parsing import read_file
 from urbanln.base.pictures import MAX_BYTES
 from urbanln.base.remote import FETCHED, NotThereError
 from urbanln.city import checks
+from urbanln.city.meta import CITY_FILE, Meta, read_meta
 
-SCHEMA_VERSION = 1
-CITY_FILE, CAPTIONS_FILE = "city.toml", "captions.parquet"
+CAPTIONS_FILE = "captions.parquet"
 _TABLES = ("regions", "images", "indicators")
 # Wider than this, one UTM zone distorts; an equal-area projection of the whole earth serves instead.
 _UTM_SPAN_DEGREES = 12.0
-
-
-class _Note(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Source(_Note):
-    """Where data came from and on what terms."""
-
-    name: str
-    licence: str = ""
-    attribution: str = ""
-
-
-class IndicatorNote(_Note):
-    """What an indicator's numbers mean."""
-
-    unit: str = ""
-    year: int | None = Field(None, ge=-100_000, le=100_000)
-
-
-class Meta(_Note):
-    """The content of ``city.toml``.
-
-    Args:
-        schema_version: Of the folder's layout.
-        name: Name of the city, shown in reports.
-        synthetic: True when pictures and labels are simulated; shown wherever the city is.
-        datum: Free note on the datum the coordinates came in.
-        sources: Sources with licence and attribution.
-        indicators: Unit and year per indicator.
-    """
-
-    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
-    name: str = Field(min_length=1)
-    synthetic: bool = False
-    datum: str = "WGS 84"
-    sources: list[Source] = []
-    indicators: dict[str, IndicatorNote] = {}
 
 
 class City:
@@ -87,8 +48,11 @@ class City:
         folder: The folder.
         meta: The content of ``city.toml``.
         regions: GeoDataFrame in EPSG:4326: ``region_id`` (text), ``geometry`` (polygon or point), extras.
-        images: DataFrame with the columns of ``checks.IMAGE_COLUMNS``, and extras.
+        images: DataFrame with the columns of ``checks.IMAGE_COLUMNS``, and extras; ``split`` among them where
+            somebody divided the pictures into those to train on, to validate with and to test on.
         indicators: DataFrame: ``region_id`` and float columns; missing = NaN, never 0.
+
+    A corpus of pictures without places has neither regions nor indicators: whoever asks is told so.
 
     Example:
         >>> city = City.open("mycity")  # doctest: +SKIP
@@ -99,22 +63,70 @@ class City:
         self,
         folder: Path,
         meta: Meta,
-        regions: gpd.GeoDataFrame,
+        regions: gpd.GeoDataFrame | None,
         images: pd.DataFrame,
-        indicators: pd.DataFrame,
+        indicators: pd.DataFrame | None,
     ) -> None:
-        self.folder, self.meta = folder, meta
-        self.regions, self.images, self.indicators = regions, images, indicators
+        self.folder, self.meta, self.images = folder, meta, images
+        self._placed = {"regions": regions, "indicators": indicators}
         self._captions: tuple[tuple[int, int], pd.DataFrame] | None = None
         self._hashes: tuple[pd.DataFrame, dict[str, str]] | None = None
 
     def __repr__(self) -> str:
-        return f"City({self.name!r}: {len(self.regions)} regions, {len(self.images)} pictures, {self.folder})"
+        regions = f"{len(self.regions)} regions" if self.meta.places else "no places"
+        return f"City({self.name!r}: {regions}, {len(self.images)} pictures, {self.folder})"
 
     @property
     def name(self) -> str:
         """Name of the city."""
         return self.meta.name
+
+    def need_places(self) -> None:
+        """Refuse a corpus of pictures without places, before any work is done that needs places.
+
+        Raises:
+            InputError: It is one.
+        """
+        if not self.meta.places:
+            raise InputError(
+                "this is a corpus of pictures without places, no city: there is nothing to predict or to map",
+                value=self.name,
+                where=self.folder,
+                remedy="it is there to train on and to compare captions with: urbanln caption, audit, "
+                "pretrain, retrieve and study take it; for anything else ingest a table with places",
+            )
+
+    def _table(self, kind: str) -> Any:
+        self.need_places()
+        return self._placed[kind]
+
+    @property
+    def regions(self) -> gpd.GeoDataFrame:
+        """The regions.
+
+        Raises:
+            InputError: It is a corpus of pictures without places.
+        """
+        return self._table("regions")
+
+    @regions.setter
+    def regions(self, frame: gpd.GeoDataFrame) -> None:
+        """Take others; :meth:`save` checks them."""
+        self._placed["regions"] = frame
+
+    @property
+    def indicators(self) -> pd.DataFrame:
+        """The labels.
+
+        Raises:
+            InputError: It is a corpus of pictures without places.
+        """
+        return self._table("indicators")
+
+    @indicators.setter
+    def indicators(self, frame: pd.DataFrame) -> None:
+        """Take others; :meth:`save` checks them."""
+        self._placed["indicators"] = frame
 
     @classmethod
     def create(
@@ -122,9 +134,9 @@ class City:
         folder: Path | str,
         *,
         meta: Meta,
-        regions: gpd.GeoDataFrame,
+        regions: gpd.GeoDataFrame | None = None,
         images: pd.DataFrame,
-        indicators: pd.DataFrame,
+        indicators: pd.DataFrame | None = None,
     ) -> City:
         """Check the tables and write a new city folder.
 
@@ -134,9 +146,11 @@ class City:
         Args:
             folder: Where to; parents are made.
             meta: Name, sources, units.
-            regions: Any declared reference system; brought to EPSG:4326.
-            images: Paths relative to ``folder``, absolute, or fsspec addresses; every file must be there.
-            indicators: ``region_id`` and numeric columns; leave missing values missing.
+            regions: Any declared reference system; brought to EPSG:4326. None for a corpus
+                (``meta.places`` is False).
+            images: Paths relative to ``folder``, absolute, or fsspec addresses; every file must be there. In
+                a corpus ``region_id`` is ``image_id``, and ``lon`` and ``lat`` are missing.
+            indicators: ``region_id`` and numeric columns; leave missing values missing. None for a corpus.
 
         Raises:
             InputError: A table breaks the contract (row and value are named), or there is a city already.
@@ -162,9 +176,9 @@ class City:
             ArtefactError: A file is damaged or written by a newer version.
         """
         folder = Path(folder)
-        meta = _read_meta(folder)
-        tables = {kind: _read_table(folder / f"{kind}.parquet", kind) for kind in _TABLES}
-        city = cls(folder, meta, **tables)
+        meta = read_meta(folder)
+        tables = {kind: _read_table(folder / f"{kind}.parquet", kind) for kind in _tables_of(meta)}
+        city = cls(folder, meta, tables.get("regions"), tables["images"], tables.get("indicators"))
         city._check(reproject=False, files=check_files)
         return city
 
@@ -180,10 +194,13 @@ class City:
 
     def _check(self, *, reproject: bool, files: bool) -> None:
         at = {kind: f"{self.folder / kind}.parquet" for kind in _TABLES}
-        self.regions = checks.check_regions(self.regions, reproject=reproject, table=at["regions"])
-        known = self.regions["region_id"]
-        self.images = checks.check_images(self.images, known, table=at["images"])
-        self.indicators = checks.check_indicators(self.indicators, known, table=at["indicators"])
+        if self.meta.places:
+            self.regions = checks.check_regions(self.regions, reproject=reproject, table=at["regions"])
+            known = self.regions["region_id"]
+            self.images = checks.check_images(self.images, known, table=at["images"])
+            self.indicators = checks.check_indicators(self.indicators, known, table=at["indicators"])
+        else:
+            self.images = checks.check_images(self.images, None, table=at["images"])
         if files:
             checks.check_files(self.folder, self.images["path"])
 
@@ -193,7 +210,7 @@ class City:
         # city.toml (entered first) last. So a kill leaves the old city, or a folder that is none yet.
         with ExitStack() as stack:
             stack.enter_context(atomic_path(self.folder / CITY_FILE)).write_text(text, encoding="utf-8")
-            for kind in _TABLES:
+            for kind in _tables_of(self.meta):
                 target = stack.enter_context(atomic_path(self.folder / f"{kind}.parquet"))
                 write_table(target, getattr(self, kind), kind=kind)
 
@@ -300,8 +317,12 @@ class City:
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each table that is there: regions, images, indicators, captions."""
-        paths = {kind: self.folder / f"{kind}.parquet" for kind in (*_TABLES, "captions")}
+        paths = {kind: self.folder / f"{kind}.parquet" for kind in (*_tables_of(self.meta), "captions")}
         return {kind: hash_file(path) for kind, path in paths.items() if path.exists()}
+
+
+def _tables_of(meta: Meta) -> tuple[str, ...]:
+    return _TABLES if meta.places else ("images",)
 
 
 def check_new(folder: Path, inputs: Iterable[Path | str] = ()) -> None:
@@ -332,35 +353,6 @@ def _is_begun(folder: Path) -> bool:
     """
     tables = [folder / f"{kind}.parquet" for kind in (*_TABLES, "captions")]
     return all(of_kind(path.stem)(path) for path in tables if path.exists())
-
-
-def _read_meta(folder: Path) -> Meta:
-    path = folder / CITY_FILE
-    if not folder.is_dir():
-        what = "this is a file, not a city folder" if folder.exists() else "no such folder"
-        raise InputError(what, where=folder, remedy="give the folder that urbanln ingest wrote")
-    if not path.exists():
-        raise InputError(
-            "not a city folder: there is no city.toml",
-            where=folder,
-            remedy="give the folder that urbanln ingest wrote; if that was stopped, run it again",
-        )
-    remedy = "mend it at the line that is named, or ingest the city again"
-    values = read_toml(path, "city's description", fault=ArtefactError, remedy=remedy)
-    version = values.get("schema_version", SCHEMA_VERSION)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ArtefactError(
-            f"written by a newer urbanln (schema {version}, this one knows {SCHEMA_VERSION})",
-            where=path,
-            remedy="upgrade urbanln",
-        )
-    try:
-        return Meta.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        what, value = f"{key}: {fault['msg']}", fault.get("input")
-        raise InputError(what, value=value, where=path, remedy=f"mend '{key}' in this file") from error
 
 
 def _read_table(path: Path, kind: str) -> Any:

@@ -57,7 +57,11 @@ def ingest(
     out: Annotated[Path, typer.Option(parser=named_folder, help="folder of the new city")],
     name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
     regions: Annotated[
-        str, typer.Option(help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids]")
+        str,
+        typer.Option(
+            help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids] | none (pictures "
+            "without places: no region, nothing to predict, to train on only)"
+        ),
     ] = "picture",
     id_column: Annotated[
         str | None, typer.Option(help="column whose value names the picture file, or the region")
@@ -74,6 +78,9 @@ def ingest(
         str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
     ] = None,
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
+    split_column: Annotated[
+        str | None, typer.Option(help="column that says what a picture is for: train | val | test")
+    ] = None,
     label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
     missing: MissingOption = [],  # noqa: B006
     trust_ids: TrustIdsOption = False,
@@ -87,7 +94,10 @@ def ingest(
     copy: Annotated[bool, typer.Option(help="copy the pictures, or refer to them")] = True,
     limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="only the first rows, for a try")] = None,
 ) -> None:
-    """Make a city from a table with coordinates and labels, and a folder of pictures where there is one."""
+    """Make a city from a table with coordinates and labels, and a folder of pictures where there is one.
+
+    Pictures without places (--regions none) become a corpus to train on.
+    """
     from urbanln.city.ingest import ingest as ingest_city
 
     if len(paths) > 2:
@@ -101,9 +111,9 @@ def ingest(
         pictures[0] if pictures else None, table, out, name=name, regions=regions,
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
         latlon_column=latlon_column, crs=crs, datum=datum, outside_china=outside_china, district=district,
-        view=view, labels=label, missing=missing, trust_ids=trust_ids, encoding=encoding, thousands=thousands,
-        decimal=decimal, captured=captured, source=source, licence=licence, attribution=attribution,
-        copy=copy, limit=limit,
+        view=view, split_column=split_column, labels=label, missing=missing, trust_ids=trust_ids,
+        encoding=encoding, thousands=thousands, decimal=decimal, captured=captured, source=source,
+        licence=licence, attribution=attribution, copy=copy, limit=limit,
     )  # fmt: skip
     answer(*report.lines())
 

@@ -143,6 +143,8 @@ def probe(
     from urbanln.tables.cities import read_vectors, vector_files
 
     places, chosen = [City.open(folder) for folder in cities], load_settings(settings, set_)
+    for city in places:
+        city.need_places()
     written = Written(encoding, thousands, decimal)
     tables = read_vectors(vectors, places, keys=key, nodata=nodata, written=written)
     check_out(
@@ -172,6 +174,8 @@ def report(
 
     output_file(out, PAGE)
     places = [City.open(folder) for folder in cities]
+    for city in places:
+        city.need_places()
     command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
     found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
     command += f" --run {run}" if run else ""

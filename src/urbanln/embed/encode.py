@@ -99,7 +99,8 @@ def embed_regions(
         precision and, with ``parts``, the hash ``inputs`` of all that the vectors depend on.
 
     Raises:
-        InputError: No picture of this view, or none of them readable; no such view, model or precision.
+        InputError: No picture of this view, or none of them readable; no such view, model or precision; a
+            corpus of pictures without places.
         ArtefactError: The run is unfinished, or its files are damaged.
         StorageError: ``parts`` cannot be written.
     """
@@ -227,6 +228,7 @@ def _load(
 
 def _chosen(model: PictureEncoder | str | Path, city: City, wanted: AutoView) -> tuple[View, pd.DataFrame]:
     """The view that is meant and its pictures, in the order of ``city.images``."""
+    city.need_places()
     view = the_view(wanted, city.images["view"], model=model, where=city.name)
     if view not in _VIEWS:
         raise InputError(

@@ -264,6 +264,8 @@ def captions_of(city: City) -> pd.DataFrame:
 
 
 def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:
+    if not city.meta.places and not labels:
+        return None
     table = city.indicators
     chosen = list(labels) or [column for column in table.columns if column != "region_id"]
     if not chosen:

@@ -72,10 +72,13 @@ def embed_cities(
         The files that were written.
 
     Raises:
-        InputError: Two cities would have one file, or something else stands there; captions given for
+        InputError: A corpus of pictures without places; two cities would have one file, or something else
+            stands there; captions given for
             another model than ``text``, or a part of a model that is no network.
         BusyError: Another process makes one of the tables, or puts it together of its parts.
     """
+    for city in cities:
+        city.need_places()
     paths = [output_file(path, VECTORS, inputs=[*captions, model]) for path in city_paths(cities, out)]
     if captions and model != TEXT:
         raise InputError("captions are read for the model 'text' only", value=model, where="--captions",

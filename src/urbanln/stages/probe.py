@@ -51,6 +51,8 @@ def run_probe(
     from urbanln.probe.transfer import transfer
 
     cities = [cities] if isinstance(cities, City) else list(cities)
+    for city in cities:
+        city.need_places()
     joint = join_cities(cities)
     labels = _chosen_labels(joint.indicators, indicators, cities)
     tables = {

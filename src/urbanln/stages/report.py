@@ -44,6 +44,8 @@ def report_run(
         audit: What :mod:`urbanln.stages.audit` found, as JSON values.
     """
     cities = [cities] if isinstance(cities, City) else list(cities)
+    for city in cities:
+        city.need_places()
     joint = join_cities(cities)
     found = read_scores(scores / "scores.json")
     trained = _run_note(run) if run else {}

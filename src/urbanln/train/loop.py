@@ -23,6 +23,7 @@ from urbanln.base.errors import ArtefactError, InputError, UrbanLNError, require
 from urbanln.base.files import hash_bytes
 from urbanln.base.progress import progress
 from urbanln.base.stopping import StopRequested, hold
+from urbanln.city.splits import SPLIT
 from urbanln.city.store import City
 from urbanln.city.views import settle_views
 from urbanln.model.adapters import merge, save_adapter
@@ -187,20 +188,28 @@ def load_data(
     Raises:
         InputError: No captioned picture of this view, or none that can be read.
     """
-    listed, without = list_pictures(cities, train.view)
+    listed, left_out = list_pictures(cities, train.view)
     pictures, rows, unreadable = read_all(cities, listed, model, train, cache, say=say)
     pairs = build_pairs(cities, rows, train)
     facts = {
         "cities": [city.name for city in cities],
         "pictures": len(rows),
-        "pictures_without_caption": without,
+        "pictures_without_caption": left_out["without_caption"],
+        "pictures_to_test_on": left_out["test"],
         "pictures_unreadable": unreadable,
         "captions": len(pairs.texts),
         "train_pictures": len(pairs.train),
         "validation_pictures": len(pairs.val),
     }
-    if say and without:
-        saying.say(f"left out {without} pictures that have no caption")
+    if say and left_out["without_caption"]:
+        saying.say(f"left out {left_out['without_caption']} pictures that have no caption")
+    if say and rows[SPLIT].notna().any():
+        told = f"{len(pairs.train)} pictures to train on, {len(pairs.val)} to validate with"
+        part = " there" if rows[SPLIT].isna().any() else ""
+        saying.say(
+            f"split as the pictures say: {told}, {left_out['test']} to test on that are not looked at; "
+            f"train.val_fraction plays no part{part}"
+        )
     return Data(pairs, pictures, Texts(model, pairs.texts, Rewording.of(train)), facts)
 
 

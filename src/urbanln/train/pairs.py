@@ -16,6 +16,7 @@ import pandas as pd
 
 from urbanln.base.config import AutoView, TrainSettings
 from urbanln.base.errors import InputError
+from urbanln.city.splits import SPLIT
 from urbanln.city.store import City
 from urbanln.city.views import the_view
 
@@ -51,7 +52,8 @@ class Pairs:
     """Pictures of one or several cities with their candidate captions, N pictures, M candidates, T texts.
 
     Attributes:
-        pictures: (N rows) ``city`` (position), ``image_id``, ``region_id``, ``view``, ``path``, ``sha256``.
+        pictures: (N rows) ``city`` (position), ``image_id``, ``region_id``, ``view``, ``path``, ``sha256``,
+            ``split`` (missing where the city's pictures are not divided).
         group: (N,) equal for pictures that are never each other's negatives: a satellite picture is its
             own group, the street views of a region share one.
         content: (N,) equal for pictures of equal content, whose hashes are known.
@@ -63,7 +65,7 @@ class Pairs:
         wording: (T,) equal for texts that differ in case, spacing and punctuation at their ends alone.
         directed: (T,) whether the text names a direction that mirroring would falsify.
         train: Pictures trained on.
-        val: Pictures of the held-out regions.
+        val: Pictures held out: those that are there to validate with, or those of the held-out regions.
     """
 
     pictures: pd.DataFrame
@@ -126,44 +128,55 @@ class Plan:
         return len(self.picture)
 
 
-def list_pictures(cities: Sequence[City], view: AutoView) -> tuple[pd.DataFrame, int]:
-    """The pictures of a view that have a caption, and how many have none.
+def list_pictures(cities: Sequence[City], view: AutoView) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The pictures of a view that have a caption and are not there to test on.
 
     Args:
         cities: Where from; a picture is known by the position of its city and its ``image_id``.
         view: ``"satellite"``, ``"street"``, ``"both"`` or ``"auto"`` (:func:`urbanln.city.views.the_view`).
 
     Returns:
-        One row per picture (``city, image_id, region_id, view, path, sha256``) and the number left out.
+        One row per picture (the columns of :attr:`Pairs.pictures`); and how many were left out, by reason:
+        ``test`` (never looked at) and ``without_caption``.
 
     Raises:
-        InputError: No picture of this view, or none with a caption.
+        InputError: No picture of this view, none to train on, or none with a caption.
     """
     view = the_view(view, {one for city in cities for one in city.images["view"]})
     frames = []
+    left_out = {"test": 0, "without_caption": 0}
     n_all = 0
     for position, city in enumerate(cities):
         images = city.images if view == "both" else city.images[city.images["view"] == view]
         n_all += len(images)
-        captioned = images[images["image_id"].isin(city.captions["image_id"])]
-        frames.append(captioned[["image_id", "region_id", "view", "path", "sha256"]].assign(city=position))
+        images = images.assign(**{SPLIT: images.get(SPLIT), "city": position})
+        used = images[images[SPLIT] != "test"]
+        captioned = used[used["image_id"].isin(city.captions["image_id"])]
+        frames.append(captioned[["image_id", "region_id", "view", "path", "sha256", SPLIT, "city"]])
+        left_out["test"] += len(images) - len(used)
+        left_out["without_caption"] += len(used) - len(captioned)
     where = ", ".join(str(city.folder) for city in cities)
     if n_all == 0:
         raise InputError(
             "there is no picture of this view to train on", value=view, where=where, remedy="set train.view"
         )
     pictures = pd.concat(frames, ignore_index=True)
-    if pictures.empty:
+    if pictures.empty and n_all > left_out["test"]:
         raise InputError(
-            f"none of the {n_all} pictures has a caption",
+            f"none of the {n_all - left_out['test']} pictures has a caption",
             where=where,
             remedy="run 'urbanln caption CITY' first",
         )
-    return pictures, n_all - len(pictures)
+    if not (pictures[SPLIT] != "val").any():
+        what = "none of the pictures is there to train on: all are of the splits val and test"
+        raise InputError(what, where=where, remedy="ingest again with another --split-column, or without")
+    return pictures, left_out
 
 
 def build_pairs(cities: Sequence[City], pictures: pd.DataFrame, settings: TrainSettings) -> Pairs:
-    """Join pictures and captions and split the regions into training and validation.
+    """Join pictures and captions and divide into training and validation.
+
+    Where the pictures of a city are divided already (column ``split``), that is how; else regions are.
 
     Args:
         cities: The cities ``pictures`` was listed from.
@@ -234,11 +247,16 @@ def _contents(pictures: pd.DataFrame) -> IntArray:
 
 def _split(pictures: pd.DataFrame, settings: TrainSettings) -> tuple[IntArray, IntArray]:
     """Whole regions go to one side, so that no view of a held-out region was trained on."""
+    divided = pictures[SPLIT].notna().to_numpy()
     keys = list(zip(pictures["city"], pictures["region_id"], strict=True))
-    regions = sorted(set(keys))
+    regions = sorted({key for key, told in zip(keys, divided, strict=True) if not told})
     order = _rng(settings.seed, _SPLIT).permutation(len(regions))
     held = {regions[i] for i in order[: round(settings.val_fraction * len(regions))]}
-    is_val = np.array([key in held for key in keys], dtype=bool)
-    if is_val.sum() < 2:
-        is_val[:] = False
-    return np.flatnonzero(~is_val), np.flatnonzero(is_val)
+    drawn = np.array([key in held for key in keys], dtype=bool) & ~divided
+    told = (pictures[SPLIT] == "val").to_numpy()
+    val = drawn | told
+    if (
+        val.sum() < 2
+    ):  # of one picture nothing can be retrieved; somebody's own is not trained on all the same
+        return np.flatnonzero(~told), np.flatnonzero(np.zeros_like(val))
+    return np.flatnonzero(~val), np.flatnonzero(val)

@@ -25,7 +25,8 @@ from urbanln.base.files import hash_bytes, storing, write_table
 from urbanln.base.processes import worker_pool
 from urbanln.base.progress import progress
 from urbanln.city.making import making
-from urbanln.city.store import City, IndicatorNote, Meta, Source
+from urbanln.city.meta import IndicatorNote, Meta, Source
+from urbanln.city.store import City
 from urbanln.city.synthetic.fields import Cell, Floats, make_cells
 from urbanln.city.synthetic.labels import UNITS, make_labels
 from urbanln.city.synthetic.satellite import draw_tile
