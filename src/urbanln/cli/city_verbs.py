@@ -21,8 +21,10 @@ from urbanln.cli.options import (
     LonLatOption,
     MissingOption,
     OutsideChinaOption,
+    RegionsOption,
     SetOption,
     SettingsOption,
+    SplitColumnOption,
     ThousandsOption,
     TrustIdsOption,
     a_number,
@@ -56,13 +58,7 @@ def ingest(
     ],
     out: Annotated[Path, typer.Option(parser=named_folder, help="folder of the new city")],
     name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
-    regions: Annotated[
-        str,
-        typer.Option(
-            help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids] | none (pictures "
-            "without places: no region, nothing to predict, to train on only)"
-        ),
-    ] = "picture",
+    regions: RegionsOption = "picture",
     id_column: Annotated[
         str | None, typer.Option(help="column whose value names the picture file, or the region")
     ] = None,
@@ -78,9 +74,7 @@ def ingest(
         str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
     ] = None,
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
-    split_column: Annotated[
-        str | None, typer.Option(help="column that says what a picture is for: train | val | test")
-    ] = None,
+    split_column: SplitColumnOption = None,
     label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
     missing: MissingOption = [],  # noqa: B006
     trust_ids: TrustIdsOption = False,
@@ -94,10 +88,7 @@ def ingest(
     copy: Annotated[bool, typer.Option(help="copy the pictures, or refer to them")] = True,
     limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="only the first rows, for a try")] = None,
 ) -> None:
-    """Make a city from a table with coordinates and labels, and a folder of pictures where there is one.
-
-    Pictures without places (--regions none) become a corpus to train on.
-    """
+    """Make a city of a table with places and labels, and pictures where there are any; or a corpus."""
     from urbanln.city.ingest import ingest as ingest_city
 
     if len(paths) > 2:

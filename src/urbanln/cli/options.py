@@ -67,3 +67,13 @@ DecimalOption = Annotated[str | None, typer.Option(help="what stands before deci
 TrustIdsOption = Annotated[
     bool, typer.Option("--trust-ids", help="take ids that look mangled, or stand kilometres apart")
 ]
+RegionsOption = Annotated[
+    str,
+    typer.Option(
+        help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids] | none (pictures "
+        "without places: no region, nothing to predict, to train on only)"
+    ),
+]
+SplitColumnOption = Annotated[
+    str | None, typer.Option(help="column that says what a picture is for: train | val | test")
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from urbanln.cli.options import (
     named_folder,
 )
 from urbanln.cli.scores import print_scores
+
+if TYPE_CHECKING:
+    from urbanln.city.store import City
 
 
 def demo(
@@ -137,14 +140,11 @@ def probe(
     from urbanln.base.config import load_settings
     from urbanln.base.locks import alone_in
     from urbanln.base.written import Written
-    from urbanln.city.store import City
     from urbanln.probe.saved import save_result
     from urbanln.stages.probe import check_out, run_probe
     from urbanln.tables.cities import read_vectors, vector_files
 
-    places, chosen = [City.open(folder) for folder in cities], load_settings(settings, set_)
-    for city in places:
-        city.need_places()
+    places, chosen = _with_places(cities), load_settings(settings, set_)
     written = Written(encoding, thousands, decimal)
     tables = read_vectors(vectors, places, keys=key, nodata=nodata, written=written)
     check_out(
@@ -158,6 +158,16 @@ def probe(
     print_scores(result.scores)
 
 
+def _with_places(folders: list[Path]) -> list[City]:
+    """Cities; a corpus of pictures without places is refused before anything else is asked."""
+    from urbanln.city.store import City
+
+    cities = [City.open(folder) for folder in folders]
+    for city in cities:
+        city.need_places()
+    return cities
+
+
 def report(
     cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="the cities that were probed")],
     scores: Annotated[Path, typer.Option(help="folder that probe wrote")],
@@ -168,14 +178,11 @@ def report(
     ] = True,
 ) -> None:
     """Write one self-contained HTML page: verdict, scores, audit, maps, curves, examples."""
-    from urbanln.city.store import City
     from urbanln.stages.audit import audit as audit_city
     from urbanln.stages.report import report_run
 
     output_file(out, PAGE)
-    places = [City.open(folder) for folder in cities]
-    for city in places:
-        city.need_places()
+    places = _with_places(cities)
     command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
     found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
     command += f" --run {run}" if run else ""

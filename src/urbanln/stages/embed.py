@@ -59,8 +59,7 @@ def embed_cities(
             ``pixels`` (measured, without a network), ``text`` (TF-IDF of captions, without pictures; one
             vocabulary for all cities) or ``imagenet`` (a network that never saw a city). Write ``./text``
             for a folder of such a name.
-        out: File to write, ``.parquet``, ``.csv`` or ``.gpkg``; with several cities ``{city}`` stands for
-            the name of each city's folder.
+        out: ``.parquet``, ``.csv`` or ``.gpkg``; with several cities ``{city}`` is the name of each folder.
         settings: ``embed``; pictures are fitted as the run's training did, else by ``settings.train.fit``.
         captions: For ``text``: files of recorded captions instead of the cities' own.
         which: For ``text``: each picture's selected caption, or all its candidates.
@@ -72,17 +71,16 @@ def embed_cities(
         The files that were written.
 
     Raises:
-        InputError: A corpus of pictures without places; two cities would have one file, or something else
-            stands there; captions given for
-            another model than ``text``, or a part of a model that is no network.
+        InputError: A corpus without places; two cities would have one file, or something else stands there;
+            captions given for another model than ``text``, or a part of a model that is no network.
         BusyError: Another process makes one of the tables, or puts it together of its parts.
     """
     for city in cities:
         city.need_places()
     paths = [output_file(path, VECTORS, inputs=[*captions, model]) for path in city_paths(cities, out)]
     if captions and model != TEXT:
-        raise InputError("captions are read for the model 'text' only", value=model, where="--captions",
-                         remedy="give --model text, or leave --captions out")  # fmt: skip
+        what, remedy = "captions are read for the model 'text' only", "give --model text, or leave them out"
+        raise InputError(what, value=model, where="--captions", remedy=remedy)
     pairs = list(zip(cities, paths, strict=True))
     with ExitStack() as locks:
         if part is not None:
