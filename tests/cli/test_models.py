@@ -43,7 +43,8 @@ def test_a_checkpoint_comes_in_and_goes_out(
     assert load_clip(came).context == 248
     assert _run("export-model", str(came), "--to", "open_clip", "--out", str(went)) == 0
     assert sorted(file.name for file in went.iterdir()) == [
-        "open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "README.md", "open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
     ]  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def test_onnxruntime_takes_any_batch_and_length(model: LongClip, tmp_path: Path)
     folder = export_model(model, "onnx", tmp_path / "out")
     facts = json.loads((folder / "facts.json").read_text())
     assert (facts["context"], facts["dimensions"]) == (model.context, model.dim)
+    assert "library_name: onnx" in (folder / "README.md").read_text()
     vision, text = (InferenceSession(folder / f"{name}.onnx") for name in ("vision", "text"))
     for count in (1, 5):
         pixels = torch.randn(count, 3, model.image_size, model.image_size)

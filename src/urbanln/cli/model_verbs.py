@@ -30,15 +30,19 @@ def import_model(
 def export_model(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_FOLDER", help="a run, or a CLIP folder")],
     to: Annotated[
-        Literal["open_clip", "onnx", "sentence-transformers"],
+        Literal["transformers", "open_clip", "onnx", "sentence-transformers"],
         typer.Option(help="the tool that shall open it"),
     ],
     out: Annotated[Path, typer.Option(parser=named_folder, help="folder to write")],
     encoder: Annotated[
         Literal["student", "teacher"], typer.Option(help="which network of a run")
     ] = "student",
+    scores: Annotated[
+        list[Path],
+        typer.Option(metavar="FOLDER", help="what probe wrote, for the card; may be given again"),
+    ] = [],  # noqa: B006
 ) -> None:
-    """Write a model for another tool, with equal vectors there."""
+    """Write a model for another tool, with equal vectors there, and its card, with scores where given."""
     from urbanln.stages import models
 
-    models.export_model(source, to, out, encoder=encoder)
+    models.export_model(source, to, out, encoder=encoder, scores=scores)

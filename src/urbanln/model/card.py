@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ from urbanln.base.parsing import read_file
 from urbanln.base.version import __version__
 
 CARD = "README.md"
+OPENED_BY = (
+    "Plain `transformers` opens it (`CLIPModel`, `AutoTokenizer`,\n"
+    "`AutoImageProcessor`), and so does `urbanln.load_clip(FOLDER, context=None)`."
+)
+_WRITTEN, _SCORES_TITLE, _LIMITS_TITLE = "Written by urbanln ", "## Scores", "## Limits"
 _MOST_BYTES = 1 << 20
 _LIMITS = (
     "Vectors say what pictures and captions show, not why. Score them on your own city beside the floors of",
@@ -33,6 +39,77 @@ class Training:
     cities: Sequence[Mapping[str, str]]
     settings: Mapping[str, Mapping[str, Any]]
     outcome: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Scores of one evaluation, as a card tells them.
+
+    Args:
+        title: What was scored on what.
+        columns: Of its table.
+        rows: Of its table, as text.
+        sentences: What the numbers mean, and what weakens them.
+        results: The same for machines, entries of ``model-index`` without a name.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    sentences: Sequence[str] = ()
+    results: Sequence[Mapping[str, Any]] = ()
+
+
+def card_of(folder: Path) -> str:
+    """The card in a folder, where it is one of ours; else nothing."""
+    try:
+        text = read_file(folder / CARD, _MOST_BYTES).decode("utf-8", "replace").replace("\r\n", "\n")
+    except (OSError, InputError):
+        return ""
+    ours = rf"---\n.*?\n---\n.*^{_WRITTEN}.*^{_LIMITS_TITLE}\n"
+    return text if re.match(ours, text, re.DOTALL | re.MULTILINE) else ""
+
+
+def retold(
+    card: str, *, opened_by: str, library: str, sections: Sequence[Section] = (), name: str = ""
+) -> str:
+    """A card for a copy of its model: how that is opened, and scores in the place of earlier ones.
+
+    Args:
+        card: One of ours.
+        opened_by: How the copy is opened, in Markdown.
+        library: The tool, by the name that model hubs know.
+        sections: Scores to tell; none leaves those that the card tells.
+        name: Of the model, for ``model-index``.
+    """
+    _, front, text = card.split("---\n", 2)
+    lines = [line for line in front.splitlines() if not line.startswith("library_name:")]
+    lines.insert(0, f"library_name: {library}")
+    text = re.sub(rf"(?ms)^{_WRITTEN}.*?\n\n", lambda _: f"{_written(opened_by)}\n\n", text, count=1)
+    if sections:
+        lines = [line for line in lines if not line.startswith("model-index:")]
+        if results := [result for section in sections for result in section.results]:
+            # JSON is YAML; everybody's words are quoted in it.
+            lines.append(f"model-index: {json.dumps([{'name': name, 'results': results}])}")
+        before, _, after = text.rpartition(f"\n{_LIMITS_TITLE}\n")
+        before = before.partition(f"\n{_SCORES_TITLE}\n")[0].rstrip("\n")
+        told = "\n".join(_scored(sections))
+        text = f"{before}\n\n{_SCORES_TITLE}\n\n{told}\n{_LIMITS_TITLE}\n{after}"
+    return "---\n" + "\n".join(lines) + "\n---\n" + text
+
+
+def _scored(sections: Sequence[Section]) -> list[str]:
+    lines = []
+    for section in sections:
+        lines += [f"### {_inert(section.title)}", "", f"| {' | '.join(section.columns)} |"]
+        lines += ["|---" * len(section.columns) + "|"]
+        lines += [f"| {' | '.join(map(_inert, row))} |" for row in section.rows]
+        lines += ["", *(f"- {_inert(sentence)}" for sentence in section.sentences), ""]
+    return lines
+
+
+def _written(opened_by: str) -> str:
+    return f"{_WRITTEN}{__version__}. {opened_by}"
 
 
 def licence_of(folder: Path) -> str:
@@ -84,16 +161,13 @@ def model_card(
     if re.fullmatch(r"[A-Za-z0-9.+-]+", licence):
         head.append(f"license: {licence.lower()}")
     lines = [*head, "---", "# A CLIP that reads long captions", ""]
-    lines += [
-        f"Written by urbanln {__version__}. Plain `transformers` opens it (`CLIPModel`, `AutoTokenizer`,"
-    ]
-    lines += ["`AutoImageProcessor`), and so does `urbanln.load_clip(FOLDER, context=None)`.", ""]
+    lines += [_written(OPENED_BY), ""]
     lines += ["## The network", "", *_rows(network), "", positions, ""]
     lines += ["## Where it comes from", "", *_rows(origin), ""]
     lines += ["" if licence else "No licence of the base model was given: ask who made it.", ""]
     if training is not None:
         lines += _trained(training)
-    lines += ["## Limits", "", *_LIMITS]
+    lines += [_LIMITS_TITLE, "", *_LIMITS]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 

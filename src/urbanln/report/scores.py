@@ -63,10 +63,17 @@ class _Settings(TypedDict, total=False):
     seeds: int | list[int] | None
 
 
+class _City(TypedDict, total=False):
+    name: Required[str]
+    synthetic: bool | None
+
+
 class _Scores(TypedDict, total=False):
     rows: Required[list[_Row]]
     main: str | None
     baseline: str | None
+    cities: list[_City] | None
+    models: dict[str, list[str | None]] | None
     units: dict[str, str] | None
     notes: list[str] | None
     settings: _Settings | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def import_model(source: Path, out: Path, *, activation: Activation | None, lice
     answer(str(imported.model.save(out)))
 
 
-def export_model(source: Path, to: Format, out: Path, *, encoder: str) -> None:
+def export_model(source: Path, to: Format, out: Path, *, encoder: str, scores: Sequence[Path] = ()) -> None:
     """Write the model of a run, or a CLIP folder, for another tool.
 
     Args:
@@ -44,16 +45,23 @@ def export_model(source: Path, to: Format, out: Path, *, encoder: str) -> None:
         to: The tool.
         out: The folder to write.
         encoder: ``"student"`` or ``"teacher"``, of a run.
+        scores: What ``probe`` wrote, for the card; see :func:`urbanln.stages.card_scores.card_sections`.
 
     Raises:
-        InputError: See :func:`urbanln.model.formats.exporting.export_model`; or ``out`` is there.
+        InputError: See :func:`urbanln.model.formats.exporting.export_model`; ``out`` is there; or the scores
+            are of another model.
     """
     require("torch")
+    from urbanln.model.card import card_of
     from urbanln.model.clip import load_clip
     from urbanln.model.formats.exporting import export_model as export
+    from urbanln.model.source import find_source
+    from urbanln.stages.card_scores import card_sections
 
     new_folder(out)
     folder = source
     if (source / "run.toml").is_file():
         folder = source / {"student": "model", "teacher": "teacher"}[encoder]
-    answer(str(export(load_clip(folder, context=None), to, out)))
+    found = find_source(folder)
+    sections = card_sections(scores, found.weights_hash()) if scores else []
+    answer(str(export(load_clip(folder, context=None), to, out, card=card_of(found.folder), scores=sections)))

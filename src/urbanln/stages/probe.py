@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -72,6 +72,7 @@ def run_probe(
         groups=joint.groups,
         made_from=joint.made_from,
     )
+    result.scores.update(_whose(tables, cities))
     if len(cities) > 1:
         result.scores["transfer"] = transfer(
             tables, labels, joint.where, settings.probe, main, groups=joint.groups
@@ -126,6 +127,13 @@ def _chosen_labels(table: pd.DataFrame, chosen: Sequence[str], cities: Sequence[
             remedy=f"there are: {', '.join(c for c in table.columns if c != 'region_id')}",
         )
     return table[["region_id", *dict.fromkeys(chosen)]] if chosen else table
+
+
+def _whose(tables: Mapping[str, Sequence[pd.DataFrame]], cities: Sequence[City]) -> dict[str, Any]:
+    """What was scored on: names of the cities, and of each table the weights that made it."""
+    models = {name: [table.attrs.get("model") for table in copies] for name, copies in tables.items()}
+    named = [{"name": city.name, "synthetic": city.meta.synthetic} for city in cities]
+    return {"cities": named, "models": models}
 
 
 def _transductive(tables: Mapping[str, Sequence[pd.DataFrame]]) -> bool | None:

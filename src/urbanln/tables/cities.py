@@ -144,7 +144,7 @@ def read_vectors(
         written: How tables of text are written: encoding, thousands, decimals.
 
     Returns:
-        ``region_id`` and ``vector`` by name, in order; ``.attrs["transductive"]`` as in
+        ``region_id`` and ``vector`` by name, in order; ``.attrs`` as in
         :func:`urbanln.tables.vectors.read_embeddings`.
 
     Raises:
@@ -301,6 +301,8 @@ def _joined(
     known = {frame.attrs.get("transductive") for frame in frames.values()}
     # Pictures of one city seen in pre-training are enough for the sentence that says so.
     whole.attrs = {"transductive": True if True in known else None if None in known else False}
+    models = {frame.attrs.get("model") for frame in frames.values()}
+    whole.attrs["model"] = models.pop() if len(models) == 1 else None
     return whole
 
 

@@ -23,7 +23,7 @@ from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import SCHEMA_VERSION, atomic_path, table_note
 from urbanln.base.outputs import FileKind, of_kind, with_first_line
 from urbanln.base.parsing import parse_json
-from urbanln.tables.vectors import KIND, check_embeddings, matrix, write_embeddings
+from urbanln.tables.vectors import KIND, check_embeddings, matrix, told_of, write_embeddings
 
 _LAYER, _NOTE = "vectors", "urbanln"
 _BEFORE = ("region_id", "n_images")
@@ -129,7 +129,7 @@ def read_own(path: Path) -> gpd.GeoDataFrame | pd.DataFrame | None:
 
     Returns:
         ``region_id``, ``n_images``, ``vector`` and, where there are shapes, ``geometry``;
-        ``.attrs["transductive"]`` as of :func:`urbanln.tables.vectors.read_embeddings`, None for a CSV.
+        ``.attrs`` as of :func:`urbanln.tables.vectors.read_embeddings`, None for a CSV.
 
     Raises:
         ArtefactError: It is damaged.
@@ -137,15 +137,15 @@ def read_own(path: Path) -> gpd.GeoDataFrame | pd.DataFrame | None:
     suffix = path.suffix.lower()
     if suffix == ".gpkg" and _is_map(path):
         frame = gpd.read_file(path, layer=_LAYER)
-        told = _map_note(path).get("transductive")
+        told = told_of(_map_note(path))
     elif suffix == ".csv" and _is_csv(path):
-        frame, told = _read_csv(path), None
+        frame, told = _read_csv(path), told_of({})
     else:
         return None
     names = [name for name in frame.columns if name not in (*_BEFORE, "geometry")]
     vectors = frame[names].to_numpy(np.float32)
     found = frame.drop(columns=names).assign(vector=list(vectors))
-    found.attrs = {"transductive": told}
+    found.attrs = told
     return found
 
 

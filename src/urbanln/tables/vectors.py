@@ -100,7 +100,8 @@ def check_embeddings(frame: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoDataFr
 def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     """Read region vectors back: ``region_id``, ``geometry``, ``n_images``, ``vector`` (float32 arrays).
 
-    ``.attrs["transductive"]`` says whether pre-training saw the pictures of these regions; None: not known.
+    ``.attrs["transductive"]`` says whether pre-training saw the pictures of these regions, ``["model"]`` the
+    SHA-256 of the weights that made them; None: not known.
 
     Raises:
         InputError: No such file.
@@ -113,8 +114,18 @@ def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
     if not isinstance(frame, gpd.GeoDataFrame):
         what = "the table of vectors does not say what its geometry is"
         raise ArtefactError(what, value="no note 'geo'", where=path, remedy=AGAIN)
-    frame.attrs = {"transductive": table_note(path).get("transductive")}
+    frame.attrs = told_of(table_note(path))
     return frame
+
+
+def told_of(note: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table's note says for the scores: ``transductive``, and the SHA-256 of the ``model``'s weights.
+
+    None where it says nothing.
+    """
+    made_from = note.get("made_from")
+    model = made_from.get("model") if isinstance(made_from, Mapping) else None
+    return {"transductive": note.get("transductive"), "model": model if isinstance(model, str) else None}
 
 
 def matrix(frame: pd.DataFrame, where: str = "vectors") -> npt.NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,29 +17,35 @@ from torch.nn import functional
 
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import atomic_folder, write_json
+from urbanln.model.card import CARD, OPENED_BY, Section, model_card, network_facts, retold
 from urbanln.model.checkpoint import plain_os_errors
 from urbanln.model.clip import LongClip
 from urbanln.model.formats.importing import CONFIG, FILTERS
 from urbanln.model.formats.open_clip import open_clip_names
 from urbanln.model.stretch import plain_state
 
-Format = Literal["open_clip", "onnx", "sentence-transformers"]
+Format = Literal["transformers", "open_clip", "onnx", "sentence-transformers"]
 _OPSET = 18  # of ONNX: what onnxruntime reads since 1.14
 _ONE_FILE = 1_900_000_000  # bytes
 
 
-def export_model(model: LongClip, to: Format, folder: Path) -> Path:
+def export_model(
+    model: LongClip, to: Format, folder: Path, *, card: str = "", scores: Sequence[Section] = ()
+) -> Path:
     """Write a model for another tool; its vectors are equal there to rounding.
 
     Args:
         model: In fp32 on the CPU.
-        to: ``"open_clip"``: a folder for ``open_clip.create_model("local-dir:FOLDER")``, version 3.
+        to: ``"transformers"``: a plain folder.
+            ``"open_clip"``: a folder for ``open_clip.create_model("local-dir:FOLDER")``, version 3.
             ``"onnx"``: ``vision.onnx`` (``pixel_values`` float32 (B, 3, S, S), normalised, to ``vectors``
             (B, D)) and ``text.onnx`` (``input_ids`` int64 (B, T), T up to the context, to ``vectors``), both
             of length 1, with ``facts.json`` on preprocessing; the tokenizer lies beside.
             ``"sentence-transformers"``: a folder for ``SentenceTransformer(FOLDER)``, version 6, texts and
             pictures, vectors of length 1.
         folder: Where to; what stands there is replaced.
+        card: The one that came with the model, if it is one of ours.
+        scores: For its card.
 
     Returns:
         The folder.
@@ -54,7 +60,15 @@ def export_model(model: LongClip, to: Format, folder: Path) -> Path:
         require("onnxscript")
     with atomic_folder(folder) as temporary, plain_os_errors(), torch.no_grad():
         write(model.eval(), temporary)
+        text = retold(card or _card(model), **_OPENED[to], sections=scores, name=folder.name)
+        (temporary / CARD).write_text(text, encoding="utf-8")
     return folder
+
+
+def _card(model: LongClip) -> str:
+    parameters = sum(weight.numel() for weight in model.clip.parameters())
+    facts = network_facts(model.clip.config, model.context, parameters)
+    return model_card(facts, str(model.record), model.origin)
 
 
 def _open_clip(model: LongClip, folder: Path) -> None:
@@ -187,11 +201,15 @@ def _onnx(model: LongClip, folder: Path) -> None:
     model.tokenizer.save_pretrained(folder)
 
 
-def _sentence_transformers(model: LongClip, folder: Path) -> None:
+def _transformers(model: LongClip, folder: Path) -> None:
     model.save(folder / "clip")
     for file in (folder / "clip").iterdir():
         file.replace(folder / file.name)
     (folder / "clip").rmdir()
+
+
+def _sentence_transformers(model: LongClip, folder: Path) -> None:
+    _transformers(model, folder)
     modules = [("0", "", "Transformer"), ("1", "1_Normalize", "Normalize")]
     (folder / "1_Normalize").mkdir()
     write_json(folder / "1_Normalize" / "config.json", {})
@@ -209,7 +227,24 @@ def _sentence_transformers(model: LongClip, folder: Path) -> None:
     (folder / "modules.json").write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
 
 
+_OPENED: Mapping[str, Mapping[str, str]] = {
+    "transformers": {"library": "transformers", "opened_by": OPENED_BY},
+    "open_clip": {
+        "library": "open_clip",
+        "opened_by": 'open_clip opens it: `open_clip.create_model_and_transforms("local-dir:FOLDER")`.',
+    },
+    "onnx": {
+        "library": "onnx",
+        "opened_by": "onnxruntime opens `vision.onnx` and `text.onnx`;\n"
+        "`facts.json` says how pictures are prepared.",
+    },
+    "sentence-transformers": {
+        "library": "sentence-transformers",
+        "opened_by": 'sentence-transformers opens it: `SentenceTransformer("FOLDER")`, texts and pictures.',
+    },
+}
 _WRITERS: Mapping[str, Callable[[LongClip, Path], None]] = {
+    "transformers": _transformers,
     "open_clip": _open_clip,
     "onnx": _onnx,
     "sentence-transformers": _sentence_transformers,

@@ -1,0 +1,153 @@
+"""Scores of a model's vectors as its card tells them: beside floor, interval and seeds, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from urbanln.base.errors import InputError
+from urbanln.base.saying import say
+from urbanln.model.card import Section
+from urbanln.pages.text import finite, interval, score, words
+from urbanln.report.reading import (
+    FLOOR_LABELS,
+    SPLITS,
+    Row,
+    indicators,
+    rows_of,
+    splits_of,
+    strongest_floor,
+    unique,
+)
+from urbanln.report.scores import read_scores
+from urbanln.report.tables import difference
+
+_COLUMNS = ("label", "split", "head", "R²", "strongest floor", "its R²", "difference", "regions", "seeds")
+_SCORES = "scores.json"
+
+
+def card_sections(paths: Sequence[Path], weights: str) -> list[Section]:
+    """Read scores for the card of a model.
+
+    Args:
+        paths: Folders that ``probe`` wrote, or the ``scores.json`` in them.
+        weights: SHA-256 of the model's weights: scores are of a table of vectors that notes it.
+
+    Raises:
+        InputError: No such file, or the scores are of other models' vectors.
+        ArtefactError: They are damaged.
+    """
+    files = [path / _SCORES if path.is_dir() else path for path in paths]
+    return [_section(file, read_scores(file), weights) for file in files]
+
+
+def _section(file: Path, scores: Mapping[str, Any], weights: str) -> Section:
+    table, known = _table_of(file, scores, weights)
+    rows = [
+        row
+        for label in indicators(scores)
+        for split in splits_of(scores)
+        for row in rows_of(scores, indicator=label, split=split, features=table)
+        if row.get("head") == _head(scores, table)
+    ]
+    sentences = [] if known else ["The scores do not say which model made these vectors."]
+    if table == scores.get("main"):
+        sentences += [str(verdict.get("sentence") or "") for verdict in scores.get("verdicts") or []]
+    else:
+        sentences.append(f"No verdict here: that of these scores is about {scores.get('main')}.")
+    sentences += [str(note) for note in scores.get("notes") or []]
+    trainings = len((scores.get("models") or {}).get(table, [None]))
+    if trainings > 1:
+        sentences.append(f"The seeds take the vectors of {trainings} trainings in turn; this is one of them.")
+    return Section(
+        title=f"Labels of {_cities(scores)}, from frozen vectors",
+        columns=_COLUMNS,
+        rows=[_told(scores, row) for row in rows],
+        sentences=[
+            "R² on pooled held-out regions; intervals over resampled blocks of the map.",
+            *(sentence for sentence in sentences if sentence),
+        ],
+        results=[result for row in rows if (result := _result(scores, row))],
+    )
+
+
+def _table_of(file: Path, scores: Mapping[str, Any], weights: str) -> tuple[str, bool]:
+    """The table of vectors that a model made, and whether the scores know that it did."""
+    models, main = scores.get("models") or {}, scores.get("main")
+    own = [name for name, made_by in models.items() if weights in made_by]
+    if own:
+        return str(main) if main in own else own[0], True
+    if main is not None and None in models.get(main, [None]):
+        say(f"note: {file} does not say which model made the vectors {main}; its card says so")
+        return str(main), False
+    raise InputError(
+        "these scores are not of this model's vectors",
+        value=", ".join(models) or "floors alone",
+        where=file,
+        remedy="make its vectors (urbanln embed --model), score them (urbanln probe), and give that folder",
+    )
+
+
+def _head(scores: Mapping[str, Any], table: str) -> str | None:
+    """The first of the settings' heads, which was chosen before any score was seen."""
+    found = unique([row.get("head") for row in rows_of(scores, features=table)])
+    chosen = [head for head in (scores.get("settings") or {}).get("heads") or [] if head in found]
+    return next(iter(chosen or found), None)
+
+
+def _cities(scores: Mapping[str, Any]) -> str:
+    named = scores.get("cities") or []
+    told = [f"{city['name']} (synthetic)" if city.get("synthetic") else str(city["name"]) for city in named]
+    return ", ".join(told) or "a city that the scores do not name"
+
+
+def _told(scores: Mapping[str, Any], row: Row) -> list[str]:
+    floor, floor_row = _floor(scores, row)
+    gap = difference((row.get("vs") or {}).get(floor or ""))
+    return [
+        words(row["indicator"]),
+        _split(scores, row["split"]),
+        str(row.get("head") or ""),
+        f"{score(row.get('r2'))} {interval(row.get('r2_low'), row.get('r2_high'))}".strip(),
+        FLOOR_LABELS.get(floor or "", floor or "none scored"),
+        score(floor_row.get("r2")),
+        f"{gap[0]} {gap[1]}".strip(),
+        f"{int(finite(row.get('n')) or 0):,}",
+        _seeds(scores),
+    ]
+
+
+def _result(scores: Mapping[str, Any], row: Row) -> dict[str, Any] | None:
+    """An entry of ``model-index``: never without the floor, where one was scored."""
+    floor, floor_row = _floor(scores, row)
+    r2, beside = finite(row.get("r2")), finite(floor_row.get("r2"))
+    if r2 is None:
+        return None
+    split = _split(scores, row["split"])
+    metrics = [{"type": "r_squared", "name": f"R2, {split}", "value": round(r2, 4)}]
+    if beside is not None:
+        name = f"R2 of the strongest floor ({FLOOR_LABELS.get(floor or '', floor)}), {split}"
+        metrics.append({"type": "r_squared", "name": name, "value": round(beside, 4)})
+    return {
+        "task": {"type": "tabular-regression", "name": "labels of regions from frozen vectors"},
+        "dataset": {"type": "urbanln", "name": f"{_cities(scores)}: {words(row['indicator'])}"},
+        "metrics": metrics,
+    }
+
+
+def _floor(scores: Mapping[str, Any], row: Row) -> tuple[str | None, Row]:
+    floor = strongest_floor(scores, row["indicator"], row["split"])
+    found = rows_of(scores, indicator=row["indicator"], split=row["split"], features=floor)
+    return floor, found[0] if found else {}
+
+
+def _split(scores: Mapping[str, Any], split: str) -> str:
+    edge = finite((scores.get("settings") or {}).get("block_km"))
+    name = SPLITS.get(split, split).lower()
+    return f"{name}, {edge:g} km" if split == "block" and edge else name
+
+
+def _seeds(scores: Mapping[str, Any]) -> str:
+    seeds = (scores.get("settings") or {}).get("seeds")
+    return str(len(seeds) if isinstance(seeds, list) else seeds or "?")
