@@ -133,9 +133,11 @@ def _caption(city: City) -> None:
 
 
 def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
+    from urbanln.stages.bridges import text_positions
     from urbanln.train.loop import pretrain
 
-    say(f"3/6 pre-training, seed {seed}: 77 positions stretched to {settings.model.context}, distilled")
+    positions = settings.model.context or text_positions(settings.model.name)
+    say(f"3/6 pre-training, seed {seed}: 77 positions stretched to {positions}, distilled")
     train = settings.train.model_copy(update={"seed": seed})
     return pretrain(city, settings.model_copy(update={"train": train}), out)
 

@@ -86,7 +86,7 @@ def test_overrides_beat_the_file_and_the_file_beats_the_base(tmp_path: Path) -> 
         ("train.lr=fast", "setting 'train.lr'"),
         ("train.mu=2", "less than or equal to 1"),
         ("train.lr", "section.key=value"),
-        ("model.keep=248", "must be below model.context"),
+        ("model.context=20", "must be below model.context"),
         ("train.view=drone", "'satellite', 'street' or 'both'"),
     ],
 )

@@ -84,7 +84,7 @@ def test_nan_is_in_no_range() -> None:
         ("train.seed=10000000000000000000000", "from 0 to 4,294,967,295"),
         ("train.seed=-1", "from 0 to 4,294,967,295"),
         ("train.queue_size=1000000000000", "from 0 to 1,048,576"),
-        ("model.context=1000000000", "from 8 to 8,192"),
+        ("model.context=1000000000", "from 0 to 8,192"),
         ("train.lr=0", "above 0 to 1"),
         ("probe.level=1", "above 0 to below 1"),
         ("probe.curve=[1]", "from 4 to 100,000,000"),

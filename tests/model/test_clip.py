@@ -288,7 +288,7 @@ def broken(base: Path, folder: Path, how: str) -> Path:
         ("cut", ArtefactError, "weights"),
         ("empty", ArtefactError, "weights"),
         ("missing", ArtefactError, "weights"),
-        ("kind", InputError, "not a CLIP"),
+        ("kind", InputError, "cannot be a base"),
         ("json", ArtefactError, "JSON"),
         ("no config", InputError, "config.json"),
         ("no tokenizer", InputError, "tokenizer"),

@@ -154,7 +154,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "a deviation of 0": ({"image_std": [0.5, 0.0, 0.5]}, "image_std"),
     "no brightness": ({"rescale_factor": 0}, "rescale_factor"),
     "another model's, not complete": (
-        {"image_processor_type": "ViTImageProcessor"},
+        {"image_processor_type": "PerceiverImageProcessor"},
         "does not say do_resize",
     ),
 }
@@ -170,7 +170,7 @@ def test_a_preprocessor_that_is_not_followed_is_refused(name: str) -> None:
 
 
 def test_another_models_preprocessor_that_says_all_is_followed() -> None:
-    facts = CLIPImageProcessorPil(**DEFAULTS).to_dict() | {"image_processor_type": "ViTImageProcessor"}
+    facts = CLIPImageProcessorPil(**DEFAULTS).to_dict() | {"image_processor_type": "PerceiverImageProcessor"}
     assert follow_processor(facts, 32, "folder") == Preprocessing(32)
 
 

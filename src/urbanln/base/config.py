@@ -44,7 +44,13 @@ class ModelSettings(_Section):
     revision: str = Field(
         "", description="commit, branch or tag of a hub name; empty: the newest, and the run notes its commit"
     )
-    context: int = Field(248, ge=8, le=8192, description="text positions after stretching (paper: 248)")
+    context: int = Field(
+        0,
+        ge=0,
+        le=8192,
+        description="text positions after stretching; 0: by the base, 248 for CLIP's 77 (paper), 196 for "
+        "SigLIP's 64, its own where they are more",
+    )
     stretch: Literal["keep", "interpolate"] = Field(
         "keep",
         description="keep the first positions (paper); or interpolate over all rows, the baseline without it",
@@ -266,7 +272,7 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
-        if self.model.keep >= self.model.context:
+        if self.model.context and self.model.keep >= self.model.context:
             raise ValueError(f"model.keep ({self.model.keep}) must be below model.context")
         return self
 

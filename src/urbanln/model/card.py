@@ -15,7 +15,7 @@ from urbanln.base.version import __version__
 
 CARD = "README.md"
 OPENED_BY = (
-    "Plain `transformers` opens it (`CLIPModel`, `AutoTokenizer`,\n"
+    "Plain `transformers` opens it (`AutoModel`, `AutoTokenizer`,\n"
     "`AutoImageProcessor`), and so does `urbanln.load_clip(FOLDER, context=None)`."
 )
 _WRITTEN, _SCORES_TITLE, _LIMITS_TITLE = "Written by urbanln ", "## Scores", "## Limits"
@@ -123,28 +123,36 @@ def licence_of(folder: Path) -> str:
     return named[1] if named else ""
 
 
-def network_facts(config: Any, context: int, parameters: int) -> dict[str, str]:
+def network_facts(config: Any, context: int, parameters: int, *, kind: str, dim: int) -> dict[str, str]:
     """What a card says of a network.
 
     Args:
-        config: Its ``CLIPConfig``.
+        config: Of its class in transformers.
         context: Its text positions.
         parameters: How many numbers its weights are.
+        kind: What networks like it are called.
+        dim: Length of its vectors.
     """
     vision, text = config.vision_config, config.text_config
     return {
+        "kind": kind,
         "picture tower": f"{vision.num_hidden_layers} layers of width {vision.hidden_size}",
         "text tower": f"{text.num_hidden_layers} layers of width {text.hidden_size}",
         "pictures": f"{vision.image_size} px, patches of {vision.patch_size}",
         "text positions": str(context),
-        "dimensions": str(config.projection_dim),
+        "dimensions": str(dim),
         "parameters": f"{parameters:,}",
         "activation": str(vision.hidden_act),
     }
 
 
 def model_card(
-    network: Mapping[str, str], positions: str, origin: Mapping[str, str], training: Training | None = None
+    network: Mapping[str, str],
+    positions: str,
+    origin: Mapping[str, str],
+    training: Training | None = None,
+    *,
+    title: str = "CLIP",
 ) -> str:
     """The card of a model, in Markdown with the front matter that model hubs read.
 
@@ -154,13 +162,14 @@ def model_card(
         origin: Of the base model: ``base``, ``revision``, ``file``, ``sha256``, ``activation``, ``known_by``,
             ``licence``; any may be missing.
         training: None for a model that was not trained here.
+        title: What networks of its kind are called.
     """
     licence = origin.get("licence", "")
     head = ["---", "library_name: transformers", "tags: [clip, urbanln, long-captions]"]
     # What no hub knows by its short name is named in the text alone.
     if re.fullmatch(r"[A-Za-z0-9.+-]+", licence):
         head.append(f"license: {licence.lower()}")
-    lines = [*head, "---", "# A CLIP that reads long captions", ""]
+    lines = [*head, "---", f"# A {title} that reads long captions", ""]
     lines += [_written(OPENED_BY), ""]
     lines += ["## The network", "", *_rows(network), "", positions, ""]
     lines += ["## Where it comes from", "", *_rows(origin), ""]

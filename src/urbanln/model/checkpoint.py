@@ -10,24 +10,28 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessorPil
 from typing_extensions import TypedDict
 
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION, atomic_folder, hash_bytes
 from urbanln.base.parsing import fitting, read_json
 from urbanln.model.card import CARD, licence_of
+from urbanln.model.context import settled_context
+from urbanln.model.families.family import Family
+from urbanln.model.families.known import family_of
 from urbanln.model.preprocess import Preprocessing, follow_processor
-from urbanln.model.source import AGAIN, MERGE, RECORD_FILE, TOKENIZERS, Source, find_source, quiet
+from urbanln.model.source import AGAIN, MERGE, PIECES, RECORD_FILE, TOKENIZERS, Source, find_source, quiet
+from urbanln.model.texts import TextTokens
 
 _RECORD_KEY = "urbanln"
-_LEGACY_EOS = 2
 _ADAPTED = re.compile(r"\blora_|\bbase_layer\b|^base_model\.")
 
 
@@ -72,9 +76,10 @@ class _Note(TypedDict):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The parts of a checkpoint as they were read."""
+    """The parts of a checkpoint as they were read; ``clip`` is of its kind's class in transformers."""
 
-    clip: CLIPModel
+    clip: Any
+    family: Family
     tokenizer: Any
     preprocessing: Preprocessing
     record: Record | None
@@ -83,29 +88,31 @@ class Checkpoint:
 
 
 def read_checkpoint(name_or_folder: str | Path, revision: str = "") -> Checkpoint:
-    """Read a CLIP with its tokenizer and preprocessing.
+    """Read a base with its tokenizer and preprocessing.
 
     Args:
         name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
         revision: Of a name on the hub, see :func:`~urbanln.model.source.find_source`.
 
     Raises:
-        InputError: No such folder or name, not a CLIP, or one with an adapter that was not merged.
+        InputError: No such folder or name, not of a known kind, or one with an adapter that was not merged.
         ArtefactError: Files of it are damaged or incomplete.
     """
     source = find_source(name_or_folder, revision)
+    family = family_of(source)
     with quiet():
-        _check_kind(source)
-        clip = _read_weights(source)
-        tokenizer = _read_tokenizer(source)
-        preprocessing = _read_preprocessing(source, int(clip.config.vision_config.image_size))
-        _agree_on_eot(clip, tokenizer, source)
+        with _reading("configuration", source):
+            AutoConfig.from_pretrained(source.folder, local_files_only=True)
+        clip = _read_weights(source, family)
+        tokenizer = _read_tokenizer(source, family)
+        preprocessing = _read_preprocessing(source, family, clip.config)
+        family.settle(clip, tokenizer, preprocessing.size, str(source.folder))
     record, origin = _read_record(source)
-    return Checkpoint(clip, tokenizer, preprocessing, record, origin, str(source.folder))
+    return Checkpoint(clip, family, tokenizer, preprocessing, record, origin, str(source.folder))
 
 
-def read_tokenizer(name_or_folder: str | Path) -> Any:
-    """Read a CLIP's tokenizer alone.
+def read_tokenizer(name_or_folder: str | Path) -> TextTokens:
+    """Read a base's tokenizer alone, with the positions that the base is given.
 
     Args:
         name_or_folder: ``"tiny"``, a folder, or a name on the model hub.
@@ -115,8 +122,9 @@ def read_tokenizer(name_or_folder: str | Path) -> Any:
         ArtefactError: It is damaged.
     """
     source = find_source(name_or_folder, weights=False)
+    family = family_of(source)
     with quiet():
-        return _read_tokenizer(source)
+        return TextTokens(_read_tokenizer(source, family), settled_context(source), family.reading)
 
 
 class HasWeights(Protocol):
@@ -161,12 +169,12 @@ def write_checkpoint(
     origin: Mapping[str, str],
     card: str,
 ) -> Path:
-    """Write a CLIP folder whole or not at all.
+    """Write a model's folder whole or not at all.
 
     Args:
         folder: Where to; what stands there is replaced.
-        state: Weights by the names that ``transformers.CLIPModel`` gives them.
-        config: Its ``CLIPConfig``.
+        state: Weights by the names that its class in transformers gives them.
+        config: Its configuration, which names that class.
         tokenizer: Its tokenizer.
         preprocessing: How it wants its pictures.
         record: What was done to the text positions.
@@ -188,7 +196,6 @@ def write_checkpoint(
         image_mean=list(preprocessing.mean),
         image_std=list(preprocessing.std),
     )
-    config.architectures = ["CLIPModel"]
     config.dtype = torch.float32
     note = {"schema_version": SCHEMA_VERSION, "kind": "clip", **asdict(record), "origin": dict(origin)}
     setattr(config, _RECORD_KEY, note)
@@ -219,30 +226,14 @@ def _reading(part: str, source: Source) -> Iterator[None]:
         ) from error
 
 
-def _check_kind(source: Source) -> None:
-    with _reading("configuration", source):
-        kind = read_json(source.folder / "config.json", dict[str, Any], remedy=AGAIN).get(
-            "model_type", "none"
-        )
-        if kind == "clip":
-            kind = AutoConfig.from_pretrained(source.folder, local_files_only=True).model_type
-    if kind != "clip":
-        raise InputError(
-            "this model is not a CLIP",
-            value=kind,
-            where=source.folder,
-            remedy="give a CLIP folder, or 'tiny'",
-        )
-
-
-def _read_weights(source: Source) -> CLIPModel:
+def _read_weights(source: Source, family: Family) -> Any:
     """The network in fp32, whatever its numbers are stored as; of a pickle file only tensors are read."""
     source.weight_files()
     with _reading("weights", source):
-        clip, found = CLIPModel.from_pretrained(
+        clip, found = family.network.from_pretrained(
             source.folder,
             dtype=torch.float32,
-            attn_implementation="sdpa",
+            attn_implementation=family.attention,
             output_loading_info=True,
             local_files_only=True,
             weights_only=True,
@@ -265,22 +256,31 @@ def _read_weights(source: Source) -> CLIPModel:
     return clip
 
 
-def _read_tokenizer(source: Source) -> Any:
+def _read_tokenizer(source: Source, family: Family) -> Any:
     if not any((source.folder / name).is_file() for name in TOKENIZERS):
-        raise InputError(
-            "this CLIP folder has no tokenizer",
-            where=source.folder,
-            remedy="copy tokenizer.json (or vocab.json and merges.txt) of the checkpoint into it",
-        )
+        pieces = next((name for name in PIECES if (source.folder / name).is_file()), None)
+        if pieces is not None and find_spec("sentencepiece") is None:
+            raise InputError(
+                f"this folder's tokenizer is {pieces}, which the package sentencepiece reads",
+                where=source.folder,
+                remedy="pip install sentencepiece protobuf, or copy tokenizer.json of the checkpoint into it",
+            )
+        if pieces is None:
+            raise InputError(
+                f"this {family.title} folder has no tokenizer",
+                where=source.folder,
+                remedy="copy tokenizer.json (or vocab.json and merges.txt) of the checkpoint into it",
+            )
     with _reading("tokenizer", source):
         tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
-        if tokenizer.eos_token_id is None:
+        if tokenizer.eos_token_id is None and family.reading == "end":
             # The old rule, for a tokenizer that does not say which of its tokens ends a text: the largest id.
             tokenizer.eos_token = tokenizer.convert_ids_to_tokens(max(tokenizer("")["input_ids"]))
         return tokenizer
 
 
-def _read_preprocessing(source: Source, size: int) -> Preprocessing:
+def _read_preprocessing(source: Source, family: Family, config: Any) -> Preprocessing:
+    size = family.picture_size(config)
     with _reading("preprocessing", source):
         try:
             facts, _ = CLIPImageProcessorPil.get_image_processor_dict(source.folder, local_files_only=True)
@@ -289,8 +289,13 @@ def _read_preprocessing(source: Source, size: int) -> Preprocessing:
                 raise
             if (source.folder / "processor_config.json").is_file():
                 read_json(source.folder / "processor_config.json")  # that of pictures may stand in it
-            # Many CLIP folders come without the file; their pictures are normalised as CLIP's are.
-            return Preprocessing(size)
+            if size is None or (usual := family.pictures(size)) is None:
+                raise InputError(
+                    "the folder does not say how its picture tower wants its pictures",
+                    where=source.folder,
+                    remedy="copy preprocessor_config.json of the picture tower into it",
+                ) from None
+            return usual
         return follow_processor(facts, size, str(source.folder))
 
 
@@ -328,22 +333,6 @@ def _read_record(source: Source) -> tuple[Record | None, dict[str, str]]:
             where=path,
             remedy=AGAIN,
         ) from error
-
-
-def _agree_on_eot(clip: CLIPModel, tokenizer: Any, source: Source) -> None:
-    """Check that the tokenizer is this model's; where it ends a text, the model is read."""
-    text, eot = clip.config.text_config, tokenizer.eos_token_id
-    # Configurations of 2021 to 2023 name 2 although their tokenizers write 49407. transformers takes it for
-    # "the largest id of the text", which is another token where some were added to the vocabulary.
-    if len(tokenizer) > text.vocab_size or text.eos_token_id not in (_LEGACY_EOS, eot):
-        raise ArtefactError(
-            "the tokenizer does not belong to this model",
-            value=f"{len(tokenizer)} tokens, EOT {eot}; the model has {text.vocab_size}, {text.eos_token_id}",
-            where=source.folder,
-            remedy=AGAIN,
-        )
-    # Whoever reads the folder that is saved reads its texts at the same place.
-    text.eos_token_id = clip.text_model.eos_token_id = eot
 
 
 @contextmanager

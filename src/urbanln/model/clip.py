@@ -1,4 +1,4 @@
-"""A CLIP that reads long captions: towers, tokenizer and preprocessing kept together."""
+"""A model that reads long captions: towers, tokenizer and preprocessing kept together."""
 
 from __future__ import annotations
 
@@ -12,31 +12,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from urbanln.base.errors import InputError, placed
+from urbanln.base.errors import InputError
 from urbanln.model.card import Training, model_card, network_facts
-from urbanln.model.checkpoint import Checkpoint, Record, read_checkpoint, write_checkpoint
+from urbanln.model.checkpoint import Record, read_checkpoint, write_checkpoint
+from urbanln.model.families.family import Tower
+from urbanln.model.families.known import FAMILIES
+from urbanln.model.positions import hold_positions, stretch_base
 from urbanln.model.preprocess import Fit, Preprocessing
-from urbanln.model.stretch import (
-    Stretch,
-    Tail,
-    TextPositions,
-    interpolate_positions,
-    plain_state,
-    ratio_for,
-    stretch_positions,
-)
-from urbanln.model.tokens import TextTokens
-from urbanln.model.towers import draw_patches, image_features, text_features
-
-# Text positions of every CLIP as it was trained first; a longer table was stretched by somebody.
-_NATIVE = 77
+from urbanln.model.stretch import Stretch, Tail, plain_state
+from urbanln.model.texts import TextTokens
+from urbanln.model.towers import draw_patches
 
 
 class LongClip(nn.Module):
-    """A CLIP whose text tower may have been stretched. Made by :func:`load_clip`.
+    """A CLIP, or its like, whose text tower may have been stretched. Made by :func:`load_clip`.
 
     Args:
-        clip: The two towers, at their final number of text positions.
+        clip: The two towers, at their final number of text positions: a network of one of the kinds in
+            :data:`urbanln.model.families.known.FAMILIES`.
         tokenizer: The checkpoint's tokenizer.
         preprocessing: The checkpoint's picture size, mean and standard deviation.
         record: What happened to the text positions so far; written into the saved folder.
@@ -44,16 +37,16 @@ class LongClip(nn.Module):
         freeze_head: The first ``record.keep`` positions are no parameters.
 
     Attributes:
-        context: Text positions, counting BOS and EOT.
+        family: What kind of network it is.
+        context: Text positions, counting the tokens that open and end a text.
         keep: First positions kept when stretching.
         image_size: Edge of a picture in pixels.
         dim: Length D of a vector.
-        patch_dropout: Share of each picture's patches that are not read in training mode; 0 reads all.
     """
 
     def __init__(
         self,
-        clip: CLIPModel,
+        clip: Any,
         tokenizer: Any,
         preprocessing: Preprocessing,
         *,
@@ -67,13 +60,11 @@ class LongClip(nn.Module):
         self.preprocessing = preprocessing
         self.record = record or Record()
         self.origin = dict(origin or {})
-        self.patch_dropout = 0.0
-        embeddings = clip.text_model.embeddings
-        self.context = int(embeddings.position_embedding.weight.shape[0])
-        frozen = self.record.keep if freeze_head else 0
-        embeddings.position_embedding = TextPositions(embeddings.position_embedding.weight, frozen)
-        embeddings.position_ids = torch.arange(self.context)[None]
-        clip.config.text_config.max_position_embeddings = self.context
+        self._patch_dropout = 0.0
+        self.family = FAMILIES[clip.config.model_type]
+        self.context = self.family.positions(clip.config)
+        if (table := self.family.table(clip.config)) is not None:
+            self.context = hold_positions(clip, table, self.record.keep if freeze_head else 0)
         tokenizer.model_max_length = self.context
         for name in ("mean", "std"):
             value = torch.tensor(getattr(preprocessing, name), dtype=torch.float32).view(3, 1, 1)
@@ -95,12 +86,40 @@ class LongClip(nn.Module):
     @property
     def dim(self) -> int:
         """Length D of a picture's or a text's vector."""
-        return int(self.clip.config.projection_dim)
+        return self.family.dim(self.clip.config)
 
     @property
     def logit_scale(self) -> nn.Parameter:
-        """The natural logarithm of the factor on cosines, a scalar parameter."""
-        return self.clip.logit_scale
+        """The natural logarithm of the factor on cosines, a parameter of one number."""
+        scale: nn.Parameter = self.clip.logit_scale
+        return scale
+
+    @property
+    def tokens(self) -> TextTokens:
+        """The tokenizer, the text positions there are, and how they are read."""
+        return TextTokens(self.tokenizer, self.context, self.family.reading)
+
+    @property
+    def towers(self) -> tuple[Tower, Tower]:
+        """Parts of the picture tower and of the text tower."""
+        return self.family.towers(self.clip)
+
+    @property
+    def patch_dropout(self) -> float:
+        """Share of each picture's patches that are not read in training mode; 0 reads all."""
+        return self._patch_dropout
+
+    @patch_dropout.setter
+    def patch_dropout(self, share: float) -> None:
+        """Refused with an ``InputError`` where the picture tower cannot leave patches out."""
+        if share and self.family.patches(self.clip) is None:
+            raise InputError(
+                f"the picture tower of a {self.family.title} reads all patches",
+                value=share,
+                where="train.patch_dropout",
+                remedy="leave train.patch_dropout at 0",
+            )
+        self._patch_dropout = share
 
     @property
     def device(self) -> torch.device:
@@ -112,12 +131,12 @@ class LongClip(nn.Module):
         return self.preprocessing(image, fit)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids int64 (B, T), T <= context; see :meth:`urbanln.model.tokens.TextTokens.tokenize`."""
-        return TextTokens(self.tokenizer, self.context).tokenize(texts)
+        """Token ids int64 (B, T), T <= context; see :meth:`urbanln.model.texts.TextTokens.tokenize`."""
+        return self.tokens.tokenize(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any truncation, BOS and EOT included."""
-        return TextTokens(self.tokenizer, self.context).count_tokens(texts)
+        """Tokens of each text before any truncation, those that open and end it included."""
+        return self.tokens.count_tokens(texts)
 
     def encode_image(self, pixels: Tensor, normalize: bool = True) -> Tensor:
         """Vectors of pictures.
@@ -145,17 +164,13 @@ class LongClip(nn.Module):
         if pixels.dtype == torch.uint8:
             pixels = (pixels.float() / 255 - self.pixel_mean) / self.pixel_std
         kept = None
-        if self.training and self.patch_dropout:
-            patches = self.clip.vision_model.embeddings.num_patches
+        if self.training and self.patch_dropout and (patches := self.family.patches(self.clip)):
             kept = draw_patches(len(pixels), patches, self.patch_dropout).to(self.device, non_blocking=True)
-        vectors = image_features(self.clip, pixels, kept).float()
+        vectors = self.family.image_features(self.clip, pixels, kept).float()
         return functional.normalize(vectors, dim=-1) if normalize else vectors
 
     def encode_text(self, ids: Tensor, normalize: bool = True) -> Tensor:
-        """Vectors of tokenised texts, each read up to its EOT only.
-
-        Attention is causal and the vector is read at EOT, so what follows cannot change it. Hand ids over on
-        the CPU where possible: finding EOT on a GPU waits for it.
+        """Vectors of tokenised texts. Hand ids over on the CPU where possible: finding EOT on a GPU waits.
 
         Args:
             ids: int64, (B, T), from :meth:`tokenize`.
@@ -165,7 +180,7 @@ class LongClip(nn.Module):
             float32, (B, D), also under autocast.
 
         Raises:
-            InputError: Another shape, or a text without EOT.
+            InputError: Another shape; a text without EOT of a model that reads it there.
         """
         if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.context:
             raise InputError(
@@ -176,22 +191,8 @@ class LongClip(nn.Module):
             )
         if not len(ids):
             return torch.empty(0, self.dim, device=self.device)
-        vectors = text_features(self.clip, ids, self._lengths(ids)).float()
+        vectors = self.family.text_features(self.clip, ids, self.tokens).float()
         return functional.normalize(vectors, dim=-1) if normalize else vectors
-
-    def _lengths(self, ids: Tensor) -> list[int]:
-        """Tokens of each text up to EOT and with it."""
-        # Not the configuration's: those of 2021 to 2023 name 2, for the largest id, which is not EOT where
-        # tokens were added to the vocabulary.
-        at = ids == self.tokenizer.eos_token_id  # (B, T)
-        if not bool(at.any(dim=1).all()):
-            raise InputError(
-                "a text has no end-of-text token, so there is no place to read its vector",
-                value=f"row {int((~at.any(dim=1)).nonzero()[0])}",
-                remedy="make the ids with model.tokenize, which keeps it when it truncates",
-                where="ids",
-            )
-        return (at.int().argmax(dim=1) + 1).tolist()
 
     def forward(self, pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """L2-normalised vectors of pictures and texts, each float32 (B, D): one call, as DDP needs it."""
@@ -200,7 +201,7 @@ class LongClip(nn.Module):
     def save(self, folder: Path | str, training: Training | None = None) -> Path:
         """Write a folder that plain transformers loads, with a card that says what it is.
 
-        ``CLIPModel``, ``AutoTokenizer`` and ``AutoImageProcessor`` read it; written whole or not at all.
+        ``AutoModel``, ``AutoTokenizer`` and ``AutoImageProcessor`` read it; written whole or not at all.
 
         Returns:
             The folder.
@@ -208,7 +209,7 @@ class LongClip(nn.Module):
         Raises:
             StorageError: Disk full, or a folder that may not be written.
         """
-        parameters = sum(weight.numel() for weight in self.clip.parameters())
+        self.clip.config.architectures = [type(self.clip).__name__]
         return write_checkpoint(
             Path(folder),
             plain_state(self.clip),
@@ -217,19 +218,31 @@ class LongClip(nn.Module):
             self.preprocessing,
             self.record,
             self.origin,
-            model_card(
-                network_facts(self.clip.config, self.context, parameters),
-                str(self.record),
-                self.origin,
-                training,
-            ),
+            self.card(training),
         )
+
+    def card(self, training: Training | None = None) -> str:
+        """What this model is, for its folder's README.
+
+        Args:
+            training: None for a model that was not trained here.
+        """
+        parameters = sum(weight.numel() for weight in self.clip.parameters())
+        facts = network_facts(
+            self.clip.config,
+            self.context,
+            parameters,
+            kind=f"{self.family.title} ({type(self.clip).__name__})",
+            dim=self.dim,
+        )
+        told = " ".join(filter(None, (str(self.record), self.family.advice)))
+        return model_card(facts, told, self.origin, training, title=self.family.title)
 
 
 def load_clip(
     name_or_folder: str | Path = "tiny",
     *,
-    context: int | None = 248,
+    context: int | None = 0,
     stretch: Stretch = "keep",
     keep: int = 20,
     tail: Tail = "extrapolate",
@@ -237,29 +250,31 @@ def load_clip(
     revision: str = "",
     restretch: bool = False,
 ) -> LongClip:
-    """Load a CLIP and stretch its text positions once.
+    """Load a CLIP, or its like, and stretch its text positions once.
 
     Args:
         name_or_folder: ``"tiny"`` for the base CLIP inside the package, a folder in the format of Hugging
             Face (one saved by :meth:`LongClip.save` too), or a name on the model hub, also ``NAME@REVISION``.
-        context: Text positions wanted, 248 as in the paper. A checkpoint that has them already is left
-            alone; a shorter one is stretched by the smallest whole ratio that reaches them, and cut.
-            ``None`` takes the checkpoint as it is: use it for the models of a run.
+        context: Text positions wanted. 0, the default, follows the base: 248 for a CLIP's 77, as in the
+            paper, 196 for SigLIP's 64, and those it has where they are more, or were stretched before. A
+            checkpoint that has what is wanted is left alone; a shorter one is stretched by the smallest whole
+            ratio that reaches it, and cut. ``None`` takes the checkpoint as it is: use it for the models of
+            a run.
         stretch: ``"interpolate"`` resizes the whole table and keeps and freezes nothing: the baseline.
         keep: First positions that stretching leaves bit for bit (20, as in the paper). A folder saved
             after stretching remembers its own, which wins.
         tail: Rows past the last source row, see :func:`~urbanln.model.stretch.stretch_positions`.
         freeze_head: The kept positions do not train, as in Long-CLIP.
         revision: Commit, branch or tag of a name on the hub; empty for the newest.
-        restretch: Also stretch a checkpoint of more than 77 positions that has no record of how it came by
-            them. As CLIPs are trained with 77, its table was most likely stretched before, and a second time
-            would move the rows that the first one kept.
+        restretch: Also stretch a checkpoint of more positions than its kind is trained with (77, SigLIP 64)
+            that has no record of how it came by them. Its table was most likely stretched before, and a
+            second time would move the rows that the first one kept.
 
     Returns:
         The model in fp32 whatever its weights are stored as, in eval mode, on the CPU.
 
     Raises:
-        InputError: No such folder or name, no CLIP, or a context that does not fit the checkpoint.
+        InputError: No such folder or name, not a base, or a context that does not fit the checkpoint.
         ArtefactError: Its files are damaged or incomplete.
 
     Source:
@@ -271,17 +286,9 @@ def load_clip(
         torch.Size([1, 64])
     """
     found = read_checkpoint(name_or_folder, revision)
-    clip, record = found.clip, found.record or Record()
-    positions = clip.text_model.embeddings.position_embedding
-    length = int(positions.weight.shape[0])
-    wanted = length if context is None else context
-    if wanted != length:
-        _may_stretch(found, length, wanted, restretch)
-    if record.stretched_from is None:
-        table, record = _stretched(positions.weight, wanted, stretch, keep, tail, found.where)
-        clip.text_model.embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
+    record = stretch_base(found, context, stretch, keep, tail, restretch=restretch)
     read = found.tokenizer, found.preprocessing
-    model = LongClip(clip, *read, record=record, origin=found.origin, freeze_head=freeze_head)
+    model = LongClip(found.clip, *read, record=record, origin=found.origin, freeze_head=freeze_head)
     return model.eval()
 
 
@@ -339,38 +346,3 @@ def new_clip(
         torch.manual_seed(seed)
         clip = CLIPModel(config)
     return LongClip(clip, tokenizer, Preprocessing(image_size))
-
-
-def _may_stretch(found: Checkpoint, length: int, wanted: int, restretch: bool) -> None:
-    """A table is stretched once; without a record its length tells whether it was."""
-    as_it_is = f"load it with context={length} or context=None"
-    if found.record is not None and found.record.stretched_from is not None:
-        raise InputError(
-            f"this checkpoint was stretched to {length} positions before; a table is stretched once",
-            value=f"context={wanted}",
-            where=found.where,
-            remedy=f"{as_it_is}, or start from its base",
-        )
-    if found.record is None and length > _NATIVE and wanted > length and not restretch:
-        raise InputError(
-            f"this checkpoint has {length} positions and no record of them; it looks stretched already",
-            value=f"context={wanted}",
-            where=found.where,
-            remedy=f"{as_it_is} (model.context={length}), start from its base, or stretch it all the same: "
-            "restretch=True (--set model.restretch=true)",
-        )
-
-
-def _stretched(
-    weight: Tensor, wanted: int, stretch: Stretch, keep: int, tail: Tail, where: str
-) -> tuple[Tensor, Record]:
-    """The table of positions at its final length, and what was done to it."""
-    length, kept = len(weight), keep if stretch == "keep" else 0
-    with placed(where):
-        ratio = ratio_for(wanted, length, kept)
-    if wanted == length:
-        return weight.detach(), Record(keep=kept, method=stretch)
-    if stretch == "interpolate":
-        return interpolate_positions(weight, wanted), Record(stretched_from=length, method=stretch)
-    table = stretch_positions(weight, keep, ratio, tail)[:wanted]
-    return table, Record(keep=keep, ratio=ratio, tail=tail, stretched_from=length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,9 +29,9 @@ PIXEL_RULES = f"rules 1, Pillow {PIL.__version__}"
 # A picture is scaled whole and then cut, where that makes at most so many times the pixels that are kept.
 _MOST_SCALED = 32
 _WIDEST_SUPPORT = 3.0  # of Pillow's filters, in pixels of the coarser side: Lanczos
-_CLIP_PROCESSORS = (
-    "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil", "CLIPFeatureExtractor",
-)  # fmt: skip
+# transformers' classes whose defaults are followed too; CLIP's first, for a file that names none.
+_PROCESSORS = ("CLIP", "Siglip", "ViT", "DeiT", "Bit", "ChineseCLIP")
+_NAMED = re.compile(rf"({'|'.join(_PROCESSORS)})(?:ImageProcessor(?:Fast|Pil)?|FeatureExtractor)")
 _STEPS = (
     "do_resize", "size", "resample", "do_center_crop", "do_rescale", "rescale_factor", "do_normalize",
     "image_mean", "image_std",
@@ -140,33 +141,34 @@ def _middle_of_scaled(image: Image.Image, size: tuple[int, int], edge: int, resa
     return strip.crop((left, top, left + edge, top + edge))
 
 
-def follow_processor(facts: Mapping[str, Any], size: int, where: str) -> Preprocessing:
+def follow_processor(facts: Mapping[str, Any], size: int | None, where: str) -> Preprocessing:
     """The preprocessing that a checkpoint's ``preprocessor_config.json`` describes.
 
-    It gives what ``CLIPImageProcessor`` gives with the same file, or is refused.
+    It gives what the class that the file names gives with it, or is refused.
 
     Args:
         facts: Content of the file.
-        size: Edge of the pictures that the network takes.
+        size: Edge of the pictures that the network takes; None where it takes squares of any size.
         where: The checkpoint, for errors.
 
     Raises:
         InputError: It describes steps that are not followed, or squares of another size.
     """
-    from transformers import CLIPImageProcessorPil
+    import transformers
 
     def refuse(what: str, value: object) -> InputError:
         return InputError(
             f"pictures cannot be prepared as this model's preprocessor_config.json says: {what}",
             value=value,
             where=where,
-            remedy="correct the file; without it pictures are prepared as CLIP's are",
+            remedy="correct the file, or take it from the checkpoint that the picture tower came from",
         )
 
-    kind = facts.get("image_processor_type") or facts.get("feature_extractor_type") or _CLIP_PROCESSORS[0]
-    if kind not in _CLIP_PROCESSORS and (absent := [step for step in _STEPS if step not in facts]):
+    kind = str(facts.get("image_processor_type") or facts.get("feature_extractor_type") or "")
+    known = _NAMED.fullmatch(kind or "CLIPImageProcessor")
+    if known is None and (absent := [step for step in _STEPS if step not in facts]):
         raise refuse(f"it is another model's, and does not say {', '.join(absent)}", kind)
-    asked = CLIPImageProcessorPil(**facts)
+    asked = getattr(transformers, f"{known[1] if known else _PROCESSORS[0]}ImageProcessorPil")(**facts)
     if not asked.do_resize:
         raise refuse("pictures are not scaled", "do_resize: false")
     if getattr(asked, "do_pad", None):
@@ -182,6 +184,8 @@ def follow_processor(facts: Mapping[str, Any], size: int, where: str) -> Preproc
             "the middle is not cut out, so pictures that are not square stay so", "do_center_crop: false"
         )
     made = {"width": scaled[0], "height": scaled[1]} if crop is None and isinstance(scaled, tuple) else crop
+    assert made is not None
+    size = int(made["width"]) if size is None else size
     if made != {"width": size, "height": size}:
         raise refuse(f"the network takes {size} × {size} pixels", f"{made}")
     mean, std = _statistics(asked, refuse)

@@ -28,10 +28,12 @@ _TINY = Path(__file__).with_name("tiny")
 _SETTLING = (
     "config.json", RECORD_FILE, "preprocessor_config.json", "processor_config.json",
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json",
-    "added_tokens.json",
+    "added_tokens.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
 )  # fmt: skip
 _SAVED = ("config.json", RECORD_FILE, "preprocessor_config.json", "tokenizer_config.json")
-TOKENIZERS = ("tokenizer.json", "vocab.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")
+# Tokenizers that the package sentencepiece reads, and no other.
+PIECES = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 # In the order in which transformers looks for them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -40,7 +42,7 @@ MERGE = (
     "merge the adapter (peft: model.merge_and_unload()), save the model that comes out and give its folder"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_GIVE = "give a CLIP folder, a hub name such as openai/clip-vit-base-patch16, or 'tiny'"
+_GIVE = "give a model's folder, a hub name such as openai/clip-vit-base-patch16, or 'tiny'"
 
 
 class _Index(TypedDict):
@@ -109,7 +111,7 @@ class Source:
 def is_whole(folder: Path) -> bool:
     """Whether all of a model that this package saved is there, but for its card, which nothing reads."""
     named = (*_SAVED, _WEIGHTS[0])
-    tokenizer = any((folder / name).is_file() for name in TOKENIZERS)
+    tokenizer = any((folder / name).is_file() for name in (*TOKENIZERS, *PIECES))
     return tokenizer and all((folder / name).is_file() for name in named)
 
 
@@ -185,14 +187,14 @@ def _local(name: str) -> Path | None:
             where=folder,
             remedy=f"give the folder of a snapshot: {snapshots[-1].parent}"
             if snapshots
-            else "give the folder of a CLIP in the format of Hugging Face, or 'tiny'",
+            else "give the folder of a model in the format of Hugging Face, or 'tiny'",
         )
     deep = name.partition("@")[0].count("/") > 1
     if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or deep:
         raise InputError(
             "no such model folder",
             value=name,
-            remedy="give the folder of a CLIP, a hub name, or 'tiny'",
+            remedy="give the folder of a model, a hub name, or 'tiny'",
             where="model.name",
         )
     return None

@@ -176,15 +176,16 @@ class TextPositions(nn.Module):
         return functional.embedding(position_ids, self.weight)
 
 
-def plain_state(clip: nn.Module) -> dict[str, Tensor]:
-    """The weights of a ``CLIPModel`` by transformers' names: the two halves of its positions are one table.
+def plain_state(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network by transformers' names: the two halves of its positions are one table.
 
     Args:
-        clip: With :class:`TextPositions` in its text tower.
+        network: With or without :class:`TextPositions` in its text tower.
     """
-    place = "text_model.embeddings.position_embedding"
-    state = {name: tensor for name, tensor in clip.state_dict().items() if not name.startswith(place)}
-    return {**state, f"{place}.weight": clip.get_submodule(place).weight}
+    tables = {name: part for name, part in network.named_modules() if isinstance(part, TextPositions)}
+    halves = {f"{place}.{half}" for place in tables for half in ("head", "tail")}
+    state = {name: tensor for name, tensor in network.state_dict().items() if name not in halves}
+    return {**state, **{f"{place}.weight": table.weight for place, table in tables.items()}}
 
 
 def _check(weight: Tensor, keep: int, ratio: int, tail: str) -> None:

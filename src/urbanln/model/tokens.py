@@ -1,4 +1,4 @@
-"""Texts to token ids, long ones cut as CLIP does: by a checkpoint's tokenizer, CLIP's own or a new one.
+"""Tokenizers: a checkpoint's, CLIP's own or a new one.
 
 CLIP's own vocabulary is in the package, to count tokens as the published checkpoints do without any of them.
 """
@@ -7,101 +7,41 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
-from torch import Tensor
 from transformers import CLIPTokenizer
 
 from urbanln.base.errors import InputError
 from urbanln.model.checkpoint import read_tokenizer
+from urbanln.model.context import CLIP_POSITIONS, natural_context
 from urbanln.model.source import is_vocabulary
+from urbanln.model.texts import TextTokens
 
 _MERGES = Path(__file__).with_name("clip_vocabulary") / "merges.txt.gz"
 _WORD_END = "</w>"
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 
 
-class TextTokens:
-    """A tokenizer and the number of text positions there are.
-
-    Args:
-        tokenizer: The checkpoint's tokenizer, of transformers.
-        context: Text positions, counting BOS and EOT.
-    """
-
-    def __init__(self, tokenizer: Any, context: int) -> None:
-        self.tokenizer = tokenizer
-        self.context = context
-
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if isinstance(texts, str) or len(texts) == 0 or not all(isinstance(text, str) for text in texts):
-            raise InputError(
-                "expected a non-empty list of texts",
-                value=list(texts) if len(texts) else "nothing",
-                where="texts",
-                remedy="give a list with one text or more",
-            )
-        # A text that says "<|endoftext|>" shows its letters: it must not end there.
-        plain = {"truncation": False, "split_special_tokens": True, "verbose": False}
-        rows = self.tokenizer(list(texts), **plain)["input_ids"]
-        # What a vocabulary does not know is EOT too in CLIP, and would end the text as well.
-        eot = self.tokenizer.eos_token_id
-        return [row if row.count(eot) < 2 else _without(row, eot) for row in rows]
-
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids, padded to the longest text of the batch.
-
-        Args:
-            texts: One or more texts. Tokens past ``context`` are dropped, with EOT kept as the last one.
-
-        Returns:
-            int64, (B, T), T <= context.
-
-        Raises:
-            InputError: No text, or something that is not text.
-        """
-        rows = self._ids(texts)
-        eot, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        # Done here and not by the tokenizer, whose truncation and padding are state shared between threads.
-        rows = [row if len(row) <= self.context else [*row[: self.context - 1], eot] for row in rows]
-        width = max(map(len, rows))
-        padding = eot if pad is None else pad
-        return torch.tensor([row + [padding] * (width - len(row)) for row in rows], dtype=torch.int64)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any truncation, BOS and EOT included.
-
-        Raises:
-            InputError: No text, or something that is not text.
-        """
-        return [len(row) for row in self._ids(texts)]
-
-
-def _without(row: list[int], eot: int) -> list[int]:
-    return [*(token for token in row[:-1] if token != eot), row[-1]]
-
-
-def load_tokenizer(name_or_folder: str | Path = "tiny", *, context: int = 248) -> TextTokens:
-    """The tokenizer of a CLIP without its weights, for counting tokens.
+def load_tokenizer(name_or_folder: str | Path = "tiny") -> TextTokens:
+    """The tokenizer of a base without its weights, for counting tokens.
 
     Args:
         name_or_folder: As in :func:`~urbanln.model.clip.load_clip`, or ``"clip"`` for CLIP's own vocabulary,
-            which is in the package.
-        context: Text positions that ``tokenize`` cuts at.
+            which is in the package. Texts are cut at the positions that ``load_clip`` gives it.
 
     Raises:
         InputError: No such folder or name, or no tokenizer there.
         ArtefactError: It is damaged.
     """
     name = str(name_or_folder)
-    return TextTokens(clip_tokenizer() if is_vocabulary(name) else read_tokenizer(name), context)
+    if is_vocabulary(name):
+        return TextTokens(clip_tokenizer(), natural_context(CLIP_POSITIONS))
+    return read_tokenizer(name)
 
 
 def clip_tokenizer(*, context: int = 77) -> CLIPTokenizer:

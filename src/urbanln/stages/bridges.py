@@ -23,12 +23,33 @@ T = TypeVar("T")
 
 
 def token_counter(model: str) -> Callable[[list[str]], list[int]] | None:
-    """CLIP token counts by the model's own tokenizer; None where the ``train`` extra is not installed."""
+    """Token counts by the model's own tokenizer; None where the ``train`` extra is not installed."""
     try:
         from urbanln.model.tokens import load_tokenizer
     except (ImportError, MissingExtraError):
         return None
     return load_tokenizer(model).count_tokens
+
+
+def text_positions(model: str, revision: str = "") -> int:
+    """Text positions that a base is given; CLIP's 248 where the ``train`` extra is not installed.
+
+    Args:
+        model: A model's folder or name, ``"tiny"``, or ``"clip"`` for CLIP's vocabulary.
+        revision: Of a name on the hub.
+
+    Raises:
+        InputError: No such model.
+        ArtefactError: Its configuration is damaged.
+    """
+    try:
+        from urbanln.model.context import CLIP_POSITIONS, natural_context, settled_context
+        from urbanln.model.source import find_source, is_vocabulary
+    except (ImportError, MissingExtraError):
+        return 248
+    if is_vocabulary(model):
+        return natural_context(CLIP_POSITIONS)
+    return settled_context(find_source(model, revision, weights=False))
 
 
 def clip_grounder(model: str) -> Grounder:

@@ -74,6 +74,7 @@ def caption(
         _captioners(specs, settings),
         settings=settings,
         count_tokens=bridges.token_counter(model),
+        max_tokens=bridges.text_positions(model),
         grounder=grounder,
         limit=limit,
         budget_usd=budget_usd,
@@ -120,13 +121,14 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
     output_file(target, CAPTIONS, inputs=[table])
     rows, note = read_named(table)
     count = bridges.token_counter(model)
-    cleaned = clean_captions(rows, settings.clean, count_tokens=count)
+    positions = bridges.text_positions(model)
+    cleaned = clean_captions(rows, settings.clean, count_tokens=count, max_tokens=positions)
     if cleaned.frame.empty:
         raise InputError(
             "no caption is left after cleaning", where=table, remedy="see urbanln audit --captions"
         )
     language = load_language(settings, several=True)
-    voted = choose(cleaned.frame, settings, language, count)
+    voted = choose(cleaned.frame, settings, language, count, positions)
     if target.suffix.lower() == ".csv":
         write_csv(target, voted)
     else:

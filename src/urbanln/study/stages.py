@@ -28,6 +28,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file, reading_parquet
 from urbanln.city.checks import VIEWS
 from urbanln.city.views import settle_views
+from urbanln.stages.bridges import text_positions
 from urbanln.study.kept import is_whole
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
@@ -112,6 +113,7 @@ def make_work(study: Study) -> Work:
     """
     stages: dict[str, Stage] = {}
     scores = []
+    study = _with_contexts(study)
     for city in study.cities:
         for seed in study.seeds:
             make = _Maker(study, city, seed, stages)
@@ -230,6 +232,23 @@ def _with_views(study: Study, spec: str) -> Study:
     views = VIEWS if spec.startswith(f"{SYNTHETIC}:") or not table.exists() else _views_of(table)
     variants = tuple(replace(one, settings=settle_views(one.settings, views)) for one in study.variants)
     return replace(study, variants=variants)
+
+
+def _with_contexts(study: Study) -> Study:
+    """A study whose variants name their text positions: a base's own are as good as a number in the file."""
+    known: dict[tuple[str, str], int] = {}
+
+    def settled(variant: Variant) -> Variant:
+        model = variant.settings.model
+        if model.context:
+            return variant
+        base = model.name, model.revision
+        if base not in known:
+            known[base] = text_positions(*base)
+        model = model.model_copy(update={"context": known[base]})
+        return replace(variant, settings=variant.settings.model_copy(update={"model": model}))
+
+    return replace(study, variants=tuple(map(settled, study.variants)))
 
 
 def _views_of(table: Path) -> list[str]:

@@ -21,6 +21,7 @@ from urbanln.city.pictures import UnreachableError, read_picture, tell_skipped
 from urbanln.city.pixel_cache import MappedPixels, cached_pixels
 from urbanln.city.store import City
 from urbanln.model.clip import LongClip
+from urbanln.model.texts import TextTokens
 from urbanln.train.rewording import Rewording
 
 _CHUNK = 1024  # captions tokenised at once
@@ -161,22 +162,19 @@ class Texts:
     """
 
     def __init__(self, model: LongClip, texts: Sequence[str], rewording: Rewording | None = None) -> None:
-        tokenizer = model.tokenizer
-        self._eot, self._context = int(tokenizer.eos_token_id), model.context
-        # In most CLIP folders padding is EOT, which would end the text; OpenAI's code pads with token 0.
-        pad = tokenizer.pad_token_id
-        self._pad = 0 if pad is None or pad == self._eot else int(pad)
-        self.rows = _tokenised(model, texts, self._eot)
+        self._tokens = model.tokens
+        self.rows = _tokenised(self._tokens, texts)
         self._rewording = rewording or Rewording()
         self._sentences: list[list[npt.NDArray[np.int32]]] = []
         if self._rewording:
+            self._before, self._behind = self._tokens.frame
             cut = [split_sentences(text) or [text] for text in texts]
-            rows = iter(_tokenised(model, [one for sentences in cut for one in sentences], self._eot))
-            self._sentences = [[next(rows)[1:-1] for _ in sentences] for sentences in cut]
+            rows = iter(_tokenised(self._tokens, [one for sentences in cut for one in sentences]))
+            self._sentences = [[self._bare(next(rows)) for _ in sentences] for sentences in cut]
 
     def ids(self, index: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
-        """Token ids of some texts, int64 (B, T), T the longest of them; padded with EOT."""
-        return self._padded([self.rows[int(i)] for i in index])
+        """Token ids of some texts, int64 (B, T), padded as the model reads them."""
+        return self._tokens.padded([self.rows[int(i)] for i in index])
 
     def drawn(self, index: npt.NDArray[np.int64], seed: npt.NDArray[np.int64]) -> Tensor:
         """Token ids of some texts as training reads them this time, as :meth:`ids`.
@@ -187,25 +185,24 @@ class Texts:
         """
         if not self._rewording:
             return self.ids(index)
-        return self._padded([self._told(int(i), int(s)) for i, s in zip(index, seed, strict=True)])
+        told = [self._told(int(i), int(s)) for i, s in zip(index, seed, strict=True)]
+        return self._tokens.padded(told)
+
+    def _bare(self, row: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Without what opens and ends a text."""
+        return row[self._before : len(row) - self._behind]
 
     def _told(self, i: int, seed: int) -> npt.NDArray[np.int32]:
-        row = self._rewording.told(self._sentences[i], self._context - 2, self._pad, seed)
-        return np.concatenate([self.rows[i][:1], row, self.rows[i][-1:]])
-
-    def _padded(self, rows: Sequence[npt.NDArray[np.int32]]) -> Tensor:
-        out = np.full((len(rows), max(map(len, rows))), self._eot, dtype=np.int64)
-        for i, row in enumerate(rows):
-            out[i, : len(row)] = row
-        return torch.from_numpy(out)
+        room = self._tokens.context - self._before - self._behind
+        row = self._rewording.told(self._sentences[i], room, self._tokens.padding_in_front, seed)
+        whole = self.rows[i]
+        return np.concatenate([whole[: self._before], row, whole[len(whole) - self._behind :]])
 
 
-def _tokenised(model: LongClip, texts: Sequence[str], eot: int) -> list[npt.NDArray[np.int32]]:
+def _tokenised(tokens: TextTokens, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
     rows: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(texts), _CHUNK):
-        ids = model.tokenize(texts[start : start + _CHUNK]).numpy()
-        ends = (ids == eot).argmax(axis=1) + 1
-        rows += [row[:end].astype(np.int32) for row, end in zip(ids, ends, strict=True)]
+        rows += [np.array(row, np.int32) for row in tokens.rows(texts[start : start + _CHUNK])]
     return rows
 
 

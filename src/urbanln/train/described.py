@@ -14,6 +14,8 @@ from urbanln.base.errors import InputError
 from urbanln.base.files import SCHEMA_VERSION
 from urbanln.base.version import __version__
 from urbanln.city.store import City
+from urbanln.city.views import settle_views
+from urbanln.model.context import settled_context
 from urbanln.model.source import find_source
 
 # Settings there once were, with the value at which they changed nothing.
@@ -27,6 +29,24 @@ _PACKAGES = ("torch", "transformers", "accelerate", "peft", "numpy", "pillow")
 _AS_STARTED = "choose another --out, or call it again as it was started"
 
 
+def settled(settings: Settings, cities: Sequence[City]) -> Settings:
+    """Settings that name the view that is trained on and the text positions, where nobody did.
+
+    Args:
+        settings: As they were given.
+        cities: What is trained on.
+
+    Raises:
+        InputError: No such base model.
+        ArtefactError: Its configuration is damaged.
+    """
+    views = {view for city in cities for view in city.images["view"]}
+    settings = settle_views(settings, views, where=", ".join(city.name for city in cities))
+    model = settings.model
+    context = model.context or settled_context(find_source(model.name, model.revision))
+    return settings.model_copy(update={"model": model.model_copy(update={"context": context})})
+
+
 def describe_run(
     settings: Settings,
     cities: Sequence[City],
@@ -38,7 +58,7 @@ def describe_run(
     """The content of ``run.toml``: the resolved settings, and under ``run`` what else it was started with.
 
     Args:
-        settings: With the view named that is trained on.
+        settings: As :func:`settled` gives them.
         cities: What is trained on.
         processes: That share the work.
         device: Kind of device: ``"cpu"``, ``"cuda"``, ``"mps"``.

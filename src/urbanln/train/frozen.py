@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
-
-from torch import nn
 
 from urbanln.base.config import TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.model.clip import LongClip
+from urbanln.model.families.family import Tower
 
 WHOLE = -1
 
@@ -38,24 +36,21 @@ def freeze(model: LongClip, train: TrainSettings) -> None:
             where="train.freeze_vision, train.freeze_text",
             remedy="leave one of them out, or freeze some of its layers",
         )
-    clip = model.clip
-    vision, text = clip.vision_model, clip.text_model
-    _freeze(vision, clip.visual_projection, [vision.pre_layrnorm], train.freeze_vision, "train.freeze_vision")
-    _freeze(text, clip.text_projection, [], train.freeze_text, "train.freeze_text")
+    vision, text = model.towers
+    _freeze(vision, train.freeze_vision, "train.freeze_vision")
+    _freeze(text, train.freeze_text, "train.freeze_text")
 
 
-def _freeze(tower: Any, projection: nn.Module, before: list[nn.Module], count: int, setting: str) -> None:
-    layers = list(tower.encoder.layers)
-    if count > len(layers):
+def _freeze(tower: Tower, count: int, setting: str) -> None:
+    if count > len(tower.layers):
         raise InputError(
-            f"the tower has {len(layers)} layers",
+            f"the tower has {len(tower.layers)} layers",
             value=count,
             where=setting,
-            remedy=f"give a number up to {len(layers)}, or -1 for the whole tower",
+            remedy=f"give a number up to {len(tower.layers)}, or -1 for the whole tower",
         )
     if count == 0:
         return
-    whole = [tower, projection]
-    parts = whole if count == WHOLE else [tower.embeddings, *before, *layers[:count]]
+    parts = tower.whole if count == WHOLE else [*tower.first, *tower.layers[:count]]
     for weight in chain.from_iterable(part.parameters() for part in parts):
         weight.requires_grad_(False)

@@ -25,7 +25,6 @@ from urbanln.base.progress import progress
 from urbanln.base.stopping import StopRequested, hold
 from urbanln.city.splits import SPLIT
 from urbanln.city.store import City
-from urbanln.city.views import settle_views
 from urbanln.model.adapters import merge, save_adapter
 from urbanln.model.card import Training
 from urbanln.model.clip import LongClip, load_clip
@@ -39,7 +38,7 @@ from urbanln.train.checkpoint import (
     save_checkpoint,
     unflatten_optimizer,
 )
-from urbanln.train.described import describe_run
+from urbanln.train.described import describe_run, settled
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
 from urbanln.train.rewording import Rewording
@@ -79,7 +78,7 @@ def pretrain(
     cities = [city] if isinstance(city, City) else list(city)
     if not cities:
         raise InputError("no city to train on", where="cities", remedy="give one city folder or more")
-    settings = _settled(settings, cities)
+    settings = settled(settings, cities)
     if settings.train.lora_rank:
         require("peft")
     engine = start_engine(settings.train)
@@ -165,12 +164,6 @@ def _place(engine: Accelerator) -> dict[str, str]:
     """Kind of device and precision that this process computes in."""
     precision = engine.mixed_precision if engine.mixed_precision != "no" else "fp32"
     return {"device": engine.device.type, "precision": precision}
-
-
-def _settled(settings: Settings, cities: Sequence[City]) -> Settings:
-    """The settings with the view named that is trained on."""
-    views = {view for city in cities for view in city.images["view"]}
-    return settle_views(settings, views, where=", ".join(city.name for city in cities))
 
 
 def load_data(

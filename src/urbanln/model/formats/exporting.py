@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import atomic_folder, write_json
-from urbanln.model.card import CARD, OPENED_BY, Section, model_card, network_facts, retold
+from urbanln.model.card import CARD, OPENED_BY, Section, retold
 from urbanln.model.checkpoint import plain_os_errors
 from urbanln.model.clip import LongClip
 from urbanln.model.formats.importing import CONFIG, FILTERS
@@ -60,15 +60,9 @@ def export_model(
         require("onnxscript")
     with atomic_folder(folder) as temporary, plain_os_errors(), torch.no_grad():
         write(model.eval(), temporary)
-        text = retold(card or _card(model), **_OPENED[to], sections=scores, name=folder.name)
+        text = retold(card or model.card(), **_OPENED[to], sections=scores, name=folder.name)
         (temporary / CARD).write_text(text, encoding="utf-8")
     return folder
-
-
-def _card(model: LongClip) -> str:
-    parameters = sum(weight.numel() for weight in model.clip.parameters())
-    facts = network_facts(model.clip.config, model.context, parameters)
-    return model_card(facts, str(model.record), model.origin)
 
 
 def _open_clip(model: LongClip, folder: Path) -> None:

@@ -1,0 +1,111 @@
+"""Bases other than CLIP go the whole way: trained, stopped and gone on with, embedded, opened again."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.model.other_bases import make_siglip
+from tests.train.fake_city import tiny_settings
+
+from urbanln.base.config import Settings, load_settings
+from urbanln.base.errors import InputError
+from urbanln.city.store import City
+from urbanln.embed.encode import embed_regions
+from urbanln.model.clip import load_clip
+from urbanln.train import loop
+from urbanln.train.described import settled
+from urbanln.train.loop import pretrain
+
+POSITIONS = {"siglip": 196}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bases")
+    return {"siglip": make_siglip(folder / "siglip", second=True)}
+
+
+def _settings(base: Path, **train: Any) -> Settings:
+    train = {"epochs": 1, "batch_size": 10, "lr": 1e-3, "queue_size": 16, "precision": "fp32", **train}
+    return load_settings(base={"model": {"name": str(base)}, "train": {"warmup_steps": 0, **train}})
+
+
+def _stopped_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = loop.train_step
+
+    def stop(*args: Any) -> dict[str, float]:
+        if args[4] == step:
+            raise KeyboardInterrupt
+        return whole(*args)
+
+    monkeypatch.setattr(loop, "train_step", stop)
+
+
+REWORDED = {"drop_opening": 0.5, "sample_sentences": 0.5, "pad_front": 0.5}
+
+
+@pytest.mark.parametrize("kind", POSITIONS)
+def test_it_trains_goes_on_and_embeds(
+    city: City, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    settings = _settings(bases[kind], checkpoint_minutes=0, **REWORDED)
+    run = pretrain(city, settings, tmp_path / "run")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert sum(row["event"] == "step" for row in rows) == 2
+    # The number the base comes to is noted, not that nobody gave one.
+    note = tomllib.loads((run / "run.toml").read_text())
+    assert note["model"]["context"] == POSITIONS[kind]
+    card = (run / "model" / "README.md").read_text()
+    assert f"| model.context | {POSITIONS[kind]} |" in card
+
+    with monkeypatch.context() as patched:
+        _stopped_at(1, patched)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(city, settings, tmp_path / "stopped")
+    pretrain(city, settings, tmp_path / "stopped")
+    states = [load_clip(one / "model", context=None) for one in (run, tmp_path / "stopped")]
+    straight, resumed = (one.state_dict() for one in states)
+    assert all(torch.equal(weight, resumed[name]) for name, weight in straight.items())
+    assert states[0].context == POSITIONS[kind]
+
+    base = load_clip(bases[kind]).state_dict()
+    assert any(not torch.equal(weight, base[name]) for name, weight in straight.items())
+    vectors = np.stack(list(embed_regions(run, city)["vector"]))
+    assert vectors.shape[1] == states[0].dim
+    assert np.isfinite(vectors).all()
+    assert np.ptp(vectors, axis=0).max() > 1e-3  # regions are told apart
+
+
+@pytest.mark.parametrize("kind", POSITIONS)
+@pytest.mark.parametrize("setting", ["freeze_vision", "freeze_text"])
+def test_frozen_towers_and_layers_stay(
+    city: City, bases: dict[str, Path], tmp_path: Path, kind: str, setting: str
+) -> None:
+    tower = "vision_model" if setting == "freeze_vision" else "text_model"
+    base = load_clip(bases[kind]).state_dict()
+    moved = {}
+    for count in (1, -1):
+        run = pretrain(city, _settings(bases[kind], **{setting: count}), tmp_path / f"run{count}")
+        after = load_clip(run / "model", context=None).state_dict()
+        moved[count] = {name for name in base if not torch.equal(base[name], after[name])}
+    assert not [name for name in moved[-1] if tower in name]
+    assert moved[-1]
+    assert not [name for name in moved[1] if tower in name and ("embeddings" in name or ".0." in name)]
+    assert [name for name in moved[1] if tower in name and ".1." in name]
+
+
+def test_more_layers_than_there_are(city: City, bases: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 2 layers"):
+        pretrain(city, _settings(bases["siglip"], freeze_vision=3), tmp_path / "run")
+
+
+def test_a_context_that_was_asked_for_stays(city: City, bases: dict[str, Path], clip_folder: Path) -> None:
+    assert settled(tiny_settings(clip_folder), [city]).model.context == 48
+    assert settled(load_settings(), [city]).model.context == 248  # the package's own has 77
+    assert settled(_settings(bases["siglip"]), [city]).model.context == 196
