@@ -20,7 +20,7 @@ from urbanln.base.files import atomic_folder, write_json
 from urbanln.model.card import CARD, OPENED_BY, Section, retold
 from urbanln.model.checkpoint import plain_os_errors
 from urbanln.model.clip import LongClip
-from urbanln.model.formats.importing import CONFIG, FILTERS
+from urbanln.model.formats.config import CONFIG, FILTERS
 from urbanln.model.formats.open_clip import open_clip_names
 from urbanln.model.stretch import plain_state
 

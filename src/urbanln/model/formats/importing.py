@@ -9,34 +9,34 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import CLIPModel
 
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import hash_file
-from urbanln.base.parsing import read_json
 from urbanln.model.card import licence_of
 from urbanln.model.checkpoint import Record
 from urbanln.model.clip import LongClip
+from urbanln.model.formats.config import CONFIG, agree, heads_of, preprocessing_of, read_config
 from urbanln.model.formats.open_clip import LONG_CLIP_KEPT, Sizes, config_of, sizes_of, translate
 from urbanln.model.formats.state_dict import SUFFIXES, read_state
-from urbanln.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocessing
 from urbanln.model.tokens import clip_tokenizer
 
 Activation = Literal["gelu", "quick_gelu"]
 
-CONFIG = "open_clip_config.json"
 _POSITIONS = 77  # of every CLIP before anybody stretched it
 _LONG_CLIP = 248
 # No tensor tells which activation a network was trained with. What their own pages run them with, by the
 # names of their files (2026-11). RemoteCLIP's README says one and its benchmark another: it is not here.
 _KNOWN: tuple[tuple[str, Activation], ...] = (
-    (r"quick-?gelu|openai|long-?clip|farslip|metaclip|dfn|laion400m", "quick_gelu"),
+    (r"quick-?gelu|openai|long-?clip|farslip|metaclip|dfn|b[-_]?32.*laion400m", "quick_gelu"),
     (r"rs5m_vit-b-32|georsclip.*b-?32", "quick_gelu"),
     (r"rs5m_vit-h-14|georsclip.*h-?14|laion2b|laion5b|datacomp|commonpool", "gelu"),
+    (r"(b[-_]?16|l[-_]?14).*laion400m", "gelu"),
 )
-FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+# How many layers published networks have, by the width of the tower: fewer may be half a file.
+_PICTURE_LAYERS = {768: 12, 1024: 24, 1280: 32, 1408: 40, 1664: 48}
+_TEXT_LAYERS = {512: 12, 768: 12, 1024: 24, 1280: 32}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Imported:
         sizes: Its architecture.
         activation: Of both towers, and ``known_by``, what said so.
         origin: What is kept of where it came from: file, hash, format, activation, licence.
+        prepared: Who says how pictures are prepared.
     """
 
     model: LongClip
@@ -55,6 +56,7 @@ class Imported:
     activation: Activation
     known_by: str
     origin: dict[str, str]
+    prepared: str
 
     def lines(self) -> list[str]:
         """What was read, for people."""
@@ -63,7 +65,22 @@ class Imported:
             f"read {self.origin['file']}: {self.sizes}",
             f"activation {self.activation} ({self.known_by}); "
             f"licence {self.origin['licence'] or 'not given'}",
+            f"pictures are prepared as {self.prepared}",
             *([f"its {self.model.context} positions were stretched from {longer} before"] if longer else []),
+            *self._few_layers(),
+        ]
+
+    def _few_layers(self) -> list[str]:
+        sizes = self.sizes
+        known = (
+            ("picture", sizes.vision_layers, _PICTURE_LAYERS.get(sizes.vision_width, 0)),
+            ("text", sizes.text_layers, _TEXT_LAYERS.get(sizes.text_width, 0)),
+        )
+        return [
+            f"warning: its {tower} tower has {layers} layers; published ones of this width have {most}: "
+            "is the file whole?"
+            for tower, layers, most in known
+            if layers < most
         ]
 
 
@@ -91,13 +108,11 @@ def import_checkpoint(
         The layouts of openai/CLIP, mlfoundations/open_clip and beichenzbc/Long-CLIP.
     """
     file = _the_file(Path(source).expanduser())
-    facts = _configuration(file.parent)
-    state = read_state(file)
-    ours = translate(state, file)
-    vision, text = facts.get("vision_cfg", {}), facts.get("text_cfg", {})
-    heads = vision.get("head_width")
+    facts, config = read_config(file.parent), file.parent / CONFIG
+    ours = translate(read_state(file), file)
     width = len(ours.get("vision_model.embeddings.class_embedding", ()))
-    sizes = sizes_of(ours, file, vision_heads=width // heads if heads else None, text_heads=text.get("heads"))
+    sizes = sizes_of(ours, file, **heads_of(facts, width, config))
+    agree(facts, sizes, config)
     tokenizer = clip_tokenizer(context=sizes.context)
     if sizes.vocabulary != len(tokenizer):
         raise InputError(
@@ -119,9 +134,12 @@ def import_checkpoint(
         "known_by": known_by,
         "licence": licence or licence_of(file.parent),
     }
-    prepared = _preprocessing(facts, sizes.image_size, file)
+    prepared = preprocessing_of(facts, sizes.image_size, config)
+    prepared_by = (
+        f"its {CONFIG} says" if facts.get("preprocess_cfg") else "for OpenAI's CLIP: nothing else is said"
+    )
     model = LongClip(clip, tokenizer, prepared, record=record, origin=origin)
-    return Imported(model.eval(), sizes, chosen, known_by, origin)
+    return Imported(model.eval(), sizes, chosen, known_by, origin, prepared=prepared_by)
 
 
 def _the_file(source: Path) -> Path:
@@ -135,6 +153,12 @@ def _the_file(source: Path) -> Path:
     found = sorted(one for one in source.iterdir() if one.suffix in SUFFIXES and one.is_file())
     # Hubs keep one network in both forms; the one that nothing can hide in is read.
     found = [one for one in found if one.suffix == ".safetensors"] or found
+    if pieces := [one.name for one in found if re.search(r"-\d+-of-\d+$", one.stem)]:
+        raise InputError(
+            "these weights lie in several pieces, which are not put together here",
+            value=", ".join(pieces[:3]), where=source,
+            remedy="put the tensors of all into one dictionary and save that: torch.save(ALL, 'one.pt')",
+        )  # fmt: skip
     if len(found) != 1:
         raise InputError(
             "expected one file of weights in this folder" if found else "no file of weights in this folder",
@@ -143,25 +167,6 @@ def _the_file(source: Path) -> Path:
             remedy=f"give the file itself ({', '.join(SUFFIXES)})",
         )
     return found[0]
-
-
-def _configuration(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not path.is_file():
-        return {}
-    found = read_json(path)
-    inner = found.get("model_cfg") if isinstance(found, Mapping) else None
-    parts = (
-        [inner, *(inner.get(name, {}) for name in ("vision_cfg", "text_cfg"))]
-        if isinstance(inner, Mapping)
-        else []
-    )
-    if not parts or not all(isinstance(part, Mapping) for part in parts):
-        raise ArtefactError(
-            "not a configuration of open_clip: no model_cfg in it",
-            where=path, remedy="get it again, or take it away and name the --activation",
-        )  # fmt: skip
-    return {**parts[0], "preprocess": found.get("preprocess_cfg", {})}
 
 
 def _activation(file: Path, told: Activation | None, facts: Mapping[str, Any]) -> tuple[Activation, str]:
@@ -173,14 +178,15 @@ def _activation(file: Path, told: Activation | None, facts: Mapping[str, Any]) -
             )  # fmt: skip
         return told, "as told"
     if facts:
-        return ("quick_gelu" if facts.get("quick_gelu") else "gelu"), f"its {CONFIG}"
-    name = f"{file.parent.name}/{file.name}".lower()
-    for pattern, activation in _KNOWN:
-        if found := re.search(pattern, name):
-            return activation, f"'{found[0]}' in its name"
+        return ("quick_gelu" if facts["model_cfg"].get("quick_gelu") else "gelu"), f"its {CONFIG}"
+    name = f"{file.parent.resolve().name}/{file.name}".lower()
+    found = [(known[0], activation) for pattern, activation in _KNOWN if (known := re.search(pattern, name))]
+    if len({activation for _, activation in found}) == 1:
+        return found[0][1], f"'{found[0][0]}' in its name"
+    what = "two parts of its name say which activation" if found else "nothing says which activation"
     raise InputError(
-        "nothing says which activation this network was trained with, and a wrong one gives wrong vectors",
-        value=file.name,
+        f"{what} this network was trained with, and a wrong one gives wrong vectors",
+        value=", ".join(f"{part}: {activation}" for part, activation in found) or file.name,
         where=file,
         remedy="--activation quick_gelu for weights that began as OpenAI's, --activation gelu for those of "
         "open_clip's plain configurations (LAION-2B, DataComp); its authors' page opens it by one of the two",
@@ -215,24 +221,3 @@ def _network(
         clip = CLIPModel(clip.config)
     clip.load_state_dict(dict(ours), strict=True, assign=True)
     return clip
-
-
-def _preprocessing(facts: Mapping[str, Any], size: int, file: Path) -> Preprocessing:
-    told = facts.get("preprocess") or {}
-    mean, std = told.get("mean", CLIP_MEAN), told.get("std", CLIP_STD)
-    resample, mode = told.get("interpolation", "bicubic"), told.get("resize_mode", "shortest")
-    if resample not in FILTERS or mode not in ("shortest", "squash") or len(mean) != 3 or len(std) != 3:
-        raise InputError(
-            "its pictures are prepared in a way that is not followed here",
-            value=f"interpolation {resample}, resize_mode {mode}, mean {mean}, std {std}",
-            where=file.parent / CONFIG,
-            remedy="interpolation bicubic or bilinear, resize_mode shortest or squash, three colours",
-        )
-    (red, green, blue), (red_std, green_std, blue_std) = map(float, mean), map(float, std)
-    return Preprocessing(
-        size,
-        (red, green, blue),
-        (red_std, green_std, blue_std),
-        FILTERS[resample].value,
-        (size, size) if mode == "squash" else None,
-    )

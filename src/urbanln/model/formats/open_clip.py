@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from transformers import CLIPConfig
 
 from urbanln.base.errors import ArtefactError, InputError
+from urbanln.model.formats.state_dict import refuse_unplain
 
 # Theirs, ours; what stands behind the last dot (weight, bias) is kept.
 _OUTER = {
@@ -27,7 +29,6 @@ _OUTER = {
     "positional_embedding": "text_model.embeddings.position_embedding.weight",
     "ln_final.weight": "text_model.final_layer_norm.weight",
     "ln_final.bias": "text_model.final_layer_norm.bias",
-    "logit_scale": "logit_scale",
 }
 # Theirs multiply from the right, ours is a linear layer.
 _TRANSPOSED = {"visual.proj": "visual_projection.weight", "text_projection": "text_projection.weight"}
@@ -94,8 +95,8 @@ def translate(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Tenso
         float32 tensors. Long-CLIP's two position tables are one: its first 20 rows, then the stretched ones.
 
     Raises:
-        InputError: Another network than a CLIP of two transformers.
-        ArtefactError: Tensors are missing, or there are some that no CLIP has.
+        InputError: Another network than a CLIP of two transformers, or weights that are no plain numbers.
+        ArtefactError: A tensor of another kind of shape than its name's.
     """
     for prefix, kind in _FOREIGN.items():
         if name := next((one for one in state if one.startswith(prefix)), None):
@@ -105,6 +106,17 @@ def translate(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Tenso
             )  # fmt: skip
     theirs = {name.removeprefix("text."): tensor for name, tensor in state.items()}
     theirs = {name: tensor for name, tensor in theirs.items() if name.rpartition(".")[2] not in _NO_WEIGHTS}
+    stand_in = torch.empty(3, 3)
+    if unknown := [name for name in theirs if name != _RESIDUAL_POSITIONS and not _ours(name, stand_in)]:
+        raise InputError(
+            f"not a CLIP of two transformers: {len(unknown)} tensors of it have no place in one",
+            value=", ".join(sorted(unknown)[:3]),
+            where=where,
+            remedy="merge adapters first, and give a CLIP as open_clip or OpenAI save it",
+        )
+    for name, tensor in theirs.items():
+        refuse_unplain(name, tensor, where)
+        _check_dimensions(name, tensor, where)
     if (stretched := theirs.pop(_RESIDUAL_POSITIONS, None)) is not None:
         first = theirs.get("positional_embedding", stretched)
         if first.shape != stretched.shape:
@@ -115,20 +127,27 @@ def translate(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Tenso
             )  # fmt: skip
         theirs["positional_embedding"] = torch.cat([first[:LONG_CLIP_KEPT], stretched[LONG_CLIP_KEPT:]])
     ours: dict[str, Tensor] = {}
-    unknown = []
     for name, tensor in theirs.items():
-        if found := _ours(name, tensor):
-            ours.update(found)
-        else:
-            unknown.append(name)
-    if unknown:
-        raise InputError(
-            f"not a CLIP of two transformers: {len(unknown)} tensors of it have no place in one",
-            value=", ".join(sorted(unknown)[:3]),
-            where=where,
-            remedy="merge adapters first, and give a CLIP as open_clip or OpenAI save it",
-        )
+        ours.update(_ours(name, tensor))
     return {name: tensor.float().contiguous() for name, tensor in ours.items()}
+
+
+def _check_dimensions(name: str, tensor: Tensor, where: str | Path) -> None:
+    """A weight has the dimensions of its kind, so that an architecture can be read off its shape."""
+    last = name.rpartition(".")[2]
+    if last == "logit_scale":
+        wanted = tensor.numel() == 1
+    elif "conv1" in name:
+        wanted = tensor.ndim == 4 and tensor.shape[2] == tensor.shape[3]
+    elif last in ("bias", "in_proj_bias", "class_embedding") or re.search(r"\bln_\w+\.weight$", name):
+        wanted = tensor.ndim == 1
+    else:
+        wanted = tensor.ndim == 2
+    if not wanted or not tensor.numel() or ("in_proj" in last and len(tensor) % 3):
+        raise ArtefactError(
+            "tensors of this checkpoint do not fit one another",
+            value=f"{name}: {tuple(tensor.shape)}", where=where, remedy="get the checkpoint again",
+        )  # fmt: skip
 
 
 def open_clip_names(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -137,7 +156,7 @@ def open_clip_names(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Args:
         ours: Whole; what :func:`translate` makes of the result is equal to it.
     """
-    outer = {mine: theirs for theirs, mine in _OUTER.items()}
+    outer = {mine: theirs for theirs, mine in _OUTER.items()} | {"logit_scale": "logit_scale"}
     transposed = {mine: theirs for theirs, mine in _TRANSPOSED.items()}
     parts = {mine: theirs for theirs, mine in _LAYER.items()}
     towers = {mine: theirs for theirs, mine in _TOWERS.items()}
@@ -167,6 +186,9 @@ def _layer_parts(name: str) -> tuple[str, str, str, str]:
 
 
 def _ours(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """A tensor under our names, as several where theirs holds them in one; empty for a name of no CLIP."""
+    if name == "logit_scale":
+        return {name: tensor.reshape(-1)[0]}  # open_clip also keeps it as a row of one
     if name in _OUTER:
         return {_OUTER[name]: tensor}
     if name in _TRANSPOSED:
@@ -207,7 +229,7 @@ def sizes_of(ours: Mapping[str, Tensor], where: str | Path, *, vision_heads: int
         text = ours["text_model.embeddings.position_embedding.weight"]
         patch, width, text_width = int(patches.shape[-1]), len(patches), int(text.shape[1])
         sizes = Sizes(
-            image_size=round((len(vision) - 1) ** 0.5) * patch,
+            image_size=_edge(len(vision) - 1, where) * patch,
             patch=patch,
             vision_width=width,
             vision_layers=_layers(ours, "vision_model"),
@@ -237,6 +259,18 @@ def sizes_of(ours: Mapping[str, Tensor], where: str | Path, *, vision_heads: int
                 remedy="put its open_clip_config.json beside it, which names them",
             )  # fmt: skip
     return sizes
+
+
+def _edge(patches: int, where: str | Path) -> int:
+    """Patches along one side of a square picture."""
+    edge = isqrt(patches)
+    if patches < 1 or edge**2 != patches:
+        raise ArtefactError(
+            "tensors of this checkpoint do not fit one another",
+            value=f"visual.positional_embedding: {patches} patches, which make no square",
+            where=where, remedy="get the checkpoint again",
+        )  # fmt: skip
+    return edge
 
 
 def _layers(ours: Mapping[str, Tensor], tower: str) -> int:

@@ -17,6 +17,7 @@ from urbanln.base.errors import ArtefactError, InputError
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 # Where trainers put the weights, beside the state of their optimiser.
 _WRAPPINGS = ("state_dict", "model_state_dict", "model", "module", "net")
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # What DDP, torch.compile, Lightning and wrappers of one's own put in front of every name.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "clip_model.", "clip.", "net.")
 _SAFE = "on a machine where you trust this file: torch.save(MODEL.state_dict(), 'weights.pt')"
@@ -30,7 +31,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
             dict, bare or under one of the names that trainers use, with or without ``module.`` in front.
 
     Raises:
-        InputError: No such file, a TorchScript archive, a pickle of other objects, quantised weights.
+        InputError: No such file, a TorchScript archive, a pickle of other objects.
         ArtefactError: It is cut off or damaged, or holds no tensors.
     """
     if file.suffix not in SUFFIXES:
@@ -41,16 +42,25 @@ def read_state(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise InputError("no such file", where=file, remedy="check the path")
     found = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
-    state = _bare_names(_unwrapped(found, file))
-    for name, tensor in state.items():
-        if tensor.is_quantized or tensor.dtype in (torch.int8, torch.uint8):
-            raise InputError(
-                "these weights are quantised; they cannot be trained on, nor told apart from others",
-                value=f"{name}: {str(tensor.dtype).removeprefix('torch.')}",
-                where=file,
-                remedy="get the checkpoint in float16, bfloat16 or float32",
-            )
-    return state
+    return _bare_names(_unwrapped(found, file))
+
+
+def refuse_unplain(name: str, tensor: Tensor, where: str | Path) -> None:
+    """Refuse a weight that is not a plain array of floating-point numbers.
+
+    Raises:
+        InputError: It is quantised, of whole or complex numbers, sparse, nested, or without numbers (meta).
+    """
+    plain = not (tensor.is_quantized or tensor.is_nested or tensor.is_meta) and tensor.layout == torch.strided
+    if plain and tensor.dtype in _FLOATS:
+        return
+    how = str(tensor.dtype if plain or tensor.is_quantized else tensor.layout).removeprefix("torch.")
+    raise InputError(
+        "these weights are quantised or packed; they cannot be trained on, nor told apart from others",
+        value=f"{name}: {'without numbers' if tensor.is_meta else how}",
+        where=where,
+        remedy="get the checkpoint as plain arrays of float16, bfloat16 or float32",
+    )
 
 
 def _safetensors(file: Path) -> dict[str, Tensor]:
@@ -116,7 +126,7 @@ def _unwrapped(found: Any, file: Path) -> dict[str, Tensor]:
             break
         found = inner
     tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
-    if not tensors:
+    if not tensors or not all(isinstance(name, str) for name in tensors):
         raise ArtefactError(
             "this file holds no weights by name",
             value=type(found).__name__,
