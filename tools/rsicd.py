@@ -4,15 +4,15 @@
     python tools/rsicd.py rsicd-clone --out rsicd-tables
 
 The clone holds 10,921 satellite pictures with five human sentences each, in three CSV files whose captions
-column is a printed array. Written are ``pictures.csv`` (image, split) and ``captions.csv`` (image, captioner,
-caption):
+column is a printed array. Written are ``pictures.csv`` (image, split) and tables of recorded captions (image,
+captioner, caption):
 
-- ``human-1`` to ``human-5``: one sentence each, in the order of the file;
-- ``joined``: the five as one text;
-- ``swap20``, ``swap40``, ``swap60``: ``joined``, where of the training pictures so many percent of the
-  mentioned objects are other ones, drawn from what the captions of all pictures mention and never among what
-  this picture's do: noise whose share is known. What is swapped at 20 % is swapped at 40 % too. Pictures of
-  the validation and test part keep the clean text.
+- ``humans.csv``: ``human-1`` to ``human-5``, a sentence each, in the order of the file;
+- ``joined.csv``: ``joined``, the five sentences as one text;
+- ``texts.csv``: ``joined``, and ``swap20``, ``swap40``, ``swap60``, which are ``joined`` with noise whose share
+  is known: of the training pictures so many percent of the objects that are named are other ones wherever they
+  stand, drawn from what the captions of all pictures name and never among what this picture's do. What is
+  swapped at 20 % is swapped at 40 % too. Pictures of the validation and test part keep the clean text.
 
 ``facts.json`` tells counts, lengths and the shares that came out. Nothing of it may be passed on: the
 pictures are from Google Earth, Baidu Map and others, for research alone.
@@ -124,36 +124,35 @@ def swap(
     pool: Mapping[str, int],
     rng: np.random.Generator,
 ) -> tuple[list[str], int, int]:
-    """Replace a share of the objects that the sentences of one picture mention by wrong ones.
+    """Replace a share of the objects that a picture's sentences name by wrong ones, wherever they stand.
 
     Args:
         sentences: Of the picture.
         objects: Of each sentence.
-        share: 0 to 1, of the mentions.
-        pool: How often each object is mentioned anywhere; the wrong ones are drawn by it.
-        rng: Equal generators swap the same mentions first, and for the same objects, whatever the share.
+        share: 0 to 1, of the objects.
+        pool: How often each object is mentioned anywhere; the wrong ones are drawn by it, each once.
+        rng: Equal generators swap the same objects first, and for the same ones, whatever the share.
 
     Returns:
-        The sentences, how many mentions were replaced, and how many there are.
+        The sentences, how many objects were replaced, and how many there are.
     """
     places = [(k, *one) for k, text in enumerate(sentences) for one in mentions(text, objects[k])]
+    named = sorted({name for *_, name in places})
     own = {name for names in objects for name in names}
     others = [name for name in pool if name not in own]
     weights = np.array([pool[name] for name in others], dtype=float)
-    drawn = rng.choice(len(others), size=len(places), p=weights / weights.sum())
-    order = rng.permutation(len(places))
-    # Rounded at random, or pictures with few mentions would all fall short, or all go beyond.
-    count = int(share * len(places) + rng.random())
-    changed = [list(text) for text in sentences]
-    for at in order[:count]:
-        k, start, end, name = places[at]
-        said, wrong = sentences[k][start:end], others[drawn[at]]
-        wrong = wrong if said.lower() == name else _plural(wrong)
-        changed[k][start:end] = [
-            wrong.capitalize() if said[0].isupper() else wrong,
-            *[""] * (end - start - 1),
-        ]
-    return ["".join(letters) for letters in changed], min(count, len(places)), len(places)
+    drawn = rng.choice(len(others), size=len(named), replace=False, p=weights / weights.sum())
+    wrong = {name: others[at] for name, at in zip(rng.permutation(named).tolist(), drawn, strict=True)}
+    # Rounded at random, or pictures with few objects would all fall short, or all go beyond.
+    count = min(int(share * len(named) + rng.random()), len(named))
+    swapped = dict(list(wrong.items())[:count])
+    told = [list(text) for text in sentences]
+    for k, start, end, name in places:
+        if name in swapped:
+            said = sentences[k][start:end]
+            word = swapped[name] if said.lower() == name else _plural(swapped[name])
+            told[k][start:end] = [word.capitalize() if said[0].isupper() else word, *[""] * (end - start - 1)]
+    return ["".join(letters) for letters in told], count, len(named)
 
 
 def _plural(name: str) -> str:
@@ -209,7 +208,10 @@ def main() -> None:
     }
     with atomic_folder(args.out) as folder:
         parts[["image", "split"]].to_csv(folder / "pictures.csv", index=False)
-        captions.to_csv(folder / "captions.csv", index=False)
+        human = captions["captioner"].str.startswith("human")
+        captions[human].to_csv(folder / "humans.csv", index=False)
+        captions[~human].to_csv(folder / "texts.csv", index=False)
+        captions[captions["captioner"] == "joined"].to_csv(folder / "joined.csv", index=False)
         write_json(folder / "facts.json", facts)
     answer(*(f"{name}: {value}" for name, value in facts.items()))
 

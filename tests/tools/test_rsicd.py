@@ -64,35 +64,39 @@ def test_objects_are_found_where_they_are_named(rsicd: ModuleType) -> None:
 
 SENTENCES = ["Trees stand by a river and a road.", "A bridge is over the river, near two houses."]
 OBJECTS = [["tree", "river", "road"], ["bridge", "river", "house"]]
-POOL = {"tree": 5, "river": 4, "church": 3, "beach": 2, "railway station": 1, "city": 1}
+WRONG = ("church", "beach", "railway station", "city", "forest", "field")
+POOL = {"tree": 5, "river": 4, **dict.fromkeys(WRONG, 2)}
+
+
+def _named(told: list[str]) -> set[str]:
+    """Which of the wrong objects a text names."""
+    text = " ".join(told).lower().replace("cities", "city")
+    return {name for name in WRONG if name in text}
 
 
 def test_swaps_keep_to_their_share_and_never_name_what_is_there(rsicd: ModuleType) -> None:
-    shares = {0.2: 0, 0.4: 0, 0.6: 0}
+    found = {0.2: 0, 0.4: 0, 0.6: 0}
     for seed in range(300):
-        for share in shares:
-            rng = np.random.default_rng(seed)
-            told, count, mentioned = rsicd.swap(SENTENCES, OBJECTS, share, POOL, rng)
-            assert mentioned == 6
-            words = " ".join(told).lower()
-            wrong = sum(words.count(one) for one in ("church", "beach", "railway station", "cit"))
-            assert wrong == count
-            shares[share] += count
-    for share, count in shares.items():
-        assert count / (300 * 6) == pytest.approx(share, abs=0.02)
+        for share in found:
+            told, count, objects = rsicd.swap(SENTENCES, OBJECTS, share, POOL, np.random.default_rng(seed))
+            assert objects == 5
+            assert len(_named(told)) == count
+            assert ("river" in told[0]) == ("river" in told[1])  # wherever it is named
+            found[share] += count
+    for share, count in found.items():
+        assert count / (300 * 5) == pytest.approx(share, abs=0.02)
 
 
 def test_what_is_swapped_at_a_low_share_is_swapped_at_a_high_one(rsicd: ModuleType) -> None:
     for seed in range(20):
         few, many = (
-            rsicd.swap(SENTENCES, OBJECTS, share, POOL, np.random.default_rng(seed)) for share in (0.3, 0.9)
+            _named(rsicd.swap(SENTENCES, OBJECTS, share, POOL, np.random.default_rng(seed))[0])
+            for share in (0.3, 0.9)
         )
-        assert 0 < few[1] < many[1]
-        for wrong in ("church", "beach", "railway station", "cit"):
-            assert " ".join(many[0]).lower().count(wrong) >= " ".join(few[0]).lower().count(wrong)
+        assert few < many
 
 
 def test_no_share_leaves_the_text_as_it_is(rsicd: ModuleType) -> None:
     assert rsicd.swap(SENTENCES, OBJECTS, 0.0, POOL, np.random.default_rng(0))[0] == SENTENCES
-    told = rsicd.swap(SENTENCES, OBJECTS, 1.0, {"city": 1}, np.random.default_rng(0))[0]
-    assert told == ["Cities stand by a city and a city.", "A city is over the city, near two cities."]
+    told = rsicd.swap(["Trees by a tree."], [["tree"]], 1.0, {"city": 1}, np.random.default_rng(0))[0]
+    assert told == ["Cities by a city."]
