@@ -18,6 +18,7 @@ _LAZY = {
     "load_settings": "urbanln.base.config",
     "pretrain": "urbanln.train.loop",
     "read_vectors": "urbanln.tables.cities",
+    "retrieve": "urbanln.stages.retrieve",
     "stretch_positions": "urbanln.model.stretch",
     "to_metres": "urbanln.base.space",
     "vote": "urbanln.captions.consensus",
@@ -25,7 +26,7 @@ _LAZY = {
 
 __all__ = [
     "City", "__version__", "audit", "caption_city", "embed_regions", "ingest", "load_clip", "load_settings",
-    "pretrain", "read_vectors", "stretch_positions", "to_metres", "vote",
+    "pretrain", "read_vectors", "retrieve", "stretch_positions", "to_metres", "vote",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from urbanln.model.clip import load_clip
     from urbanln.model.stretch import stretch_positions
     from urbanln.stages.audit import audit
+    from urbanln.stages.retrieve import retrieve
     from urbanln.tables.cities import read_vectors
     from urbanln.train.loop import pretrain
 

@@ -235,19 +235,6 @@ def test_tensorboard_gets_the_curves(city: City, clip_folder: Path, tmp_path: Pa
     assert sum(path.stat().st_size for path in (run / "tensorboard").iterdir()) > 500
 
 
-def test_recall_counts_ties_against_the_query_and_equal_groups_for_it() -> None:
-    from urbanln.train.loop import recall
-
-    same = torch.nn.functional.normalize(torch.ones(20, 4), dim=1)
-    assert recall(same, same, torch.arange(20)[:, None]) == {1: 0.0, 5: 0.0, 10: 0.0}
-    eye = torch.eye(12)
-    assert recall(eye, eye.roll(1, 0), torch.arange(12)[:, None])[1] == 0.0
-    assert recall(eye, eye.roll(1, 0), torch.arange(12)[:, None] * 0)[1] == 1.0
-    ranked = torch.linspace(0, 1, 12)[:, None]
-    found = recall(torch.ones(12, 1), ranked, torch.arange(12)[:, None])
-    assert (found[1], found[5], found[10]) == pytest.approx((1 / 12, 5 / 12, 10 / 12))
-
-
 def test_a_picture_lost_during_training_is_a_clear_error(
     city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

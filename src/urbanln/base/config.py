@@ -25,6 +25,8 @@ AutoView = Literal["auto", "satellite", "street", "both"]
 """A view, or ``"auto"``: see :mod:`urbanln.city.views`."""
 Which = Literal["selected", "all"]
 """Of a picture's captions: the one that was chosen, or all candidates."""
+RANKS = (1, 5, 10)
+"""k of the recalls that are told."""
 MAX_TERMS = 1000
 """Length of a region's vector made of its captions, at most (:mod:`urbanln.captions.text_vectors`)."""
 
@@ -250,6 +252,21 @@ class ProbeSettings(_Section):
         return self
 
 
+class RetrieveSettings(_Section):
+    """How pictures and texts are looked for among one another."""
+
+    split: Literal["auto", "test", "val", "train", "all"] = Field(
+        "auto", description="pictures looked at; auto: test where pictures are divided, else all"
+    )
+    texts: str = Field(
+        "selected",
+        min_length=1,
+        description="selected: one text per picture; each: every caption is one (the protocol of RSICD); or "
+        "the name of a captioner",
+    )
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="resamples of pictures for the intervals")
+
+
 class CacheSettings(_Section):
     """What is kept between runs to save time; it changes how long a run takes, never what comes out."""
 
@@ -268,6 +285,7 @@ class Settings(_Section):
     train: TrainSettings = TrainSettings()
     embed: EmbedSettings = EmbedSettings()
     probe: ProbeSettings = ProbeSettings()
+    retrieve: RetrieveSettings = RetrieveSettings()
     cache: CacheSettings = CacheSettings()
 
     @model_validator(mode="after")

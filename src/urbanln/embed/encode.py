@@ -215,9 +215,18 @@ def _folder(model: str | Path, encoder: Encoder) -> str | Path:
     return part
 
 
-def _load(
+def load_network(
     model: PictureEncoder | str | Path, encoder: Encoder, fit: Fit, device: str
 ) -> tuple[PictureEncoder, Fit]:
+    """The network that is meant, on its device, and how its pictures are made square.
+
+    Args:
+        model, encoder, fit, device: As in :func:`embed_regions`.
+
+    Raises:
+        InputError: No such model or encoder.
+        ArtefactError: The run is unfinished, or its files are damaged.
+    """
     if not isinstance(model, str | Path):
         return (model if device == "auto" else model.to(pick_device(device))), fit
     folder = _folder(model, encoder)
@@ -258,7 +267,7 @@ def _job(
     precision: Precision = "auto",
     workers: int = 0,
 ) -> Job:
-    network, fit = _load(model, encoder, fit, device)
+    network, fit = load_network(model, encoder, fit, device)
     chosen = pick_precision(precision, network.device)
     return Job(network, city, list(images["path"].astype(str)), fit, normalize, batch_size, chosen, workers)
 

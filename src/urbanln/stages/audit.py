@@ -249,18 +249,12 @@ def read_labels(
 
 def captions_of(city: City) -> pd.DataFrame:
     """The last word of each captioner on each picture, uncleaned; the table's where there is no ledger."""
-    from urbanln.captions.asking.ledger import Ledger
-    from urbanln.captions.captioners.answers import judge
-    from urbanln.captions.run import has_ledger, ledger_path
+    from urbanln.captions.run import has_ledger
+    from urbanln.captions.spoken import last_words
 
     if not has_ledger(city):
         return city.captions
-    with Ledger(ledger_path(city), read_only=True) as ledger:
-        rows = ledger.texts()
-    rows = rows[rows["stage"] != "local"].drop_duplicates(["picture", "captioner"], keep="last")
-    said = [judge(*row) for row in zip(rows["text"], rows["finish"], strict=True)]
-    rows = rows.assign(caption=[one.text for one in said], finish=[one.finish for one in said])
-    return rows[["image_id", "captioner", "caption", "finish"]]
+    return last_words(city).drop(columns="picture")
 
 
 def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:

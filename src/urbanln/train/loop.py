@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from urbanln.base import saying
 from urbanln.base.config import FREE_SETTINGS, CacheSettings, Settings, TrainSettings
@@ -28,6 +27,7 @@ from urbanln.city.store import City
 from urbanln.model.adapters import merge, save_adapter
 from urbanln.model.card import Training
 from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.retrieval import find, recall
 from urbanln.model.source import find_source
 from urbanln.train.batches import Texts, read_all
 from urbanln.train.checkpoint import (
@@ -44,9 +44,6 @@ from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
 from urbanln.train.rewording import Rewording
 from urbanln.train.run import ADAPTER, MODEL, TEACHER, RunFolder
 from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
-
-RANKS = (1, 5, 10)
-_ROWS = 1024
 
 
 def pretrain(
@@ -279,30 +276,6 @@ def _validate(
         run.log("validation", step=step, epoch=epoch, **retrieval(learner, data, max(train.batch_size, 32)))
 
 
-def recall(query: Tensor, key: Tensor, ids: Tensor) -> dict[int, float]:
-    """Share of queries with one of their own among the best k keys.
-
-    Ties count against the query, so constant features score nothing.
-
-    Args:
-        query: (N, D), L2-normalised.
-        key: (N, D), L2-normalised.
-        ids: (N, C), key j is right for query i when any of their ids agrees.
-
-    Returns:
-        Recall for k = 1, 5, 10.
-    """
-    ranks = []
-    for rows in torch.arange(len(query), device=query.device).split(_ROWS):
-        similarity = query[rows] @ key.T  # (R, N)
-        own = (ids[rows, None] == ids[None]).any(dim=2)  # (R, N)
-        best = similarity.masked_fill(~own, -torch.inf).amax(dim=1, keepdim=True)
-        ranks.append(((similarity >= best) & ~own).sum(dim=1))
-    rank = torch.cat(ranks)
-    # In Python's numbers: Apple's MPS has no fp64.
-    return {k: int((rank < k).sum()) / len(rank) for k in RANKS}
-
-
 @torch.no_grad()
 def retrieval(learner: Learner, data: Data, batch_size: int) -> dict[str, float]:
     """R@1, R@5, R@10 over the validation pictures and their selected captions, both ways.
@@ -329,8 +302,9 @@ def retrieval(learner: Learner, data: Data, batch_size: int) -> dict[str, float]
     model.train(training)
     image_ND, text_ND = torch.cat(image).float(), torch.cat(text).float()
     ids = torch.from_numpy(pairs.ids(pairs.val, pairs.selected[pairs.val])).to(image_ND.device)
-    scores = {f"i2t_r{k}": share for k, share in recall(image_ND, text_ND, ids).items()}
-    scores |= {f"t2i_r{k}": share for k, share in recall(text_ND, image_ND, ids).items()}
+    i2t, t2i = find(image_ND, text_ND, ids, ids), find(text_ND, image_ND, ids, ids)
+    scores = {f"i2t_r{k}": share for k, share in recall(i2t.ahead).items()}
+    scores |= {f"t2i_r{k}": share for k, share in recall(t2i.ahead).items()}
     return {**scores, "n": len(pairs.val)}
 
 
