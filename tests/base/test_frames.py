@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,7 +13,7 @@ import shapely
 
 from urbanln.base.errors import InputError
 from urbanln.base.frames import read_frame
-from urbanln.base.written import Written
+from urbanln.base.written import Written, as_floats
 
 
 def _places() -> gpd.GeoDataFrame:
@@ -110,3 +111,11 @@ def test_commas_in_names_do_not_split_them(name: str, text: str, tmp_path: Path)
     read = read_frame(tmp_path / name)
     assert list(read.columns)[1:] == ["lon", "lat"]
     assert read.iloc[0].tolist() == [1, 2, 3]
+
+
+def test_a_whole_number_that_no_float_has_room_for_spoils_no_other_column(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"id,label,name\n007,{'9' * 400},park\n008,5,{'9' * 400}\n")
+    read = read_frame(tmp_path / "t.csv", text=["id"])
+    assert as_floats(read["label"]).tolist() == [math.inf, 5.0]
+    assert read["id"].tolist() == ["007", "008"]
+    assert read["name"].tolist() == ["park", "9" * 400]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from urbanln.base.encodings import byte_order_mark, not_decoded
@@ -102,7 +103,7 @@ def _rows(
         # With it, pandas drops what stands after the last named column and only warns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            frame = pd.read_csv(path, low_memory=False, dtype=kinds, **options)
+            frame = _parsed(path, kinds, options)
         except pd.errors.ParserWarning as error:
             raise InputError(
                 f"lines have more fields than the {len(columns)} columns named in the first line",
@@ -114,3 +115,18 @@ def _rows(
         for name in own.columns:
             frame[name] = own[name] if text is None else own[name].mask(own[name] == "")
     return frame
+
+
+def _parsed(path: Path, kinds: dict[str, str], options: dict[str, Any]) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, low_memory=False, dtype=kinds, **options)
+    except OverflowError:  # of pandas 3.0, at a whole number of more than 308 digits; newer ones hand it on
+        wide = dict.fromkeys(_beyond_floats(pd.read_csv(path, dtype="str", **options)), "float64")
+        return pd.read_csv(path, low_memory=False, dtype=wide | kinds, **options)
+
+
+def _beyond_floats(text: pd.DataFrame) -> list[str]:
+    """Columns of nothing but numbers, of which one is too large for a float and is read as infinite."""
+    numbers = text.apply(pd.to_numeric, errors="coerce").astype("float64")
+    whole = (numbers.notna() == text.notna()).all()
+    return [name for name in text if whole[name] and np.isinf(numbers[name]).any()]
