@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tests.model.other_bases import TEXTS, make_siglip
+from tests.model.other_bases import TEXTS, make_siglip, picture, pictures_of
 from torch import Tensor
-from transformers import AutoImageProcessor, AutoModel, AutoProcessor, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from urbanln.base.errors import ArtefactError, InputError, UrbanLNError
@@ -44,18 +44,13 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return found
 
 
-def picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    draw = torch.Generator().manual_seed(seed)
-    return Image.fromarray(torch.randint(0, 256, (height, width, 3), generator=draw).byte().numpy())
-
-
 def _theirs(folder: Path, texts: list[str], images: list[Image.Image]) -> tuple[Tensor, Tensor]:
     """Vectors as everybody has them who follows SigLIP's documentation."""
     network, length = AutoModel.from_pretrained(folder), load_clip(folder, context=None).context
     words = AutoTokenizer.from_pretrained(folder)(
         texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
     )
-    pixels = AutoImageProcessor.from_pretrained(folder)(images=images, return_tensors="pt")
+    pixels = pictures_of(folder)(images=images, return_tensors="pt")
     with torch.no_grad():
         text = network.get_text_features(input_ids=words["input_ids"]).pooler_output
         image = network.get_image_features(pixel_values=pixels["pixel_values"]).pooler_output
@@ -138,7 +133,6 @@ def test_what_is_saved_opens_everywhere_with_equal_vectors(folder: Path, tmp_pat
     again, images = load_clip(out), [picture(40, 18)]
     assert (again.context, again.record, again.preprocessing) == (196, model.record, model.preprocessing)
     image, text = _theirs(out, HARD[:-1], images)
-    AutoProcessor.from_pretrained(out)
     with torch.no_grad():
         for one in (model, again):
             ours = one.encode_text(one.tokenize(HARD[:-1]), normalize=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.model.other_bases import make_siglip
+from tests.model.other_bases import make_chinese_clip, make_siglip, make_two_towers
 from tests.train.fake_city import tiny_settings
 
 from urbanln.base.config import Settings, load_settings
@@ -22,13 +22,18 @@ from urbanln.train import loop
 from urbanln.train.described import settled
 from urbanln.train.loop import pretrain
 
-POSITIONS = {"siglip": 196}
+POSITIONS = {"siglip": 196, "vit and bert": 68, "dinov2 and roberta": 68, "chinese": 512}
 
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bases")
-    return {"siglip": make_siglip(folder / "siglip", second=True)}
+    return {
+        "siglip": make_siglip(folder / "siglip", second=True),
+        "vit and bert": make_two_towers(folder / "bert", rows=32),
+        "dinov2 and roberta": make_two_towers(folder / "roberta", "dinov2", "roberta", rows=34),
+        "chinese": make_chinese_clip(folder / "chinese"),
+    }
 
 
 def _settings(base: Path, **train: Any) -> Settings:
@@ -52,10 +57,18 @@ REWORDED = {"drop_opening": 0.5, "sample_sentences": 0.5, "pad_front": 0.5}
 
 @pytest.mark.parametrize("kind", POSITIONS)
 def test_it_trains_goes_on_and_embeds(
-    city: City, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    city: City,
+    bases: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
 ) -> None:
-    settings = _settings(bases[kind], checkpoint_minutes=0, **REWORDED)
+    # RoBERTa does not count padding, so none pushes a text back.
+    reworded = REWORDED | ({"pad_front": 0.0} if "roberta" in kind else {})
+    settings = _settings(bases[kind], checkpoint_minutes=0, **reworded)
     run = pretrain(city, settings, tmp_path / "run")
+    assert "Texts are read" in capsys.readouterr().err
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert sum(row["event"] == "step" for row in rows) == 2
     # The number the base comes to is noted, not that nobody gave one.
@@ -100,9 +113,20 @@ def test_frozen_towers_and_layers_stay(
     assert [name for name in moved[1] if tower in name and ".1." in name]
 
 
-def test_more_layers_than_there_are(city: City, bases: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has 2 layers"):
-        pretrain(city, _settings(bases["siglip"], freeze_vision=3), tmp_path / "run")
+@pytest.mark.parametrize(
+    ("kind", "setting", "value", "word"),
+    [
+        ("siglip", "freeze_vision", 3, "has 2 layers"),
+        ("vit and bert", "patch_dropout", 0.5, "reads all patches"),
+        ("dinov2 and roberta", "pad_front", 0.5, "does not count padding"),
+    ],
+)
+def test_what_a_base_cannot_do_is_refused_before_the_first_step(
+    city: City, bases: dict[str, Path], tmp_path: Path, kind: str, setting: str, value: float, word: str
+) -> None:
+    with pytest.raises(InputError, match=word) as caught:
+        pretrain(city, _settings(bases[kind], **{setting: value}), tmp_path / "run")
+    assert f"train.{setting}" in str(caught.value)
 
 
 def test_a_context_that_was_asked_for_stays(city: City, bases: dict[str, Path], clip_folder: Path) -> None:

@@ -123,27 +123,35 @@ def licence_of(folder: Path) -> str:
     return named[1] if named else ""
 
 
-def network_facts(config: Any, context: int, parameters: int, *, kind: str, dim: int) -> dict[str, str]:
+def network_facts(
+    config: Any, *, kind: str, size: int, context: int, dim: int, parameters: int
+) -> dict[str, str]:
     """What a card says of a network.
 
     Args:
-        config: Of its class in transformers.
+        config: Of its class in transformers. What a tower does not tell of itself is left out.
+        kind: What networks like it are called, and its class.
+        size: Edge of its pictures in pixels.
         context: Its text positions.
-        parameters: How many numbers its weights are.
-        kind: What networks like it are called.
         dim: Length of its vectors.
+        parameters: How many numbers its weights are.
     """
-    vision, text = config.vision_config, config.text_config
+    vision, patch = config.vision_config, getattr(config.vision_config, "patch_size", None)
     return {
         "kind": kind,
-        "picture tower": f"{vision.num_hidden_layers} layers of width {vision.hidden_size}",
-        "text tower": f"{text.num_hidden_layers} layers of width {text.hidden_size}",
-        "pictures": f"{vision.image_size} px, patches of {vision.patch_size}",
+        "picture tower": _tower(vision),
+        "text tower": _tower(config.text_config),
+        "pictures": f"{size} px" + (f", patches of {patch}" if patch else ""),
         "text positions": str(context),
         "dimensions": str(dim),
         "parameters": f"{parameters:,}",
-        "activation": str(vision.hidden_act),
+        "activation": str(getattr(vision, "hidden_act", "")),
     }
+
+
+def _tower(config: Any) -> str:
+    layers, width = (getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size"))
+    return f"{layers} layers of width {width}" if layers and width else str(config.model_type)
 
 
 def model_card(

@@ -63,7 +63,7 @@ class LongClip(nn.Module):
         self._patch_dropout = 0.0
         self.family = FAMILIES[clip.config.model_type]
         self.context = self.family.positions(clip.config)
-        if (table := self.family.table(clip.config)) is not None:
+        if (table := self.family.table(clip)) is not None:
             self.context = hold_positions(clip, table, self.record.keep if freeze_head else 0)
         tokenizer.model_max_length = self.context
         for name in ("mean", "std"):
@@ -100,6 +100,12 @@ class LongClip(nn.Module):
         return TextTokens(self.tokenizer, self.context, self.family.reading)
 
     @property
+    def padding_pushes(self) -> bool:
+        """Whether padding in front of a text moves it to later positions: RoBERTa does not count padding."""
+        table = self.family.table(self.clip)
+        return table is None or not table.before
+
+    @property
     def towers(self) -> tuple[Tower, Tower]:
         """Parts of the picture tower and of the text tower."""
         return self.family.towers(self.clip)
@@ -125,6 +131,13 @@ class LongClip(nn.Module):
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.logit_scale.device
+
+    @property
+    def reading(self) -> str:
+        """What was done to the text positions, and what is not usual in how texts are read."""
+        table = self.family.table(self.clip)
+        stuck = "" if table else "Its text tower has no table of positions that could be stretched."
+        return " ".join(filter(None, (str(self.record), stuck, self.family.advice)))
 
     def preprocess(self, image: Image.Image, fit: Fit = "crop") -> Tensor:
         """A PIL picture as uint8 (3, S, S); see :class:`~urbanln.model.preprocess.Preprocessing`."""
@@ -230,13 +243,13 @@ class LongClip(nn.Module):
         parameters = sum(weight.numel() for weight in self.clip.parameters())
         facts = network_facts(
             self.clip.config,
-            self.context,
-            parameters,
             kind=f"{self.family.title} ({type(self.clip).__name__})",
+            size=self.image_size,
+            context=self.context,
             dim=self.dim,
+            parameters=parameters,
         )
-        told = " ".join(filter(None, (str(self.record), self.family.advice)))
-        return model_card(facts, told, self.origin, training, title=self.family.title)
+        return model_card(facts, self.reading, self.origin, training, title=self.family.title)
 
 
 def load_clip(

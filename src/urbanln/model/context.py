@@ -11,9 +11,11 @@ from urbanln.model.source import AGAIN, RECORD_FILE, Source
 _KEPT, _RATIO = 20, 4
 CLIP_POSITIONS, SIGLIP_POSITIONS, _BERT_POSITIONS = 77, 64, 512
 # Text towers with a table of positions that is understood; its first position has row 0 …
-FROM_FIRST = ("albert", "bert", "chinese_clip_text_model", "clip_text_model")
+_FROM_FIRST = (
+    "albert", "bert", "chinese_clip_text_model", "clip", "clip_text_model", "siglip", "siglip_text_model",
+)  # fmt: skip
 # … or the row behind that of the padding token's number.
-BEHIND_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
+_BEHIND_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
 _PADDING = 1  # in those, where the configuration does not say
 
 
@@ -63,12 +65,10 @@ def settled_context(source: Source) -> int:
     if (source.folder / RECORD_FILE).is_file():
         note = read_json(source.folder / RECORD_FILE, _Note, remedy=AGAIN)
     text = facts.get("text_config") or {}
-    positions = own_positions(
-        text.get("model_type") or facts.get("model_type", ""),
-        text.get("max_position_embeddings"),
-        text.get("pad_token_id"),
-    )
-    return positions if note.get("stretched_from") is not None else natural_context(positions)
+    kind = text.get("model_type") or facts.get("model_type", "")
+    positions = own_positions(kind, text.get("max_position_embeddings"), text.get("pad_token_id"))
+    stays = note.get("stretched_from") is not None or not is_understood(kind)
+    return positions if stays else natural_context(positions)
 
 
 def own_positions(text_tower: str, rows: int | None, padding: int | None) -> int:
@@ -85,7 +85,23 @@ def own_positions(text_tower: str, rows: int | None, padding: int | None) -> int
     kind = text_tower.split("_")[0]
     default = {"clip": CLIP_POSITIONS, "siglip": SIGLIP_POSITIONS}.get(kind, _BERT_POSITIONS)
     rows = rows or default
-    if text_tower in BEHIND_PADDING:
-        return rows - 1 - (_PADDING if padding is None else padding)
-    understood = text_tower in FROM_FIRST or kind in ("clip", "siglip")
-    return rows if understood else min(rows, _BERT_POSITIONS)
+    if not is_understood(text_tower):
+        return min(rows, _BERT_POSITIONS)
+    return rows - rows_before(text_tower, padding)
+
+
+def is_understood(text_tower: str) -> bool:
+    """Whether it is known how a text tower, named by its ``model_type``, finds the rows of its positions."""
+    return text_tower in (*_FROM_FIRST, *_BEHIND_PADDING)
+
+
+def rows_before(text_tower: str, padding: int | None) -> int:
+    """Rows of a text tower's table before that of its first position.
+
+    Args:
+        text_tower: Its ``model_type``.
+        padding: ``pad_token_id`` of its configuration; None for the default.
+    """
+    if text_tower not in _BEHIND_PADDING:
+        return 0
+    return 1 + (_PADDING if padding is None else padding)

@@ -40,7 +40,7 @@ def stretch_base(
     Raises:
         InputError: A context that does not fit it.
     """
-    record, table = found.record or Record(), found.family.table(found.clip.config)
+    record, table = found.record or Record(), found.family.table(found.clip)
     length = found.family.positions(found.clip.config)
     as_it_is = record.stretched_from is not None or table is None
     natural = length if as_it_is else natural_context(length)
@@ -103,7 +103,7 @@ def _put(network: nn.Module, place: str, module: nn.Module) -> Any:
 def _may_stretch(found: Checkpoint, length: int, wanted: int, restretch: bool) -> None:
     """A table is stretched once; without a record its length tells whether it was."""
     as_it_is = f"load it with context={length} or context=None"
-    if found.family.table(found.clip.config) is None:
+    if found.family.table(found.clip) is None:
         raise InputError(
             "its text tower has no table of positions that is understood, so it cannot be stretched",
             value=f"context={wanted}",

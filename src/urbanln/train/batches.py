@@ -166,6 +166,13 @@ class Texts:
         self.rows = _tokenised(self._tokens, texts)
         self._rewording = rewording or Rewording()
         self._sentences: list[list[npt.NDArray[np.int32]]] = []
+        if self._rewording.pad_front and not model.padding_pushes:
+            raise InputError(
+                "this base's text tower does not count padding, so padding in front changes nothing",
+                value=self._rewording.pad_front,
+                where="train.pad_front",
+                remedy="leave train.pad_front at 0",
+            )
         if self._rewording:
             self._before, self._behind = self._tokens.frame
             cut = [split_sentences(text) or [text] for text in texts]

@@ -42,6 +42,13 @@ def freeze(model: LongClip, train: TrainSettings) -> None:
 
 
 def _freeze(tower: Tower, count: int, setting: str) -> None:
+    if count > 0 and not tower.layers:
+        raise InputError(
+            "the layers of this tower were not found, so it can be frozen whole or not at all",
+            value=count,
+            where=setting,
+            remedy="give -1 for the whole tower, or 0",
+        )
     if count > len(tower.layers):
         raise InputError(
             f"the tower has {len(tower.layers)} layers",

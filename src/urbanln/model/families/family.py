@@ -120,7 +120,7 @@ class Family(ABC):
         """Edge of the square that the picture tower takes; None where it takes any."""
         return int(config.vision_config.image_size)
 
-    def table(self, config: Any) -> TextTable | None:
+    def table(self, network: Any) -> TextTable | None:
         """Where the text positions are; None where they are no table that is understood."""
         return TextTable("text_model.embeddings.position_embedding")
 

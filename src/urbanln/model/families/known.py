@@ -10,9 +10,15 @@ from urbanln.base.parsing import read_json
 from urbanln.model.families.clip import Clip
 from urbanln.model.families.family import Family
 from urbanln.model.families.siglip import Siglip
+from urbanln.model.families.two_towers import ChineseClip, TwoTowers
 from urbanln.model.source import AGAIN, Source
 
-FAMILIES: Mapping[str, Family] = {"clip": Clip(), "siglip": Siglip()}
+FAMILIES: Mapping[str, Family] = {
+    "clip": Clip(),
+    "siglip": Siglip(),
+    "vision-text-dual-encoder": TwoTowers(),
+    "chinese_clip": ChineseClip(),
+}
 _INSTEAD = {
     "siglip2": "it reads pictures of any shape (NaFlex): give a checkpoint of fixed resolution, whose name "
     "ends in its pixels, such as google/siglip2-base-patch16-224",
