@@ -9,9 +9,10 @@ captioner, caption):
 
 - ``humans.csv``: ``human-1`` to ``human-5``, a sentence each, in the order of the file;
 - ``joined.csv``: ``joined``, the five sentences as one text;
-- ``texts.csv``: ``joined``, and ``swap20``, ``swap40``, ``swap60``, which are ``joined`` with noise whose share
-  is known: of the training pictures so many percent of the objects that are named are other ones wherever they
-  stand, drawn from what the captions of all pictures name and never among what this picture's do. What is
+- ``texts.csv``: ``joined``, and ``swap20``, ``swap40``, ``swap60``, which are ``joined`` with noise whose
+  share is known: of the training pictures so many percent of the objects that are named are other ones
+  wherever they stand, drawn from what the captions of all pictures name and never among what this
+  picture's do. What is
   swapped at 20 % is swapped at 40 % too. Pictures of the validation and test part keep the clean text.
 
 ``facts.json`` tells counts, lengths and the shares that came out. Nothing of it may be passed on: the

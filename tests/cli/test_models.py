@@ -48,6 +48,33 @@ def test_a_checkpoint_comes_in_and_goes_out(
     ]  # fmt: skip
 
 
+def test_what_is_meant_is_found_or_told(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = ["--activation", "quick_gelu", "--out", "tiny"]
+    assert _run("import-model", str(checkpoint), *told) == 0
+    assert _run("export-model", "./tiny", "--to", "transformers", "--out", "mine") == 0
+    assert _run("export-model", "tiny", "--to", "transformers", "--out", "theirs") == 0
+    assert load_clip("./mine", context=None).dim == 8  # the folder, not the one in the package
+    assert load_clip("./theirs", context=None).dim != 8
+    capsys.readouterr()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.toml").write_text("")
+    for source, more, says in (
+        ("run", [], "no model yet"),
+        (checkpoint.name, [], "urbanln import-model RemoteCLIP.pt"),
+        ("./mine", ["--encoder", "teacher"], "only a run has"),
+        ("mine/model.safetensors", [], "this is a file"),
+    ):
+        assert _run("export-model", source, "--to", "open_clip", "--out", "out", *more) != 0
+        assert says in capsys.readouterr().err
+    assert _run("import-model", "mine", "--out", "out") == 2
+    assert "model.name=FOLDER" in capsys.readouterr().err
+    assert _run("import-model", "mine/model.safetensors", "--activation", "gelu", "--out", "out") == 2
+    assert "model.name=FOLDER" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["import-model", "export-model"])
 def test_what_is_there_stays(
     verb: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -135,6 +135,34 @@ def test_scores_of_other_vectors_are_refused(scored: Path, tmp_path: Path) -> No
         card_sections([nothing], teacher)
 
 
+def test_retrieval_stands_by_chance_and_both_rules(scored: Path, tmp_path: Path) -> None:
+    from urbanln.model.source import find_source
+
+    file, own = tmp_path / "found.json", find_source(scored / "run" / "model").weights_hash()
+    models = ["--model", "tiny", "--model", scored / "run", "--set", "retrieve.bootstrap=100"]
+    assert _run("retrieve", scored / "al|pha", *models, "--out", file) == 0
+    (section,) = card_sections([file], own)
+    assert section.title == "Retrieval on al|pha (synthetic), split all"
+    rows = [row for row in json.loads(file.read_text())["rows"] if row["model"] == str(scored / "run")]
+    assert len(section.rows) == len(rows) == 2 * 2 * 3
+    for told, row in zip(section.rows, rows, strict=True):
+        assert told[:3] == [row["direction"], row["rule"], str(row["k"])]
+        assert told[3].startswith(f"{row['recall']:.3f}".removeprefix("0"))
+        assert told[4] == f"{row['chance']:.3f}".removeprefix("0")
+    assert "It was trained on pictures of this split, which flatters it." in section.sentences
+    out = tmp_path / "out"
+    both = ["--scores", scored / "scores", "--scores", file]
+    assert _run("export-model", scored / "run", "--to", "transformers", "--out", out, *both) == 0
+    card = (out / "README.md").read_text()
+    assert card.count("\n### ") == 2
+    assert "| direction | right answers | k | recall at k | chance |" in card
+    with pytest.raises(InputError, match="not of this model"):
+        card_sections([file], "0" * 64)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rows": [{"model": 1}]}))
+    with pytest.raises(ArtefactError, match="damaged"):
+        card_sections([file], own)
+
+
 def test_the_table_that_is_not_judged_has_no_verdict(scored: Path, clip_folder: Path) -> None:
     from urbanln.model.source import find_source
 
@@ -168,7 +196,7 @@ def test_every_export_has_a_card_also_of_a_model_that_came_without(
     assert _run("export-model", source, "--to", to, "--out", out) == 0
     card = (out / "README.md").read_text()
     assert yaml.safe_load(card.split("---\n")[1])["library_name"] == to
-    opened = {"transformers": "CLIPModel", "open_clip": "local-dir:", "onnx": "vision.onnx",
+    opened = {"transformers": "AutoTokenizer", "open_clip": "local-dir:", "onnx": "vision.onnx",
               "sentence-transformers": "SentenceTransformer("}  # fmt: skip
     for name, words in opened.items():
         assert (words in card) == (name == to)

@@ -28,18 +28,23 @@ def import_model(
 
 
 def export_model(
-    source: Annotated[Path, typer.Argument(metavar="RUN_OR_FOLDER", help="a run, or a CLIP folder")],
+    source: Annotated[
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="a run, a model's folder or name, or 'tiny'")
+    ],
     to: Annotated[
         Literal["transformers", "open_clip", "onnx", "sentence-transformers"],
         typer.Option(help="the tool that shall open it"),
     ],
     out: Annotated[Path, typer.Option(parser=named_folder, help="folder to write")],
     encoder: Annotated[
-        Literal["student", "teacher"], typer.Option(help="which network of a run")
-    ] = "student",
+        Literal["student", "teacher"] | None,
+        typer.Option(help="which network of a run; left out: the student"),
+    ] = None,
     scores: Annotated[
         list[Path],
-        typer.Option(metavar="FOLDER", help="what probe wrote, for the card; may be given again"),
+        typer.Option(
+            metavar="FOLDER_OR_FILE", help="what probe or retrieve wrote, for the card; may be given again"
+        ),
     ] = [],  # noqa: B006
 ) -> None:
     """Write a model for another tool, with equal vectors there, and its card, with scores where given."""

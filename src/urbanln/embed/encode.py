@@ -176,7 +176,7 @@ def model_hashes(model: str | Path, encoder: Encoder = "student") -> dict[str, s
         InputError: No such model.
         ArtefactError: The run is unfinished, or its weights are missing.
     """
-    return {"model": find_source(_folder(model, encoder)).weights_hash()}
+    return {"model": find_source(model_folder(model, encoder)).weights_hash()}
 
 
 def saw_pictures(model: str | Path, city: City) -> bool:
@@ -195,8 +195,13 @@ def saw_pictures(model: str | Path, city: City) -> bool:
     return any(entry.get("name") == city.name or entry.get("images") == images for entry in cities)
 
 
-def _folder(model: str | Path, encoder: Encoder) -> str | Path:
-    """Of a run folder the encoder's part, else what was given."""
+def model_folder(model: str | Path, encoder: Encoder) -> str | Path:
+    """Of a run folder the encoder's part, else what was given.
+
+    Raises:
+        InputError: No such encoder.
+        ArtefactError: The run is unfinished.
+    """
     run = Path(model)
     if not (run / "run.toml").is_file():
         return model
@@ -229,7 +234,7 @@ def load_network(
     """
     if not isinstance(model, str | Path):
         return (model if device == "auto" else model.to(pick_device(device))), fit
-    folder = _folder(model, encoder)
+    folder = model_folder(model, encoder)
     if folder != model:
         fit = read_run(Path(model) / "run.toml", "train", "fit", shape=Fit)
     return load_clip(folder, context=None).to(pick_device(device)), fit

@@ -189,6 +189,13 @@ def _local(name: str) -> Path | None:
             if snapshots
             else "give the folder of a model in the format of Hugging Face, or 'tiny'",
         )
+    if folder.is_file():
+        raise InputError(
+            "a model is a folder, and this is a file",
+            value=name,
+            remedy=f"make a folder of a checkpoint: urbanln import-model {folder.name} --out FOLDER",
+            where="model.name",
+        )
     deep = name.partition("@")[0].count("/") > 1
     if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or deep:
         raise InputError(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Required
+
+from typing_extensions import TypedDict
 
 from urbanln.base.errors import InputError
+from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
 from urbanln.model.card import Section
 from urbanln.pages.text import finite, interval, score, words
@@ -23,6 +26,38 @@ from urbanln.report.reading import (
 from urbanln.report.scores import read_scores
 from urbanln.report.tables import difference
 
+
+class _Asked(TypedDict, total=False):
+    name: Required[str]
+    weights: str | None
+    context: Required[int]
+    cut: int
+    seen: bool
+
+
+class _Recall(TypedDict, total=False):
+    model: Required[str]
+    direction: Required[str]
+    rule: Required[str]
+    k: Required[int]
+    recall: Required[float]
+    low: float | None
+    high: float | None
+    chance: Required[float]
+
+
+class _Found(TypedDict, total=False):
+    name: Required[str]
+    synthetic: bool
+    split: Required[str]
+    asked: Required[str]
+    pictures: Required[int]
+    texts: Required[int]
+    distinct: Required[int]
+    models: Required[list[_Asked]]
+    rows: Required[list[_Recall]]
+
+
 _COLUMNS = ("label", "split", "head", "R²", "strongest floor", "its R²", "difference", "regions", "seeds")
 _SCORES = "scores.json"
 
@@ -31,15 +66,64 @@ def card_sections(paths: Sequence[Path], weights: str) -> list[Section]:
     """Read scores for the card of a model.
 
     Args:
-        paths: Folders that ``probe`` wrote, or the ``scores.json`` in them.
+        paths: Folders that ``probe`` wrote, or the ``scores.json`` in them; files that ``retrieve`` wrote.
         weights: SHA-256 of the model's weights: scores are of a table of vectors that notes it.
 
     Raises:
         InputError: No such file, or the scores are of other models' vectors.
         ArtefactError: They are damaged.
     """
-    files = [path / _SCORES if path.is_dir() else path for path in paths]
-    return [_section(file, read_scores(file), weights) for file in files]
+    sections = []
+    for path in paths:
+        file = path / _SCORES if path.is_dir() else path
+        if read_json(file, dict[str, Any]).get("kind") == "retrieval":
+            sections.append(_retrieval(file, weights))
+        else:
+            sections.append(_section(file, read_scores(file), weights))
+    return sections
+
+
+def _retrieval(file: Path, weights: str) -> Section:
+    found: dict[str, Any] = read_json(
+        file, _Found, fault="these scores are damaged", remedy="make them again: urbanln retrieve --out"
+    )
+    own = next((model for model in found["models"] if model.get("weights") == weights), None)
+    if own is None:
+        raise _foreign(file, [str(model["name"]) for model in found["models"]])
+    rows = [row for row in found["rows"] if row["model"] == own["name"]]
+    synthetic = " (synthetic)" if found.get("synthetic") else ""
+    sentences = [
+        f"{found['pictures']:,} pictures and {found['texts']:,} texts ({found['asked']}), of which "
+        f"{found['distinct']:,} are distinct; ties count against the model.",
+        "Intervals over pictures drawn anew; chance is that of a random order, exactly.",
+        "Single truth: only a picture's own texts are right. Equal captions: those equal to one of them too.",
+    ]
+    if own.get("cut"):
+        sentences.append(f"{own['cut']:,} texts are longer than its {own['context']} positions and were cut.")
+    if own.get("seen"):
+        sentences.append("It was trained on pictures of this split, which flatters it.")
+    return Section(
+        title=f"Retrieval on {found['name']}{synthetic}, split {found['split']}",
+        columns=("direction", "right answers", "k", "recall at k", "chance"),
+        rows=[
+            [
+                row["direction"], row["rule"], str(row["k"]),
+                f"{score(row['recall'], 3)} {interval(row.get('low'), row.get('high'))}".strip(),
+                score(row["chance"], 3),
+            ]
+            for row in rows
+        ],
+        sentences=sentences,
+    )  # fmt: skip
+
+
+def _foreign(file: Path, models: Sequence[str]) -> InputError:
+    return InputError(
+        "these scores are not of this model",
+        value=", ".join(models) or "floors alone",
+        where=file,
+        remedy="score this one: 'urbanln embed --model' and 'urbanln probe', or 'urbanln retrieve --model'",
+    )
 
 
 def _section(file: Path, scores: Mapping[str, Any], weights: str) -> Section:
@@ -81,12 +165,7 @@ def _table_of(file: Path, scores: Mapping[str, Any], weights: str) -> tuple[str,
     if main is not None and None in models.get(main, [None]):
         say(f"note: {file} does not say which model made the vectors {main}; its card says so")
         return str(main), False
-    raise InputError(
-        "these scores are not of this model's vectors",
-        value=", ".join(models) or "floors alone",
-        where=file,
-        remedy="make its vectors (urbanln embed --model), score them (urbanln probe), and give that folder",
-    )
+    raise _foreign(file, list(models))
 
 
 def _head(scores: Mapping[str, Any], table: str) -> str | None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from urbanln.base.errors import require
+from urbanln.base.errors import InputError, require
 from urbanln.base.outputs import new_folder
 from urbanln.base.saying import answer, say
 
 if TYPE_CHECKING:
+    from urbanln.embed.encode import Encoder
     from urbanln.model.formats.exporting import Format
     from urbanln.model.formats.importing import Activation
 
@@ -37,21 +38,26 @@ def import_model(source: Path, out: Path, *, activation: Activation | None, lice
     answer(str(imported.model.save(out)))
 
 
-def export_model(source: Path, to: Format, out: Path, *, encoder: str, scores: Sequence[Path] = ()) -> None:
+def export_model(
+    source: str, to: Format, out: Path, *, encoder: Encoder | None = None, scores: Sequence[Path] = ()
+) -> None:
     """Write the model of a run, or a CLIP folder, for another tool.
 
     Args:
-        source: A run folder, a CLIP folder, or ``tiny``.
+        source: A run folder, a model's folder or name, or ``tiny``.
         to: The tool.
         out: The folder to write.
-        encoder: ``"student"`` or ``"teacher"``, of a run.
-        scores: What ``probe`` wrote, for the card; see :func:`urbanln.stages.card_scores.card_sections`.
+        encoder: ``"student"`` (by default) or ``"teacher"``, of a run.
+        scores: What ``probe`` or ``retrieve`` wrote, for the card; see
+            :func:`urbanln.stages.card_scores.card_sections`.
 
     Raises:
-        InputError: See :func:`urbanln.model.formats.exporting.export_model`; ``out`` is there; or the scores
-            are of another model.
+        InputError: See :func:`urbanln.model.formats.exporting.export_model`; ``out`` is there; an encoder of
+            what is no run; or the scores are of another model.
+        ArtefactError: The run is unfinished, or files are damaged.
     """
     require("torch")
+    from urbanln.embed.encode import model_folder
     from urbanln.model.card import card_of
     from urbanln.model.clip import load_clip
     from urbanln.model.formats.exporting import export_model as export
@@ -59,9 +65,14 @@ def export_model(source: Path, to: Format, out: Path, *, encoder: str, scores: S
     from urbanln.stages.card_scores import card_sections
 
     new_folder(out)
-    folder = source
-    if (source / "run.toml").is_file():
-        folder = source / {"student": "model", "teacher": "teacher"}[encoder]
+    folder = model_folder(source, encoder or "student")
+    if encoder and folder == source:
+        raise InputError(
+            "only a run has a student and a teacher",
+            value=source,
+            where="--encoder",
+            remedy="leave --encoder out",
+        )
     found = find_source(folder)
     sections = card_sections(scores, found.weights_hash()) if scores else []
     answer(str(export(load_clip(folder, context=None), to, out, card=card_of(found.folder), scores=sections)))

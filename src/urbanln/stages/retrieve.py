@@ -276,7 +276,12 @@ def retrieve(
         "bootstrap": settings.retrieve.bootstrap,
         "seed": SEED,
         "models": [
-            {"name": name, **found[name].attrs, "seen": _saw(one, city, sought.split)}
+            {
+                "name": name,
+                **found[name].attrs,
+                "seen": _saw(one, city, sought.split),
+                "weights": _weights(one, settings),
+            }
             for name, one in zip(names, models, strict=True)
         ],
         "made_from": city.fingerprint(),
@@ -308,6 +313,15 @@ def _one_view(city: City, models: Sequence[Any], settings: Settings) -> View:
             remedy="say which pictures are meant: --set embed.view=satellite",
         )
     return views[0]
+
+
+def _weights(model: object, settings: Settings) -> str | None:
+    """SHA-256 of a model's weights; None of one that is in memory alone."""
+    from urbanln.embed.encode import model_hashes
+
+    if not isinstance(model, str | Path):
+        return None
+    return model_hashes(model, settings.embed.encoder)["model"]
 
 
 def _saw(model: object, city: City, split: str) -> bool:

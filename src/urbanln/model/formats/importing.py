@@ -148,7 +148,7 @@ def _the_file(source: Path) -> Path:
     if (source / "config.json").is_file():
         raise InputError(
             "this folder is in the format of Hugging Face already",
-            where=source, remedy="give it to --model or model.base as it is",
+            where=source, remedy="give it as it is: --model, or --set model.name=FOLDER",
         )  # fmt: skip
     found = sorted(one for one in source.iterdir() if one.suffix in SUFFIXES and one.is_file())
     # Hubs keep one network in both forms; the one that nothing can hide in is read.

@@ -102,7 +102,9 @@ def translate(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Tenso
         if name := next((one for one in state if one.startswith(prefix)), None):
             raise InputError(
                 f"{kind} cannot be imported", value=name, where=where,
-                remedy="give a CLIP with a ViT and CLIP's own text tower, as open_clip or OpenAI save it",
+                remedy="give its folder, with config.json, as it is: --model, or --set model.name=FOLDER"
+                if "transformers without" in kind
+                else "give a CLIP with a ViT and CLIP's own text tower, as open_clip or OpenAI save it",
             )  # fmt: skip
     theirs = {name.removeprefix("text."): tensor for name, tensor in state.items()}
     theirs = {name: tensor for name, tensor in theirs.items() if name.rpartition(".")[2] not in _NO_WEIGHTS}
