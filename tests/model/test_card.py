@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from urbanln.model.card import Training, licence_of, model_card
+from urbanln.model.card import Section, Training, licence_of, model_card, retold
 from urbanln.model.clip import load_clip
 
 
@@ -48,6 +49,39 @@ def test_a_licence_is_read_off_the_front_of_a_card(text: str, licence: str, tmp_
     (tmp_path / "README.md").write_text(text, encoding="utf-8", newline="")
     assert licence_of(tmp_path) == licence
     assert licence_of(tmp_path / "nowhere") == ""
+
+
+@pytest.mark.parametrize(("context", "long"), [(None, False), (248, True)])
+def test_only_a_model_of_more_positions_is_said_to_read_long_captions(
+    context: int | None, long: bool, tmp_path: Path
+) -> None:
+    card = (load_clip("tiny", context=context).save(tmp_path / "saved") / "README.md").read_text()
+    assert ("# A CLIP that reads long captions" in card) == long
+    assert ("long-captions" in card) == long
+
+
+def test_scores_in_a_card_are_no_markup_and_their_yaml_holds_any_word() -> None:
+    name = "al|pha \U0001f600 \x7f \u2028 \x1b[2J <b> \n---\nlicense: mit"
+    result = {"task": {"type": "t"}, "dataset": {"name": name}, "metrics": [{"value": 0.5}]}
+    section = Section(name, ("label", "R²"), [[name, ".50"]], [name], [result])
+    before = model_card({"text positions": "77"}, "Kept.", {"base": "x"})
+    card = retold(before, opened_by="By hand.", library="mine", sections=[section], name=name)
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["model-index"] == [{"name": name, "results": [result]}]
+    assert (front["library_name"], front.get("license")) == ("mine", None)
+    assert "\x1b" not in card
+    assert "<b>" not in card.split("---\n", 2)[2].replace("\\<b\\>", "")
+    assert "Written by urbanln" in card
+    assert "By hand." in card
+    assert "CLIPModel" not in card
+    assert card.count("## Limits") == 1
+    assert card.index("## Scores") < card.index("## Limits")
+    # Told anew, the scores take the place of those before; without new ones they stay.
+    other = retold(card, opened_by="x", library="y", sections=[Section("Other", ("a",), [["b"]])])
+    assert "Other" in other
+    assert "al\\|pha" not in other
+    assert "model-index" not in other
+    assert "al\\|pha" in retold(card, opened_by="x", library="y")
 
 
 def test_a_card_tells_the_training_and_holds_no_markup_of_others() -> None:

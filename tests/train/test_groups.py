@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from tests.model.conftest import SENTENCES
+from tests.model.other_bases import make_siglip
 from tests.train.fake_city import tiny_settings
-from torch import nn
 
 from urbanln.city.store import City
 from urbanln.model.adapters import adapt
@@ -66,30 +66,13 @@ def test_without_decay_all_learn_alike_in_two_groups(model: LongClip) -> None:
     assert len(parameter_groups(model, 0.1)) == 2
 
 
-def test_layers_of_other_classes_are_counted_by_their_numbers() -> None:
-    """As ViT, DINOv2 and BERT name theirs, in towers of different depth."""
-
-    def tower(layers: int) -> nn.Module:
-        block = nn.ModuleDict({"attention": nn.Linear(2, 2), "output": nn.Linear(2, 2)})
-        encoder = nn.ModuleDict({"layer": nn.ModuleList([block for _ in range(layers)])})
-        return nn.ModuleDict(
-            {"embeddings": nn.Embedding(3, 2), "encoder": encoder, "pooler": nn.Linear(2, 2)}
-        )
-
-    class Both(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            block = nn.Linear(2, 2)
-            self.clip = nn.ModuleDict({"vision_model": tower(1), "text_model": tower(1), "other": block})
-            self.clip["text_model"]["encoder"]["layer"].append(nn.Linear(2, 2))
-
-    shares = _shares(Both(), 0.5)  # type: ignore[arg-type]
-    assert shares["clip.vision_model.encoder.layer.0.attention.weight"] == 0.5
-    assert shares["clip.text_model.encoder.layer.0.attention.weight"] == 0.25
-    assert shares["clip.text_model.encoder.layer.1.weight"] == 0.5
-    assert shares["clip.text_model.embeddings.weight"] == 0.125
-    assert shares["clip.vision_model.embeddings.weight"] == 0.25
-    assert shares["clip.text_model.pooler.weight"] == shares["clip.other.bias"] == 1.0
+def test_heads_of_siglip_stand_behind_its_layers(tmp_path: Path) -> None:
+    shares = _shares(load_clip(make_siglip(tmp_path / "siglip")), 0.5)  # two layers in each tower
+    assert shares["clip.vision_model.head.probe"] == shares["clip.text_model.head.weight"] == 1.0
+    assert shares["clip.vision_model.encoder.layers.1.mlp.fc1.weight"] == 0.5
+    assert shares["clip.text_model.encoder.layers.0.mlp.fc1.bias"] == 0.25
+    assert shares["clip.vision_model.embeddings.patch_embedding.weight"] == 0.125
+    assert shares["clip.text_model.embeddings.position_embedding.tail"] == 0.125
 
 
 def test_adapters_and_frozen_layers_keep_the_places_of_their_layers(model: LongClip) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
+from tests.model.other_bases import make_siglip
 from tests.train.fake_city import tiny_settings
 from tests.train.test_resume import _curve, _weights
 from torch import Tensor, nn
 from transformers import CLIPModel
 
+from urbanln.base.config import load_settings
 from urbanln.base.errors import InputError, MissingExtraError
 from urbanln.base.files import hash_file
 from urbanln.city.store import City
@@ -168,6 +171,26 @@ def test_a_run_saves_merged_models_and_the_adapter_beside(
     record = (run / "adapter" / "urbanln.json").read_text()
     assert hash_file(clip_folder / "model.safetensors") in record
     assert str(clip_folder) not in record + (run / "adapter" / "adapter_config.json").read_text()
+
+
+def test_a_siglip_has_adapters_in_its_layers_and_is_merged(city: City, tmp_path: Path) -> None:
+    base = make_siglip(tmp_path / "siglip")
+    base_settings = {"train": {**tiny_settings(base, **LORA).train.model_dump(), "epochs": 1}}
+    settings = load_settings(base={"model": {"name": str(base)}, **base_settings})
+    run = pretrain(city, settings, tmp_path / "run")
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, run / "model"))
+    changed = {name for name in before if name in after and not torch.equal(before[name], after[name])}
+    table = "text_model.embeddings.position_embedding.weight"
+    linear = {name for name in before if re.search(r"layers\.\d\.(mlp|self_attn)\.\w+\.weight", name)}
+    assert changed == linear | {"logit_scale", table}
+    assert after[table].shape[0] == 196
+    model = load_clip(run / "model", context=None)
+    told: dict[str, object] = {"BASE": str(base), "ADAPTER": str(run / "adapter")}
+    exec((run / "adapter" / "README.md").read_text().split("```python\n")[1].split("```")[0], told)
+    apart = told["model"]
+    assert isinstance(apart, PeftModel)
+    for one, other in zip(_plain_vectors(apart.eval(), model), _ours(model), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
 def _ours(model: LongClip) -> list[Tensor]:

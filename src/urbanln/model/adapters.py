@@ -43,8 +43,8 @@ base, trained = AutoModel.from_pretrained(BASE), load_file(ADAPTER + "/{trained}
 for name, tensor in trained.items():  # stretched text positions and the logit scale, which train beside it
     owner, _, last = name.rpartition(".")
     setattr(base.get_submodule(owner), last, torch.nn.Parameter(tensor))
-text = base.text_model.embeddings
-text.position_ids = torch.arange(len(text.position_embedding.weight))[None]
+    if tensor.ndim == 2:  # as many positions as it has rows
+        base.get_submodule(owner.rpartition(".")[0]).position_ids = torch.arange(len(tensor))[None]
 model = PeftModel.from_pretrained(base, ADAPTER)
 ```
 """
@@ -53,10 +53,10 @@ model = PeftModel.from_pretrained(base, ADAPTER)
 def adapt(model: LongClip, train: TrainSettings) -> None:
     """Put an adapter beside each linear layer that trains; those, and what reads text positions, train then.
 
-    Layers are found by what they are, not by what they are called: every ``nn.Linear`` within the towers. The
-    projections behind them are few numbers that all of a vector passes through, and stay. What was frozen
-    before gets no adapter. The rows of a stretched table of text positions train, since they are new; the
-    logit scale too.
+    Linear layers are found by what they are, not by what they are called: every ``nn.Linear`` within the
+    layers of both towers. Heads and projections behind them are few numbers that all of a vector passes
+    through, and stay. What was frozen before gets no adapter. The rows of a stretched table of text positions
+    train, since they are new; the logit scale too.
 
     Args:
         model: On its device; changed in place. Its vectors stay equal, as B begins at zero.
@@ -70,12 +70,13 @@ def adapt(model: LongClip, train: TrainSettings) -> None:
         LoRA (arXiv 2106.09685); adapters on all linear layers, as in QLoRA (arXiv 2305.14314).
     """
     peft = require("peft")
+    within = {id(part) for tower in model.towers for layer in tower.layers for part in layer.modules()}
     targets = [
         name
         for name, module in model.clip.named_modules()
         # Not its subclasses: torch's own attention reads the weight of one and never calls it.
         if type(module) is nn.Linear
-        and name.startswith(("vision_model.", "text_model."))
+        and id(module) in within
         and module.weight.requires_grad
         and (train.lora_targets == "all" or _ATTENTION.search(name))
     ]

@@ -12,6 +12,7 @@ from typing import Any
 from urbanln.base.errors import InputError, printable
 from urbanln.base.parsing import read_file
 from urbanln.base.version import __version__
+from urbanln.model.context import CLIP_POSITIONS
 
 CARD = "README.md"
 OPENED_BY = (
@@ -89,8 +90,9 @@ def retold(
     if sections:
         lines = [line for line in lines if not line.startswith("model-index:")]
         if results := [result for section in sections for result in section.results]:
-            # JSON is YAML; everybody's words are quoted in it.
-            lines.append(f"model-index: {json.dumps([{'name': name, 'results': results}])}")
+            # JSON is YAML, where everybody's words are quoted, but for pairs of surrogates.
+            told = json.dumps([{"name": name, "results": results}], ensure_ascii=False)
+            lines.append(f"model-index: {printable(told)}")
         before, _, after = text.rpartition(f"\n{_LIMITS_TITLE}\n")
         before = before.partition(f"\n{_SCORES_TITLE}\n")[0].rstrip("\n")
         told = "\n".join(_scored(sections))
@@ -173,11 +175,12 @@ def model_card(
         title: What networks of its kind are called.
     """
     licence = origin.get("licence", "")
-    head = ["---", "library_name: transformers", "tags: [clip, urbanln, long-captions]"]
+    long = int(network.get("text positions", 0)) > CLIP_POSITIONS
+    head = ["---", "library_name: transformers", f"tags: [clip, urbanln{', long-captions' * long}]"]
     # What no hub knows by its short name is named in the text alone.
     if re.fullmatch(r"[A-Za-z0-9.+-]+", licence):
         head.append(f"license: {licence.lower()}")
-    lines = [*head, "---", f"# A {title} that reads long captions", ""]
+    lines = [*head, "---", f"# A {title}{' that reads long captions' * long}", ""]
     lines += [_written(OPENED_BY), ""]
     lines += ["## The network", "", *_rows(network), "", positions, ""]
     lines += ["## Where it comes from", "", *_rows(origin), ""]
@@ -192,7 +195,7 @@ def _trained(training: Training) -> list[str]:
     lines = [
         "## Training",
         "",
-        "Stretched and trained with momentum self-distillation (UrbanLN, arXiv 2511.07062) on:",
+        "Trained with momentum self-distillation (UrbanLN, arXiv 2511.07062) on:",
         "",
     ]
     for city in training.cities:

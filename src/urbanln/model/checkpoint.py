@@ -312,9 +312,7 @@ def _read_record(source: Source) -> tuple[Record | None, dict[str, str]]:
     else:
         path = source.folder / "config.json"
         note = read_json(path, dict[str, Any], remedy=AGAIN).get(_RECORD_KEY)
-    # A folder is known by its last name: the others are of somebody's machine.
-    told = source.name if source.revision else Path(source.name).name
-    facts = {"base": told, "revision": source.revision or "", "licence": licence_of(source.folder)}
+    facts = {"base": source.told, "revision": source.revision or "", "licence": licence_of(source.folder)}
     origin = {name: fact for name, fact in facts.items() if fact}
     if note is None:
         return None, origin

@@ -63,6 +63,11 @@ class Source:
     folder: Path
     revision: str | None
 
+    @property
+    def told(self) -> str:
+        """Its name for others: a folder's last part, since the others are of somebody's machine."""
+        return self.name if self.revision else Path(self.name).name
+
     def weight_files(self) -> list[Path]:
         """The files that hold the weights, in the order of their names; those transformers would read.
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from torch import nn
 
 from urbanln.model.clip import LongClip
 
-# Layers are numbered behind such a name in CLIP, SigLIP, ViT, DINOv2 and BERT alike.
-_LAYER = re.compile(r"\.layers?\.(\d+)\.")
-# Of a tower, what comes before its first layer.
-_BEFORE = re.compile(r"\bembeddings\b|\bpre_")
 SHARE = "share"
 """Key of a group: its learning rate over that of the run."""
 
@@ -35,12 +30,11 @@ def parameter_groups(model: LongClip, weight_decay: float, layer_decay: float = 
     Source:
         BEiT (arXiv 2106.08254) and ELECTRA (arXiv 2003.10555).
     """
-    names = [name for name, _ in model.named_parameters()]
-    depth = {tower: 1 + max(map(_number, of), default=-1) for tower, of in _towers(names).items()}
+    steps = _steps_from_the_end(model)
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {(True, 1.0): [], (False, 1.0): []}
-    for name, weight in model.named_parameters():
+    for weight in model.parameters():
         if weight.requires_grad:
-            share = layer_decay ** _layers_above(name, depth)
+            share = layer_decay ** steps.get(id(weight), 0)
             groups.setdefault((weight.ndim >= 2, share), []).append(weight)
     return [
         {"params": weights, "weight_decay": weight_decay if decays else 0.0, SHARE: share}
@@ -48,27 +42,14 @@ def parameter_groups(model: LongClip, weight_decay: float, layer_decay: float = 
     ]
 
 
-def _towers(names: list[str]) -> dict[str, list[str]]:
-    towers: dict[str, list[str]] = {}
-    for name in names:
-        towers.setdefault(_tower(name), []).append(name)
-    return towers
-
-
-def _tower(name: str) -> str:
-    return next((tower for tower in ("vision_model", "text_model") if f".{tower}." in name), "")
-
-
-def _number(name: str) -> int:
-    found = _LAYER.search(name)
-    return int(found[1]) if found else -1
-
-
-def _layers_above(name: str, depth: dict[str, int]) -> int:
-    """How often the rate of a weight is lowered: once per layer from the end, its own counted."""
-    tower = _tower(name)
-    if not tower:
-        return 0
-    if _number(name) >= 0:
-        return depth[tower] - _number(name)
-    return depth[tower] + 1 if _BEFORE.search(name) else 0
+def _steps_from_the_end(model: LongClip) -> dict[int, int]:
+    """How often the rate of a weight is lowered, by its identity; none of what stands behind the layers."""
+    found: dict[int, int] = {}
+    for tower in model.towers:
+        depth = len(tower.layers)
+        for steps, parts in (
+            (depth + 1, tower.first),
+            *((depth - i, [one]) for i, one in enumerate(tower.layers)),
+        ):
+            found |= {id(weight): steps for part in parts for weight in part.parameters()}
+    return found

@@ -143,7 +143,7 @@ def _card(cities: Sequence[City], data: Data, settings: Settings, run: RunFolder
     # Without those that change no result: the card of a run that was resumed with others is the same.
     free = {"train": set(FREE_SETTINGS.get("train", ())), "model": set(FREE_SETTINGS.get("model", ()))}
     chosen = settings.model_dump(mode="json", include={"model", "train"}, exclude=free)
-    chosen["model"]["name"] = Path(settings.model.name).name  # a folder's path is of this machine
+    chosen["model"]["name"] = find_source(settings.model.name, settings.model.revision).told
     numbers: dict[str, float] = {}
     for row in run.rows():
         if row["event"] in ("step", "validation"):
@@ -155,8 +155,7 @@ def _card(cities: Sequence[City], data: Data, settings: Settings, run: RunFolder
 def _base_of(settings: Settings) -> dict[str, str]:
     """Which network an adapter belongs to."""
     source = find_source(settings.model.name, settings.model.revision)
-    name = source.name if source.revision else Path(source.name).name
-    return {"base": name, "revision": source.revision or "", "sha256": source.weights_hash()}
+    return {"base": source.told, "revision": source.revision or "", "sha256": source.weights_hash()}
 
 
 def _place(engine: Accelerator) -> dict[str, str]:
