@@ -129,4 +129,4 @@ def _beyond_floats(text: pd.DataFrame) -> list[str]:
     """Columns of nothing but numbers, of which one is too large for a float and is read as infinite."""
     numbers = text.apply(pd.to_numeric, errors="coerce").astype("float64")
     whole = (numbers.notna() == text.notna()).all()
-    return [name for name in text if whole[name] and np.isinf(numbers[name]).any()]
+    return [str(name) for name in text if whole[name] and np.isinf(numbers[name]).any()]
