@@ -17,6 +17,7 @@ from urbanln.captions.settings import CaptionSettings
 from urbanln.city.meta import Meta
 from urbanln.cli.options import a_number
 from urbanln.cli.program import app
+from urbanln.gather.recipe import Recipe
 from urbanln.study.spec import load_study
 
 NUMBERS = (int, float)
@@ -38,7 +39,7 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(inner)
 
 
-@pytest.mark.parametrize("model", [Settings, CaptionSettings, Meta])
+@pytest.mark.parametrize("model", [Settings, CaptionSettings, Meta, Recipe])
 def test_every_number_among_the_settings_has_bounds(model: type[BaseModel]) -> None:
     free = [
         name
@@ -48,7 +49,7 @@ def test_every_number_among_the_settings_has_bounds(model: type[BaseModel]) -> N
     assert not free, f"no lower or no upper bound: {free}"
 
 
-@pytest.mark.parametrize("model", [Settings, CaptionSettings])
+@pytest.mark.parametrize("model", [Settings, CaptionSettings, Recipe])
 def test_every_number_says_what_it_is(model: type[BaseModel]) -> None:
     assert not [name for name, field in _fields(model) if not field.description]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -83,7 +83,7 @@ def _allowed(of: type[BaseModel], place: Sequence[int | str]) -> str:
 
 def numbers_of(field: FieldInfo) -> str:
     """The bounds of the numbers that a setting may be, as ``"from 0 to 1"``; empty where it has none."""
-    inner = [part for kind in get_args(field.annotation) for part in getattr(kind, "__metadata__", ())]
+    inner = list(_notes(field.annotation))
     parts = [one for part in inner for one in getattr(part, "metadata", [part])]
     ends = ("ge", "gt", "le", "lt")
     found = {end: getattr(one, end) for one in [*field.metadata, *parts] for end in ends if hasattr(one, end)}
@@ -91,6 +91,13 @@ def numbers_of(field: FieldInfo) -> str:
         return ""
     low = f"from {_plain(found['ge'])}" if "ge" in found else f"above {_plain(found['gt'])}"
     return f"{low} to {_plain(found['le'])}" if "le" in found else f"{low} to below {_plain(found['lt'])}"
+
+
+def _notes(kind: Any) -> Iterator[Any]:
+    """What stands beside the types that a type is made of, at any depth."""
+    for part in get_args(kind):
+        yield from getattr(part, "__metadata__", ())
+        yield from _notes(part)
 
 
 def _plain(number: float) -> str:

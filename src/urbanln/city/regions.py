@@ -1,4 +1,4 @@
-"""Ways to divide a city into regions: polygons given, H3 cells, map tiles, or one region per picture.
+"""Ways to divide a city into regions: polygons given, H3 cells, map tiles, squares, or one per picture.
 
 Each returns the regions (GeoDataFrame in EPSG:4326 with ``region_id``) and the region of every point.
 """
@@ -24,11 +24,12 @@ from urbanln.base.ids import read_ids
 from urbanln.base.saying import say
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.checks import WGS84, check_regions
+from urbanln.city.squares import square_regions
 
 # Web-Mercator ends here: the latitude at which the world is a square.
 MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 _ID_NAMES = ("region_id", "id", "geoid", "code", "name")
-_MAX_ZOOM = 24
+MAX_ZOOM = 24
 _SHOWN = 5
 _NAME_IDS = "name the column of ids: FILE#COLUMN"
 
@@ -75,9 +76,14 @@ def h3_regions(lon: np.ndarray, lat: np.ndarray, resolution: int) -> tuple[gpd.G
     lon, lat = _coordinates(lon, lat)
     _whole(resolution, 0, 15, "the H3 resolution")
     ids = [h3.latlng_to_cell(y, x, resolution) for x, y in zip(lon, lat, strict=True)]
-    cells = sorted(set(ids))
-    shapes = [_ring([(x, y) for y, x in h3.cell_to_boundary(cell)]) for cell in cells]
-    return _frame(cells, shapes), pd.Series(ids, dtype="str")
+    return h3_cells(sorted(set(ids))), pd.Series(ids, dtype="str")
+
+
+def h3_cells(ids: list[str]) -> gpd.GeoDataFrame:
+    """H3 cells as regions, in the order of their ids."""
+    import h3
+
+    return _frame(ids, [_ring([(x, y) for y, x in h3.cell_to_boundary(cell)]) for cell in ids])
 
 
 def _ring(corners: list[tuple[float, float]]) -> shapely.Geometry:
@@ -106,7 +112,7 @@ def tile_regions(lon: np.ndarray, lat: np.ndarray, zoom: int) -> tuple[gpd.GeoDa
         InputError: A point off the map, or no such zoom.
     """
     lon, lat = _coordinates(lon, lat)
-    side = 2 ** _whole(zoom, 0, _MAX_ZOOM, "the zoom")
+    _whole(zoom, 0, MAX_ZOOM, "the zoom")
     if (row := first(np.abs(lat) > MERCATOR_LATITUDE)) is not None:
         raise InputError(
             "map tiles end at ±85.05 degrees of latitude",
@@ -114,16 +120,38 @@ def tile_regions(lon: np.ndarray, lat: np.ndarray, zoom: int) -> tuple[gpd.GeoDa
             where=f"point {row} (the first is 0)",
             remedy="use H3 cells or polygons instead",
         )
+    x, y = tile_columns(lon, zoom), tile_rows(lat, zoom)
+    ids = [f"{zoom}-{a}-{b}" for a, b in zip(x, y, strict=True)]
+    return map_tiles(np.unique(np.column_stack([x, y]), axis=0), zoom), pd.Series(ids, dtype="str")
+
+
+def tile_columns(lon: np.ndarray, zoom: int) -> np.ndarray:
+    """Columns of the tiles at some longitudes in degrees, counted from the west."""
+    return np.clip(np.floor((lon + 180) / 360 * 2**zoom), 0, 2**zoom - 1).astype(np.int64)
+
+
+def tile_rows(lat: np.ndarray, zoom: int) -> np.ndarray:
+    """Rows of the tiles at some latitudes within ±85.05 degrees, counted from the north."""
     up = np.arcsinh(np.tan(np.radians(lat))) / np.pi
-    x = np.clip(np.floor((lon + 180) / 360 * side), 0, side - 1).astype(int)
-    y = np.clip(np.floor((1 - up) / 2 * side), 0, side - 1).astype(int)
-    tiles = np.unique(np.column_stack([x, y]), axis=0)
+    return np.clip(np.floor((1 - up) / 2 * 2**zoom), 0, 2**zoom - 1).astype(np.int64)
+
+
+def map_tiles(tiles: np.ndarray, zoom: int) -> gpd.GeoDataFrame:
+    """Map tiles as regions.
+
+    Args:
+        tiles: (N, 2) columns and rows.
+        zoom: Of all of them.
+
+    Returns:
+        The regions in the order given, with ids ``"zoom-x-y"``.
+    """
+    side = 2**zoom
     corners_x = np.column_stack([tiles[:, 0], tiles[:, 0] + 1]) / side * 360 - 180
     corners_y = np.column_stack([tiles[:, 1] + 1, tiles[:, 1]])
     corners_y = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * corners_y / side))))
     shapes = shapely.box(corners_x[:, 0], corners_y[:, 0], corners_x[:, 1], corners_y[:, 1])
-    ids = [f"{zoom}-{a}-{b}" for a, b in zip(x, y, strict=True)]
-    return _frame([f"{zoom}-{a}-{b}" for a, b in tiles], shapes), pd.Series(ids, dtype="str")
+    return _frame([f"{zoom}-{a}-{b}" for a, b in tiles], shapes)
 
 
 def one_per_picture(lon: np.ndarray, lat: np.ndarray, ids: pd.Series) -> tuple[gpd.GeoDataFrame, pd.Series]:
@@ -254,8 +282,8 @@ def make_regions(
     """Divide as a short text says.
 
     Args:
-        how: ``picture``, ``h3:RESOLUTION``, ``tile:ZOOM``, or a file of polygons (``file.gpkg``, or
-            ``file.gpkg#COLUMN`` where COLUMN holds the ids).
+        how: ``picture``, ``h3:RESOLUTION``, ``tile:ZOOM``, ``square:KM``, or a file of polygons
+            (``file.gpkg``, or ``file.gpkg#COLUMN`` where COLUMN holds the ids).
         lon: (N,) degrees.
         lat: (N,) degrees.
         ids: (N,) ids of the pictures, used by ``picture``.
@@ -267,18 +295,44 @@ def make_regions(
     Raises:
         InputError: The text says nothing known, or the division is not possible.
     """
-    kind, _, rest = how.partition(":")
-    if how == "picture":
+    kind, rest = way_of(how)
+    if kind == "picture":
         return one_per_picture(lon, lat, ids)
+    if kind == "square":
+        return square_regions(*_coordinates(lon, lat), float(rest))
     if kind in ("h3", "tile"):
-        if not rest.isdecimal():
-            raise InputError(
-                "a whole number must follow", value=how, where="regions", remedy="h3:9 or tile:18"
-            )
         divide = h3_regions if kind == "h3" else tile_regions
         return divide(lon, lat, int(rest))
-    what = "regions must be picture, h3:RESOLUTION, tile:ZOOM or a file of polygons that is there"
+    what = "regions must be picture, h3:RESOLUTION, tile:ZOOM, square:KM or a file of polygons that is there"
     return _polygons_of(how, lon, lat, what, "regions", **reading)
+
+
+def way_of(how: str) -> tuple[str, str]:
+    """Take apart what regions are to be: their kind, and the number behind it; of a file, an empty kind.
+
+    Raises:
+        InputError: No number follows, or one that is out of range.
+    """
+    kind, _, rest = how.partition(":")
+    if how == "picture":
+        return kind, ""
+    if kind in ("h3", "tile"):
+        if not rest.isdecimal():
+            remedy = "h3:9 or tile:18"
+            raise InputError("a whole number must follow", value=how, where="regions", remedy=remedy)
+        what, most = ("the H3 resolution", 15) if kind == "h3" else ("the zoom", MAX_ZOOM)
+        _whole(int(rest), 0, most, what)
+        return kind, rest
+    if kind == "square":
+        try:
+            float(rest)
+        except ValueError as error:
+            remedy = "square:1 for squares of 1 km"
+            raise InputError(
+                "a number of km must follow", value=how, where="regions", remedy=remedy
+            ) from error
+        return kind, rest
+    return "", how
 
 
 def districts_of(polygons: str, lon: np.ndarray, lat: np.ndarray, **reading: Any) -> pd.Series:

@@ -70,8 +70,8 @@ TrustIdsOption = Annotated[
 RegionsOption = Annotated[
     str,
     typer.Option(
-        help="picture | h3:RESOLUTION | tile:ZOOM | a file of polygons[#COLUMN of ids] | none (pictures "
-        "without places: no region, nothing to predict, to train on only)"
+        help="picture | h3:RESOLUTION | tile:ZOOM | square:KM | a file of polygons[#COLUMN of ids] | none "
+        "(pictures without places: no region, nothing to predict, to train on only)"
     ),
 ]
 SplitColumnOption = Annotated[
