@@ -72,20 +72,22 @@ def tally(found: pd.DataFrame, direction: str, rule: str) -> Tally:
     )  # fmt: skip
 
 
-def resample(columns: Floats, count: int) -> Floats:
+def resample(columns: Floats, count: int, seed: int = SEED) -> Floats:
     """Sums over pictures drawn with replacement, (R, C); equal draws for equal numbers of pictures.
 
     Args:
         columns: (N, C) what each picture brings.
         count: Resamples R.
+        seed: Of the draws.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     size = len(columns)
     found = []
     step = max(1, _CHUNK // size)
     for start in range(0, count, step):
-        draws = rng.multinomial(size, np.full(size, 1 / size), size=min(step, count - start))
-        found.append(draws @ columns)
+        rows = min(step, count - start)
+        drawn = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
+        found.append(np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size) @ columns)
     return np.concatenate(found)
 
 

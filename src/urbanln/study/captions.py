@@ -8,6 +8,7 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.base.sentences import join_sentences, split_sentences
 from urbanln.captions.table import TokenCounter, candidates_table
+from urbanln.city.splits import SPLIT
 from urbanln.study.spec import SINGLE
 
 _COLUMNS = ["image_id", "captioner", "caption"]
@@ -65,30 +66,32 @@ def _shuffled(text: str, rng: np.random.Generator) -> str:
 
 
 def swap_captions(chosen: pd.DataFrame, images: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Give every picture the caption of another region's picture of the same view.
+    """Give every picture the caption of another region's picture of the same view, and of the same split.
 
     The regions are put into a random circle and each picture takes the caption that lies one step of the
     largest region further on, so every caption is used once and none stays in its region.
 
     Args:
         chosen: One caption per picture: ``image_id``, ``captioner``, ``caption``.
-        images: Says region and view.
+        images: Says region and view, and what a picture is for where they are divided: what is tested on
+            stays unseen.
         seed: Of the circle.
 
     Raises:
         InputError: A view whose pictures are mostly of one region: there is nothing to swap with.
     """
-    joined = chosen.merge(images[["image_id", "region_id", "view"]], on="image_id", validate="1:1")
+    kinds = ["view", *([SPLIT] if SPLIT in images else [])]
+    joined = chosen.merge(images[["image_id", "region_id", *kinds]], on="image_id", validate="1:1")
     rng = np.random.default_rng([seed, 3])
     parts = []
-    for view, group in joined.groupby("view", sort=True):
+    for kind, group in joined.groupby(kinds, sort=True):
         code, regions = pd.factorize(group["region_id"], sort=True)
         group = group.iloc[np.argsort(rng.permutation(len(regions))[code], kind="stable")]
         step = int(group["region_id"].value_counts().max())
         if 2 * step > len(group):
             raise InputError(
                 "captions cannot be swapped between regions: one has half of all pictures",
-                value=view,
+                value=", ".join(map(str, kind)),
                 where="captions = 'shuffled-pairs'",
                 remedy="give more regions pictures, or choose other captions",
             )

@@ -19,7 +19,7 @@ RESULT, INCOMPLETE = "study", "study-incomplete"
 _RESULTS = ("*.parquet", "city/*.parquet", "city/city.toml", "run/run.toml", "run/model/*", "run/teacher/*")
 _HASHED_BYTES = 64_000_000  # weights are larger: their size must do
 # What makes two results answers to one question.
-_QUESTION = ("name", "cities", "seeds", "settings", "probe")
+_QUESTION = ("name", "cities", "seeds", "settings", "probe", "retrieve")
 _sound: set[tuple[Any, ...]] = set()
 
 
@@ -62,7 +62,7 @@ def name_for(folder: Path, result: Mapping[str, Any]) -> str:
         return RESULT
     if not there.get("failed"):
         return INCOMPLETE
-    same = all(there.get(key) == result[key] for key in _QUESTION)
+    same = all(there.get(key) == result.get(key) for key in _QUESTION)
     return INCOMPLETE if same and there.get("scored", 0) > result["scored"] else RESULT
 
 

@@ -16,9 +16,7 @@ from urbanln.pages.render import render
 from urbanln.pages.text import DASH, clean, cut, finite, score, words
 
 _WIDTH, _LABEL, _VALUE, _ROW = 860.0, 250.0, 190.0, 24.0
-_COLUMNS = (
-    "name", "kind", "split", "head", "r2", "r2_low", "r2_high", "diff", "diff_low", "diff_high", "about",
-)  # fmt: skip
+_R2 = {"key": "r2", "name": "R²", "each": "indicator", "digits": 2}  # of results before there was another
 
 
 def write_results(folder: Path, result: Mapping[str, Any], name: str = "study") -> Path:
@@ -44,35 +42,51 @@ def write_results(folder: Path, result: Mapping[str, Any], name: str = "study") 
 
 
 def results_csv(result: Mapping[str, Any]) -> str:
-    """One line per split, head and predictor, R² per indicator at the end; no rounding."""
+    """One line per split, head and predictor, scores per indicator and seed at the end; no rounding."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    indicators = result["indicators"]
-    writer.writerow([*_COLUMNS, *(f"r2 {name}" for name in indicators)])
+    indicators, seeds, key = result["indicators"], list(map(str, result["seeds"])), _measure(result)["key"]
+    columns = ["name", "kind", "split", "head", *_ends(key), *_ends("diff"), "about"]
+    each = [*(f"{key} {name}" for name in indicators), *(f"{key} seed {seed}" for seed in seeds)]
+    writer.writerow([*columns, *each])
     for row in result["rows"]:
-        of = row["by_indicator"]
-        writer.writerow(
-            [*(row[name] for name in _COLUMNS), *(of.get(name, {}).get("r2") for name in indicators)]
-        )
+        of, by_seed = row["by_indicator"], row.get("by_seed", {})
+        scores = [*(of.get(name, {}).get(key) for name in indicators), *map(by_seed.get, seeds)]
+        writer.writerow([*(row[name] for name in columns), *scores])
     return buffer.getvalue()
+
+
+def _ends(key: str) -> list[str]:
+    return [key, f"{key}_low", f"{key}_high"]
+
+
+def _measure(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What scores are: key, name, what they are a mean over, digits."""
+    return result.get("measure", _R2)
 
 
 def results_markdown(result: Mapping[str, Any]) -> str:
     """The tables as Markdown: one per split and head, and one of R² per indicator."""
     parts = [f"# {result['name']}", *([result["about"]] if result["about"] else []), _facts(result)]
+    key, name, each, digits = (_measure(result)[part] for part in ("key", "name", "each", "digits"))
+    names = result["indicators"]
     for split, head, rows in _tables(result):
-        parts.append(f"## {split} split, {head} head")
+        parts.append(f"## {_heading(result, split, head)}")
         lines = [
-            [_cell(row["name"]), _range(row, "r2"), _range(row, "diff", sign=True), _cell(row["about"])]
+            [
+                _cell(row["name"]),
+                _range(row, key, digits),
+                _range(row, "diff", sign=True),
+                _cell(row["about"]),
+            ]
             for row in rows
         ]
-        parts.append(_markdown(["variant", "R²", f"− {_cell(result['reference'])}", "what it is"], lines))
-        names = result["indicators"]
+        parts.append(_markdown(["variant", name, f"− {_cell(result['reference'])}", "what it is"], lines))
         lines = [
-            [_cell(row["name"]), *(score(row["by_indicator"].get(name, {}).get("r2")) for name in names)]
+            [_cell(row["name"]), *(score(row["by_indicator"].get(one, {}).get(key), digits) for one in names)]
             for row in rows
         ]
-        parts.append(_markdown(["R² per indicator", *map(_cell, names)], lines))
+        parts.append(_markdown([f"{name.removeprefix('mean ')} per {each}", *map(_cell, names)], lines))
     parts.append(result["covered"])
     for fault in result["failed"]:
         place = f"{fault['variant']}, {Path(fault['city']).name}, seed {fault['seed']}"
@@ -82,16 +96,23 @@ def results_markdown(result: Mapping[str, Any]) -> str:
 
 def results_html(result: Mapping[str, Any]) -> str:
     """The page: escaped, no scripts, nothing from the network."""
+    measure = _measure(result)
     tables = [
-        {"split": split, "head": head, "rows": rows, "plot": forest(rows, result["reference"], split)}
+        {
+            "heading": (heading := _heading(result, split, head)),
+            "rows": rows,
+            "plot": forest(rows, result["reference"], heading, measure["name"]),
+        }
         for split, head, rows in _tables(result)
     ]
-    context = {"title": result["name"], "result": result, "tables": tables, "facts": _facts(result)}
+    context = {
+        "title": result["name"], "result": result, "tables": tables, "facts": _facts(result), **measure,
+    }  # fmt: skip
     helpers = {"score": score, "interval": _range, "words": words}
     return render("urbanln.study", "study.html.j2", context | helpers)
 
 
-def forest(rows: Sequence[Mapping[str, Any]], reference: str, split: str) -> Markup:
+def forest(rows: Sequence[Mapping[str, Any]], reference: str, heading: str, measure: str = "R²") -> Markup:
     """Paired differences to the reference with intervals, one line per variant and floor.
 
     What lies beyond the axis, which spans the variants, is drawn at its edge with an arrow.
@@ -102,14 +123,15 @@ def forest(rows: Sequence[Mapping[str, Any]], reference: str, split: str) -> Mar
     known = [value for value in drawn if value is not None]
     low, high = min([-0.02, *known]), max([0.02, *known])
     margin = 0.04 * (high - low)
-    label = f"Difference in R² to {reference}, {split} split: " + "; ".join(
+    label = f"Difference in {measure} to {reference}, {heading}: " + "; ".join(
         f"{row['name']} {_range(row, 'diff', sign=True)}" for row in shown
     )
     bottom = 14 + _ROW * len(shown)
     canvas = Canvas(_WIDTH, bottom + 30, label)
     plot = DotPlot(canvas, _LABEL, _WIDTH - _VALUE, low - margin, high + margin)
     plot.axis(6, bottom, 5, lambda tick: score(tick, sign=True))
-    canvas.text((plot.left + plot.right) / 2, bottom + 28, f"R² less that of {reference}", anchor="middle")
+    title = f"{measure} less that of {reference}"
+    canvas.text((plot.left + plot.right) / 2, bottom + 28, title, anchor="middle")
     for number, row in enumerate(shown):
         text, ends = _range(row, "diff", sign=True), (finite(row["diff_low"]), finite(row["diff_high"]))
         plot.row(
@@ -131,22 +153,29 @@ def _tables(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str,
     return found
 
 
+def _heading(result: Mapping[str, Any], split: str, head: str) -> str:
+    return f"{split}, {head}" if "retrieve" in result else f"{split} split, {head} head"
+
+
 def _facts(result: Mapping[str, Any]) -> str:
-    cities = ", ".join(
-        f"{Path(city).name} ({result['regions'].get(city, 0)} regions, "
-        f"{result['blocks'].get(city, 0)} blocks)"
-        for city in result["cities"]
-    )
+    kind = "Cities"
+    if "retrieve" in result:
+        kind, chosen = "Corpora", result["retrieve"]
+        of = f"split {chosen['split']}, texts: {chosen['texts']}"
+        sizes = {city: f"{count:,} pictures, {of}" for city, count in result["pictures"].items()}
+    else:
+        regions, blocks = result["regions"], result["blocks"]
+        sizes = {city: f"{regions[city]} regions, {blocks[city]} blocks" for city in regions}
+    cities = ", ".join(f"{Path(city).name} ({sizes.get(city, 'not scored')})" for city in result["cities"])
     seeds = ", ".join(map(str, result["seeds"]))
-    said = f"Cities: {cities}. Training seeds: {seeds}. Reference: {result['reference']}."
+    said = f"{kind}: {cities}. Training seeds: {seeds}. Reference: {result['reference']}."
     if len(result["seeds"]) == 1:
         said += " With one training seed the intervals do not hold the spread between trainings."
     return said
 
 
-def _range(row: Mapping[str, Any], name: str, *, sign: bool = False) -> str:
+def _range(row: Mapping[str, Any], name: str, digits: int = 3, *, sign: bool = False) -> str:
     """``.12 [.05, .19]``, with three decimals for differences, which are small."""
-    digits = 3 if sign else 2
     value, low, high = (score(row[key], digits, sign) for key in (name, f"{name}_low", f"{name}_high"))
     return value if DASH in (value, low, high) else f"{value} [{low}, {high}]"
 

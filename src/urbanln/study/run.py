@@ -59,7 +59,7 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
 
     output_folder(out, STUDY, ours=_is_study, inputs=study.cities)
     work = make_work(study)
-    if any(stage.kind == "embed" for stage in work.stages.values()):
+    if any(stage.kind in ("embed", "retrieve") for stage in work.stages.values()):
         require("torch")  # said now, not after the first city is drawn
     with alone_in(out, "works on a study in this folder"):
         failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
@@ -108,6 +108,8 @@ def plan_lines(study: Study, out: Path) -> list[str]:
     ]
     for kind in KINDS:
         own = [stage for stage in work.stages.values() if stage.kind == kind]
+        if not own:
+            continue
         there = sum(stage.done(cache) for stage in own)
         lines.append(f"  {kind:<10} {len(own):>4}: {len(own) - there} to do, {there} there")
     for variant in study.variants:
@@ -221,7 +223,7 @@ def _minutes(seconds: float) -> str:
 # Rough shares of time, for the time left only.
 _WEIGHTS = {
     "city": 5, "candidates": 60, "vote": 30, "captions": 2,
-    "pretrain": 60, "embed": 5, "score": 5, "floors": 10,
+    "pretrain": 60, "embed": 5, "score": 5, "floors": 10, "retrieve": 5,
 }  # fmt: skip
 
 

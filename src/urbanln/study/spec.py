@@ -15,7 +15,9 @@
     [variants."no distillation"]
     train = { mu = 0.0 }
 
-Sections of settings are those of every other verb; a variant names only what it changes.
+Sections of settings are those of every other verb; a variant names only what it changes. Where the cities are
+corpora of pictures without places, texts and pictures are looked for among one another, as ``[common.retrieve]``
+says, in place of the probe.
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ class Study:
         name: Heading of the page.
         about: A sentence under it.
         seeds: Training seeds; the probe's folds of a seed are shared by all its variants.
-        cities: City folders, or ``"synthetic:REGIONS:SEED"``.
+        cities: City folders, or ``"synthetic:REGIONS:SEED"``; or folders of corpora, pictures without places.
         reference: Variant that the others are compared with.
         captioners: Who is asked: as ``urbanln caption --captioner`` takes it, or ``"table"`` for the captions
             that the city folders have already.

@@ -3,6 +3,7 @@
     city → candidates → vote → captions → pretrain → embed → score
       └─────────────────────────────────────────────────────► floors
 
+In a corpus of pictures without places nothing can be predicted: there ``retrieve`` follows pre-training.
 Captions by vote alone go from the vote to pre-training; those of a single or a random captioner need no vote.
 
 Two variants that agree in what a stage reads share it. A stage's folder under ``cache/`` counts as done when
@@ -26,13 +27,16 @@ from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.config import FREE_SETTINGS, TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file, reading_parquet
+from urbanln.captions.run import has_ledger
 from urbanln.city.checks import VIEWS
+from urbanln.city.meta import CITY_FILE, read_meta
+from urbanln.city.store import CAPTIONS_FILE
 from urbanln.city.views import settle_views
 from urbanln.stages.bridges import text_positions
 from urbanln.study.kept import is_whole
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
-KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors")
+KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors", "retrieve")
 # Raised when the code of a stage changes what comes out: results of older code are then made anew.
 VERSIONS = dict.fromkeys(KINDS, 1) | {"pretrain": 3, "embed": 3}
 SYNTHETIC = "synthetic"
@@ -87,10 +91,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Work:
-    """All stages in the order they are wanted, and the scores they lead to."""
+    """All stages in the order they are wanted, and the scores they lead to.
+
+    Attributes:
+        stages: By identity.
+        scores: What is wanted.
+        corpora: Whether the scores are of retrieval in corpora of pictures without places.
+    """
 
     stages: dict[str, Stage]
     scores: tuple[Score, ...]
+    corpora: bool = False
 
     def needed_by(self, score: Score) -> list[str]:
         """Stages that lead to a score, itself included, earliest first."""
@@ -109,17 +120,22 @@ def make_work(study: Study) -> Work:
     """The stages of a study, city by city and seed by seed, so that a stopped one has whole sets.
 
     Raises:
-        InputError: A city's spelling is wrong, or its folder is no city.
+        InputError: A city's spelling is wrong, or its folder is no city; cities and corpora in one study; a
+            corpus without captions, or a variant that needs places.
     """
     stages: dict[str, Stage] = {}
     scores = []
+    corpora = are_corpora(study)
     study = _with_contexts(study)
     for city in study.cities:
         for seed in study.seeds:
             make = _Maker(study, city, seed, stages)
+            if corpora:
+                scores += [Score(city, seed, one.name, make.retrieve(one)) for one in make.study.variants]
+                continue
             scores.append(Score(city, seed, None, make.floors()))
             scores += [Score(city, seed, one.name, make.score(one)) for one in make.study.variants]
-    return Work(stages, tuple(scores))
+    return Work(stages, tuple(scores), corpora)
 
 
 def _what_counts(name: str, part: Any) -> Any:
@@ -174,12 +190,21 @@ class _Maker:
         return self.add("score", payload, [self.source(), *tables], variant.name)
 
     def embed(self, variant: Variant, fold: int | None) -> str:
+        return self.by_model("embed", variant, {}, fold)
+
+    def retrieve(self, variant: Variant) -> str:
+        """Where right answers stand; the texts looked for are the corpus's own, the same for all variants."""
+        chosen = self.study.first.settings.retrieve.model_dump(mode="json", include={"split", "texts"})
+        return self.by_model("retrieve", variant, {"retrieve": chosen, "texts": _said(self.city)}, None)
+
+    def by_model(self, kind: str, variant: Variant, payload: dict[str, Any], fold: int | None) -> str:
+        """A stage in which a variant's model is used."""
         settings = variant.settings
-        payload = {"embed": settings.embed.model_dump(mode="json"), "fit": settings.train.fit}
+        payload |= {"embed": settings.embed.model_dump(mode="json"), "fit": settings.train.fit}
         if variant.pretrain == "none":
             base = {"model": settings.model.pinned, "weights": _weights(settings.model.name)}
-            return self.add("embed", payload | base, [self.source()], variant.name)
-        return self.add("embed", payload, [self.source(), self.pretrain(variant, fold)], variant.name)
+            return self.add(kind, payload | base, [self.source()], variant.name)
+        return self.add(kind, payload, [self.source(), self.pretrain(variant, fold)], variant.name)
 
     def pretrain(self, variant: Variant, fold: int | None) -> str:
         settings = variant.settings
@@ -217,13 +242,49 @@ class _Maker:
             "max_tokens": self.context,
         }
         if payload["captioners"] == TABLE:
-            payload["table"] = _table_hash(self.city, "captions")
+            payload["table"] = _said(self.city)
         sections = ("describe", "clean", "refine") + (("captioners",) if chosen.captioners else ())
         settings = chosen.model_dump(mode="json")
         payload |= {"settings": {name: settings[name] for name in sections}}
         if chosen.refine.enabled:  # its parts are read by the parser of the vote
             payload["settings"]["vote"] = {k: settings["vote"][k] for k in ("parser", "parser_model")}
         return self.add("candidates", payload, [self.source()], variant.name)
+
+
+def are_corpora(study: Study) -> bool:
+    """Whether a study is over corpora of pictures without places.
+
+    Raises:
+        InputError: Over some, and over cities; or over some, and something of it needs places.
+    """
+    folders = {spec: Path(spec) for spec in study.cities if not spec.startswith(f"{SYNTHETIC}:")}
+    found = [s for s, folder in folders.items() if _is_city(folder) and not read_meta(folder).places]
+    if not found:
+        return False
+    if len(found) < len(study.cities):
+        raise InputError(
+            "cities and corpora of pictures without places stand in one study",
+            value=", ".join(study.cities),
+            where="study.cities",
+            remedy="make two studies of it: in cities labels are predicted, in corpora texts are looked for",
+        )
+    for variant in study.variants:
+        if variant.pretrain == "train-blocks":
+            raise InputError(
+                "pre-training on the train blocks needs places, and these pictures have none",
+                value=variant.name,
+                where="pretrain",
+                remedy="leave it out: of divided pictures the part to train on is trained on anyway",
+            )
+    if silent := [spec for spec in found if not (Path(spec) / CAPTIONS_FILE).exists()]:
+        what, remedy = "this corpus has no captions to look for", "run 'urbanln caption' on it first"
+        raise InputError(what, where=silent[0], remedy=remedy)
+    views = {settle_views(one.settings, _views_of(Path(s) / "images.parquet")).embed.view
+             for one in study.variants for s in found}  # fmt: skip
+    if len(views) > 1:
+        what, remedy = "variants look for pictures of different views", "set common.embed.view"
+        raise InputError(what, value=", ".join(sorted(views)), where="embed.view", remedy=remedy)
+    return True
 
 
 def _with_views(study: Study, spec: str) -> Study:
@@ -271,13 +332,23 @@ def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
             raise InputError(what, value=spec, where="cities", remedy="e.g. synthetic:256:0")
         return {"regions": int(numbers[0]), "seed": int(numbers[1]), "street": "street" in views}
     folder = Path(spec).resolve()
-    if not (folder / "city.toml").exists():
+    if not _is_city(folder):
         raise InputError(
             "not a city folder: there is no city.toml",
             where=spec,
             remedy="give the folder that urbanln ingest wrote",
         )
     return {"folder": str(folder), **{k: _table_hash(spec, k) for k in ("regions", "images")}}
+
+
+def _is_city(folder: Path) -> bool:
+    return (folder / CITY_FILE).exists()
+
+
+def _said(spec: str) -> Any:
+    """What the captions of a city folder depend on; equal ones of a picture are in its ledger alone."""
+    table = _table_hash(spec, "captions")
+    return [table, "ledger"] if has_ledger(Path(spec)) else table
 
 
 def _table_hash(spec: str, name: str) -> str:

@@ -10,16 +10,25 @@ from typing import Any
 
 import pandas as pd
 
-from urbanln.base.config import EmbedSettings, ModelSettings, ProbeSettings, Settings, TrainSettings
+from urbanln.base.config import (
+    EmbedSettings,
+    ModelSettings,
+    ProbeSettings,
+    RetrieveSettings,
+    Settings,
+    TrainSettings,
+)
 from urbanln.base.files import read_table, write_json, write_table
 from urbanln.base.parsing import read_json
 from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.run import caption_city, choose, load_language
 from urbanln.captions.settings import CaptionSettings
+from urbanln.captions.spoken import spoken
 from urbanln.city.checks import is_url
 from urbanln.city.store import City
 from urbanln.stages.bridges import clip_grounder, token_counter
 from urbanln.stages.embed import embed_city, pixel_table
+from urbanln.stages.retrieve import places, seek
 from urbanln.study.captions import choose_texts
 from urbanln.study.kept import DONE, describe_files
 from urbanln.study.predict import (
@@ -33,7 +42,7 @@ from urbanln.study.spec import TABLE
 from urbanln.study.stages import Stage
 from urbanln.tables.vectors import read_embeddings
 
-PREDICTIONS, REGIONS = "predictions.parquet", "regions.parquet"
+PREDICTIONS, REGIONS, PLACES = "predictions.parquet", "regions.parquet", "places.parquet"
 _TEXTS, _CAPTIONS, _VECTORS, _RUN = "texts.parquet", "captions.parquet", "vectors.parquet", "run"
 
 
@@ -82,16 +91,18 @@ def light_city(city: City, folder: Path, *, captions: pd.DataFrame | None, regio
     """
     if not (folder / "city.toml").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        stay = city.regions["region_id"].isin(city.regions["region_id"] if regions is None else regions)
-        images = city.images[city.images["region_id"].isin(city.regions.loc[stay, "region_id"])]
+        images, kept = city.images, None
+        if city.meta.places:
+            kept = city.regions if regions is None else city.regions[city.regions["region_id"].isin(regions)]
+            images = images[images["region_id"].isin(kept["region_id"])]
         root = city.folder.resolve()
         paths = [path if is_url(path) else str(root / path) for path in images["path"]]
         City.create(
             folder,
             meta=city.meta.model_copy(update={"indicators": {}}),
-            regions=city.regions[stay],
+            regions=kept,
             images=images.assign(path=paths),
-            indicators=pd.DataFrame({"region_id": city.regions.loc[stay, "region_id"]}),
+            indicators=None if kept is None else pd.DataFrame({"region_id": kept["region_id"]}),
         )
     made = City.open(folder, check_files=False)
     if captions is not None and made.captions.empty:
@@ -116,7 +127,7 @@ def _city(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
 def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
     city = stage_city(needs[0])
     if payload["captioners"] == TABLE:
-        texts = city.captions.sort_values(["image_id", "rank"], kind="stable")
+        texts = spoken(city)
     else:
         settings = CaptionSettings.model_validate(payload["settings"])
         # Choosing is a stage of its own: here every candidate stays, equal ones too.
@@ -177,6 +188,19 @@ def _embed(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None
     embed_city(stage_city(needs[0]), model, folder / _VECTORS, settings)
 
 
+def _retrieve(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
+    city, model = stage_city(needs[0]), payload["model"] if "model" in payload else str(needs[1] / _RUN)
+    settings = Settings(
+        embed=EmbedSettings(**payload["embed"]),
+        train=TrainSettings(fit=payload["fit"]),
+        retrieve=RetrieveSettings(**payload["retrieve"]),
+    )
+    view: Any = settings.embed.view  # named when the stage was made
+    found = places(model, city, seek(city, settings.retrieve, view), settings)
+    facts, found.attrs = {str(name): value for name, value in found.attrs.items()}, {}
+    write_table(folder / PLACES, found, kind="study-places", **facts)
+
+
 def _score(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
     found = predict_vectors(
         stage_city(needs[0]), [read_embeddings(need / _VECTORS) for need in needs[1:]],
@@ -206,4 +230,5 @@ _WORK: dict[str, Callable[[Any, Path, Sequence[Path]], None]] = {
     "embed": _embed,
     "score": _score,
     "floors": _floors,
+    "retrieve": _retrieve,
 }
