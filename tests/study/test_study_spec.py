@@ -168,8 +168,9 @@ def test_cities_are_known_by_what_is_in_their_tables(tmp_path: Path) -> None:
         make_work(read(tmp_path, TEXT, (f'study.cities=["{tmp_path}"]',)))
     folder = tmp_path / "town"
     folder.mkdir()
-    for name in ("city.toml", "regions.parquet", "indicators.parquet"):
+    for name in ("regions.parquet", "indicators.parquet"):
         (folder / name).write_text("1")
+    (folder / "city.toml").write_text('name = "town"')
     pd.DataFrame({"view": ["satellite", "street"]}).to_parquet(folder / "images.parquet")
     town = (f'study.cities=["{folder}"]',)
     before = make_work(read(tmp_path, TEXT, town))

@@ -16,8 +16,8 @@
     train = { mu = 0.0 }
 
 Sections of settings are those of every other verb; a variant names only what it changes. Where the cities are
-corpora of pictures without places, texts and pictures are looked for among one another, as ``[common.retrieve]``
-says, in place of the probe.
+corpora of pictures without places, texts and pictures are looked for among one another, in place of the
+probe, as ``[common.retrieve]`` says.
 """
 
 from __future__ import annotations
