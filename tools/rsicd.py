@@ -9,11 +9,12 @@ captioner, caption):
 
 - ``humans.csv``: ``human-1`` to ``human-5``, a sentence each, in the order of the file;
 - ``joined.csv``: ``joined``, the five sentences as one text;
-- ``texts.csv``: ``joined``, and ``swap20``, ``swap40``, ``swap60``, which are ``joined`` with noise whose
-  share is known: of the training pictures so many percent of the objects that are named are other ones
-  wherever they stand, drawn from what the captions of all pictures name and never among what this
-  picture's do. What is
-  swapped at 20 % is swapped at 40 % too. Pictures of the validation and test part keep the clean text.
+- ``texts.csv``: ``joined``; ``first``, the first sentence alone; ``shuffled``, another training
+  picture's ``joined``; and ``swap20``, ``swap40``, ``swap60``, which are ``joined`` with noise whose
+  share is known: so many percent of the objects that are named are other ones wherever they stand, drawn
+  from what the captions of all pictures name and never among what this picture's do. What is swapped at
+  20 % is swapped at 40 % too. Wrong texts are of training pictures alone: those of the validation and
+  test part stay as they are.
 
 ``facts.json`` tells counts, lengths and the shares that came out. Nothing of it may be passed on: the
 pictures are from Google Earth, Baidu Map and others, for research alone.
@@ -167,10 +168,12 @@ def caption_rows(parts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str
     distinct = sorted({text for found in parts["sentences"] for text in found})
     named = dict(zip(distinct, parse_all(distinct, load_parser("spacy"), processes=1), strict=True))
     pool = Counter(name for text in distinct for name in named[text].objects)
+    others = other_texts(parts, seed)
     rows, done, all_of = [], Counter[int](), Counter[int]()
     for number, (image, split, found) in enumerate(parts.itertuples(index=False)):
         rows += [(image, f"human-{k + 1}", text) for k, text in enumerate(found)]
-        rows.append((image, "joined", " ".join(found)))
+        rows += [(image, "joined", " ".join(found)), (image, "first", found[0])]
+        rows.append((image, "shuffled", others[number]))
         objects = [named[text].objects for text in found]
         for share in SHARES:
             told = found
@@ -182,6 +185,14 @@ def caption_rows(parts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str
             rows.append((image, f"swap{share}", " ".join(told)))
     table = pd.DataFrame(rows, columns=["image", "captioner", "caption"])
     return table, {f"swap{share}": round(done[share] / all_of[share], 4) for share in SHARES}
+
+
+def other_texts(parts: pd.DataFrame, seed: int) -> list[str]:
+    """For each training picture another one's joined text, each text once; for the others their own."""
+    texts = parts["sentences"].map(" ".join).to_numpy(dtype=object)
+    circle = np.random.default_rng((seed, len(parts))).permutation(np.flatnonzero(parts["split"] == "train"))
+    texts[circle] = texts[np.roll(circle, 1)]
+    return list(texts)
 
 
 def lengths(texts: Sequence[str]) -> dict[str, float]:

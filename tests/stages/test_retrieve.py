@@ -203,3 +203,14 @@ def test_equal_captions_of_a_picture_are_as_many_texts_as_were_said(tmp_path: Pa
     wide = found.pivot(index="image_id", columns="captioner", values="caption")
     assert (wide["a"] == wide["b"]).tolist() == [name != "p01" for name in names]
     assert wide.loc["p01", "b"].lower().startswith("water")
+
+
+def test_where_one_captioner_spoke_nothing_comes_back(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", pictures=4)
+    hashes = [hash_file(corpus.folder / path) for path in corpus.images["path"]]
+    corpus.images = corpus.images.assign(sha256=hashes)
+    corpus.save()
+    said = {name: f"a red roof by {name}" for name in corpus.images["image_id"]}
+    caption_city(City.open(corpus.folder), [RecordedCaptioner("a", said)], replace=True)
+    found = spoken(City.open(corpus.folder))
+    assert found["captioner"].tolist() == ["a"] * 4

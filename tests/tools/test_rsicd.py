@@ -100,3 +100,13 @@ def test_no_share_leaves_the_text_as_it_is(rsicd: ModuleType) -> None:
     assert rsicd.swap(SENTENCES, OBJECTS, 0.0, POOL, np.random.default_rng(0))[0] == SENTENCES
     told = rsicd.swap(["Trees by a tree."], [["tree"]], 1.0, {"city": 1}, np.random.default_rng(0))[0]
     assert told == ["Cities by a city."]
+
+
+def test_shuffled_texts_are_other_training_pictures_and_each_stands_once(rsicd: ModuleType) -> None:
+    splits = ["train"] * 6 + ["valid", "test"]
+    parts = pd.DataFrame({"split": splits, "sentences": [[f"A {n}.", "B."] for n in range(8)]})
+    own = [f"A {n}. B." for n in range(8)]
+    told = rsicd.other_texts(parts, 0)
+    assert sorted(told) == own
+    assert all(one != other for one, other in zip(told[:6], own[:6], strict=True))
+    assert told[6:] == own[6:]

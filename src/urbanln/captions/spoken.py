@@ -55,6 +55,6 @@ def spoken(city: City) -> pd.DataFrame:
     gone = known[known["kept"].isna() & (known["raw"] != "")].drop(columns="kept")
     back = gone.merge(there[["image_id", "raw", "kept"]], on=["image_id", "raw"])
     counted = captions.groupby("image_id")["n_candidates"].agg(["first", "size"])
-    gone_from = back["image_id"].map(counted["first"] - counted["size"])
+    gone_from = back["image_id"].map(counted["first"] - counted["size"]).astype("int64")  # of no row: text
     back = back[back.groupby("image_id").cumcount() < gone_from]
     return pd.concat([table, back.assign(caption=back["kept"])[COLUMNS]], ignore_index=True)
