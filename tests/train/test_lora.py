@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from tests.model.other_bases import make_siglip
+from tests.model.other_bases import make_siglip, make_two_towers
 from tests.train.fake_city import tiny_settings
 from tests.train.test_resume import _curve, _weights
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.model.adapters import adapt, merge, merged_weight, plain_parameters
 from urbanln.model.clip import LongClip, load_clip
+from urbanln.model.stretch import plain_state
 from urbanln.model.teacher import MomentumTeacher
 from urbanln.train.loop import pretrain
 
@@ -173,24 +175,41 @@ def test_a_run_saves_merged_models_and_the_adapter_beside(
     assert str(clip_folder) not in record + (run / "adapter" / "adapter_config.json").read_text()
 
 
-def test_a_siglip_has_adapters_in_its_layers_and_is_merged(city: City, tmp_path: Path) -> None:
-    base = make_siglip(tmp_path / "siglip")
-    base_settings = {"train": {**tiny_settings(base, **LORA).train.model_dump(), "epochs": 1}}
-    settings = load_settings(base={"model": {"name": str(base)}, **base_settings})
-    run = pretrain(city, settings, tmp_path / "run")
-    before, after = (load_file(folder / "model.safetensors") for folder in (base, run / "model"))
-    changed = {name for name in before if name in after and not torch.equal(before[name], after[name])}
-    table = "text_model.embeddings.position_embedding.weight"
-    linear = {name for name in before if re.search(r"layers\.\d\.(mlp|self_attn)\.\w+\.weight", name)}
-    assert changed == linear | {"logit_scale", table}
-    assert after[table].shape[0] == 196
-    model = load_clip(run / "model", context=None)
+OTHERS: dict[str, tuple[Callable[[Path], Path], str, int]] = {
+    "siglip": (make_siglip, "text_model.embeddings.position_embedding.weight", 196),
+    "vit and bert": (
+        lambda folder: make_two_towers(folder, rows=32),
+        "text_model.embeddings.position_embeddings.weight", 68,
+    ),
+    "dinov2 and roberta": (
+        lambda folder: make_two_towers(folder, "dinov2", "roberta", rows=34),
+        "text_model.embeddings.position_embeddings.weight", 70,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_bases_have_adapters_in_their_layers_and_are_merged(
+    kind: str, city: City, tmp_path: Path
+) -> None:
+    make, table, rows = OTHERS[kind]
+    base = make(tmp_path / "base")
+    train = {**LORA, "epochs": 1, "batch_size": 10, "queue_size": 16, "precision": "fp32", "layer_decay": 0.5}
+    run = pretrain(city, load_settings(base={"model": {"name": str(base)}, "train": train}), tmp_path / "run")
+    before = plain_state(load_clip(base, context=None).clip)
+    after = load_file(run / "model" / "model.safetensors")
+    assert set(before) == set(after)
+    assert len(after[table]) == rows
+    changed = {name for name in before if name != table and not torch.equal(before[name], after[name])}
+    layers = {name for name in before if re.search(r"\.layers?\.\d\.", name) and before[name].ndim == 2}
+    assert changed == {"logit_scale"} | {name for name in layers if name.endswith("weight")}
     told: dict[str, object] = {"BASE": str(base), "ADAPTER": str(run / "adapter")}
     exec((run / "adapter" / "README.md").read_text().split("```python\n")[1].split("```")[0], told)
     apart = told["model"]
     assert isinstance(apart, PeftModel)
-    for one, other in zip(_plain_vectors(apart.eval(), model), _ours(model), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    together = apart.merge_and_unload().state_dict()
+    for name, weight in after.items():
+        torch.testing.assert_close(together[name], weight, rtol=0, atol=1e-6, msg=name)
 
 
 def _ours(model: LongClip) -> list[Tensor]:
