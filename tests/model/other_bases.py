@@ -47,8 +47,6 @@ _TOWER: dict[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
 }
-
-
 _VISIONS = {"vit": ViTConfig, "dinov2": Dinov2Config, "clip": CLIPVisionConfig}
 _TEXTS = {
     "bert": BertConfig, "roberta": RobertaConfig, "clip": CLIPTextConfig, "distilbert": DistilBertConfig,
@@ -56,17 +54,17 @@ _TEXTS = {
 }  # fmt: skip
 
 
-def make_siglip(folder: Path, *, second: bool = False, positions: int = 64, seed: int = 3) -> Path:
+def make_siglip(folder: Path, *, second: bool = False, layers: int = 2) -> Path:
     """A SigLIP of 16-pixel pictures; ``second`` has a tokenizer of SigLIP 2's kind, where padding is 0."""
-    tokenizer = _gemma_like() if second else _sentence_pieces()
+    tokenizer, tower = _gemma_like() if second else _sentence_pieces(), _TOWER | {"num_hidden_layers": layers}
     config = SiglipConfig(
         text_config={
-            **_TOWER, "vocab_size": len(tokenizer), "max_position_embeddings": positions,
+            **tower, "vocab_size": len(tokenizer), "max_position_embeddings": 64,
             "bos_token_id": None, "eos_token_id": 1,
         },
-        vision_config={**_TOWER, "image_size": 16, "patch_size": 8},
+        vision_config={**tower, "image_size": 16, "patch_size": 8},
     )  # fmt: skip
-    torch.manual_seed(seed)
+    torch.manual_seed(3)
     network = SiglipModel(config)
     with torch.no_grad():
         network.logit_scale.fill_(2.3)
@@ -108,7 +106,7 @@ def _sentence_pieces() -> PreTrainedTokenizerFast:
     plain.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=plain, eos_token="</s>", pad_token="</s>", unk_token="<unk>",
-        model_input_names=["input_ids"], model_max_length=64,
+        model_max_length=64,
     )  # fmt: skip
 
 
@@ -123,11 +121,13 @@ def _gemma_like() -> PreTrainedTokenizerFast:
     plain.post_processor = processors.TemplateProcessing("$A <eos>", special_tokens=[("<eos>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=plain, eos_token="<eos>", bos_token="<bos>", pad_token="<pad>", unk_token="<unk>",
-        padding_side="right", model_input_names=["input_ids"], model_max_length=64,
+        padding_side="right", model_max_length=64,
     )  # fmt: skip
 
 
-def make_two_towers(folder: Path, vision: str = "vit", text: str = "bert", *, rows: int = 514) -> Path:
+def make_two_towers(
+    folder: Path, vision: str = "vit", text: str = "bert", *, rows: int = 514, layers: int = 2
+) -> Path:
     """A picture tower and a text tower side by side, in transformers' class for any two.
 
     Args:
@@ -136,11 +136,13 @@ def make_two_towers(folder: Path, vision: str = "vit", text: str = "bert", *, ro
         text: ``"bert"``, ``"roberta"``, ``"clip"``, ``"ernie"`` (whose positions are not understood) or
             ``"distilbert"`` (which does not pool).
         rows: Of the text tower's table of positions.
+        layers: Of each tower.
     """
     tokenizer = train_clip_tokenizer(TEXTS, 600) if text == "clip" else _word_pieces(text == "roberta")
     marks = {name: getattr(tokenizer, name) for name in ("pad_token_id", "eos_token_id")}
-    words = {**_TOWER, **marks, "vocab_size": len(tokenizer), "max_position_embeddings": rows}
-    pictures = {**_TOWER, "image_size": 28 if vision == "dinov2" else 16, "patch_size": 4}
+    tower = _TOWER | {"num_hidden_layers": layers}
+    words = {**tower, **marks, "vocab_size": len(tokenizer), "max_position_embeddings": rows}
+    pictures = {**tower, "image_size": 28 if vision == "dinov2" else 16, "patch_size": 4}
     config = VisionTextDualEncoderConfig.from_vision_text_configs(
         _VISIONS[vision](**pictures),
         _TEXTS[text](**words),

@@ -11,7 +11,9 @@ import torch
 from onnxruntime import InferenceSession
 from PIL import Image
 from sentence_transformers import SentenceTransformer
+from tests.model.other_bases import make_siglip, make_two_towers, picture
 from torch import Tensor
+from transformers import AutoModel, AutoProcessor
 
 from urbanln.base.errors import InputError
 from urbanln.model.clip import LongClip, load_clip
@@ -77,6 +79,52 @@ def test_onnxruntime_takes_any_batch_and_length(model: LongClip, tmp_path: Path)
     for row, wanted in zip(TEXTS, expected, strict=True):  # each at its own length
         (found,) = text.run(None, {"input_ids": model.tokenize([row]).numpy()})
         np.testing.assert_allclose(found[0], wanted, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=["siglip", "bert"])
+def another(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LongClip:
+    """A model that is no CLIP: read with its padding, or with a mask."""
+    folder = tmp_path_factory.mktemp("another")
+    if request.param == "siglip":
+        return load_clip(make_siglip(folder / "siglip", layers=1))
+    return load_clip(make_two_towers(folder / "bert", rows=32, layers=1))
+
+
+def test_other_kinds_open_in_sentence_transformers_and_by_their_processor(
+    another: LongClip, tmp_path: Path
+) -> None:
+    one, folder = picture(40, 18), export_model(another, "sentence-transformers", tmp_path / "out")
+    images, texts = _vectors(another, another.preprocess(one)[None])
+    theirs = SentenceTransformer(str(folder), device="cpu")
+    np.testing.assert_allclose(theirs.encode(TEXTS), texts.numpy(), atol=1e-5)
+    np.testing.assert_allclose(theirs.encode([one]), images.numpy(), atol=1e-5)
+    given = AutoProcessor.from_pretrained(folder)(
+        text=TEXTS, images=[one], padding="max_length", truncation=True, return_tensors="pt"
+    )
+    with torch.no_grad():
+        found = AutoModel.from_pretrained(folder)(**given)
+    torch.testing.assert_close(found.text_embeds, texts, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.image_embeds, images, rtol=0, atol=1e-5)
+
+
+def test_other_kinds_run_in_onnxruntime(another: LongClip, tmp_path: Path) -> None:
+    folder = export_model(another, "onnx", tmp_path / "out")
+    facts = json.loads((folder / "facts.json").read_text())
+    assert facts["padded_to"] == (196 if another.family.reading == "full" else None)
+    vision, text = (InferenceSession(folder / f"{name}.onnx") for name in ("vision", "text"))
+    pixels = torch.randn(3, 3, another.image_size, another.image_size)
+    images, texts = _vectors(another, pixels)
+    (found,) = vision.run(None, {"pixel_values": pixels.numpy()})
+    np.testing.assert_allclose(found, images.numpy(), atol=1e-4)
+    for rows, wanted in ((TEXTS, texts), (TEXTS[2:], texts[2:])):
+        (found,) = text.run(None, {"input_ids": another.tokenize(rows).numpy()})
+        np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+
+
+def test_open_clip_is_for_clip_alone(another: LongClip, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder of it can be made") as refused:
+        export_model(another, "open_clip", tmp_path / "out")
+    assert "onnx" in str(refused.value.remedy)
 
 
 def test_what_open_clip_has_no_name_for_is_refused(tmp_path: Path) -> None:

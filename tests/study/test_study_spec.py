@@ -128,6 +128,8 @@ def test_variants_share_what_they_have_in_common(tmp_path: Path) -> None:
         ("variants.b.vote.mode=legacy", ("vote", "pretrain"), ("candidates",)),
         ("common.probe.block_km=3.0", ("score",), ("pretrain", "embed")),
         ("common.train.workers=1", (), ("pretrain", "score")),
+        ("common.model.context=248", (), ("candidates", "vote", "pretrain")),  # what the base comes to
+        ("common.model.context=100", ("candidates", "vote", "pretrain"), ("city",)),
         ("common.train.micro_batch=4", (), ("pretrain", "embed", "score")),
         ("common.embed.batch_size=4", (), ("embed", "score")),
         ("common.vote.processes=2", (), ("vote", "score")),

@@ -15,9 +15,13 @@ from tests.train.fake_city import tiny_settings
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.errors import InputError
+from urbanln.base.files import read_table
+from urbanln.captions.settings import CaptionSettings
 from urbanln.city.store import City
 from urbanln.embed.encode import embed_regions
 from urbanln.model.clip import load_clip
+from urbanln.stages import bridges
+from urbanln.stages.caption import vote_file
 from urbanln.train import loop
 from urbanln.train.described import settled
 from urbanln.train.loop import pretrain
@@ -113,6 +117,24 @@ def test_frozen_towers_and_layers_stay(
     assert [name for name in moved[1] if tower in name and ".1." in name]
 
 
+def test_adapters_beside_bert_are_merged_and_go_apart_again(
+    city: City, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base = bases["vit and bert"]
+    run = pretrain(city, _settings(base, lora_rank=2, lr=0.05, layer_decay=0.5), tmp_path / "run")
+    model = load_clip(run / "model", context=None)
+    told: dict[str, Any] = {"BASE": str(base), "ADAPTER": str(run / "adapter")}
+    exec((run / "adapter" / "README.md").read_text().split("```python\n")[1].split("```")[0], told)
+    texts = ["a park beside a river, " * 12, "water"]
+    ids, apart = model.tokenize(texts), told["model"].eval()
+    assert ids.shape[1] > 32  # positions that the base had not
+    with torch.no_grad():
+        found = apart.get_text_features(input_ids=ids, attention_mask=(ids != 0).long()).pooler_output
+        ours, before = (one.encode_text(ids, normalize=False) for one in (model, load_clip(base)))
+    torch.testing.assert_close(found, ours, rtol=0, atol=1e-5)
+    assert (ours - before).abs().max() > 1e-2
+
+
 @pytest.mark.parametrize(
     ("kind", "setting", "value", "word"),
     [
@@ -133,3 +155,18 @@ def test_a_context_that_was_asked_for_stays(city: City, bases: dict[str, Path], 
     assert settled(tiny_settings(clip_folder), [city]).model.context == 48
     assert settled(load_settings(), [city]).model.context == 248  # the package's own has 77
     assert settled(_settings(bases["siglip"]), [city]).model.context == 196
+
+
+def test_captions_are_counted_and_cut_as_the_base_reads_them(bases: dict[str, Path], tmp_path: Path) -> None:
+    base, model = str(bases["siglip"]), load_clip(bases["siglip"])
+    assert bridges.text_positions(base) == 196
+    assert (bridges.text_positions("clip"), bridges.text_positions("tiny")) == (248, 248)
+    count, long = bridges.token_counter(base), " ".join(f"Roofs {n} are grey and wide." for n in range(30))
+    assert count is not None
+    assert count(["a park", long]) == model.count_tokens(["a park", long])
+    table = tmp_path / "captions.csv"
+    table.write_text(f"image_id,captioner,caption\np,a,{long}\n")
+    vote_file(table, None, CaptionSettings(), base)
+    (kept,) = read_table(tmp_path / "captions-voted.parquet", kind="captions")["caption"]
+    assert count([long])[0] > 248
+    assert 150 < count([kept])[0] <= 196

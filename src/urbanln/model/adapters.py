@@ -44,7 +44,9 @@ for name, tensor in trained.items():  # stretched text positions and the logit s
     owner, _, last = name.rpartition(".")
     setattr(base.get_submodule(owner), last, torch.nn.Parameter(tensor))
     if tensor.ndim == 2:  # as many positions as it has rows
-        base.get_submodule(owner.rpartition(".")[0]).position_ids = torch.arange(len(tensor))[None]
+        text = base.get_submodule(owner.rpartition(".")[0])
+        text.position_ids = torch.arange(len(tensor))[None]
+        text.token_type_ids = torch.zeros_like(text.position_ids)  # BERT reads them
 model = PeftModel.from_pretrained(base, ADAPTER)
 ```
 """

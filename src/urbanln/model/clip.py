@@ -66,6 +66,8 @@ class LongClip(nn.Module):
         if (table := self.family.table(clip)) is not None:
             self.context = hold_positions(clip, table, self.record.keep if freeze_head else 0)
         tokenizer.model_max_length = self.context
+        if self.family.reading == "full":  # whoever hands on all that a tokenizer gives hands on no mask
+            tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = ["input_ids"]
         for name in ("mean", "std"):
             value = torch.tensor(getattr(preprocessing, name), dtype=torch.float32).view(3, 1, 1)
             self.register_buffer(f"pixel_{name}", value, persistent=False)

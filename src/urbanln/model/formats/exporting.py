@@ -39,8 +39,9 @@ def export_model(
         to: ``"transformers"``: a plain folder.
             ``"open_clip"``: a folder for ``open_clip.create_model("local-dir:FOLDER")``, version 3.
             ``"onnx"``: ``vision.onnx`` (``pixel_values`` float32 (B, 3, S, S), normalised, to ``vectors``
-            (B, D)) and ``text.onnx`` (``input_ids`` int64 (B, T), T up to the context, to ``vectors``), both
-            of length 1, with ``facts.json`` on preprocessing; the tokenizer lies beside.
+            (B, D)) and ``text.onnx`` (``input_ids`` int64 (B, T), T up to the context, or that many where
+            padding is read too, to ``vectors``), both of length 1, with ``facts.json`` on preprocessing; the
+            tokenizer lies beside.
             ``"sentence-transformers"``: a folder for ``SentenceTransformer(FOLDER)``, version 6, texts and
             pictures, vectors of length 1.
         folder: Where to; what stands there is replaced.
@@ -66,6 +67,12 @@ def export_model(
 
 
 def _open_clip(model: LongClip, folder: Path) -> None:
+    if model.family.reading != "end":
+        raise InputError(
+            f"open_clip builds the towers of a {model.family.title} otherwise: no folder of it can be made",
+            value=type(model.clip).__name__, where="--to open_clip",
+            remedy="export to onnx or sentence-transformers, or open the folder with transformers",
+        )  # fmt: skip
     config = model.clip.config
     vision, text = config.vision_config, config.text_config
     if vision.hidden_act != text.hidden_act or vision.hidden_act not in ("gelu", "quick_gelu"):
@@ -130,18 +137,24 @@ class _Pictures(nn.Module):
         self.clip = model.clip
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        pooled = self.clip.vision_model(pixel_values=pixel_values).pooler_output
-        return functional.normalize(self.clip.visual_projection(pooled), dim=-1)
+        vectors: Tensor = self.clip.get_image_features(pixel_values=pixel_values).pooler_output
+        return functional.normalize(vectors, dim=-1)
 
 
 class _Texts(nn.Module):
-    """The text tower over whole rows of ids: what stands behind the end token changes nothing before it."""
+    """The text tower over whole rows of ids.
+
+    CLIP's is read at the end token: what stands behind it changes nothing before it.
+    """
 
     def __init__(self, model: LongClip) -> None:
         super().__init__()
-        self.clip, self.end = model.clip, int(model.tokenizer.eos_token_id)
+        self.clip, self.family, self.tokens = model.clip, model.family, model.tokens
+        self.end = self.tokens.end if self.tokens.reading == "end" else None
 
     def forward(self, input_ids: Tensor) -> Tensor:
+        if self.end is None:
+            return functional.normalize(self.family.text_features(self.clip, input_ids, self.tokens), dim=-1)
         hidden = self.clip.text_model(input_ids=input_ids).last_hidden_state
         end = (input_ids == self.end).int().argmax(dim=-1)
         pooled = hidden[torch.arange(hidden.shape[0]), end]
@@ -163,10 +176,11 @@ def _quiet_exporter() -> Iterator[None]:
 def _onnx(model: LongClip, folder: Path) -> None:
     size, two = model.image_size, torch.export.Dim("batch", min=1, max=65_536)
     long = torch.export.Dim("length", min=2, max=model.context)
+    free_text = {0: two} if model.family.reading == "full" else {0: two, 1: long}
     ids = model.tokenize(["a park beside a river", "a school"])
     parts: list[tuple[str, nn.Module, str, Tensor, dict[int, Any]]] = [
         ("vision", _Pictures(model), "pixel_values", torch.zeros(2, 3, size, size), {0: two}),
-        ("text", _Texts(model), "input_ids", ids, {0: two, 1: long}),
+        ("text", _Texts(model), "input_ids", ids, free_text),
     ]
     for name, network, given, example, free in parts:
         large = sum(weight.nbytes for weight in network.parameters()) > _ONE_FILE
@@ -188,8 +202,9 @@ def _onnx(model: LongClip, folder: Path) -> None:
     facts = {
         "image_size": size, "mean": list(preprocessing.mean), "std": list(preprocessing.std),
         "resample": preprocessing.resample, "scaled": preprocessing.scaled, "context": model.context,
-        "dimensions": model.dim, "end_token": int(model.tokenizer.eos_token_id),
-        "logit_scale": float(model.logit_scale.exp()),
+        "dimensions": model.dim, "logit_scale": float(model.logit_scale.exp()),
+        "end_token": model.tokenizer.eos_token_id, "padding_token": model.tokens.padding,
+        "padded_to": model.context if model.family.reading == "full" else None,
     }  # fmt: skip
     write_json(folder / "facts.json", facts)
     model.tokenizer.save_pretrained(folder)
@@ -211,8 +226,10 @@ def _sentence_transformers(model: LongClip, folder: Path) -> None:
         kind: {"method": f"get_{kind}_features", "method_output_name": "pooler_output"}
         for kind in ("text", "image")
     }
-    facts = {"transformer_task": "feature-extraction", "modality_config": towers,
-             "module_output_name": "sentence_embedding"}  # fmt: skip
+    facts: dict[str, Any] = {"transformer_task": "feature-extraction", "modality_config": towers,
+                             "module_output_name": "sentence_embedding"}  # fmt: skip
+    if model.family.reading == "full":
+        facts["processing_kwargs"] = {"text": {"padding": "max_length", "max_length": model.context}}
     write_json(folder / "sentence_bert_config.json", facts)
     named = [
         {"idx": number, "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"}
