@@ -67,32 +67,12 @@ def export_model(
 
 
 def _open_clip(model: LongClip, folder: Path) -> None:
-    if model.family.reading != "end":
-        raise InputError(
-            f"open_clip builds the towers of a {model.family.title} otherwise: no folder of it can be made",
-            value=type(model.clip).__name__, where="--to open_clip",
-            remedy="export to onnx or sentence-transformers, or open the folder with transformers",
-        )  # fmt: skip
+    _fits_open_clip(model)
     config = model.clip.config
     vision, text = config.vision_config, config.text_config
-    if vision.hidden_act != text.hidden_act or vision.hidden_act not in ("gelu", "quick_gelu"):
-        raise InputError(
-            "open_clip has one activation for both towers, gelu or quick_gelu",
-            value=f"{vision.hidden_act}, {text.hidden_act}", where="--to open_clip",
-            remedy="export to onnx, which takes any",
-        )  # fmt: skip
     preprocessing = model.preprocessing
     names = {value.value: name for name, value in FILTERS.items()}
     squashed = isinstance(preprocessing.scaled, tuple)
-    if preprocessing.resample not in names or preprocessing.scaled not in (
-        None, preprocessing.size, (preprocessing.size, preprocessing.size)
-    ):  # fmt: skip
-        raise InputError(
-            "open_clip cannot prepare pictures as this model does",
-            value=f"filter {preprocessing.resample}, scaled to {preprocessing.scaled}",
-            where="--to open_clip",
-            remedy="export to onnx, and prepare pictures by facts.json",
-        )
     note = {
         "model_cfg": {
             "embed_dim": model.dim,
@@ -129,6 +109,32 @@ def _open_clip(model: LongClip, folder: Path) -> None:
     weights = open_clip_names(plain_state(model.clip))
     save_file(weights, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     model.tokenizer.save_pretrained(folder)
+
+
+def _fits_open_clip(model: LongClip) -> None:
+    if model.family.reading != "end":
+        raise InputError(
+            f"open_clip builds the towers of a {model.family.title} otherwise: no folder of it can be made",
+            value=type(model.clip).__name__, where="--to open_clip",
+            remedy="export to onnx or sentence-transformers, or open the folder with transformers",
+        )  # fmt: skip
+    config = model.clip.config
+    vision, text = config.vision_config, config.text_config
+    if vision.hidden_act != text.hidden_act or vision.hidden_act not in ("gelu", "quick_gelu"):
+        raise InputError(
+            "open_clip has one activation for both towers, gelu or quick_gelu",
+            value=f"{vision.hidden_act}, {text.hidden_act}", where="--to open_clip",
+            remedy="export to onnx, which takes any",
+        )  # fmt: skip
+    preprocessing, filters = model.preprocessing, [value.value for value in FILTERS.values()]
+    usual = (None, preprocessing.size, (preprocessing.size, preprocessing.size))
+    if preprocessing.resample not in filters or preprocessing.scaled not in usual:
+        raise InputError(
+            "open_clip cannot prepare pictures as this model does",
+            value=f"filter {preprocessing.resample}, scaled to {preprocessing.scaled}",
+            where="--to open_clip",
+            remedy="export to onnx, and prepare pictures by facts.json",
+        )
 
 
 class _Pictures(nn.Module):
