@@ -251,6 +251,24 @@ def adapted(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def test_a_folder_without_a_model_says_what_to_give(base_folder: Path, tmp_path: Path) -> None:
+    for inside, wanted in (
+        ("run/model", "run/model"),
+        ("cache/snapshots/abc", "cache/snapshots/abc"),
+        ("adapter/adapter_config.json", "merge the adapter"),
+        ("empty/readme.txt", "'tiny'"),
+    ):
+        place = tmp_path / inside
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.suffix:
+            place.write_text("{}")
+        else:
+            shutil.copytree(base_folder, place)
+        with pytest.raises(InputError, match="holds no model") as caught:
+            load_clip(tmp_path / Path(inside).parts[0])
+        assert wanted in (caught.value.remedy or "")
+
+
 @pytest.mark.parametrize("how", ["adapter_config.json", "adapter_model.safetensors", "weights"])
 def test_adapters_are_refused_with_the_remedy(base_folder: Path, tmp_path: Path, how: str) -> None:
     folder = shutil.copytree(base_folder, tmp_path / "adapted")

@@ -186,13 +186,8 @@ def _local(name: str) -> Path | None:
     if folder.is_dir():
         if (folder / "config.json").is_file():
             return folder
-        snapshots = sorted(folder.glob("snapshots/*/config.json"))
         raise InputError(
-            "this folder holds no model: there is no config.json in it",
-            where=folder,
-            remedy=f"give the folder of a snapshot: {snapshots[-1].parent}"
-            if snapshots
-            else "give the folder of a model in the format of Hugging Face, or 'tiny'",
+            "this folder holds no model: there is no config.json in it", where=folder, remedy=_instead(folder)
         )
     if folder.is_file():
         raise InputError(
@@ -210,6 +205,17 @@ def _local(name: str) -> Path | None:
             where="model.name",
         )
     return None
+
+
+def _instead(folder: Path) -> str:
+    """What to give in place of a folder without a model."""
+    if any((folder / name).is_file() for name in ADAPTER_FILES):
+        return f"it holds an adapter, which is no network by itself: {MERGE}; 'model' beside it may be that"
+    snapshots = sorted(folder.glob("snapshots/*/config.json"))
+    within = [*snapshots[-1:], *folder.glob("model/config.json")]
+    if within:
+        return f"give the folder in it: {within[0].parent}"
+    return "give the folder of a model in the format of Hugging Face, or 'tiny'"
 
 
 def _commit_of(folder: Path) -> str | None:
