@@ -121,7 +121,7 @@ def test_a_key_comes_from_the_environment_only(tmp_path: Path, monkeypatch: pyte
         ("https://a.org/{z}/{x}/{y}", "https://a.org/3/5/2"),
         ("https://a.org/{z}/{x}/{-y}", "https://a.org/3/5/5"),
         ("https://a.org/{TileMatrix}/{TileRow}/{TileCol}", "https://a.org/3/2/5"),
-        ("https://a.org/t?m=EPSG:3857:{tilematrix}&r={tilerow}&c={tilecol}", "https://a.org/t?m=EPSG:3857:3&r=2&c=5"),
+        ("https://a.org/t?m=E:{tilematrix}&r={tilerow}&c={tilecol}", "https://a.org/t?m=E:3&r=2&c=5"),
         ("https://a.org/{q}", "https://a.org/121"),
         ("https://a.org/{z}/{x}/{y}?k={key}", "https://a.org/3/5/2?k={key}"),
         ("https://{s}.a.org/{z}/{x}/{y}", "https://b.a.org/3/5/2"),

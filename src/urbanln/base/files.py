@@ -73,7 +73,7 @@ def _told_of(path: Path, temporary: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, parents: bool = True, sync: bool = True) -> Iterator[Path]:
     """A temporary sibling of ``path``, renamed onto it when the block ends well.
 
     A reader sees the old file or the new one, never half of one, also after a kill or a power cut. What a
@@ -83,6 +83,8 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
         path: The file.
         parents: Make the folder where there is none. False where another process may have removed it on
             purpose: what is written late must not bring it back.
+        sync: Wait until the disk has it. False for what says itself whether it is whole, in files by the
+            thousand: a kill leaves it whole even so, a power cut need not.
 
     Raises:
         StorageError: The disk is full, the folder is read-only, may not be written or is not there.
@@ -97,8 +99,9 @@ def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
         try:
             with _told_of(path, temporary):
                 yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+            if sync:
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -63,7 +63,7 @@ CITY = FolderKind(
     "city.toml",
     (
         "regions.parquet", "images.parquet", "indicators.parquet", "captions.parquet", "truth.parquet",
-        "captions.sqlite*", "ingest.json", "pictures", "images",
+        "captions.sqlite*", "ingest.json", "gather.json", "coverage.parquet", "pictures", "images",
     ),
 )  # fmt: skip
 RUN = FolderKind(

@@ -1,0 +1,144 @@
+"""One host: its connections, its pace, and whether it is still there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from urbanln.gather.fetching.guard import Guard
+from urbanln.gather.recipe import Fetch
+
+# After so many requests given up in a row a host is down, and is asked no more.
+DOWN_AFTER = 8
+_TOTAL = (
+    10  # times the silence that ends a try, all of it may last: a server that drips holds nobody for ever
+)
+
+
+_LEFTOVER = 65_536  # of an error's text, read so that its connection can be used again
+
+
+@dataclass(frozen=True)
+class Got:
+    """The answer to one try, as it came.
+
+    Attributes:
+        status: Of HTTP.
+        data: Content, of a status that brings one.
+        location: Where a redirect leads.
+        retry_after: What the server says of when to come again.
+    """
+
+    status: int
+    data: bytes
+    location: str = ""
+    retry_after: str = ""
+
+
+class DownError(Exception):
+    """A host that is asked no more."""
+
+
+class TooLargeError(Exception):
+    """An answer beyond the bound."""
+
+
+class Host:
+    """A host at one port, for all sources that ask it.
+
+    Args:
+        origin: ``https://tiles.example.org:443``.
+        fetch: How the network is used.
+    """
+
+    def __init__(self, origin: str, fetch: Fetch) -> None:
+        parts = urlsplit(origin)
+        self.name, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        self._fetch, self._scheme, self._netloc = fetch, parts.scheme, parts.netloc
+        self._slots = asyncio.Semaphore(fetch.concurrency)
+        self._next = 0.0  # no request begins before
+        self._given_up, self._reason = 0, ""
+        self._client: httpx.AsyncClient | None = None
+        self._address = ""
+        self._opening = asyncio.Lock()
+
+    async def send(self, url: str, headers: dict[str, str], guard: Guard) -> Got:
+        """One try, when it is its turn.
+
+        Raises:
+            DownError: The host is down.
+            RefusedError: Its address must not be asked.
+            TooLargeError: The answer is.
+            httpx.HTTPError, OSError, TimeoutError: It came to nothing.
+        """
+        async with self._slots:
+            while (wait := self._next - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            if self._given_up >= DOWN_AFTER:
+                raise DownError(self._reason)
+            self._next = max(self._next, time.monotonic() - 1) + 1 / self._fetch.per_second
+            async with asyncio.timeout(_TOTAL * self._fetch.timeout_s):
+                return await self._try(url, headers, guard)
+
+    async def _try(self, url: str, headers: dict[str, str], guard: Guard) -> Got:
+        client = await self._open(guard)
+        target, extensions = httpx.URL(url), {}
+        if self._address:
+            # Asked by the address that was looked at, and by its name nevertheless.
+            headers = {**headers, "Host": self._netloc}
+            target, extensions = target.copy_with(host=self._address), {"sni_hostname": self.name}
+        async with client.stream("GET", target, headers=headers, extensions=extensions) as response:
+            wanted = response.status_code in (200, 206)
+            limit = round(self._fetch.max_mb * 1e6)
+            parts, held = [], 0
+            if wanted and int(response.headers.get("Content-Length") or 0) > limit:
+                raise TooLargeError
+            async for part in response.aiter_bytes():
+                held += len(part)
+                if held > (limit if wanted else _LEFTOVER):
+                    if wanted:
+                        raise TooLargeError
+                    break
+                parts.append(part)
+            told = response.headers
+            return Got(
+                response.status_code,
+                b"".join(parts) if wanted else b"",
+                told.get("Location", ""),
+                told.get("Retry-After", ""),
+            )
+
+    async def _open(self, guard: Guard) -> httpx.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                proxy = None if proxy_bypass(self.name) else getproxies().get(self._scheme)
+                if proxy is None:  # a proxy looks the name up itself, and keeps its own rules
+                    self._address = await guard.address(self.name, self._port)
+                self._client = httpx.AsyncClient(
+                    timeout=self._fetch.timeout_s, trust_env=False, proxy=proxy, follow_redirects=False,
+                    limits=httpx.Limits(max_connections=self._fetch.concurrency),
+                )  # fmt: skip
+            return self._client
+
+    def wait(self, seconds: float) -> None:
+        """Begin nothing at this host for a while, whoever asks."""
+        self._next = max(self._next, time.monotonic() + seconds)
+
+    def answered(self) -> None:
+        """It is there."""
+        self._given_up = 0
+
+    def gave_up(self, reason: str) -> None:
+        """A request had no answer after all its tries."""
+        self._given_up += 1
+        self._reason = reason
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()

@@ -1,0 +1,221 @@
+"""All requests of all sources, side by side: what is kept is not asked again, a failing one stops alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Protocol, TypeVar
+
+from urbanln.base.progress import Advance, progress
+from urbanln.gather.fetching.cache import Cache
+from urbanln.gather.fetching.client import Client, Network, NoAnswerError, StopSourceError
+from urbanln.gather.recipe import Fetch
+from urbanln.gather.settings import SourceSettings, read_key
+from urbanln.gather.source import Answer, Request
+
+T = TypeVar("T")
+_TOLD = 3
+_BREATH = 256  # kept answers in a row, then other sources have a turn
+_FORBIDDEN_AFTER = 3
+
+
+class Asking(Protocol):
+    """What is asked for: a source, or a few of its requests."""
+
+    @property
+    def name(self) -> str:
+        """See :class:`urbanln.gather.source.Source`."""
+        ...
+
+    @property
+    def settings(self) -> SourceSettings:
+        """See :class:`urbanln.gather.source.Source`."""
+        ...
+
+    def hosts(self) -> list[str]:
+        """See :class:`urbanln.gather.source.Source`."""
+        ...
+
+    def first(self) -> Iterator[Request]:
+        """See :class:`urbanln.gather.source.Source`."""
+        ...
+
+    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
+        """See :class:`urbanln.gather.source.Source`."""
+        ...
+
+
+@dataclass
+class Fetched:
+    """What came of asking for one source.
+
+    Attributes:
+        requests: How many there were.
+        kept: Of these, how many answers were there before.
+        bytes: Of answers that came now.
+        failed: Requests without an answer.
+        faults: Why, in words, and how often.
+        example: The address of one of them, without a key.
+        stopped: Why the source was asked no more; empty where all was asked.
+        seconds: How long it took.
+    """
+
+    requests: int = 0
+    kept: int = 0
+    bytes: int = 0
+    failed: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+    stopped: str = ""
+    seconds: float = 0.0
+
+    def fault_line(self) -> str:
+        """What went wrong, the most frequent first, in one line."""
+        parts = [f"{times} × {fault}" for fault, times in self.faults.most_common(_TOLD)]
+        return "; ".join([*([self.stopped] if self.stopped else []), *parts])
+
+
+def fetch_all(
+    sources: Sequence[Asking], fetch: Fetch, cache: Cache, *, total: int, label: str = "gathering"
+) -> dict[str, Fetched]:
+    """Ask for all that is not kept yet.
+
+    Args:
+        sources: Each is asked at its own pace; one that is stopped stops no other.
+        fetch: How the network is used.
+        cache: Keeps the answers.
+        total: How many requests there are about, for progress.
+        label: What is said while it goes on.
+
+    Returns:
+        By source what came of it.
+
+    Raises:
+        InputError: The variable of a key is not set.
+        StorageError: The cache cannot be written.
+    """
+    keys = {one.name: read_key(one.settings, one.name) for one in sources}
+    return _run(_ask_all(sources, keys, fetch, cache, total, label))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a coroutine, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+async def _ask_all(
+    sources: Sequence[Asking],
+    keys: dict[str, str],
+    fetch: Fetch,
+    cache: Cache,
+    total: int,
+    label: str,
+) -> dict[str, Fetched]:
+    network = Network(fetch)
+    with progress(label, total) as advance:
+        rounds = [_Round(one, keys[one.name], network, cache, _Meter(advance)) for one in sources]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in rounds:
+                    group.create_task(one.run())
+        except BaseExceptionGroup as errors:  # of several, which say the same: the disk is full
+            raise errors.exceptions[0] from None
+        finally:
+            await network.close()
+    return {one.name: one.found for one in rounds}
+
+
+class _Meter:
+    """Progress with the rate and the number of errors."""
+
+    def __init__(self, advance: Advance) -> None:
+        self._advance, self._start, self._came = advance, time.monotonic(), 0
+
+    def step(self, came: bool, errors: int) -> None:
+        """One more request is done."""
+        self._came += came
+        rate = self._came / max(time.monotonic() - self._start, 1e-3)
+        self._advance(1, f"{rate:.1f} a second{f', {errors} errors' if errors else ''}")
+
+
+class _Round:
+    """One source: its requests, a bounded number under way."""
+
+    def __init__(self, source: Asking, key: str, network: Network, cache: Cache, meter: _Meter) -> None:
+        self.name, self.found = source.name, Fetched()
+        self._source, self._cache, self._meter = source, cache, meter
+        price = source.settings.usd_per_1000 / 1000
+        spent = price * sum(cache.size(one) is not None for one in source.first()) if price else 0.0
+        self._client = Client(network, source.settings, source.hosts(), key, spent)
+        self._width = network.fetch.concurrency * max(len(set(source.hosts())), 1)
+        self._more: deque[Request] = deque()
+        self._forbidden = self._came = 0
+
+    async def run(self) -> None:
+        """Ask for everything, or until the source is to be stopped."""
+        start, first = time.monotonic(), self._source.first()
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while not self.found.stopped:
+                while len(under_way) < self._width and (request := await self._next(first)) is not None:
+                    under_way.add(asyncio.create_task(self._one(request)))
+                if not under_way:
+                    break
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            if under_way:
+                await asyncio.wait(under_way)  # what was sent is not lost
+        finally:
+            for task in under_way:
+                task.cancel()
+            self.found.seconds = time.monotonic() - start
+
+    async def _next(self, first: Iterator[Request]) -> Request | None:
+        """The next request that has no answer yet."""
+        for passed in count():
+            request = self._more.popleft() if self._more else next(first, None)
+            if request is None:
+                return None
+            self.found.requests += 1
+            if (answer := self._cache.read(request)) is None:
+                return request
+            self.found.kept += 1
+            self._more.extend(self._source.then(request, answer))
+            self._meter.step(False, self._client.errors)
+            if passed % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)
+        raise AssertionError("unreachable")
+
+    async def _one(self, request: Request) -> None:
+        try:
+            answer = await self._client.ask(request)
+        except NoAnswerError as error:
+            self._lost(request, str(error))
+            self._forbidden += "403" in str(error)
+            if self._forbidden >= _FORBIDDEN_AFTER and not self._came:
+                self.found.stopped = "nothing but HTTP 403: the key may not do this, or the address is wrong"
+        except StopSourceError as error:
+            self._lost(request, str(error))
+            self.found.stopped = str(error)
+        else:
+            self._cache.keep(request, answer)
+            self._came += 1
+            self.found.bytes += len(answer.data)
+            self._more.extend(self._source.then(request, answer))
+        self._meter.step(True, self._client.errors)
+
+    def _lost(self, request: Request, fault: str) -> None:
+        self.found.failed += 1
+        self.found.faults[fault] += 1
+        self.found.example = self.found.example or request.url

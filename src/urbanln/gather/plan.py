@@ -1,0 +1,163 @@
+"""What gathering would take, before it is done: requests, bytes, time, money, and on whose terms.
+
+What is kept already is counted as it is. How large the rest will be is what the recipe says (``mean_kb``), or
+the mean of a small sample, spread over all requests, which is asked for and kept: a plan costs nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from urbanln.gather.fetching.cache import Cache
+from urbanln.gather.fetching.rounds import fetch_all
+from urbanln.gather.recipe import Fetch
+from urbanln.gather.settings import SourceSettings
+from urbanln.gather.source import Answer, Request, Source
+
+SAMPLE = 100
+"""Requests of a sample, at most; and a tenth of those that are left to ask."""
+
+
+@dataclass
+class Planned:
+    """What one source would take.
+
+    Attributes:
+        name: Of the source.
+        pictures: How many it would give if all were there.
+        requests: All of them, as far as they are known before anything is asked.
+        kept: Of these, how many have an answer already.
+        bytes: Still to come, about; None where nothing says how large an answer is.
+        seconds: That would take, about.
+        usd: For all requests, and ``usd_spent`` of it for those with an answer.
+        usd_spent: See ``usd``.
+        licence, attribution: The terms.
+        said: How sizes are known, or why not.
+    """
+
+    name: str
+    pictures: int
+    requests: int
+    kept: int
+    bytes: float | None
+    seconds: float
+    usd: float
+    usd_spent: float
+    licence: str
+    attribution: str
+    said: str
+
+    @property
+    def to_ask(self) -> int:
+        """Requests that are left."""
+        return self.requests - self.kept
+
+    def lines(self) -> list[str]:
+        """The plan of the source in words."""
+        size = "an unknown amount" if self.bytes is None else in_bytes(self.bytes)
+        kept = f", {self.kept:,} of them answered already" if self.kept else ""
+        cost = f", ${self.usd:,.2f} in all, ${self.usd_spent:,.2f} of it spent" if self.usd else ""
+        time = in_time(self.seconds)
+        return [
+            f"{self.name}: {self.pictures:,} pictures, {self.requests:,} requests{kept}",
+            f"  to fetch: {self.to_ask:,} requests, {size} ({self.said}), about {time}{cost}",
+            f"  licence: {self.licence}; attribution: {self.attribution}",
+        ]
+
+
+def plan_source(source: Source, fetch: Fetch, cache: Cache, *, sample: bool = True) -> Planned:
+    """What a source would take.
+
+    Args:
+        source: The source.
+        fetch: How the network is used.
+        cache: The kept answers.
+        sample: Ask for a few, where the recipe does not say how large an answer is.
+
+    Raises:
+        InputError: The variable of its key is not set, where a sample is taken.
+        StorageError: The cache cannot be written.
+    """
+    requests, kept, left = _count(source, cache)
+    mean, said, pace = source.settings.mean_kb, "mean_kb says so", 0.0
+    sizes: list[int] = []
+    chosen = [] if mean is not None or not sample else _spread(source, cache, left)
+    if chosen:
+        few = _Few(source.name, source.settings, source.hosts(), chosen)
+        found = fetch_all([few], fetch, cache, total=len(chosen), label=f"a sample of {source.name}")
+        came = [answer for one in chosen if (answer := cache.read(one)) is not None]
+        sizes = [len(answer.data) for answer in came]
+        told = found[source.name].fault_line()
+        said = f"by a sample of {len(sizes)}" + (f"; {told}" if told else "")
+        pace = found[source.name].seconds / max(len(chosen), 1)
+        requests, kept, left = _count(source, cache)
+    elif mean is None:
+        sizes = _kept_sizes(source, cache)
+        said = f"as the {len(sizes):,} answered before" if sizes else "no sample was taken"
+    each = 1000 * mean if mean is not None else sum(sizes) / len(sizes) if sizes else None
+    hosts = max(len(set(source.hosts())), 1)
+    price = source.settings.usd_per_1000 / 1000
+    settings = source.settings
+    return Planned(
+        source.name, source.pictures(), requests, kept, 0.0 if not left else each and each * left,
+        left * max(1 / (fetch.per_second * hosts) if source.hosts() else 0.0, pace), requests * price,
+        kept * price, settings.licence, settings.attribution, said if left else "all is there",
+    )  # fmt: skip
+
+
+def _count(source: Source, cache: Cache) -> tuple[int, int, int]:
+    """Requests, those with an answer, those without."""
+    requests = kept = 0
+    for one in source.first():
+        requests += 1
+        kept += cache.size(one) is not None
+    return requests, kept, requests - kept
+
+
+def _spread(source: Source, cache: Cache, left: int) -> list[Request]:
+    """A few of the requests without an answer, at equal distances."""
+    wanted = min(SAMPLE, -(-left // 10))
+    places = {round((number + 0.5) * left / wanted - 0.5) for number in range(wanted)} if wanted else set()
+    missing = (one for one in source.first() if cache.size(one) is None)
+    return [one for number, one in enumerate(missing) if number in places]
+
+
+def _kept_sizes(source: Source, cache: Cache) -> list[int]:
+    return [size for one in source.first() if (size := cache.size(one)) is not None]
+
+
+@dataclass
+class _Few:
+    """A few requests of a source."""
+
+    name: str
+    settings: SourceSettings
+    _hosts: Sequence[str]
+    _requests: Sequence[Request]
+
+    def hosts(self) -> list[str]:
+        return list(self._hosts)
+
+    def first(self) -> Iterator[Request]:
+        return iter(self._requests)
+
+    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
+        return ()
+
+
+def in_bytes(size: float) -> str:
+    """A size in words: ``12.3 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"
+
+
+def in_time(seconds: float) -> str:
+    """A time in words: ``2 h 5 min``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60:,} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
