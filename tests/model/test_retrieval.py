@@ -9,24 +9,26 @@ from tests.oracles.retrieval import slow_places
 from torch.nn.functional import normalize
 
 from urbanln.model import retrieval
-from urbanln.model.retrieval import find, recall
+from urbanln.model.retrieval import find, find_by_rules, recall
 
 
 def test_places_are_those_of_a_slow_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieval, "_ROWS", 7)
-    monkeypatch.setattr(retrieval, "_COLUMNS", 5)
+    monkeypatch.setattr(retrieval, "_BLOCK", 50)
     rng = np.random.default_rng(0)
-    for trial in range(20):
+    for trial in range(30):
         q, k = int(rng.integers(1, 30)), int(rng.integers(1, 30))
-        query = np.array([0.3, 0, 0]) + rng.integers(-1, 2, (q, 3))  # few directions, so that there are ties
+        # Few directions, so that there are ties.
+        query = np.array([0.3, 0, 0]) + rng.integers(-1, 2, (q, 3))
         key = np.array([0.3, 0, 0]) + rng.integers(-1, 2, (k, 3))
         query, key = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, key))
-        query_ids, key_ids = rng.integers(-1, 6, (q, 2)), rng.integers(0, 6, (k, 2))
-        found = find(*(torch.tensor(x) for x in (query.astype("f4"), key.astype("f4"), query_ids, key_ids)))
-        ahead, right = slow_places(query, key, query_ids, key_ids)
-        assert found.right.tolist() == right, trial
-        expected = [n if r else k + 10 for n, r in zip(ahead, right, strict=True)]
-        assert found.ahead.tolist() == expected, trial
+        query_ids, key_ids = rng.integers(-1, 6, (q, 2)), rng.integers(-1, 6, (k, 2))
+        vectors = [torch.tensor(x, dtype=torch.float32) for x in (query, key)]
+        ids = [torch.tensor(x) for x in (query_ids, key_ids)]
+        for columns, found in zip((1, 2), find_by_rules(*vectors, *ids, (1, 2)), strict=True):
+            ahead, right = slow_places(query, key, query_ids[:, :columns], key_ids[:, :columns])
+            assert found.right.tolist() == right, trial
+            assert found.ahead.tolist() == [n if r else k + 10 for n, r in zip(ahead, right, strict=True)]
+        assert torch.equal(find(*vectors, *ids).ahead, found.ahead)
 
 
 def test_ties_count_against_the_query_and_equal_ids_for_it() -> None:

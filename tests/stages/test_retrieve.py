@@ -22,6 +22,7 @@ from urbanln.captions.table import candidates_table
 from urbanln.city.store import City
 from urbanln.model.clip import load_clip
 from urbanln.stages import recalls
+from urbanln.stages.audit import captions_of
 from urbanln.stages.recalls import DIRECTIONS, RULES, chance, resample, tally
 from urbanln.stages.retrieve import places, retrieve, seek
 from urbanln.train.loop import pretrain
@@ -191,6 +192,9 @@ def test_equal_captions_of_a_picture_are_as_many_texts_as_were_said(tmp_path: Pa
         "b": {name: f"a red  roof by {name} " if name != "p01" else "water" for name in names},
         "c": {name: f"a ship and {name}" for name in names},
     }
+    # Two equal pictures keep the words that were recorded for each.
+    pictures = corpus.folder / "pictures"
+    (pictures / "p03.png").write_bytes((pictures / "p02.png").read_bytes())
     hashes = [hash_file(corpus.folder / path) for path in corpus.images["path"]]
     corpus.images = corpus.images.assign(sha256=hashes)
     corpus.save()
@@ -203,6 +207,8 @@ def test_equal_captions_of_a_picture_are_as_many_texts_as_were_said(tmp_path: Pa
     wide = found.pivot(index="image_id", columns="captioner", values="caption")
     assert (wide["a"] == wide["b"]).tolist() == [name != "p01" for name in names]
     assert wide.loc["p01", "b"].lower().startswith("water")
+    assert all(name in wide.loc[name, who] for name in ("p02", "p03") for who in "abc")
+    assert len(captions_of(corpus)) == 18
 
 
 def test_where_one_captioner_spoke_nothing_comes_back(tmp_path: Path) -> None:

@@ -19,14 +19,19 @@ def last_words(city: City) -> pd.DataFrame:
     """The last word of each captioner on each picture, uncleaned, out of the ledger.
 
     Returns:
-        ``picture`` (its hash), ``image_id``, ``captioner``, ``caption``, ``finish``; empty without a ledger.
+        ``picture`` (its hash), ``image_id``, ``captioner``, ``caption``, ``finish``, and ``by_content``:
+        whether the answer is that of all pictures of this content, under the id of the one that came first.
+        Empty without a ledger.
     """
-    columns = ["picture", *COLUMNS, "finish"]
+    columns = ["picture", *COLUMNS, "finish", "by_content"]
     if not has_ledger(city):
         return pd.DataFrame(columns=columns, dtype="str")
     with Ledger(ledger_path(city), read_only=True) as ledger:
         rows = ledger.texts()
-    rows = rows[rows["stage"] != "local"].drop_duplicates(["picture", "captioner"], keep="last")
+    # Who takes no prompt goes by the picture's id, as a table of recorded captions does.
+    rows["by_content"] = rows["prompt_text"].fillna("") != ""
+    rows["whose"] = rows["picture"].where(rows["by_content"], rows["image_id"])
+    rows = rows[rows["stage"] != "local"].drop_duplicates(["whose", "by_content", "captioner"], keep="last")
     said = [judge(*row) for row in zip(rows["text"], rows["finish"], strict=True)]
     rows = rows.assign(caption=[one.text for one in said], finish=[one.finish for one in said])
     return rows[columns]
@@ -46,9 +51,9 @@ def spoken(city: City) -> pd.DataFrame:
     said = last_words(city)
     if said.empty or table.empty:
         return table
-    # By content: of equal pictures the ledger names the first one alone.
+    shared = said["by_content"].to_numpy(dtype=bool)
     pictures = city.images[["image_id", "sha256"]].rename(columns={"sha256": "picture"}).dropna()
-    said = said.drop(columns="image_id").merge(pictures, on="picture")
+    said = pd.concat([said[~shared], said[shared].drop(columns="image_id").merge(pictures, on="picture")])
     said["raw"] = said["caption"].map(tidy_candidate)
     known = said.merge(table.rename(columns={"caption": "kept"}), on=["image_id", "captioner"], how="left")
     there = known[known["kept"].notna()].drop_duplicates(["image_id", "raw"])

@@ -61,7 +61,7 @@ def retrieve(
 
 
 def _table(found: Retrieval) -> Table:
-    """A row per direction, rule and model, and one of chance."""
+    """A row per direction, rule and model, the difference to the first model under it, and one of chance."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -72,21 +72,25 @@ def _table(found: Retrieval) -> Table:
     table = Table()
     for name in ("direction", "rule", "model", *(f"R@{k}" for k in RANKS)):
         table.add_column(name, justify="right" if name.startswith("R@") else "left")
-    frame = found.table()
+    frame, models = found.table(), [one["name"] for one in found.facts["models"]]
     for (direction, rule), part in frame.groupby(["direction", "rule"], sort=False):
         table.add_section()
         told = [str(direction), str(rule)]
         for one, rows in part.groupby("model", sort=False):
-            cells = [str(one), *(_interval(row) for row in rows.to_dict("records"))]
-            table.add_row(*told, *(escape(printable(cell)) for cell in cells))
-            told = ["", ""]
-        first = part[part["model"] == part["model"].iloc[0]]
+            recalls = rows.to_dict("records")
+            lines = [[str(one), *(_interval(row, "recall", "") for row in recalls)]]
+            if one != models[0]:
+                lines.append([f"− {models[0]}", *(_interval(row, "diff", "diff_") for row in recalls)])
+            for line in lines:
+                table.add_row(*told, *(escape(printable(cell)) for cell in line))
+                told = ["", ""]
+        first = part[part["model"] == models[0]]
         table.add_row("", "", "chance", *(score(value, 3) for value in first["chance"]), style="dim")
     return table
 
 
-def _interval(row: Mapping[Hashable, Any]) -> str:
+def _interval(row: Mapping[Hashable, Any], name: str, ends: str) -> str:
     from urbanln.pages.text import score
 
-    recall, low, high = (score(row[name], 3) for name in ("recall", "low", "high"))
-    return f"{recall} [{low}, {high}]"
+    value, low, high = (score(row[key], 3, name == "diff") for key in (name, f"{ends}low", f"{ends}high"))
+    return f"{value} [{low}, {high}]"

@@ -254,7 +254,7 @@ def captions_of(city: City) -> pd.DataFrame:
 
     if not has_ledger(city):
         return city.captions
-    return last_words(city).drop(columns="picture")
+    return last_words(city)[["image_id", "captioner", "caption", "finish"]]
 
 
 def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:

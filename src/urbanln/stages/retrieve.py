@@ -148,7 +148,7 @@ def places(model: LongClip | str | Path, city: City, sought: Sought, settings: S
     import torch
 
     from urbanln.embed.both import embed_both
-    from urbanln.model.retrieval import find
+    from urbanln.model.retrieval import find_by_rules
     from urbanln.train.pairs import normalise_caption
 
     both = embed_both(
@@ -169,9 +169,9 @@ def places(model: LongClip | str | Path, city: City, sought: Sought, settings: S
         (DIRECTIONS[1], texts, image, ids_of_texts, ids_of_pictures, image_ids[owner]),
     ):
         frame = pd.DataFrame({"direction": direction, "image_id": names, "keys": len(key)})
-        for rule, columns in zip(RULES, (1, query_ids.shape[1]), strict=True):
-            a, b = (torch.from_numpy(ids[:, :columns]) for ids in (query_ids, key_ids))
-            found = find(query, key, a, b)
+        ids = torch.from_numpy(query_ids), torch.from_numpy(key_ids)
+        rules = find_by_rules(query, key, *ids, (1, query_ids.shape[1]))
+        for rule, found in zip(RULES, rules, strict=True):
             frame[f"ahead {rule}"], frame[f"right {rule}"] = found.ahead.numpy(), found.right.numpy()
         frames.append(frame)
     told = pd.concat(frames, ignore_index=True)
