@@ -273,6 +273,14 @@ def test_micro_batches_frozen_towers_and_dropped_patches_go_with_adapters(
                 torch.testing.assert_close(weights[name], whole[name], rtol=1e-3, atol=2e-3)
 
 
+def test_a_rate_for_weights_is_said_to_be_low_for_adapters(
+    city: City, clip_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for lr, low in ((3e-6, True), (1e-4, False)):
+        pretrain(city, tiny_settings(clip_folder, **{**LORA, "lr": lr, "epochs": 1}), tmp_path / str(lr))
+        assert ("adapters want a rate of 1e-4 or so" in capsys.readouterr().err) == low
+
+
 def test_nothing_to_adapt_is_refused(clip_folder: Path) -> None:
     model = load_clip(clip_folder, context=48, keep=8)
     model.clip.requires_grad_(False)

@@ -45,6 +45,8 @@ from urbanln.train.rewording import Rewording
 from urbanln.train.run import ADAPTER, MODEL, TEACHER, RunFolder
 from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
 
+_LOW_FOR_ADAPTERS = 2e-5
+
 
 def pretrain(
     city: City | Sequence[City], settings: Settings, out: Path | str, *, resume: bool = True
@@ -213,6 +215,8 @@ def _log_start(
             f"note: warm-up is {schedule.warmup} steps in place of {train.warmup_steps}, "
             f"a quarter of the run's {schedule.total}"
         )
+    if train.lora_rank and train.lr < _LOW_FOR_ADAPTERS and engine.is_main_process:
+        saying.say(f"note: adapters want a rate of 1e-4 or so, and hardly move at train.lr = {train.lr:g}")
     run.log(
         "start",
         **data.facts,
