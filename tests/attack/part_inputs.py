@@ -42,7 +42,9 @@ ARTEFACTS = (
     Artefact("c/regions.parquet", ("audit", "embed-pixels", "probe", "report"), TABLE, 4),
     Artefact("c/images.parquet", ("audit", "embed", "pretrain", "caption-c", "show"), TABLE, 3),
     Artefact("c/indicators.parquet", ("audit", "probe", "report"), TABLE, 4),
-    Artefact("c/captions.parquet", ("audit", "pretrain", "embed-text", "caption-c", "report"), TABLE, 3),
+    Artefact(
+        "c/captions.parquet", ("audit", "pretrain", "embed-text", "caption-c", "report", "retrieve"), TABLE, 3
+    ),
     Artefact("c/captions.sqlite", ("audit", "export", "show", "caption-c"), {}, 4),
     Artefact("c/images/satellite/@", ("audit", "embed", "pretrain", "embed-pixels", "report"), {}, 2),
     Artefact("c/images/satellite/@.scene.json", ("caption",), JSON, 4),

@@ -19,6 +19,7 @@ PART = "outputs"
 OUTPUTS: dict[str, tuple[str, str]] = {
     # verb: the option's value that is replaced, its suffix; a folder has none
     "synthetic": ("c0", ""), "ingest": ("k", ""), "ingest-table": ("kt", ""),
+    "ingest-corpus": ("kc", ""), "retrieve": ("rec.json", ".json"),
     "export": ("ledger.parquet", ".parquet"), "show": ("show.html", ".html"), "vote": ("voted.csv", ".csv"),
     "audit": ("a.json", ".json"), "audit-page": ("a.html", ".html"), "pretrain": ("run", ""),
     "embed": ("v.parquet", ".parquet"), "embed-pixels": ("px.parquet", ".parquet"),
@@ -193,6 +194,8 @@ _INPUTS = {
     "study": ("c",),
     "ingest": ("pics", "t.csv"),
     "ingest-table": ("t.csv",),
+    "ingest-corpus": ("t.csv", "pics"),
+    "retrieve": ("c/city.toml", "run/run.toml"),
     "synthetic": ("c", "run", "s"),
 }
 
