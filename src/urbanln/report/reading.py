@@ -65,8 +65,13 @@ def subject(scores: Mapping[str, Any]) -> str:
 
 
 def main_head(scores: Mapping[str, Any]) -> str | None:
-    """The head of maps and verdicts: the first of the settings, as in the probe's verdicts."""
-    found = [row.get("head") for row in rows_of(scores, features=subject(scores))]
+    """The head of maps and verdicts."""
+    return head_of(scores, subject(scores))
+
+
+def head_of(scores: Mapping[str, Any], features: str) -> str | None:
+    """The head that speaks for a table: the first of the settings, chosen before any score was seen."""
+    found = [row.get("head") for row in rows_of(scores, features=features)]
     chosen = [head for head in (scores.get("settings") or {}).get("heads") or [] if head in found]
     return (chosen or found or [None])[0]
 

@@ -17,11 +17,11 @@ from urbanln.report.reading import (
     FLOOR_LABELS,
     SPLITS,
     Row,
+    head_of,
     indicators,
     rows_of,
     splits_of,
     strongest_floor,
-    unique,
 )
 from urbanln.report.scores import read_scores
 from urbanln.report.tables import difference
@@ -133,7 +133,7 @@ def _section(file: Path, scores: Mapping[str, Any], weights: str) -> Section:
         for label in indicators(scores)
         for split in splits_of(scores)
         for row in rows_of(scores, indicator=label, split=split, features=table)
-        if row.get("head") == _head(scores, table)
+        if row.get("head") == head_of(scores, table)
     ]
     sentences = [] if known else ["The scores do not say which model made these vectors."]
     if table == scores.get("main"):
@@ -166,13 +166,6 @@ def _table_of(file: Path, scores: Mapping[str, Any], weights: str) -> tuple[str,
         say(f"note: {file} does not say which model made the vectors {main}; its card says so")
         return str(main), False
     raise _foreign(file, list(models))
-
-
-def _head(scores: Mapping[str, Any], table: str) -> str | None:
-    """The first of the settings' heads, which was chosen before any score was seen."""
-    found = unique([row.get("head") for row in rows_of(scores, features=table)])
-    chosen = [head for head in (scores.get("settings") or {}).get("heads") or [] if head in found]
-    return next(iter(chosen or found), None)
 
 
 def _cities(scores: Mapping[str, Any]) -> str:
