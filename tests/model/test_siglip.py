@@ -127,6 +127,19 @@ def test_the_bias_stays_as_it_came_and_the_rest_trains(siglip: Path) -> None:
     }  # fmt: skip
 
 
+def test_all_of_it_moves_to_another_device_and_dropping_no_patch_changes_nothing(siglip: Path) -> None:
+    model = load_clip(siglip)
+    pixels = torch.randn(2, 3, 16, 16)
+    every = torch.arange(4).expand(2, -1)
+    with torch.no_grad():
+        wanted, found = (model.family.image_features(model.clip, pixels, kept) for kept in (None, every))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    model.to("meta").train()  # a device whose tensors meet no others
+    model.patch_dropout = 0.5
+    shapes = model.encode_image(pixels).shape, model.encode_text(model.tokenize(TEXTS)).shape
+    assert shapes == ((2, 32), (len(TEXTS), 32))
+
+
 def test_what_is_saved_opens_everywhere_with_equal_vectors(folder: Path, tmp_path: Path) -> None:
     model = load_clip(folder)
     out = model.save(tmp_path / "long")

@@ -101,7 +101,7 @@ def test_positions_are_stretched_once_and_saved(bases: dict[str, Path], name: st
         pixels = torch.stack([again.preprocess(one) for one in _pictures()])
         torch.testing.assert_close(again.encode_image(pixels, normalize=False), image, rtol=0, atol=1e-5)
     card = (out / "README.md").read_text()
-    assert f"# A {model.family.title} that reads long captions" in card
+    assert f"# A {model.family.title}" in card
     assert model.reading in card
 
 
@@ -115,6 +115,13 @@ def test_what_no_vector_needs_does_not_train(bases: dict[str, Path]) -> None:
         name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None
     ]
     assert not without
+
+
+def test_all_of_it_moves_to_another_device(bases: dict[str, Path]) -> None:
+    model = load_clip(bases["vit-bert-32"]).to("meta")  # a device whose tensors meet no others
+    assert model.encode_image(torch.zeros(2, 3, 16, 16)).shape == (2, 16)
+    ids = torch.ones(2, model.context, dtype=torch.long, device="meta")
+    assert model.clip.text_model.embeddings(input_ids=ids).shape == (2, 68, 32)
 
 
 def _broken(base: Path, folder: Path, how: str) -> Path:

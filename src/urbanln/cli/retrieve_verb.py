@@ -24,7 +24,7 @@ def retrieve(
         list[str],
         typer.Option(
             metavar="NAME_OR_RUN",
-            help="a run folder, a CLIP folder or name, 'tiny'; may be given again: compared with the first",
+            help="a run, a model's folder or name, 'tiny'; may be given again: compared with the first",
         ),
     ],
     split: Annotated[

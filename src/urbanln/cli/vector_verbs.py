@@ -59,7 +59,7 @@ def embed(
     model: Annotated[
         str,
         typer.Option(
-            help="a run folder, a CLIP folder or name, 'tiny'; or pixels (measured), text (TF-IDF of "
+            help="a run folder, a model's folder or name, 'tiny'; or pixels (measured), text (TF-IDF of "
             "captions), imagenet (a network that never saw a city)"
         ),
     ],
