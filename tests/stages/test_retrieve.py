@@ -146,13 +146,17 @@ def test_queries_are_summed_by_picture(corpus: City, clip: Path) -> None:
     assert one.hits[5][7] == (rows[f"ahead {RULES[0]}"] < 5).sum()
 
 
-def test_a_run_never_looked_at_the_pictures_to_test_on(tmp_path: Path, clip: Path) -> None:
+def test_a_run_never_looked_at_the_pictures_to_test_on(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     test = corpus.images.loc[corpus.images["split"] == "test", "path"]
     kept = {path: (corpus.folder / path).read_bytes() for path in test}
     for path in test:
         (corpus.folder / path).write_bytes(b"none may read this")
     run = pretrain(corpus, tiny_settings(clip, epochs=1), tmp_path / "run")
+    said = "16 pictures to train on, 4 to validate with, 4 to test on that are not looked at"
+    assert f"split as the pictures say: {said}; train.val_fraction plays no part" in capsys.readouterr().err
     for path, content in kept.items():
         (corpus.folder / path).write_bytes(content)
     found = urbanln.retrieve(corpus.folder, run)

@@ -154,7 +154,8 @@ def test_stages_are_shared_and_page_and_tables_tell_recall(done: Path, corpus: P
     told = (done / "out" / "study.md").read_text(encoding="utf-8")
     assert "| variant | mean recall | − voted | what it is |" in told
     assert "| recall per k | R@1 | R@5 | R@10 |" in told
-    assert "| chance | " in told
+    chance = next(row for row in told.splitlines() if row.startswith("| chance | .167 ["))
+    assert chance.count("[") == 3, "each k with its interval: chance of one in six"
     lines = (done / "out" / "study.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("name,kind,split,head,recall,recall_low,recall_high,diff")
     assert lines[0].endswith("recall R@1,recall R@5,recall R@10,recall seed 0,recall seed 1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def _measure(result: Mapping[str, Any]) -> Mapping[str, Any]:
 def results_markdown(result: Mapping[str, Any]) -> str:
     """The tables as Markdown: one per split and head, and one of R² per indicator."""
     parts = [f"# {result['name']}", *([result["about"]] if result["about"] else []), _facts(result)]
-    key, name, each, digits = (_measure(result)[part] for part in ("key", "name", "each", "digits"))
+    measure = _measure(result)
+    key, name, each, digits = (measure[part] for part in ("key", "name", "each", "digits"))
     names = result["indicators"]
     for split, head, rows in _tables(result):
         parts.append(f"## {_heading(result, split, head)}")
@@ -82,10 +84,7 @@ def results_markdown(result: Mapping[str, Any]) -> str:
             for row in rows
         ]
         parts.append(_markdown(["variant", name, f"− {_cell(result['reference'])}", "what it is"], lines))
-        lines = [
-            [_cell(row["name"]), *(score(row["by_indicator"].get(one, {}).get(key), digits) for one in names)]
-            for row in rows
-        ]
+        lines = [[_cell(row["name"]), *(_each(row, one, measure) for one in names)] for row in rows]
         parts.append(_markdown([f"{name.removeprefix('mean ')} per {each}", *map(_cell, names)], lines))
     parts.append(result["covered"])
     for fault in result["failed"]:
@@ -108,7 +107,7 @@ def results_html(result: Mapping[str, Any]) -> str:
     context = {
         "title": result["name"], "result": result, "tables": tables, "facts": _facts(result), **measure,
     }  # fmt: skip
-    helpers = {"score": score, "interval": _range, "words": words}
+    helpers = {"one_score": partial(_each, measure=measure), "interval": _range, "words": words}
     return render("urbanln.study", "study.html.j2", context | helpers)
 
 
@@ -178,6 +177,12 @@ def _range(row: Mapping[str, Any], name: str, digits: int = 3, *, sign: bool = F
     """``.12 [.05, .19]``, with three decimals for differences, which are small."""
     value, low, high = (score(row[key], digits, sign) for key in (name, f"{name}_low", f"{name}_high"))
     return value if DASH in (value, low, high) else f"{value} [{low}, {high}]"
+
+
+def _each(row: Mapping[str, Any], name: str, measure: Mapping[str, Any]) -> str:
+    """The score of one indicator; with its interval where there are few enough for that: the recalls."""
+    found, key, digits = row["by_indicator"].get(name, {}), measure["key"], measure["digits"]
+    return _range(found, key, digits) if found and key == "recall" else score(found.get(key), digits)
 
 
 def _cell(text: str) -> str:
