@@ -88,7 +88,7 @@ def test_positions_are_stretched_once_and_saved(bases: dict[str, Path], name: st
         wanted = stretch_positions(before[first:], 20, 4) if own != given else before[first:]
         assert torch.equal(rows[first:], wanted)
     else:
-        assert "no table of positions that could be stretched" in model.reading
+        assert "no table of positions that could be stretched" in model.about_texts
         with pytest.raises(InputError, match="cannot be stretched"):
             load_clip(bases[name], context=96)
     out = model.save(tmp_path / "saved")
@@ -102,7 +102,7 @@ def test_positions_are_stretched_once_and_saved(bases: dict[str, Path], name: st
         torch.testing.assert_close(again.encode_image(pixels, normalize=False), image, rtol=0, atol=1e-5)
     card = (out / "README.md").read_text()
     assert f"# A {model.family.title}" in card
-    assert model.reading in card
+    assert model.about_texts in card
 
 
 def test_what_no_vector_needs_does_not_train(bases: dict[str, Path]) -> None:

@@ -135,7 +135,7 @@ class LongClip(nn.Module):
         return self.logit_scale.device
 
     @property
-    def reading(self) -> str:
+    def about_texts(self) -> str:
         """What was done to the text positions, and what is not usual in how texts are read."""
         table = self.family.table(self.clip)
         stuck = "" if table else "Its text tower has no table of positions that could be stretched."
@@ -251,7 +251,7 @@ class LongClip(nn.Module):
             dim=self.dim,
             parameters=parameters,
         )
-        return model_card(facts, self.reading, self.origin, training, title=self.family.title)
+        return model_card(facts, self.about_texts, self.origin, training, title=self.family.title)
 
 
 def load_clip(

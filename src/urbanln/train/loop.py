@@ -96,7 +96,7 @@ def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run:
     torch.manual_seed(train.seed)
     student = load_clip(settings.model.name, **settings.model.model_dump(exclude={"name"}))
     if engine.is_main_process and student.family.advice:
-        saying.say(f"{student.family.title}: {student.reading}")
+        saying.say(f"{student.family.title}: {student.about_texts}")
     data = load_data(cities, student, train, settings.cache, say=engine.is_main_process)
     count = len(epoch_plan(data.pairs, train, 0))
     schedule = make_schedule(count, engine.num_processes, train)
