@@ -153,6 +153,6 @@ def test_equal_pictures_on_both_sides_are_said_by_ingest_and_by_the_audit(given:
         "satellite: 2 pictures of val or test show what one of train shows: scores on them flatter."
     )
     assert "6 satellite pictures without places" in told.lines()
-    assert not any("region" in line for line in told.lines())
+    assert not any("region" in text for text in [*told.lines(), *told.as_json()["pictures"]["satellite"]])
     undivided = audit_pictures(_ingest(given, "undivided", split_column=None).city)["satellite"]
     assert undivided.leaks is None

@@ -72,9 +72,11 @@ class PictureAudit:
     places: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """JSON values; of pictures without places nothing is said of regions."""
+        of_places = ("regions", "without", "exact_regions", "near_regions")
+        hidden = {"places", *(() if self.places else of_places)}
         return {
-            **vars(self),
+            **{name: value for name, value in vars(self).items() if name not in hidden},
             "unreadable": [list(pair) for pair in self.unreadable],
             "examples": [list(triple) for triple in self.examples],
         }

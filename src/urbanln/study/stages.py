@@ -279,8 +279,8 @@ def are_corpora(study: Study) -> bool:
     if silent := [spec for spec in found if not (Path(spec) / CAPTIONS_FILE).exists()]:
         what, remedy = "this corpus has no captions to look for", "run 'urbanln caption' on it first"
         raise InputError(what, where=silent[0], remedy=remedy)
-    views = {settle_views(one.settings, _views_of(Path(s) / "images.parquet")).embed.view
-             for one in study.variants for s in found}  # fmt: skip
+    there = [_views_of(Path(spec) / "images.parquet") for spec in found]
+    views = {settle_views(one.settings, own).embed.view for one in study.variants for own in there}
     if len(views) > 1:
         what, remedy = "variants look for pictures of different views", "set common.embed.view"
         raise InputError(what, value=", ".join(sorted(views)), where="embed.view", remedy=remedy)
