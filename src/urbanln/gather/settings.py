@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -52,6 +53,18 @@ class SourceSettings(Terms):
         None, gt=0, le=1_000_000, description="size of an answer in kB; left out: --plan takes a small sample"
     )
     usd_per_1000: float = Field(0.0, ge=0, le=1e6, description="price of a thousand requests")
+
+    def at(self, folder: Path) -> Self:
+        """With paths as they are from here.
+
+        Args:
+            folder: Of the recipe, which its paths are relative to.
+        """
+        return self
+
+    def files(self) -> list[Path]:
+        """Files of this machine that decide what comes out, besides answers; after :meth:`at`."""
+        return []
 
 
 def read_key(settings: SourceSettings, where: str) -> str:

@@ -75,6 +75,7 @@ class Built:
         indicators: ``region_id`` and label columns; None where the source has none.
         notes: Unit and year per label.
         said: What else a reader should know, in lines.
+        shares: ``region_id`` → share of its area that is covered; None where that has no meaning.
     """
 
     coverage: pd.Series
@@ -82,6 +83,7 @@ class Built:
     indicators: pd.DataFrame | None = None
     notes: dict[str, IndicatorNote] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    shares: pd.Series | None = None
 
 
 class Source(Protocol):

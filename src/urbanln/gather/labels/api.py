@@ -1,0 +1,100 @@
+"""Labels of rasters as a source: one number per region, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from urbanln.base.errors import InputError, placed, require
+from urbanln.base.missing import missing_codes
+from urbanln.city.meta import IndicatorNote
+from urbanln.gather.labels.settings import LabelSource
+from urbanln.gather.source import Answer, Answers, Built, Request
+
+
+class Labels:
+    """A label of the regions from a raster; see :class:`urbanln.gather.source.Source`.
+
+    Args:
+        name: Of the label.
+        settings: Its section of the recipe, with paths from here.
+        regions: ``region_id`` and ``geometry`` in EPSG:4326.
+        by: What the regions are; any kind is well.
+
+    Raises:
+        InputError: No such raster or band, it cannot be used, or does not cover the place.
+        MissingExtraError: rasterio or exactextract is not installed.
+    """
+
+    def __init__(self, name: str, settings: LabelSource, regions: gpd.GeoDataFrame, by: str) -> None:
+        self.name, self.settings, self._regions = name, settings, regions
+        grids = require("urbanln.gather.grids")
+        self._zonal = require("urbanln.gather.labels.zonal").zonal
+        given = settings
+        reading = grids.Reading(given.nodata, given.nodata_means, given.scale, given.offset, given.crs)
+        self._open = lambda: grids.open_grid(given.raster, reading)
+        with placed(f"[labels.{name}]"), self._open() as grid:
+            grid.check_band(settings.band, "band")
+            grid.need_overlap(regions)
+            self._dtype = grid.dtype
+
+    def pictures(self) -> int:
+        """None."""
+        return 0
+
+    def hosts(self) -> list[str]:
+        """None."""
+        return []
+
+    def first(self) -> Iterator[Request]:
+        """Nothing is asked: the file lies here."""
+        return iter(())
+
+    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
+        """Nothing."""
+        return ()
+
+    def build(self, answers: Answers, folder: Path) -> Built:
+        """The label of every region that is covered well enough.
+
+        Raises:
+            InputError: The raster holds a code for missing values that it does not declare.
+            StorageError: It is damaged.
+        """
+        asked = self.settings
+        with placed(f"[labels.{self.name}]"), self._open() as grid:
+            found = self._zonal(grid, self._regions, asked.statistic, band=asked.band, classes=asked.classes)
+        self._refuse_codes(np.concatenate([found.low, found.high]))
+        enough = found.cover >= asked.min_cover
+        ids = self._regions["region_id"]
+        states = np.where(enough, "label", np.where(found.cover > 0, "partial", "absent"))
+        note = IndicatorNote(unit=asked.unit, year=asked.year, source=asked.source, licence=asked.licence)
+        labels = pd.DataFrame({"region_id": ids, self.name: np.where(enough, found.values, np.nan)})
+        return Built(
+            pd.Series(states, index=ids), indicators=labels, notes={self.name: note},
+            shares=pd.Series(found.cover, index=ids), said=self._said(found.cover, enough),
+        )  # fmt: skip
+
+    def _refuse_codes(self, extremes: np.ndarray) -> None:
+        codes = [code.text for code in missing_codes(extremes, self._dtype) if code.certain]
+        if codes and self.settings.statistic != "share":
+            raise InputError(
+                "the raster holds what looks like a code for missing values, and does not declare it",
+                value=codes[0],
+                where=f"[labels.{self.name}], {self.settings.raster}",
+                remedy=f"nodata = [{codes[0]}] in its section; scaled ones as they are stored",
+            )
+
+    def _said(self, cover: np.ndarray, enough: np.ndarray) -> list[str]:
+        some = cover[(cover > 0) & ~enough]
+        if not len(some):
+            return []
+        return [
+            f"{len(some):,} regions have no label, since pixels with a value cover {some.min():.3g} to "
+            f"{some.max():.3g} of them, and min_cover is {self.settings.min_cover:g}; where a pixel without "
+            "a value means 0 (nobody lives on water), say nodata_means = 0"
+        ]
