@@ -208,6 +208,19 @@ def test_what_does_not_fit_is_one_clear_error(
     assert str(folder) in str(caught.value)
 
 
+def test_what_a_folder_says_of_lengths_and_kinds_elsewhere_does_not_count(
+    siglip: Path, tmp_path: Path
+) -> None:
+    folder = _broken(siglip, tmp_path / "odd", "none")
+    for name, changed in (("tokenizer_config.json", {"model_max_length": "x"}), ("config.json", {})):
+        facts = json.loads((folder / name).read_text()) | changed
+        if name == "config.json":
+            facts["text_config"]["model_type"] = "bert"
+        (folder / name).write_text(json.dumps(facts))
+    assert load_tokenizer(folder).count_tokens(TEXTS) == load_tokenizer(siglip).count_tokens(TEXTS)
+    assert load_clip(folder).context == 196
+
+
 def test_pictures_of_a_folder_that_does_not_say_become_squares(siglip: Path, tmp_path: Path) -> None:
     folder = _broken(siglip, tmp_path / "plain", "none")
     kept = load_clip(folder).preprocessing

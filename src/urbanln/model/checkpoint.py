@@ -124,7 +124,9 @@ def read_tokenizer(name_or_folder: str | Path) -> TextTokens:
     source = find_source(name_or_folder, weights=False)
     family = family_of(source)
     with quiet():
-        return TextTokens(_read_tokenizer(source, family), settled_context(source), family.reading)
+        tokens = TextTokens(_read_tokenizer(source, family), settled_context(source), family.reading)
+    tokens.tokenizer.model_max_length = tokens.context  # whatever its file says
+    return tokens
 
 
 class HasWeights(Protocol):

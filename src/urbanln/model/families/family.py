@@ -127,7 +127,7 @@ class Family(ABC):
     def positions(self, config: Any) -> int:
         """Text positions that it reads."""
         text = config.text_config
-        return own_positions(text.model_type, text.max_position_embeddings, text.pad_token_id)
+        return own_positions(type(text).model_type, text.max_position_embeddings, text.pad_token_id)
 
     def settle(self, network: Any, tokenizer: Any, size: int, where: str) -> None:
         """Check that the parts of a checkpoint belong together, and freeze what plays no part.

@@ -55,10 +55,11 @@ class TwoTowers(Family):
     def table(self, network: Any) -> TextTable | None:
         """BERT's rows begin with the first position, RoBERTa's behind its padding token's."""
         text = network.config.text_config
-        if not is_understood(text.model_type):
+        kind = type(text).model_type  # its class's own: the file may say anything
+        if not is_understood(kind):
             return None
-        last = "position_embedding" + ("" if text.model_type.startswith(("clip", "siglip")) else "s")
-        before = rows_before(text.model_type, text.pad_token_id)
+        last = "position_embedding" + ("" if kind.startswith(("clip", "siglip")) else "s")
+        before = rows_before(kind, text.pad_token_id)
         return TextTable(f"text_model.{_embeddings(network.text_model)}.{last}", before)
 
     def settle(self, network: Any, tokenizer: Any, size: int, where: str) -> None:
