@@ -26,7 +26,7 @@ import urbanln
 PART = "kills"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Verbs with most to lose are killed more often.
-_MORE = {"pretrain": 3, "caption": 2, "ingest": 2, "synthetic": 2, "embed": 2, "probe": 2}
+_MORE = {"pretrain": 3, "caption": 2, "ingest": 2, "gather": 2, "synthetic": 2, "embed": 2, "probe": 2}
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -40,7 +40,8 @@ def attacks(rng: random.Random) -> Sequence[Attack]:
                 label = f"{name}-{sign.name}-{'act' if by_act else 'moment'}-{share:.3f}"
                 found.append(Attack(PART, label, _killed(name, sign, share, by_act)))
     found += [
-        Attack(PART, f"twice-{name}", _twice(name)) for name in ("pretrain", "caption", "ingest", "synthetic")
+        Attack(PART, f"twice-{name}", _twice(name))
+        for name in ("pretrain", "caption", "ingest", "gather", "synthetic")
     ]
     found += [
         Attack(PART, f"at-start-{sign.name}-{share:.2f}", _at_start(sign, share))
@@ -96,7 +97,7 @@ def _again(case: Case, name: str) -> None:
     chosen = verb(name, case.world)
     # Where the kill came after the last act, the folder is whole, and a city is not made over another one.
     outcome = case.run(*chosen.argv, expect="told", changes=chosen.changes, limit=200)
-    if outcome.code != 0 and chosen.argv[0] not in ("synthetic", "ingest"):
+    if outcome.code != 0 and chosen.argv[0] not in ("synthetic", "ingest", "gather"):
         case.fault("loss", f"the same command again failed: {outcome.err[-1500:]}")
     for made, theirs in expected(name, case.world):
         case.same(made, theirs, f"{made} after a kill and the same command again (exit {outcome.code})")

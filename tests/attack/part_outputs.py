@@ -18,7 +18,7 @@ from tests.attack.world import VERBS, expected, verb
 PART = "outputs"
 OUTPUTS: dict[str, tuple[str, str]] = {
     # verb: the option's value that is replaced, its suffix; a folder has none
-    "synthetic": ("c0", ""), "ingest": ("k", ""), "ingest-table": ("kt", ""),
+    "synthetic": ("c0", ""), "ingest": ("k", ""), "ingest-table": ("kt", ""), "gather": ("g", ""),
     "ingest-corpus": ("kc", ""), "retrieve": ("rec.json", ".json"),
     "export": ("ledger.parquet", ".parquet"), "show": ("show.html", ".html"), "vote": ("voted.csv", ".csv"),
     "audit": ("a.json", ".json"), "audit-page": ("a.html", ".html"), "pretrain": ("run", ""),
@@ -196,6 +196,7 @@ _INPUTS = {
     "ingest-table": ("t.csv",),
     "ingest-corpus": ("t.csv", "pics"),
     "retrieve": ("c/city.toml", "run/run.toml"),
+    "gather": ("recipe.toml", "t.csv", "tiles"),
     "synthetic": ("c", "run", "s"),
 }
 

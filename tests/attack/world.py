@@ -59,6 +59,21 @@ captions = "vote"
 pretrain = "none"
 """
 
+RECIPE = """
+[place]
+name = "Somewhere"
+points = "t.csv"
+[regions]
+by = "tile:18"
+[tiles.a]
+url = "file:tiles/{z}/{x}/{y}.png"
+tile_px = 64
+licence = "none"
+attribution = "nobody"
+[fetch]
+folders = ["tiles"]
+"""
+
 
 def sets(*settings: str) -> list[str]:
     """``--set`` before each."""
@@ -100,6 +115,7 @@ VERBS: dict[str, Verb] = {
              ("t.csv",), ("kt",)),
         Verb("ingest-corpus", ("ingest", "pics", "t.csv", "--out", "kc", "--image-column", "file",
                                "--regions", "none"), ("pics", "t.csv"), ("kc",)),
+        Verb("gather", ("gather", "recipe.toml", "--out", "g"), ("recipe.toml", "t.csv", "tiles"), ("g",)),
         Verb("caption", ("caption", "c0", "--captioner", "simulated-a", "--captioner", "simulated-b",
                          *sets("vote.processes=1")),
              ("c0",), ("c0/captions.sqlite", "c0/captions.parquet")),
@@ -215,6 +231,18 @@ def _images_of(world: Path) -> None:
     (world / "IMAGE").write_text(str(images["image_id"].iloc[0]))
 
 
+def _tiles(world: Path, rows: list[str], rng: np.random.Generator) -> None:
+    """A folder of map tiles around the places of the table, and a recipe that makes a city of it."""
+    from urbanln.city.regions import tile_columns, tile_rows
+
+    lonlat = np.array([row.split(",")[1:3] for row in rows], dtype=float)
+    for x, y in zip(tile_columns(lonlat[:, 0], 18), tile_rows(lonlat[:, 1], 18), strict=True):
+        place = world / "tiles" / "18" / str(x)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(place / f"{y}.png")
+    (world / "recipe.toml").write_text(RECIPE)
+
+
 def _raw(world: Path) -> None:
     """What a user brings: pictures, tables of labels, of captions, of vectors, settings."""
     from tests.train.fake_city import make_clip
@@ -230,6 +258,7 @@ def _raw(world: Path) -> None:
         lon, lat = 13.3 + 0.004 * (i % 6), 52.5 + 0.003 * (i // 6)
         rows.append(f"p{i:02d}.png,{lon:.4f},{lat:.4f},{100 + 7 * i + rng.normal():.3f},{i}")
     (world / "t.csv").write_text("\n".join(rows) + "\n")
+    _tiles(world, rows[1:], rng)
     (world / "study.toml").write_text(STUDY)
     (world / "settings.toml").write_text("[train]\nepochs = 2\n\n[probe]\nseeds = 1\n")
     texts = ("A red roof by a road.", "A red roof.", "Trees by a river, and a red roof.")

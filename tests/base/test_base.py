@@ -28,6 +28,24 @@ from urbanln.base.progress import progress, track
 from urbanln.captions.settings import CaptionSettings
 
 
+def test_a_small_file_written_quickly_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "new" / "folder" / "a"
+    files.write_quickly(target, b"one")
+    files.write_quickly(target, b"two")
+    assert target.read_bytes() == b"two"
+
+    def full(path: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(errors.StorageError, match="No space left"):
+        files.write_quickly(target, b"three")
+    assert [path.name for path in target.parent.iterdir()] == ["a"]
+    assert target.read_bytes() == b"two"
+
+
 def test_error_names_value_place_and_remedy() -> None:
     error = InputError("bad longitude", value=200.0, where="regions.parquet, row 3", remedy="check it")
     assert str(error).splitlines() == [

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from tests.gather.world import Handler, TileServer, serving, tile, write_recipe
+from tests.gather.world import CERTIFICATE, Handler, TileServer, serving, tile, write_recipe
 
 from urbanln.base.errors import InputError
 from urbanln.gather import run
@@ -182,6 +182,22 @@ def test_a_wait_that_is_too_long_stops_the_source(tmp_path: Path, server: TileSe
     found = _fetch(tmp_path, server.url)
     assert "asks to come again in 86,400 s" in found.stopped
     assert len(server.asked) <= 4
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_a_certificate_is_of_the_name_though_the_address_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with serving(tls=True) as server:
+        url = server.url.replace("127.0.0.1", name)
+        found = _fetch(tmp_path, url, ('private = ["127.0.0.1"]', f'private = ["{name}"]'))
+    if name == "localhost":
+        assert found.failed == 0
+        assert {one["Host"].partition(":")[0] for one in server.headers} == {"localhost"}
+    else:
+        assert "certificate" in found.fault_line().lower()
+        assert server.asked == []
 
 
 @pytest.mark.parametrize("text", ["", "soon", "nan", "Wed, 99 Foo 2026"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import geopandas as gpd
@@ -125,6 +126,13 @@ def test_a_tile_is_seen_for_what_it_is() -> None:
     assert one.look != other.look
     # Of one colour, though the files differ: written by two servers of one service.
     assert see(Answer(200, flat((9, 9, 9))), PX).look == see(Answer(200, flat((9, 9, 9)) + b"\0"), PX).look
+
+
+def test_a_tile_that_is_transparent_all_over_is_no_imagery_even_once() -> None:
+    for alpha, state in ((0, "blank"), (1, "picture"), (255, "picture")):
+        buffer = io.BytesIO()
+        Image.new("RGBA", (PX, PX), (255, 255, 255, alpha)).save(buffer, "PNG")
+        assert see(Answer(200, buffer.getvalue()), PX).state == state
 
 
 def test_no_imagery_is_what_many_places_show_alike() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+# Made for these tests with its key, signed by itself, for the name localhost, until 2126.
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
 TILE = re.compile(r"^/(?:t/)?(\d+)/(\d+)/(\d+)(?:\.jpg)?(?:\?.*)?$")
 
 
@@ -113,14 +116,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[TileServer]:
-    """A server on a free port of this machine."""
+def serving(tls: bool = False) -> Iterator[TileServer]:
+    """A server on a free port of this machine; with TLS it shows ``CERTIFICATE``, which is localhost's."""
     world = TileServer()
     handler = type("Handling", (Handler,), {"world": world})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    world.url = f"http://127.0.0.1:{server.server_address[1]}"
+    world.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -73,7 +73,7 @@ def _told_of(path: Path, temporary: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_path(path: Path | str, *, parents: bool = True, sync: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, parents: bool = True) -> Iterator[Path]:
     """A temporary sibling of ``path``, renamed onto it when the block ends well.
 
     A reader sees the old file or the new one, never half of one, also after a kill or a power cut. What a
@@ -83,8 +83,6 @@ def atomic_path(path: Path | str, *, parents: bool = True, sync: bool = True) ->
         path: The file.
         parents: Make the folder where there is none. False where another process may have removed it on
             purpose: what is written late must not bring it back.
-        sync: Wait until the disk has it. False for what says itself whether it is whole, in files by the
-            thousand: a kill leaves it whole even so, a power cut need not.
 
     Raises:
         StorageError: The disk is full, the folder is read-only, may not be written or is not there.
@@ -99,9 +97,8 @@ def atomic_path(path: Path | str, *, parents: bool = True, sync: bool = True) ->
         try:
             with _told_of(path, temporary):
                 yield temporary
-            if sync:
-                with temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -165,6 +162,29 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_quickly(path: Path, data: bytes) -> None:
+    """Write one of thousands of small files, whole or not at all, without waiting for the disk.
+
+    After a kill it is whole or not there, after a power cut it need not be: for what says itself what it is.
+
+    Raises:
+        StorageError: See :func:`atomic_path`.
+    """
+    with storing(path):
+        sweep_once(path.parent)
+        temporary = beside(path)
+        try:
+            try:
+                temporary.write_bytes(data)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_json(path: Path | str, value: Any) -> None:

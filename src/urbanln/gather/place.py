@@ -60,7 +60,6 @@ def make(recipe: Recipe, folder: Path, *, limit: int | None = None) -> Regions:
         else:
             frame = cover(outline(place, folder), by, keep=asked.keep, crs=asked.crs or None)
     frame = frame.head(limit) if limit else frame
-    files = [place.polygon or place.points, by, asked.district]
     if asked.district:
         middles = frame.geometry.representative_point()
         named = districts_of(_resolved(asked.district, folder), middles.x.to_numpy(), middles.y.to_numpy())
@@ -68,8 +67,15 @@ def make(recipe: Recipe, folder: Path, *, limit: int | None = None) -> Regions:
             what, remedy = "no region is in any district", "check that both files are of one city"
             raise InputError(what, value=asked.district, where="[regions] district", remedy=remedy)
         frame = frame.assign(district=named.to_numpy())
-    there = {path.name: path for text in files if text and (path := _file(text, folder)) is not None}
-    return Regions(frame.reset_index(drop=True), by, {name: hash_file(path) for name, path in there.items()})
+    made_from = {path.name: hash_file(path) for path in files_of(recipe, folder)}
+    return Regions(frame.reset_index(drop=True), by, made_from)
+
+
+def files_of(recipe: Recipe, folder: Path) -> list[Path]:
+    """The files that a place and its regions are made from, as far as they are there."""
+    place, asked = recipe.place, recipe.regions
+    named = (place.polygon or place.points, asked.by, asked.district)
+    return [path for text in named if text and (path := _file(text, folder)) is not None]
 
 
 def outline(place: Place, folder: Path) -> shapely.Geometry:

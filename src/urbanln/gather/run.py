@@ -176,9 +176,10 @@ def gather(
         StorageError: A source left requests without an answer; what came is kept. Or ``out`` or the cache
             cannot be written.
     """
-    out = Path(out)
-    check_free(out, [Path(recipe)])
-    ready = prepare(recipe, limit=limit, only=only)
+    out, path = Path(out), Path(recipe)
+    content, base = read_recipe(path), path.parent
+    check_free(out, [path, *places.files_of(content, base), *(base / one for one in content.fetch.folders)])
+    ready = prepare(path, limit=limit, only=only)
     planned = plan(ready, cache=cache, sample=False)
     _refuse_beyond(ready, planned.plans)
     with making(out, ready.how, ("pictures", GATHER_FILE, COVERAGE_FILE)):

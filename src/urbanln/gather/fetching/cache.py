@@ -14,7 +14,7 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
-from urbanln.base.files import atomic_path, cache_folder, hash_bytes
+from urbanln.base.files import cache_folder, hash_bytes, write_quickly
 from urbanln.base.parsing import parse_json
 from urbanln.gather.fetching.local import Local
 from urbanln.gather.source import Answer, Request
@@ -89,5 +89,4 @@ class Cache:
             "sha256": hash_bytes(answer.data),
             "fetched": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with atomic_path(self._place(request), sync=False) as temporary:
-            temporary.write_bytes(json.dumps(head).encode() + b"\n" + answer.data)
+        write_quickly(self._place(request), json.dumps(head).encode() + b"\n" + answer.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -63,8 +64,8 @@ class Host:
         self._slots = asyncio.Semaphore(fetch.concurrency)
         self._next = 0.0  # no request begins before
         self._given_up, self._reason = 0, ""
-        self._client: httpx.AsyncClient | None = None
-        self._address = ""
+        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._origin, self._pinned = origin, ""
         self._opening = asyncio.Lock()
 
     async def send(self, url: str, headers: dict[str, str], guard: Guard) -> Got:
@@ -86,44 +87,48 @@ class Host:
                 return await self._try(url, headers, guard)
 
     async def _try(self, url: str, headers: dict[str, str], guard: Guard) -> Got:
-        client = await self._open(guard)
-        target, extensions = httpx.URL(url), {}
-        if self._address:
+        transport = await self._open(guard)
+        extensions: dict[str, Any] = {"timeout": httpx.Timeout(self._fetch.timeout_s).as_dict()}
+        if self._pinned:
             # Asked by the address that was looked at, and by its name nevertheless.
-            headers = {**headers, "Host": self._netloc}
-            target, extensions = target.copy_with(host=self._address), {"sni_hostname": self.name}
-        async with client.stream("GET", target, headers=headers, extensions=extensions) as response:
-            wanted = response.status_code in (200, 206)
-            limit = round(self._fetch.max_mb * 1e6)
-            parts, held = [], 0
-            if wanted and int(response.headers.get("Content-Length") or 0) > limit:
-                raise TooLargeError
-            async for part in response.aiter_bytes():
-                held += len(part)
-                if held > (limit if wanted else _LEFTOVER):
-                    if wanted:
-                        raise TooLargeError
-                    break
-                parts.append(part)
-            told = response.headers
-            return Got(
-                response.status_code,
-                b"".join(parts) if wanted else b"",
-                told.get("Location", ""),
-                told.get("Retry-After", ""),
-            )
+            url, extensions["sni_hostname"] = self._pinned + url[len(self._origin) :], self.name
+        # A transport and no client: nothing is remembered from one request to the next, no cookie either.
+        request = httpx.Request("GET", url, headers={**headers, "Host": self._netloc}, extensions=extensions)
+        response = await transport.handle_async_request(request)
+        try:
+            return await self._read(response)
+        finally:
+            await response.aclose()
 
-    async def _open(self, guard: Guard) -> httpx.AsyncClient:
+    async def _read(self, response: httpx.Response) -> Got:
+        """An answer, as far as it is wanted and within the bound."""
+        wanted, told = response.status_code in (200, 206), response.headers
+        limit = round(self._fetch.max_mb * 1e6) if wanted else _LEFTOVER
+        if wanted and int(told.get("Content-Length") or 0) > limit:
+            raise TooLargeError
+        parts, held = [], 0
+        async for part in response.aiter_bytes():
+            held += len(part)
+            if held > limit and wanted:
+                raise TooLargeError
+            if held > limit:
+                break
+            parts.append(part)
+        data = b"".join(parts) if wanted else b""
+        return Got(response.status_code, data, told.get("Location", ""), told.get("Retry-After", ""))
+
+    async def _open(self, guard: Guard) -> httpx.AsyncHTTPTransport:
         async with self._opening:
-            if self._client is None:
+            if self._transport is None:
                 proxy = None if proxy_bypass(self.name) else getproxies().get(self._scheme)
                 if proxy is None:  # a proxy looks the name up itself, and keeps its own rules
-                    self._address = await guard.address(self.name, self._port)
-                self._client = httpx.AsyncClient(
-                    timeout=self._fetch.timeout_s, trust_env=False, proxy=proxy, follow_redirects=False,
-                    limits=httpx.Limits(max_connections=self._fetch.concurrency),
-                )  # fmt: skip
-            return self._client
+                    address = await guard.address(self.name, self._port)
+                    host = f"[{address}]" if ":" in address else address
+                    self._pinned = f"{self._scheme}://{host}:{self._port}"
+                self._transport = httpx.AsyncHTTPTransport(
+                    trust_env=True, proxy=proxy, limits=httpx.Limits(max_connections=self._fetch.concurrency)
+                )
+            return self._transport
 
     def wait(self, seconds: float) -> None:
         """Begin nothing at this host for a while, whoever asks."""
@@ -140,5 +145,5 @@ class Host:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()

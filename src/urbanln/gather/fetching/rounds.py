@@ -168,7 +168,7 @@ class _Round:
         try:
             while not self.found.stopped:
                 while len(under_way) < self._width and (request := await self._next(first)) is not None:
-                    under_way.add(asyncio.create_task(self._one(request)))
+                    under_way.add(asyncio.create_task(self._work(request, first)))
                 if not under_way:
                     break
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +184,8 @@ class _Round:
     async def _next(self, first: Iterator[Request]) -> Request | None:
         """The next request that has no answer yet."""
         for passed in count():
+            if self.found.stopped:
+                return None
             request = self._more.popleft() if self._more else next(first, None)
             if request is None:
                 return None
@@ -196,6 +198,12 @@ class _Round:
             if passed % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         raise AssertionError("unreachable")
+
+    async def _work(self, request: Request | None, first: Iterator[Request]) -> None:
+        """Ask for one after the other, until there is none, or one has led to more: these are for all."""
+        while request is not None:
+            await self._one(request)
+            request = None if self._more else await self._next(first)
 
     async def _one(self, request: Request) -> None:
         try:

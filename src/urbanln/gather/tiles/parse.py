@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Seen:
     """What one tile looks like.
 
     Attributes:
-        state: ``picture``, ``absent``, ``broken`` or ``unanswered``.
+        state: ``picture``, ``blank``, ``absent``, ``broken`` or ``unanswered``.
         look: What tells it from others: the hash of its content, or its colour where it has one only.
         format: Of its file.
     """
@@ -53,8 +54,16 @@ def see(answer: Answer | None, tile_px: int) -> Seen:
         return Seen("broken")
     low, high = np.array(picture.getextrema()).T
     even = bool((high - low <= _EVEN).all())
+    if even and low.min() == 255 and _transparent(answer.data):
+        return Seen("blank")
     look = f"colour {(low + high) // 2}" if even else hash_bytes(answer.data)
     return Seen("picture", look, str(picture.format))
+
+
+def _transparent(data: bytes) -> bool:
+    """Whether a tile is transparent all over, as servers say that there is nothing: once is enough."""
+    with Image.open(io.BytesIO(data)) as stored:
+        return stored.convert("RGBA").getchannel("A").getextrema()[1] == 0
 
 
 def tile_picture(data: bytes, tile_px: int) -> Image.Image:
