@@ -15,6 +15,7 @@ COVERAGE_FILE = "coverage.parquet"
 WORDS = {
     "picture": "with a picture",
     "label": "with a label",
+    "vector": "with a vector",
     "partial": "in part only",
     "blank": "no imagery",
     "absent": "nothing there",

@@ -51,100 +51,32 @@ class Reading:
 
 
 class Grid:
-    """An open raster, north up. Made by :func:`open_grid`.
+    """Where pixels lie, north up; what has values, reads them.
 
     Attributes:
+        path: The file.
         width, height: In pixels.
         bounds: West, south, east, north in its own system.
         crs: Its system.
         bands: How many.
-        dtype: What its numbers are stored as.
     """
 
-    def __init__(self, source: Any, path: Path, reading: Reading) -> None:
-        self._source, self._path, self._reading = source, path, reading
-        self.width, self.height, self.bands = int(source.width), int(source.height), int(source.count)
-        self.dtype = str(source.dtypes[0])
-        if self.dtype.startswith("complex"):
-            remedy = "give a raster of plain numbers"
-            raise InputError("the raster holds complex numbers", value=self.dtype, where=path, remedy=remedy)
-        self.crs = self._system()
-        grid = source.transform
-        turned = max(abs(grid.b) * self.height, abs(grid.d) * self.width)
-        if grid.is_identity or turned > _EVEN * max(abs(grid.a), abs(grid.e)) or not grid.a > 0:
-            what = (
-                "the raster has no place on the ground" if grid.is_identity else "the raster's grid is turned"
-            )
-            remedy = "bring it to a plain grid first: gdalwarp raster.tif upright.tif"
-            raise InputError(what, value=tuple(grid)[:6], where=path, remedy=remedy)
-        self.flipped = grid.e > 0
-        ends = sorted((grid.f, grid.f + grid.e * self.height))
-        self.bounds = (grid.c, ends[0], grid.c + grid.a * self.width, ends[1])
-        if self.crs.is_geographic and self.bounds[2] > 180 + grid.a:
-            remedy = (
-                "bring it to −180 to 180: gdalwarp -t_srs EPSG:4326 -te -180 -90 180 90 raster.tif out.tif"
-            )
-            raise InputError(
-                "the raster counts longitudes from 0 to 360", value=self.bounds, where=path, remedy=remedy
-            )
+    path: Path
+    width: int
+    height: int
+    bounds: tuple[float, float, float, float]
+    crs: pyproj.CRS
+    bands: int
 
-    def _system(self) -> pyproj.CRS:
-        named = self._source.crs.to_wkt() if self._source.crs else self._reading.crs
-        if not named:
-            remedy = 'say which one it is in, crs = "EPSG:4326" for degrees'
-            raise InputError("the raster names no CRS", where=self._path, remedy=remedy)
-        return earth_crs(named, self._path)
+    def read(self, bands: Sequence[int], column: int, row: int, width: int, height: int) -> Floats:
+        """Values of a window, (bands, height, width), rows from the north, missing ones NaN."""
+        raise NotImplementedError
 
     @property
     def pixel(self) -> tuple[float, float]:
         """Width and height of a pixel in its own system."""
         west, south, east, north = self.bounds
         return (east - west) / self.width, (north - south) / self.height
-
-    def check_band(self, band: int, where: str) -> None:
-        """Refuse a band that the file does not have.
-
-        Raises:
-            InputError: It has not.
-        """
-        if not 1 <= band <= self.bands:
-            remedy = f"{self._path.name} has {self.bands:,}: give a number from 1"
-            raise InputError("the raster has no such band", value=band, where=where, remedy=remedy)
-
-    def read(self, bands: Sequence[int], column: int, row: int, width: int, height: int) -> Floats:
-        """Values of a window, (bands, height, width), rows from the north, missing ones NaN.
-
-        Raises:
-            StorageError: The file is damaged, or cannot be read.
-        """
-        top = self.height - row - height if self.flipped else row
-        if not width or not height:
-            return self._values(np.ma.empty((len(bands), height, width), dtype=self.dtype), bands)
-        try:
-            data = self._source.read(list(bands), window=Window(column, top, width, height), masked=True)
-        except (RasterioError, OSError) as error:
-            what = f"the raster cannot be read: {error}"
-            raise StorageError(what, where=self._path, remedy="copy it anew") from error
-        values = self._values(data, bands)
-        return values[:, ::-1] if self.flipped else values
-
-    def _values(self, data: np.ma.MaskedArray[Any, Any], bands: Sequence[int]) -> Floats:
-        numbers, reading = data.data, self._reading
-        missing = np.ma.getmaskarray(data) if data.mask is not np.ma.nomask else None
-        for code in _storable(reading.nodata, numbers.dtype):
-            same = numbers == code
-            missing = same if missing is None else missing | same
-        plain = numbers.dtype == np.float32 or (numbers.dtype.kind in "iu" and numbers.dtype.itemsize <= 2)
-        values = numbers.astype(np.float32 if plain else np.float64, copy=False)
-        scales = [self._source.scales[b - 1] if reading.scale is None else reading.scale for b in bands]
-        offsets = [self._source.offsets[b - 1] if reading.offset is None else reading.offset for b in bands]
-        if any(scale != 1 for scale in scales) or any(offsets):
-            factor, term = np.array(scales)[:, None, None], np.array(offsets)[:, None, None]
-            values = values * factor + term
-        if missing is not None and missing.any():
-            values = np.where(missing, np.array(np.nan, dtype=values.dtype), values)
-        values = np.where(np.isfinite(values), values, np.nan) if np.isinf(values).any() else values
-        return values if reading.nodata_means is None else np.nan_to_num(values, nan=reading.nodata_means)
 
     def shapes(self, regions: gpd.GeoDataFrame) -> npt.NDArray[np.object_]:
         """The regions' shapes in its own system; an empty one where that does not reach.
@@ -186,9 +118,96 @@ class Grid:
             raise InputError(
                 "the raster does not cover the place",
                 value=f"raster {here}, place {place} (west, south, east, north)",
-                where=self._path,
+                where=self.path,
                 remedy="take the file of this place; if it is, its CRS is wrong: gdalinfo shows it",
             )
+
+
+class GeoTiff(Grid):
+    """An open GeoTIFF. Made by :func:`open_grid`.
+
+    Attributes:
+        dtype: What its numbers are stored as.
+    """
+
+    def __init__(self, source: Any, path: Path, reading: Reading) -> None:
+        self._source, self.path, self._reading = source, path, reading
+        self.width, self.height, self.bands = int(source.width), int(source.height), int(source.count)
+        self.dtype = str(source.dtypes[0])
+        if self.dtype.startswith("complex"):
+            remedy = "give a raster of plain numbers"
+            raise InputError("the raster holds complex numbers", value=self.dtype, where=path, remedy=remedy)
+        self.crs = self._system()
+        grid = source.transform
+        turned = max(abs(grid.b) * self.height, abs(grid.d) * self.width)
+        if grid.is_identity or turned > _EVEN * max(abs(grid.a), abs(grid.e)) or not grid.a > 0:
+            what = (
+                "the raster has no place on the ground" if grid.is_identity else "the raster's grid is turned"
+            )
+            remedy = "bring it to a plain grid first: gdalwarp raster.tif upright.tif"
+            raise InputError(what, value=tuple(grid)[:6], where=path, remedy=remedy)
+        self.flipped = grid.e > 0
+        ends = sorted((grid.f, grid.f + grid.e * self.height))
+        self.bounds = (grid.c, ends[0], grid.c + grid.a * self.width, ends[1])
+        if self.crs.is_geographic and self.bounds[2] > 180 + grid.a:
+            remedy = (
+                "bring it to −180 to 180: gdalwarp -t_srs EPSG:4326 -te -180 -90 180 90 raster.tif out.tif"
+            )
+            raise InputError(
+                "the raster counts longitudes from 0 to 360", value=self.bounds, where=path, remedy=remedy
+            )
+
+    def _system(self) -> pyproj.CRS:
+        named = self._source.crs.to_wkt() if self._source.crs else self._reading.crs
+        if not named:
+            remedy = 'say which one it is in, crs = "EPSG:4326" for degrees'
+            raise InputError("the raster names no CRS", where=self.path, remedy=remedy)
+        return earth_crs(named, self.path)
+
+    def check_band(self, band: int, where: str) -> None:
+        """Refuse a band that the file does not have.
+
+        Raises:
+            InputError: It has not.
+        """
+        if not 1 <= band <= self.bands:
+            remedy = f"{self.path.name} has {self.bands:,}: give a number from 1"
+            raise InputError("the raster has no such band", value=band, where=where, remedy=remedy)
+
+    def read(self, bands: Sequence[int], column: int, row: int, width: int, height: int) -> Floats:
+        """Values of a window, (bands, height, width), rows from the north, missing ones NaN.
+
+        Raises:
+            StorageError: The file is damaged, or cannot be read.
+        """
+        top = self.height - row - height if self.flipped else row
+        if not width or not height:
+            return self._values(np.ma.empty((len(bands), height, width), dtype=self.dtype), bands)
+        try:
+            data = self._source.read(list(bands), window=Window(column, top, width, height), masked=True)
+        except (RasterioError, OSError) as error:
+            what = f"the raster cannot be read: {error}"
+            raise StorageError(what, where=self.path, remedy="copy it anew") from error
+        values = self._values(data, bands)
+        return values[:, ::-1] if self.flipped else values
+
+    def _values(self, data: np.ma.MaskedArray[Any, Any], bands: Sequence[int]) -> Floats:
+        numbers, reading = data.data, self._reading
+        missing = np.ma.getmaskarray(data) if data.mask is not np.ma.nomask else None
+        for code in _storable(reading.nodata, numbers.dtype):
+            same = numbers == code
+            missing = same if missing is None else missing | same
+        plain = numbers.dtype == np.float32 or (numbers.dtype.kind in "iu" and numbers.dtype.itemsize <= 2)
+        values = numbers.astype(np.float32 if plain else np.float64, copy=False)
+        scales = [self._source.scales[b - 1] if reading.scale is None else reading.scale for b in bands]
+        offsets = [self._source.offsets[b - 1] if reading.offset is None else reading.offset for b in bands]
+        if any(scale != 1 for scale in scales) or any(offsets):
+            factor, term = np.array(scales)[:, None, None], np.array(offsets)[:, None, None]
+            values = values * factor + term
+        if missing is not None and missing.any():
+            values = np.where(missing, np.array(np.nan, dtype=values.dtype), values)
+        values = np.where(np.isfinite(values), values, np.nan) if np.isinf(values).any() else values
+        return values if reading.nodata_means is None else np.nan_to_num(values, nan=reading.nodata_means)
 
 
 def _storable(codes: Sequence[float], dtype: np.dtype[Any]) -> list[Any]:
@@ -201,7 +220,7 @@ def _storable(codes: Sequence[float], dtype: np.dtype[Any]) -> list[Any]:
 
 
 @contextmanager
-def open_grid(path: Path | str, reading: Reading | None = None) -> Iterator[Grid]:
+def open_grid(path: Path | str, reading: Reading | None = None) -> Iterator[GeoTiff]:
     """Open a GeoTIFF of this machine.
 
     Args:
@@ -233,4 +252,4 @@ def open_grid(path: Path | str, reading: Reading | None = None) -> Iterator[Grid
                 "this GeoTIFF cannot be opened", value=str(error), where=path, remedy=remedy
             ) from error
         with source:
-            yield Grid(source, path, reading or Reading())
+            yield GeoTiff(source, path, reading or Reading())

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from urbanln.base.errors import InputError
 from urbanln.base.parsing import read_toml
 from urbanln.base.setting_faults import validated
+from urbanln.gather.embeddings.settings import EmbeddingSource
 from urbanln.gather.labels.settings import LabelSource
 from urbanln.gather.settings import Host, Line, Part, SourceSettings
 from urbanln.gather.tiles.settings import TileSource
@@ -111,17 +112,21 @@ class Recipe(Part):
     labels: dict[_Name, LabelSource] = Field(
         {}, max_length=200, description="[labels.NAME]: a number per region from a raster"
     )
+    embeddings: dict[_Name, EmbeddingSource] = Field(
+        {}, max_length=200, description="[embeddings.NAME]: other people's vectors"
+    )
 
     @model_validator(mode="after")
     def _names(self) -> Recipe:
-        twice = set(self.tiles) & set(self.labels)
+        names = [*self.tiles, *self.labels, *self.embeddings]
+        twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two sources are called {min(twice)}: give one of them another name")
         return self
 
     def sources(self) -> dict[str, SourceSettings]:
         """All sources by name, in the order in which they are asked."""
-        return {**self.tiles, **self.labels}
+        return {**self.tiles, **self.labels, **self.embeddings}
 
 
 def read_recipe(path: Path | str) -> Recipe:

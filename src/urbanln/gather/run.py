@@ -25,6 +25,8 @@ from urbanln.city.meta import Source as SourceNote
 from urbanln.city.store import City
 from urbanln.gather import place as places
 from urbanln.gather.coverage import COVERAGE_FILE, counts_of, coverage_lines, in_words, write_coverage
+from urbanln.gather.embeddings.api import FOLDER as VECTORS
+from urbanln.gather.embeddings.api import Embeddings
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.local import Local
 from urbanln.gather.fetching.rounds import Fetched, fetch_all
@@ -38,6 +40,7 @@ GATHER_FILE = "gather.json"
 KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
     "tiles": Tiles,
     "labels": Labels,
+    "embeddings": Embeddings,
 }
 """By section of a recipe what makes a source of it: name, settings, regions, and what these are by."""
 
@@ -123,7 +126,7 @@ def prepare(recipe: Path | str, *, limit: int | None = None, only: Sequence[str]
     own = {
         f"{source.name}: {file.name}": hash_file(file)
         for source in sources
-        for file in source.settings.files()
+        for file in source.settings.reads()
     }
     files = {**regions.made_from, **own}
     how = recipe_hash(content, files=files, limit=limit, sources=names)
@@ -182,7 +185,7 @@ def gather(
     ready = prepare(path, limit=limit, only=only)
     planned = plan(ready, cache=cache, sample=False)
     _refuse_beyond(ready, planned.plans)
-    with making(out, ready.how, ("pictures", GATHER_FILE, COVERAGE_FILE)):
+    with making(out, ready.how, ("pictures", VECTORS, GATHER_FILE, COVERAGE_FILE)):
         total = sum(one.requests for one in planned.plans)
         kept = ready.kept(cache)
         fetched = fetch_all(ready.sources, ready.recipe.fetch, kept, total=total)
@@ -227,14 +230,14 @@ def _refuse_gaps(ready: Gathering, plans: Sequence[Planned], fetched: Mapping[st
 
 
 def _build(ready: Gathering, out: Path, cache: Cache, fetched: dict[str, Fetched]) -> GatherReport:
-    pictures = out / "pictures"
-    with storing(pictures):
-        if pictures.exists():  # ours, of a city that was cut off
-            shutil.rmtree(pictures)
+    for folder in (out / "pictures", out / VECTORS):
+        with storing(folder):
+            if folder.exists():  # ours, of a city that was cut off
+                shutil.rmtree(folder)
     regions = ready.regions.frame
     built = {source.name: source.build(cache.read, out) for source in ready.sources}
     images = [one.images for one in built.values() if one.images is not None and len(one.images)]
-    if not images and not any(one.indicators is not None for one in built.values()):
+    if not any(one.coverage.isin(["picture", "label", "vector"]).any() for one in built.values()):
         told = "; ".join(f"{name}: {in_words(one.coverage)}" for name, one in built.items())
         remedy = "check address, zoom and place (and min_cover); --limit 5 makes a small try"
         raise InputError("nothing covers this place", value=told, where=ready.path, remedy=remedy)

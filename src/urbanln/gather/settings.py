@@ -62,7 +62,7 @@ class SourceSettings(Terms):
         """
         return self
 
-    def files(self) -> list[Path]:
+    def reads(self) -> list[Path]:
         """Files of this machine that decide what comes out, besides answers; after :meth:`at`."""
         return []
 

@@ -60,7 +60,7 @@ class Answer:
 Answers = Callable[[Request], Answer | None]
 """The kept answer to a request; None where there was none."""
 
-STATES = ("picture", "label", "partial", "blank", "absent", "broken", "unanswered")
+STATES = ("picture", "label", "vector", "partial", "blank", "absent", "broken", "unanswered")
 """What became of a region: it has what was asked for; too little of it is there; what is there is "no
 imagery"; there is nothing; it cannot be read; nobody answered."""
 

@@ -53,6 +53,6 @@ class LabelSource(SourceSettings):
         """With the raster's path from here."""
         return self.model_copy(update={"raster": str(folder / self.raster)})
 
-    def files(self) -> list[Path]:
+    def reads(self) -> list[Path]:
         """The raster."""
         return [Path(self.raster)]
