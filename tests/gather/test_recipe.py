@@ -62,6 +62,7 @@ def test_how_fast_it_is_fetched_does_not_change_what_comes_out(tmp_path: Path) -
     ("old", "new", "told", "remedy"),
     [
         ("[tiles.aerial]", "[tile.aerial]", "unknown setting 'tile'", "'tiles'"),
+        ("[tiles.aerial]", "[tiles.geometry]", "can be called 'geometry'", ""),
         ("url =", "zom = 3\nurl =", "unknown setting 'tiles.aerial.zom'", "'tiles.aerial.zoom'"),
         ("url =", "zoom = 25\nurl =", "setting 'tiles.aerial.zoom'", "from 0 to 24"),
         ("url =", "zoom = nan\nurl =", "setting 'tiles.aerial.zoom'", "from 0 to 24"),

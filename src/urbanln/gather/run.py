@@ -181,7 +181,9 @@ def gather(
     """
     out, path = Path(out), Path(recipe)
     content, base = read_recipe(path), path.parent
-    check_free(out, [path, *places.files_of(content, base), *(base / one for one in content.fetch.folders)])
+    own = [file for one in content.sources().values() for file in one.at(base).reads()]
+    folders = [base / folder for folder in content.fetch.folders]
+    check_free(out, [path, *places.files_of(content, base), *own, *folders])
     ready = prepare(path, limit=limit, only=only)
     planned = plan(ready, cache=cache, sample=False)
     _refuse_beyond(ready, planned.plans)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +23,7 @@ _TOTAL = (
 )
 
 
+_CATCH_UP_S = 0.2  # of a pace that was not used may be made up for at once
 _LEFTOVER = 65_536  # of an error's text, read so that its connection can be used again
 
 
@@ -64,8 +67,10 @@ class Host:
         self._slots = asyncio.Semaphore(fetch.concurrency)
         self._next = 0.0  # no request begins before
         self._given_up, self._reason = 0, ""
-        self._transport: httpx.AsyncHTTPTransport | None = None
         self._origin, self._pinned = origin, ""
+        # A connection each: a pool of many looks through all of them for every request.
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._new: Callable[[], httpx.AsyncHTTPTransport] | None = None
         self._opening = asyncio.Lock()
 
     async def send(self, url: str, headers: dict[str, str], guard: Guard) -> Got:
@@ -82,23 +87,28 @@ class Host:
                 await asyncio.sleep(wait)
             if self._given_up >= DOWN_AFTER:
                 raise DownError(self._reason)
-            self._next = max(self._next, time.monotonic() - 1) + 1 / self._fetch.per_second
+            self._next = max(self._next, time.monotonic() - _CATCH_UP_S) + 1 / self._fetch.per_second
             async with asyncio.timeout(_TOTAL * self._fetch.timeout_s):
                 return await self._try(url, headers, guard)
 
     async def _try(self, url: str, headers: dict[str, str], guard: Guard) -> Got:
-        transport = await self._open(guard)
+        await self._prepare(guard)
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(self._fetch.timeout_s).as_dict()}
         if self._pinned:
             # Asked by the address that was looked at, and by its name nevertheless.
             url, extensions["sni_hostname"] = self._pinned + url[len(self._origin) :], self.name
         # A transport and no client: nothing is remembered from one request to the next, no cookie either.
         request = httpx.Request("GET", url, headers={**headers, "Host": self._netloc}, extensions=extensions)
-        response = await transport.handle_async_request(request)
+        assert self._new is not None
+        transport = self._idle.pop() if self._idle else self._new()
         try:
-            return await self._read(response)
+            response = await transport.handle_async_request(request)
+            try:
+                return await self._read(response)
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            self._idle.append(transport)
 
     async def _read(self, response: httpx.Response) -> Got:
         """An answer, as far as it is wanted and within the bound."""
@@ -117,18 +127,20 @@ class Host:
         data = b"".join(parts) if wanted else b""
         return Got(response.status_code, data, told.get("Location", ""), told.get("Retry-After", ""))
 
-    async def _open(self, guard: Guard) -> httpx.AsyncHTTPTransport:
+    async def _prepare(self, guard: Guard) -> None:
+        """Look the host up once, and settle how connections to it are made."""
         async with self._opening:
-            if self._transport is None:
-                proxy = None if proxy_bypass(self.name) else getproxies().get(self._scheme)
-                if proxy is None:  # a proxy looks the name up itself, and keeps its own rules
-                    address = await guard.address(self.name, self._port)
-                    host = f"[{address}]" if ":" in address else address
-                    self._pinned = f"{self._scheme}://{host}:{self._port}"
-                self._transport = httpx.AsyncHTTPTransport(
-                    trust_env=True, proxy=proxy, limits=httpx.Limits(max_connections=self._fetch.concurrency)
-                )
-            return self._transport
+            if self._new is not None:
+                return
+            proxy = None if proxy_bypass(self.name) else getproxies().get(self._scheme)
+            if proxy is None:  # a proxy looks the name up itself, and keeps its own rules
+                address = await guard.address(self.name, self._port)
+                host = f"[{address}]" if ":" in address else address
+                self._pinned = f"{self._scheme}://{host}:{self._port}"
+            self._new = partial(
+                httpx.AsyncHTTPTransport, verify=httpx.create_ssl_context(), proxy=proxy,
+                limits=httpx.Limits(max_connections=1),
+            )  # fmt: skip
 
     def wait(self, seconds: float) -> None:
         """Begin nothing at this host for a while, whoever asks."""
@@ -145,5 +157,5 @@ class Host:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._transport is not None:
-            await self._transport.aclose()
+        for transport in self._idle:
+            await transport.aclose()
