@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyproj
 import rasterio
 import shapely
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -27,7 +28,7 @@ from urbanln.base.geometry import earth_crs
 from urbanln.base.parsing import refuse_endless
 
 Floats = npt.NDArray[Any]
-_CACHE_MB = 256  # of decoded blocks; GDAL's own default is a share of the machine's memory
+_CACHE_MB = 384  # of decoded blocks; GDAL's own default is a share of the machine's memory
 _CHORD_DEG = 0.02  # edges of regions are straight in degrees, and bend in other systems
 _EVEN = 1e-6  # of a pixel that a grid may be turned by
 
@@ -137,6 +138,10 @@ class GeoTiff(Grid):
         if self.dtype.startswith("complex"):
             remedy = "give a raster of plain numbers"
             raise InputError("the raster holds complex numbers", value=self.dtype, where=path, remedy=remedy)
+        # A number that stands for no value is found here; what else GDAL knows of costs a second reading.
+        kinds = {flag for flags in source.mask_flag_enums for flag in flags}
+        self._masked = bool(kinds - {MaskFlags.all_valid, MaskFlags.nodata})
+        self._nodata = [] if source.nodata is None or np.isnan(source.nodata) else [float(source.nodata)]
         self.crs = self._system()
         grid = source.transform
         turned = max(abs(grid.b) * self.height, abs(grid.d) * self.width)
@@ -174,40 +179,65 @@ class GeoTiff(Grid):
             remedy = f"{self.path.name} has {self.bands:,}: give a number from 1"
             raise InputError("the raster has no such band", value=band, where=where, remedy=remedy)
 
-    def read(self, bands: Sequence[int], column: int, row: int, width: int, height: int) -> Floats:
+    def colours(self) -> list[str]:
+        """What each band shows: ``red``, ``alpha``, ``palette``, ``undefined``, …"""
+        return [colour.name for colour in self._source.colorinterp]
+
+    def read(
+        self, bands: Sequence[int], column: int, row: int, width: int, height: int, *, shrink: int = 1
+    ) -> Floats:
         """Values of a window, (bands, height, width), rows from the north, missing ones NaN.
+
+        Args:
+            bands: From 1.
+            column, row, width, height: The window.
+            shrink: Means of so many pixels a side, where that is possible: it saves memory. The result then
+                has a part of width and height, rounded up.
 
         Raises:
             StorageError: The file is damaged, or cannot be read.
         """
         top = self.height - row - height if self.flipped else row
         if not width or not height:
-            return self._values(np.ma.empty((len(bands), height, width), dtype=self.dtype), bands)
+            return self._values(np.empty((len(bands), height, width), dtype=self.dtype), bands)
+        shape = (len(bands), height, width)
+        if shrink > 1 and not self._reading.nodata:  # of which the file knows nothing: they would be mixed in
+            shape = (len(bands), -(-height // shrink), -(-width // shrink))
+        window = Window(column, top, width, height)
         try:
-            data = self._source.read(list(bands), window=Window(column, top, width, height), masked=True)
+            data = self._source.read(
+                list(bands),
+                window=window,
+                masked=self._masked,
+                out_shape=shape,
+                resampling=Resampling.average,
+            )
         except (RasterioError, OSError) as error:
             what = f"the raster cannot be read: {error}"
             raise StorageError(what, where=self.path, remedy="copy it anew") from error
         values = self._values(data, bands)
         return values[:, ::-1] if self.flipped else values
 
-    def _values(self, data: np.ma.MaskedArray[Any, Any], bands: Sequence[int]) -> Floats:
-        numbers, reading = data.data, self._reading
-        missing = np.ma.getmaskarray(data) if data.mask is not np.ma.nomask else None
-        for code in _storable(reading.nodata, numbers.dtype):
-            same = numbers == code
-            missing = same if missing is None else missing | same
-        plain = numbers.dtype == np.float32 or (numbers.dtype.kind in "iu" and numbers.dtype.itemsize <= 2)
-        values = numbers.astype(np.float32 if plain else np.float64, copy=False)
+    def _values(self, numbers: Floats, bands: Sequence[int]) -> Floats:
+        """Stored numbers, masked or not, as values."""
+        stored, reading = np.ma.getdata(numbers), self._reading
+        codes = _storable([*self._nodata, *reading.nodata], stored.dtype)
+        missing = [stored == code for code in codes]
+        if np.ma.is_masked(numbers):
+            missing.append(np.ma.getmaskarray(numbers))
+        plain = stored.dtype == np.float32 or (stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2)
+        values = stored.astype(np.float32 if plain else np.float64, copy=False)
         scales = [self._source.scales[b - 1] if reading.scale is None else reading.scale for b in bands]
         offsets = [self._source.offsets[b - 1] if reading.offset is None else reading.offset for b in bands]
         if any(scale != 1 for scale in scales) or any(offsets):
-            factor, term = np.array(scales)[:, None, None], np.array(offsets)[:, None, None]
-            values = values * factor + term
-        if missing is not None and missing.any():
-            values = np.where(missing, np.array(np.nan, dtype=values.dtype), values)
-        values = np.where(np.isfinite(values), values, np.nan) if np.isinf(values).any() else values
-        return values if reading.nodata_means is None else np.nan_to_num(values, nan=reading.nodata_means)
+            values = values * np.array(scales)[:, None, None] + np.array(offsets)[:, None, None]
+        if stored.dtype.kind == "f":
+            missing.append(np.isinf(values))
+        for here in missing:
+            np.copyto(values, np.nan, where=here)
+        if reading.nodata_means is not None:
+            np.copyto(values, reading.nodata_means, where=np.isnan(values))
+        return values
 
 
 def _storable(codes: Sequence[float], dtype: np.dtype[Any]) -> list[Any]:

@@ -32,6 +32,7 @@ from urbanln.gather.fetching.local import Local
 from urbanln.gather.fetching.rounds import Fetched, fetch_all
 from urbanln.gather.labels.api import Labels
 from urbanln.gather.plan import Planned, plan_source
+from urbanln.gather.rasters.api import Rasters
 from urbanln.gather.recipe import Recipe, read_recipe, recipe_hash
 from urbanln.gather.source import Built, Source
 from urbanln.gather.tiles.api import Tiles
@@ -39,6 +40,7 @@ from urbanln.gather.tiles.api import Tiles
 GATHER_FILE = "gather.json"
 KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
     "tiles": Tiles,
+    "rasters": Rasters,
     "labels": Labels,
     "embeddings": Embeddings,
 }

@@ -17,6 +17,7 @@ from urbanln.base.files import hash_file
 from urbanln.base.geometry import lonlat_of
 from urbanln.base.space import Floats
 from urbanln.gather.embeddings.settings import EmbeddingSource
+from urbanln.gather.local_files import need_files
 from urbanln.gather.source import Answer, Answers, Built, Request
 from urbanln.tables.cities import read_vectors
 from urbanln.tables.vectors import region_table, write_embeddings
@@ -49,10 +50,7 @@ class Embeddings:
     def __init__(self, name: str, settings: EmbeddingSource, regions: gpd.GeoDataFrame, by: str) -> None:
         self.name, self.settings, self._regions = name, settings, regions
         self._where = f"[embeddings.{name}]"
-        missing = [path for path in settings.reads() if not path.is_file()]
-        if missing:
-            remedy = "paths are relative to the recipe; * stands for anything"
-            raise InputError("no such file", value=str(missing[0]), where=self._where, remedy=remedy)
+        need_files(settings.reads(), self._where)
         if settings.form != "table":
             self._grids = require("urbanln.gather.grids")
             with placed(self._where):

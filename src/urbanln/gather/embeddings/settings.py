@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from urbanln.gather.local_files import paths
 from urbanln.gather.settings import SourceSettings
 
 _YEAR = re.compile(r"(?<!\d)(?:19[89]|20\d)\d(?!\d)")
@@ -61,7 +62,7 @@ class EmbeddingSource(SourceSettings):
 
     def at(self, folder: Path) -> Self:
         """With paths from here, and each ``*`` as the files it stands for."""
-        found = [path for file in self.files for path in _paths(folder, file)]
+        found = [one for one in paths(folder, self.files) if not one.name.endswith("_scales.npy")]
         grids = str(folder / self.grids) if self.grids else ""
         return self.model_copy(update={"files": tuple(map(str, found)), "grids": grids})
 
@@ -83,12 +84,3 @@ class EmbeddingSource(SourceSettings):
         masks = [Path(self.grids) / f"{path.stem}{ending}" for ending in (".tiff", ".tif")]
         mask = next((one for one in masks if one.is_file()), masks[0])
         return [path.with_name(f"{path.stem}_scales.npy"), mask]
-
-
-def _paths(folder: Path, file: str) -> list[Path]:
-    """What a path stands for; itself where it has no star, or finds nothing."""
-    if "*" not in file:
-        return [folder / file]
-    root = Path(file).anchor
-    found = sorted((Path(root) if root else folder).glob(file[len(root) :]))
-    return [one for one in found if not one.name.endswith("_scales.npy")] or [folder / file]

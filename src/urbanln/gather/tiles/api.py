@@ -12,7 +12,6 @@ import pandas as pd
 from PIL import Image
 
 from urbanln.base.errors import InputError
-from urbanln.base.files import hash_bytes, storing
 from urbanln.base.progress import track
 from urbanln.city.pictures import in_threads
 from urbanln.city.regions import MERCATOR_LATITUDE, way_of
@@ -22,6 +21,7 @@ from urbanln.gather.tiles.parse import ENDINGS, Seen, blank_looks, see, tile_pic
 from urbanln.gather.tiles.picture import EARTH_M, Frame, as_jpeg, frame_of, mosaic, zoom_for
 from urbanln.gather.tiles.settings import TileSource
 from urbanln.gather.tiles.template import fill, hosts
+from urbanln.gather.writing import image_rows, make_folder, write_picture
 
 _HELD = 64  # decoded tiles of a mosaic that its neighbours share
 
@@ -122,12 +122,11 @@ class Tiles:
         self._refuse_size(seen, answers)
         blank = blank_looks(seen.values(), self.settings.blank_repeats)
         seen = {t: Seen("blank") if one.look in blank else one for t, one in seen.items()}
-        target = folder / "pictures" / self.name
-        with storing(target):
-            target.mkdir(parents=True, exist_ok=True)
+        target = make_folder(folder, self.name)
         make = self._from_mosaics if self._frames else self._from_tiles
         states, files = make(seen, answers, target)
-        return Built(pd.Series(states, index=self._ids), self._images(files))
+        images = image_rows(self.name, self.settings, self.settings.captured, self._regions, files)
+        return Built(pd.Series(states, index=self._ids), images)
 
     def _refuse_size(self, seen: dict[tuple[int, int], Seen], answers: Answers) -> None:
         """Where no tile at all can be used, say what is wrong with the first."""
@@ -146,7 +145,7 @@ class Tiles:
         for region, tile, state in track(rows, f"writing {self.name}", len(self._ids)):
             if state == "picture" and (answer := answers(self._request(tile))) is not None:
                 file = f"{names[region]}.{ENDINGS[seen[tile].format]}"
-                files[region] = _write(target / file, answer.data)
+                files[region] = write_picture(target / file, answer.data)
         return states, files
 
     def _from_mosaics(
@@ -164,33 +163,10 @@ class Tiles:
             there = {seen[one].state for one in frame.tiles()}
             picture, share = mosaic(frame, tile, self.settings.tile_px) if "picture" in there else (None, 0.0)
             if picture is not None and share >= self.settings.min_cover - 1e-9:
-                files[region] = _write(target / f"{names[region]}.jpg", as_jpeg(picture))
+                files[region] = write_picture(target / f"{names[region]}.jpg", as_jpeg(picture))
                 states.append("picture")
             else:
                 order = ("picture", "unanswered", "broken", "absent", "blank")
                 why = next(state for state in order if state in there)
                 states.append("partial" if why == "picture" else why)
         return states, files
-
-    def _images(self, files: dict[str, tuple[str, str]]) -> pd.DataFrame:
-        middles = dict(zip(self._ids, self._regions.geometry.representative_point(), strict=True))
-        rows = [
-            {
-                "image_id": f"{region}_{self.name}", "region_id": region, "view": "satellite",
-                "path": f"pictures/{self.name}/{file}", "lon": middles[region].x, "lat": middles[region].y,
-                "captured": self.settings.captured or None, "source": self.name,
-                "licence": self.settings.licence, "sha256": digest,
-            }
-            for region, (file, digest) in files.items()
-        ]  # fmt: skip
-        return pd.DataFrame(rows)
-
-
-def _write(path: Path, data: bytes) -> tuple[str, str]:
-    """Write a picture; its name and hash.
-
-    Not through a temporary name: until ``city.toml`` stands, the folder is no city, and is made anew.
-    """
-    with storing(path):
-        path.write_bytes(data)
-    return path.name, hash_bytes(data)

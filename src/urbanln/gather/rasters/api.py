@@ -1,0 +1,179 @@
+"""GeoTIFFs as a source of pictures: which files a region lies on, and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+
+from urbanln.base.errors import InputError, placed, require
+from urbanln.base.progress import track
+from urbanln.city.regions import MERCATOR_LATITUDE
+from urbanln.gather.local_files import need_files
+from urbanln.gather.names import file_names
+from urbanln.gather.rasters.settings import RasterSource
+from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.tiles.picture import Frame, as_jpeg, frame_of
+from urbanln.gather.writing import image_rows, make_folder, write_picture
+
+_OPEN = 32  # files at once
+_OUTLINE_POINTS = 21
+
+
+class Rasters:
+    """Pictures of regions out of GeoTIFFs; see :class:`urbanln.gather.source.Source`.
+
+    A picture shows the region's bounding box, as a mosaic of map tiles does.
+
+    Args:
+        name: Of the source.
+        settings: Its section of the recipe, with paths from here.
+        regions: ``region_id`` and ``geometry`` in EPSG:4326.
+        by: What the regions are; any kind is well.
+
+    Raises:
+        InputError: A file is missing or cannot be used, is not of 8 bits and has no stretch, has bands to
+            choose from, none covers the place; or a picture would be too large.
+        MissingExtraError: rasterio is not installed.
+    """
+
+    def __init__(self, name: str, settings: RasterSource, regions: gpd.GeoDataFrame, by: str) -> None:
+        self.name, self.settings, self._regions = name, settings, regions
+        self._ids = list(regions["region_id"])
+        self._where = f"[rasters.{name}]"
+        need_files(settings.reads(), self._where)
+        self._grids, self._pictures = (
+            require("urbanln.gather.grids"), require("urbanln.gather.rasters.picture")
+        )  # fmt: skip
+        _, south, _, north = regions.total_bounds
+        if max(abs(south), abs(north)) > MERCATOR_LATITUDE:
+            what, remedy = "pictures end at ±85.05 degrees of latitude", "choose another place"
+            raise InputError(what, value=f"{south:.4f} to {north:.4f}", where="regions", remedy=remedy)
+        with placed(self._where):
+            self._frames: list[Frame] = [
+                frame_of(tuple(box), 0, settings.gsd_m, region)
+                for box, region in zip(regions.bounds.to_numpy(), self._ids, strict=True)
+            ]
+            self._outlines = np.array([self._look(file) for file in settings.files], dtype=object)
+
+    def _open(self, file: str) -> Any:
+        return self._grids.open_grid(file, self._grids.Reading(self.settings.nodata, crs=self.settings.crs))
+
+    def _look(self, file: str) -> shapely.Geometry:
+        """Check a file; its outline in degrees, empty where it lies on none of the regions."""
+        with self._open(file) as grid:
+            bands = self._bands(grid)
+            if grid.dtype != "uint8" and not self.settings.ranges:
+                low, high = self._pictures.sample(grid, bands)
+                raise InputError(
+                    f"numbers of type {grid.dtype} are no brightness: which is black, and which white?",
+                    value=f"98 of 100 lie above {low:.6g}, and 98 of 100 below {high:.6g}",
+                    where=file,
+                    remedy=f"stretch = [{low:.6g}, {high:.6g}], for all pictures alike; or a pair per band",
+                )
+            if not grid.window(grid.shapes(self._regions))[2]:
+                if len(self.settings.files) == 1:
+                    grid.need_overlap(self._regions)
+                return shapely.Polygon()
+            edges = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(
+                *grid.bounds, densify_pts=_OUTLINE_POINTS
+            )
+            west, south, east, north = edges
+            if west > east:  # it crosses the antimeridian
+                return shapely.MultiPolygon(
+                    [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
+                )
+            return shapely.box(west, south, east, north)
+
+    def _bands(self, grid: Any) -> list[int]:
+        """The bands of a picture."""
+        asked = list(self.settings.bands)
+        for band in asked:
+            grid.check_band(band, "bands")
+        colours = grid.colours()
+        if "palette" in colours:
+            what, remedy = (
+                "the raster holds numbers of a palette",
+                "gdal_translate -expand rgb in.tif out.tif",
+            )
+            raise InputError(what, value=colours, where=grid.path, remedy=remedy)
+        shown = [band for band, colour in enumerate(colours, start=1) if colour != "alpha"]
+        if asked or len(shown) in (1, 3):
+            return asked or shown
+        there = ", ".join(f"{band} {colour}" for band, colour in enumerate(colours, start=1))
+        raise InputError(
+            f"the raster has {len(shown)} bands: which are red, green and blue?",
+            value=there, where=grid.path, remedy="bands = [1, 2, 3], or one of them for grey",
+        )  # fmt: skip
+
+    def pictures(self) -> int:
+        """One per region."""
+        return len(self._ids)
+
+    def hosts(self) -> list[str]:
+        """None."""
+        return []
+
+    def first(self) -> Iterator[Request]:
+        """Nothing is asked: the files lie here."""
+        return iter(())
+
+    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
+        """Nothing."""
+        return ()
+
+    def build(self, answers: Answers, folder: Path) -> Built:
+        """Write the pictures of the regions.
+
+        Raises:
+            StorageError: A file is damaged, or the folder cannot be written.
+        """
+        names, files, states, shares = file_names(self._ids), {}, [], []
+        target = make_folder(folder, self.name)
+        boxes = self._regions.geometry.to_numpy()
+        tree = shapely.STRtree(self._outlines)
+        with ExitStack() as stack, placed(self._where):
+            opened: dict[int, Any] = {}
+            rows = zip(self._ids, self._frames, boxes, strict=True)
+            for region, frame, shape in track(rows, f"writing {self.name}", len(self._ids)):
+                found = None
+                for number in sorted(int(one) for one in tree.query(shape)):
+                    if number not in opened:
+                        if len(opened) == _OPEN:
+                            stack.close()
+                            opened.clear()
+                        opened[number] = stack.enter_context(self._open(self.settings.files[number]))
+                    grid = opened[number]
+                    found = _filled(found, self._pictures.pixels(grid, frame, self._bands(grid)))
+                    if found is not None and not np.isnan(found).any():
+                        break
+                share = 0.0 if found is None else float(1 - np.isnan(found).any(axis=0).mean())
+                state = self._state(found, share)
+                if state == "picture":
+                    picture = self._pictures.as_picture(found, self.settings.ranges)
+                    files[region] = write_picture(target / f"{names[region]}.jpg", as_jpeg(picture))
+                states.append(state)
+                shares.append(share)
+        images = image_rows(self.name, self.settings, self.settings.captured, self._regions, files)
+        return Built(pd.Series(states, index=self._ids), images, shares=pd.Series(shares, index=self._ids))
+
+    def _state(self, found: Any, share: float) -> str:
+        if not share:
+            return "absent"
+        if share < self.settings.min_cover - 1e-9:
+            return "partial"
+        return "blank" if np.nanmax(found) == np.nanmin(found) else "picture"
+
+
+def _filled(first: Any, more: Any) -> Any:
+    """The first file's pixels, and the next one's where it has none."""
+    if first is None or more is None:
+        return more if first is None else first
+    return np.where(np.isnan(first).any(axis=0), more, first)

@@ -1,0 +1,67 @@
+"""What a recipe says of pictures out of GeoTIFFs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from urbanln.gather.local_files import paths
+from urbanln.gather.settings import SourceSettings
+
+_Number = Annotated[float, Field(ge=-1e300, le=1e300)]
+_Range = tuple[_Number, _Number]
+
+
+class RasterSource(SourceSettings):
+    """Satellite pictures from GeoTIFFs of this machine."""
+
+    files: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
+        min_length=1,
+        max_length=10_000,
+        description="paths; * stands for anything; the first that covers wins",
+    )
+    gsd_m: float = Field(gt=0, le=100_000, description="metres on the ground per pixel of a picture")
+    bands: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
+        (), max_length=3, description="red, green and blue, or one for grey"
+    )
+    stretch: _Range | tuple[_Range, _Range, _Range] | None = Field(
+        None, description="[darkest, brightest] value, or one pair per band; only 8 bits need none"
+    )
+    nodata: tuple[_Number, ...] = Field(
+        (), max_length=100, description="stored numbers that stand for no value, besides those of the file"
+    )
+    crs: str = Field("", max_length=200, description="of a raster that names none")
+    min_cover: float = Field(
+        1.0, gt=0, le=1, description="share of a picture that must be there; what is missing is white"
+    )
+    captured: str = Field("", max_length=200, description="date of the pictures, as it is known")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.key or self.headers or self.hosts or self.usd_per_1000:
+            raise ValueError("files of this machine need no key, no headers, no hosts and no price")
+        if len(self.bands) == 2:
+            raise ValueError("a picture has three bands, or one for grey")
+        if len(self.ranges) == 3 and len(self.bands) == 1:
+            raise ValueError("one band has one stretch")
+        if any(low >= high for low, high in self.ranges):
+            raise ValueError("a stretch is [darkest, brightest], the first less than the second")
+        return self
+
+    @property
+    def ranges(self) -> tuple[_Range, ...]:
+        """Darkest and brightest value, once or per band; empty where none was said."""
+        if self.stretch is None:
+            return ()
+        several = tuple(one for one in self.stretch if isinstance(one, tuple))
+        return several or ((float(self.stretch[0]), float(self.stretch[1])),)  # type: ignore[arg-type]
+
+    def at(self, folder: Path) -> Self:
+        """With paths from here, and each ``*`` as the files it stands for."""
+        return self.model_copy(update={"files": tuple(map(str, paths(folder, self.files)))})
+
+    def reads(self) -> list[Path]:
+        """The files."""
+        return [Path(file) for file in self.files]
