@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,29 @@ def test_a_city_of_tiles_is_what_the_server_has(tmp_path: Path, server: TileServ
 
 def _point(row: object) -> object:
     return gpd.points_from_xy([row.lon], [row.lat])[0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{z}/{x}/{-y}",
+        "wmts/{TileMatrix}/{TileRow}/{TileCol}",
+        "wmts?m=E:{TileMatrix}&r={TileRow}&c={TileCol}",
+    ],
+)
+def test_tms_and_wmts_give_the_same_pictures(tmp_path: Path, server: TileServer, path: str) -> None:
+    def behave(handler: Handler, place: Place) -> bool:
+        numbers = [int(word) for word in re.findall(r"\d+", handler.path)]
+        zoom, a, b = numbers
+        x, y = (b, a) if "wmts" in path else (a, 2**zoom - 1 - b)
+        return handler.answer(tile(zoom, x, y))
+
+    server.behave = behave
+    run.gather(write_recipe(tmp_path, server.url, ("{z}/{x}/{y}.jpg", path)), tmp_path / "city")
+    city = City.open(tmp_path / "city")
+    assert len(city.images) == 15
+    for row in city.images.itertuples():
+        assert city.image_bytes(row.path) == tile(*map(int, row.region_id.split("-")))
 
 
 def test_what_does_not_cover_the_place_is_counted_and_mapped(tmp_path: Path, server: TileServer) -> None:
