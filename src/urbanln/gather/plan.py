@@ -6,6 +6,7 @@ the mean of a small sample, spread over all requests, which is asked for and kep
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.rounds import fetch_all
 from urbanln.gather.recipe import Fetch
 from urbanln.gather.settings import SourceSettings
-from urbanln.gather.source import Answer, Request, Source
+from urbanln.gather.source import Answer, Leading, Request, Source
 
 SAMPLE = 100
 """Requests of a sample, at most; and a tenth of those that are left to ask."""
@@ -26,7 +27,8 @@ class Planned:
     Attributes:
         name: Of the source.
         pictures: How many it would give if all were there.
-        requests: All of them, as far as they are known before anything is asked.
+        requests: All of them, as far as kept answers tell.
+        more: Further ones, at most, that answers may lead to.
         kept: Of these, how many have an answer already.
         bytes: Still to come, about; None where nothing says how large an answer is.
         seconds: That would take, about.
@@ -39,6 +41,7 @@ class Planned:
     name: str
     pictures: int
     requests: int
+    more: int
     kept: int
     bytes: float | None
     seconds: float
@@ -59,9 +62,10 @@ class Planned:
         kept = f", {self.kept:,} of them answered already" if self.kept else ""
         cost = f", ${self.usd:,.2f} in all, ${self.usd_spent:,.2f} of it spent" if self.usd else ""
         time = in_time(self.seconds)
+        up_to = f" and up to {self.more:,} that answers lead to" if self.more else ""
         return [
-            f"{self.name}: {self.pictures:,} pictures, {self.requests:,} requests{kept}",
-            f"  to fetch: {self.to_ask:,} requests, {size} ({self.said}), about {time}{cost}",
+            f"{self.name}: {self.pictures:,} pictures, {self.requests:,} requests{up_to}{kept}",
+            f"  to fetch: {self.to_ask + self.more:,} requests, {size} ({self.said}), about {time}{cost}",
             f"  licence: {self.licence}; attribution: {self.attribution}",
         ]
 
@@ -95,13 +99,14 @@ def plan_source(source: Source, fetch: Fetch, cache: Cache, *, sample: bool = Tr
     elif mean is None:
         sizes = _kept_sizes(source, cache)
         said = f"as the {len(sizes):,} answered before" if sizes else "no sample was taken"
+    more = source.more() if isinstance(source, Leading) else 0
+    left, price = left + more, source.settings.usd_per_1000 / 1000
     each = 1000 * mean if mean is not None else sum(sizes) / len(sizes) if sizes else None
     hosts = max(len(set(source.hosts())), 1)
-    price = source.settings.usd_per_1000 / 1000
-    settings = source.settings
+    settings, usd = source.settings, (requests + more) * price
     return Planned(
-        source.name, source.pictures(), requests, kept, 0.0 if not left else each and each * left,
-        left * max(1 / (fetch.per_second * hosts) if source.hosts() else 0.0, pace), requests * price,
+        source.name, source.pictures(), requests, more, kept, 0.0 if not left else each and each * left,
+        left * max(1 / (fetch.per_second * hosts) if source.hosts() else 0.0, pace), usd,
         kept * price, settings.licence, settings.attribution, said if left else "all is there",
     )  # fmt: skip
 
@@ -109,22 +114,37 @@ def plan_source(source: Source, fetch: Fetch, cache: Cache, *, sample: bool = Tr
 def _count(source: Source, cache: Cache) -> tuple[int, int, int]:
     """Requests, those with an answer, those without."""
     requests = kept = 0
-    for one in source.first():
+    for one in _known(source, cache):
         requests += 1
         kept += cache.size(one) is not None
     return requests, kept, requests - kept
+
+
+def _known(source: Source, cache: Cache) -> Iterator[Request]:
+    """All requests that are known without asking: the first ones, and what kept answers lead to."""
+    more: deque[Request] = deque()
+    for one in source.first():
+        yield one
+        if not isinstance(source, Leading):
+            continue
+        more.append(one)
+        while more:
+            asked = more.popleft()
+            if asked.kind != "picture" and (answer := cache.read(asked)) is not None:
+                yield from (found := list(source.then(asked, answer)))
+                more.extend(found)
 
 
 def _spread(source: Source, cache: Cache, left: int) -> list[Request]:
     """A few of the requests without an answer, at equal distances."""
     wanted = min(SAMPLE, -(-left // 10))
     places = {round((number + 0.5) * left / wanted - 0.5) for number in range(wanted)} if wanted else set()
-    missing = (one for one in source.first() if cache.size(one) is None)
+    missing = (one for one in _known(source, cache) if cache.size(one) is None)
     return [one for number, one in enumerate(missing) if number in places]
 
 
 def _kept_sizes(source: Source, cache: Cache) -> list[int]:
-    return [size for one in source.first() if (size := cache.size(one)) is not None]
+    return [size for one in _known(source, cache) if (size := cache.size(one)) is not None]
 
 
 @dataclass

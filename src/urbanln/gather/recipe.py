@@ -19,6 +19,7 @@ from urbanln.base.parsing import read_toml
 from urbanln.base.setting_faults import validated
 from urbanln.gather.embeddings.settings import EmbeddingSource
 from urbanln.gather.labels.settings import LabelSource
+from urbanln.gather.mapillary.settings import MapillarySource
 from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.settings import Host, Line, Part, SourceSettings
 from urbanln.gather.tiles.settings import TileSource
@@ -113,6 +114,9 @@ class Recipe(Part):
     rasters: dict[_Name, RasterSource] = Field(
         {}, max_length=20, description="[rasters.NAME]: pictures from GeoTIFFs"
     )
+    mapillary: dict[_Name, MapillarySource] = Field(
+        {}, max_length=20, description="[mapillary.NAME]: street views"
+    )
     labels: dict[_Name, LabelSource] = Field(
         {}, max_length=200, description="[labels.NAME]: a number per region from a raster"
     )
@@ -122,7 +126,7 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _names(self) -> Recipe:
-        names = [*self.tiles, *self.rasters, *self.labels, *self.embeddings]
+        names = [*self.tiles, *self.rasters, *self.mapillary, *self.labels, *self.embeddings]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two sources are called {min(twice)}: give one of them another name")
@@ -133,7 +137,7 @@ class Recipe(Part):
 
     def sources(self) -> dict[str, SourceSettings]:
         """All sources by name, in the order in which they are asked."""
-        return {**self.tiles, **self.rasters, **self.labels, **self.embeddings}
+        return {**self.tiles, **self.rasters, **self.mapillary, **self.labels, **self.embeddings}
 
 
 def read_recipe(path: Path | str) -> Recipe:

@@ -31,6 +31,7 @@ from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.local import Local
 from urbanln.gather.fetching.rounds import Fetched, fetch_all
 from urbanln.gather.labels.api import Labels
+from urbanln.gather.mapillary.api import Mapillary
 from urbanln.gather.plan import Planned, plan_source
 from urbanln.gather.rasters.api import Rasters
 from urbanln.gather.recipe import Recipe, read_recipe, recipe_hash
@@ -41,6 +42,7 @@ GATHER_FILE = "gather.json"
 KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
     "tiles": Tiles,
     "rasters": Rasters,
+    "mapillary": Mapillary,
     "labels": Labels,
     "embeddings": Embeddings,
 }
@@ -200,7 +202,7 @@ def gather(
 def _refuse_beyond(ready: Gathering, plans: Sequence[Planned]) -> None:
     """Refuse what the recipe does not allow, before anything is asked."""
     fetch = ready.recipe.fetch
-    to_ask, cost = sum(one.to_ask for one in plans), sum(one.usd for one in plans)
+    to_ask, cost = sum(one.to_ask + one.more for one in plans), sum(one.usd for one in plans)
     if to_ask > fetch.max_requests:
         raise InputError(
             f"this takes {to_ask:,} requests, and [fetch] max_requests allows {fetch.max_requests:,}",

@@ -15,6 +15,9 @@ _VARIABLE = r"^[A-Z][A-Z0-9_]{0,63}$"
 _HOST = r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9])?$"
 _HEADER = r"^[A-Za-z][A-Za-z0-9-]{0,63}$"
 Host = Annotated[str, Field(pattern=_HOST)]
+_HOSTS = r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9])?$"
+Hosts = Annotated[str, Field(pattern=_HOSTS)]
+"""A host, or all that end alike: ``*.example.org``."""
 KEY = "{key}"
 """Where a key goes in an address or a header."""
 
@@ -44,7 +47,9 @@ class Terms(Part):
 class SourceSettings(Terms):
     """What every source of the network is asked by."""
 
-    hosts: tuple[Host, ...] = Field((), max_length=20, description="further hosts it may redirect to")
+    hosts: tuple[Hosts, ...] = Field(
+        (), max_length=20, description="further hosts that answers may lead to; *.example.org: all of them"
+    )
     key: str = Field("", pattern=rf"{_VARIABLE}|^$", description="environment variable that holds the key")
     headers: dict[Annotated[str, Field(pattern=_HEADER)], Line] = Field(
         {}, max_length=20, description="sent along; {key} stands for the key"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -31,12 +31,16 @@ class Request:
         kind: What an answer has to look like; another one is an error of the server, and is not kept.
         name: What the answer is kept under; the address by default. Of its own where an address expires.
         headers: Sent along besides the source's own; part of what the answer is kept under.
+        anew: Of a picture whose address expires: an address whose answer, JSON, says the picture's anew.
+        says: The key under which it does.
     """
 
     url: str
     kind: Literal["picture", "json", "bytes"] = "bytes"
     name: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    anew: str = ""
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,4 +126,13 @@ class Source(Protocol):
             answers: The kept answers.
             folder: Of the city; pictures go into ``pictures/NAME`` there.
         """
+        ...
+
+
+@runtime_checkable
+class Leading(Source, Protocol):
+    """A source whose answers lead to more requests: searches that find pictures."""
+
+    def more(self) -> int:
+        """How many requests the answers that are not known yet may lead to, at most."""
         ...

@@ -6,11 +6,12 @@ import asyncio
 import json
 import math
 import random
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from itertools import count
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -25,6 +26,7 @@ from urbanln.gather.source import Answer, Request
 NOTHING = (204, 404, 410)
 _PASSING = (408, 425, 429)
 _FORBIDDEN = (401, 403, 407)
+_NO_KEY = "invalid_token"  # RFC 6750: some say so with HTTP 400
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
@@ -43,6 +45,10 @@ _PICTURES = (
 
 class NoAnswerError(Exception):
     """A request without an answer, after all its tries; its text says why, without a key."""
+
+
+class ForbiddenError(NoAnswerError):
+    """What a server does not let out; of an address that expires, it has."""
 
 
 class StopSourceError(Exception):
@@ -79,8 +85,8 @@ class Client:
     Args:
         network: What all sources share.
         settings: The source's: its key's variable, headers, hosts, price.
-        hosts: That its addresses name.
-        key: The key itself, sent to the source's own hosts and never written.
+        hosts: That its own addresses name.
+        key: The key itself, sent to these hosts alone, whatever answers lead to, and never written.
         spent_usd: What its kept answers cost.
     """
 
@@ -88,17 +94,32 @@ class Client:
         self, network: Network, settings: SourceSettings, hosts: list[str], key: str, spent_usd: float = 0.0
     ) -> None:
         self._network, self._settings, self._key = network, settings, key
+        self._own = {host.lower() for host in hosts}
         self._guard = Guard([*hosts, *settings.hosts], network.fetch.private)
         self.spent_usd = spent_usd
         self.errors = 0
 
     async def ask(self, request: Request) -> Answer:
-        """The answer to a request.
+        """The answer to a request; where its address has expired, to that which is said anew.
 
         Raises:
             NoAnswerError: There was none.
             StopSourceError: There will be none for this source: wrong key, nothing left to spend.
         """
+        try:
+            answer = await self._ask(request)
+        except ForbiddenError:
+            if not request.anew:
+                raise
+            answer = Answer(403, b"")
+        if answer.there or not request.anew:
+            return answer
+        said = await self._ask(Request(request.anew, "json"))
+        content = json.loads(said.data) if said.there else None
+        url = content.get(request.says) if isinstance(content, dict) else None
+        return await self._ask(replace(request, url=url)) if isinstance(url, str) else Answer(404, b"")
+
+    async def _ask(self, request: Request) -> Answer:
         fetch = self._network.fetch
         for attempt in count():
             try:
@@ -109,13 +130,13 @@ class Client:
             except TooLargeError as error:
                 raise NoAnswerError(self._told(error)) from None
             except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
-                got, host = None, self._network.host(self._filled(request.url))
+                got, host = None, self._network.host(request.url)
                 fault = self._told(error)
             if not fault and got is not None:
                 host.answered()
-                return Answer(got.status, got.data if got.status not in NOTHING else b"")
+                return Answer(got.status, self._without_key(got, request))
             self.errors += 1
-            if got is not None and got.status in _FORBIDDEN:
+            if got is not None and (got.status in _FORBIDDEN or _NO_KEY in got.challenge):
                 raise self._forbidden(got)
             if attempt == fetch.retries or not _may_pass(got):
                 host.gave_up(fault)
@@ -125,7 +146,8 @@ class Client:
 
     async def _follow(self, request: Request) -> tuple[Got, Host]:
         """One try, over redirects."""
-        url = self._filled(request.url)
+        own = self._guard.check(request.url, request.url) in self._own
+        url = self._filled(request.url) if own else request.url
         agent = f"urbanln/{__version__}"
         contact = self._network.fetch.contact
         plain = {
@@ -133,8 +155,9 @@ class Client:
             # Pictures do not shrink, and a small answer cannot become a large one.
             "Accept-Encoding": "identity",
         }
-        own = {name: self._filled(value) for name, value in self._settings.headers.items()}
-        headers = {**plain, **own, **dict(request.headers)}
+        sent = self._settings.headers if own else {}
+        filled = {name: self._filled(value) for name, value in sent.items()}
+        headers = {**plain, **filled, **dict(request.headers)}
         self._guard.check(url, request.url)
         got: Got | None = None
         first = host = self._network.host(url)
@@ -184,13 +207,24 @@ class Client:
 
     def _forbidden(self, got: Got) -> Exception:
         if got.status == 403:  # some say so of what is not there
-            return NoAnswerError("HTTP 403: not allowed")
+            return ForbiddenError("HTTP 403: not allowed")
         told = (
             f"the key in {self._settings.key} is wrong or has expired"
             if self._settings.key
             else "it wants a key"
         )
         return StopSourceError(f"HTTP {got.status}: {told}")
+
+    def _without_key(self, got: Got, request: Request) -> bytes:
+        """What is kept; servers say a key back in JSON, in addresses of a next page."""
+        if got.status in NOTHING:
+            return b""
+        if not self._key or request.kind != "json":
+            return got.data
+        key = self._key
+        forms = {key, quote(key), quote(key, safe=""), key.replace("/", "\\/")}
+        pattern = "|".join(re.escape(form) for form in forms)
+        return re.sub(pattern.encode(), KEY.encode(), got.data, flags=re.IGNORECASE)
 
     def _filled(self, text: str) -> str:
         return text.replace(KEY, self._key) if self._key else text

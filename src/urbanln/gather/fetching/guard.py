@@ -26,7 +26,7 @@ class Guard:
     """What a source's requests may lead to.
 
     Args:
-        hosts: Hosts that the recipe names for it.
+        hosts: Hosts that the recipe names for it; ``*.example.org`` is all below that name.
         private: Hosts that may have addresses of this machine or of a private network.
     """
 
@@ -53,10 +53,14 @@ class Guard:
             raise _refused("only addresses of http:// and https:// are asked", shown, "mend it in the recipe")
         if parts.username or parts.password:
             raise _refused("a password stands in this address", shown, "name a variable instead (key)")
-        if host not in self._hosts:
+        if not self._named(host):
             remedy = f'if you trust it, name it: hosts = ["{host}"] in the source\'s section'
             raise _refused("the recipe does not name this host", host, remedy)
         return host
+
+    def _named(self, host: str) -> bool:
+        wide = (one[1:] for one in self._hosts if one.startswith("*."))
+        return host in self._hosts or host.endswith(tuple(wide))
 
     def redirected(self, url: str, location: str, key: str) -> str:
         """Where a redirect leads, without a key.

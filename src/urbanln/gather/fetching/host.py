@@ -36,12 +36,14 @@ class Got:
         data: Content, of a status that brings one.
         location: Where a redirect leads.
         retry_after: What the server says of when to come again.
+        challenge: What it says of a key that it does not take.
     """
 
     status: int
     data: bytes
     location: str = ""
     retry_after: str = ""
+    challenge: str = ""
 
 
 class DownError(Exception):
@@ -125,7 +127,10 @@ class Host:
                 break
             parts.append(part)
         data = b"".join(parts) if wanted else b""
-        return Got(response.status_code, data, told.get("Location", ""), told.get("Retry-After", ""))
+        return Got(
+            response.status_code, data, told.get("Location", ""), told.get("Retry-After", ""),
+            told.get("WWW-Authenticate", ""),
+        )  # fmt: skip
 
     async def _prepare(self, guard: Guard) -> None:
         """Look the host up once, and settle how connections to it are made."""
