@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -210,6 +211,17 @@ def test_a_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after("-3") == 0
     assert retry_after(formatdate(time.time() + 100, usegmt=True)) == pytest.approx(100, abs=2)
     assert retry_after(formatdate(0, usegmt=True)) == 0
+
+
+def test_a_host_that_nobody_knows_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", unknown)
+    found = _fetch(tmp_path, "https://tiles.example.org")
+    assert (
+        found.fault_line() == "the host is down: no host of this name is known here, or there is no network"
+    )
 
 
 def test_a_host_that_stays_down_stops_its_own_source_alone(tmp_path: Path, server: TileServer) -> None:

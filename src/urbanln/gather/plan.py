@@ -94,7 +94,7 @@ def plan_source(source: Source, fetch: Fetch, cache: Cache, *, sample: bool = Tr
         sizes = [len(answer.data) for answer in came]
         told = found[source.name].fault_line()
         said = f"by a sample of {len(sizes)}" + (f"; {told}" if told else "")
-        pace = found[source.name].seconds / max(len(chosen), 1)
+        pace = found[source.name].seconds / len(sizes) if sizes else 0.0
         requests, kept, left = _count(source, cache)
     elif mean is None:
         sizes = _kept_sizes(source, cache)

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import socket
 import time
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -171,9 +172,8 @@ class Client:
             except RefusedError as error:
                 if hop == 0 and got is None:
                     raise
-                first.gave_up(
-                    fault := self._told(error)
-                )  # whoever redirects so all the time is as good as down
+                fault = self._told(error)
+                first.gave_up(fault)  # whoever redirects so all the time is as good as down
                 raise NoAnswerError(fault) from None
             host, headers = self._network.host(url), {**plain, **dict(request.headers)}
         raise TooManyRedirects
@@ -237,6 +237,8 @@ class Client:
             return f"larger than [fetch] max_mb = {self._network.fetch.max_mb:g}"
         if isinstance(error, UrbanLNError):
             text = f"{error.what} ({error.value}); {error.remedy}"
+        elif isinstance(error, socket.gaierror):
+            text = "no host of this name is known here, or there is no network"
         elif isinstance(error, TimeoutError | httpx.TimeoutException):
             text = "no answer in time"
         else:

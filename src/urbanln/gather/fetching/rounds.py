@@ -76,7 +76,8 @@ class Fetched:
 
     def fault_line(self) -> str:
         """What went wrong, the most frequent first, in one line."""
-        parts = [f"{times} × {fault}" for fault, times in self.faults.most_common(_TOLD)]
+        told = [one for one in self.faults.most_common(_TOLD) if one[0] not in self.stopped]
+        parts = [f"{times} × {fault}" for fault, times in told]
         return "; ".join([*([self.stopped] if self.stopped else []), *parts])
 
 
@@ -158,6 +159,7 @@ class _Round:
         spent = price * sum(cache.size(one) is not None for one in source.first()) if price else 0.0
         self._client = Client(network, source.settings, source.hosts(), key, spent)
         self._width = network.fetch.concurrency * max(len(set(source.hosts())), 1)
+        self._patience_s = network.fetch.timeout_s
         self._more: deque[Request] = deque()
         self._forbidden = self._came = 0
 
@@ -174,8 +176,10 @@ class _Round:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-            if under_way:
-                await asyncio.wait(under_way)  # what was sent is not lost
+            if under_way:  # what was sent is not lost, unless it waits for longer than a try may take
+                done, under_way = await asyncio.wait(under_way, timeout=self._patience_s)
+                for task in done:
+                    task.result()
         finally:
             for task in under_way:
                 task.cancel()
