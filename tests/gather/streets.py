@@ -13,7 +13,6 @@ from PIL import Image
 from tests.gather.world import Handler, TileServer, as_jpeg
 
 TOKEN = "MLY|4711|a/secret"
-LIMIT = 2000
 RECIPE = """
 [place]
 name = "Somewhere"
@@ -82,7 +81,7 @@ class Streets:
     """
 
     views: list[dict[str, Any]]
-    page: int = LIMIT
+    page: int = 2000
     paging: bool = True
     age: int = 0
     token: str = TOKEN
@@ -118,12 +117,12 @@ class Streets:
         if (east - west) * (north - south) >= 0.01:
             return handler.answer(b'{"error": {"message": "too large"}}', 400)
         here = [one for one in shown if _inside(one, west, south, east, north)]
-        start = int(asked.get("after", 0))
-        answer: dict[str, Any] = {"data": here[start : start + self.page]}
-        if self.paging and start + self.page < len(here):
+        start, page = int(asked.get("after", 0)), min(self.page, int(asked["limit"]))
+        answer: dict[str, Any] = {"data": here[start : start + page]}
+        if self.paging and start + page < len(here):
             token = quote(self.token, safe="")
             again = f"http://127.0.0.1:{port}{handler.path.partition('&after')[0]}"
-            answer["paging"] = {"next": f"{again}&after={start + self.page}&access_token={token}"}
+            answer["paging"] = {"next": f"{again}&after={start + page}&access_token={token}"}
         return handler.answer(json.dumps(answer).encode())
 
 

@@ -20,6 +20,7 @@ from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.gather import run
 from urbanln.gather.fetching import client as client_module
+from urbanln.gather.fetching.guard import Guard
 from urbanln.gather.mapillary import parse
 from urbanln.gather.mapillary.picture import DIRECTIONS, cut, spread
 
@@ -185,15 +186,12 @@ def test_days_and_numbers_are_as_said(tmp_path: Path, server: TileServer) -> Non
         run.prepare(_recipe(tmp_path, server, "in_all = 2"))
 
 
-def test_a_full_answer_without_a_next_page_is_quartered(
-    tmp_path: Path, server: TileServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parse, "LIMIT", 6)
-    server.behave = Streets(_along(36), page=6, paging=False)
-    run.gather(_recipe(tmp_path, server, "per_region = 100"), tmp_path / "city")
+def test_a_full_answer_without_a_next_page_is_quartered(tmp_path: Path, server: TileServer) -> None:
+    server.behave = Streets(_along(45), paging=False)
+    run.gather(_recipe(tmp_path, server, "per_region = 100\npage = 10"), tmp_path / "city")
     images = City.open(tmp_path / "city").images
     inside = [one for one in server.behave.views if _in_regions(tmp_path, one)]
-    assert len(images) == len(inside) > 24
+    assert len(images) == len(inside) > 30
 
 
 def _in_regions(tmp_path: Path, one: dict[str, object]) -> bool:
@@ -367,8 +365,36 @@ def test_a_section_that_cannot_be_meant_is_refused(
 
 
 def test_answers_that_are_none_are_no_views() -> None:
-    asked = parse.searches("https://graph.example", (24, 60, 24.01, 60.01), "thumb_1024_url", {})[0]
+    asked = parse.searches("https://graph.example", (24, 60, 24.01, 60.01), "thumb_1024_url", {}, 50)[0]
     for data in (b"[]", b"not JSON", b'{"error": {}}', b'{"data": 3}'):
         assert not parse.read(data, asked, "thumb_1024_url").sound
     odd = b'{"data": [3, {"id": "../1"}, {"id": "1", "geometry": {"coordinates": [24, 60]}}], "paging": 7}'
     assert parse.read(odd, asked, "thumb_1024_url") == parse.Found()
+    place = b'{"id": "1", "geometry": {"coordinates": [24, 60]}, "thumb_1024_url": "%s"}'
+    for url in (b"file://there/etc/passwd", b"/etc/passwd", b"http://[", b"ftp://there/1.jpg"):
+        data = b'{"data": [' + place % url + b'], "paging": {"next": "' + url + b'"}}'
+        assert parse.read(data, asked, "thumb_1024_url") == parse.Found()
+    elsewhere = b'{"data": [3], "paging": {"next": "https://graph.example.evil/images?after=1"}}'
+    assert parse.read(elsewhere, asked, "thumb_1024_url") == parse.Found()
+
+
+def test_hosts_that_end_alike_are_named_at_once() -> None:
+    guard = Guard(["graph.example", "*.cdn.example"], [])
+    assert guard.check("https://a-1.x.cdn.example/1", "") == "a-1.x.cdn.example"
+    for host in ("cdn.example", "evilcdn.example", "cdn.example.evil", "a.graph.example"):
+        with pytest.raises(InputError, match="does not name this host"):
+            guard.check(f"https://{host}/1", "")
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_view_that_is_no_more_is_left_out(tmp_path: Path, server: TileServer, status: int) -> None:
+    streets = Streets([view(1, 24.91, 60.171), view(2, 24.93, 60.171)])
+
+    def gone(handler: Handler, place: object) -> bool:
+        if handler.path.startswith("/pictures/1"):
+            return handler.answer(b"", 403)
+        return handler.answer(b"", status) if handler.path.startswith("/1?") else streets(handler, place)
+
+    server.behave = gone
+    run.gather(_recipe(tmp_path, server), tmp_path / "city")
+    assert len(City.open(tmp_path / "city").images) == 1

@@ -115,7 +115,12 @@ class Client:
             answer = Answer(403, b"")
         if answer.there or not request.anew:
             return answer
-        said = await self._ask(Request(request.anew, "json"))
+        try:
+            said = await self._ask(Request(request.anew, "json"))
+        except NoAnswerError as error:
+            if str(error) != "HTTP 400":  # what graphs say of an id that is no more
+                raise
+            said = Answer(404, b"")
         content = json.loads(said.data) if said.there else None
         url = content.get(request.says) if isinstance(content, dict) else None
         return await self._ask(replace(request, url=url)) if isinstance(url, str) else Answer(404, b"")

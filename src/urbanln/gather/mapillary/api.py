@@ -91,7 +91,10 @@ class Mapillary:
         shape = self._shapes[number]
         west, _, east, _ = shape.bounds
         parts = shape.geoms if east - west > 180 and hasattr(shape, "geoms") else [shape]
-        found = [parse.searches(self._base, one.bounds, self._picture, self._dates) for one in parts]
+        found = [
+            parse.searches(self._base, one.bounds, self._picture, self._dates, self.settings.page)
+            for one in parts
+        ]
         return [one for part in found for one in part]
 
     def _expect(self, one: parse.Search, owners: list[int]) -> None:

@@ -13,8 +13,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from urbanln.gather.source import Request
 
 Box = tuple[float, float, float, float]
-LIMIT = 2000
-"""Views of one answer, the most that the API gives."""
 MAX_AREA = 0.0099  # square degrees; the API refuses boxes of 0.01
 _DEEPEST, _LAST_PAGE = 4, 20
 _FIELDS = (
@@ -54,6 +52,7 @@ class Search:
 
     Attributes:
         url: Of the request.
+        limit: Views of one answer, at most.
         root: The box of the region that it is a part of, as text.
         box: West, south, east, north in degrees.
         depth: How often its box was quartered.
@@ -61,6 +60,7 @@ class Search:
     """
 
     url: str
+    limit: int
     root: str
     box: Box
     depth: int = 0
@@ -102,7 +102,7 @@ def _pieces(box: Box) -> list[Box]:
     ]
 
 
-def searches(base: str, box: Box, picture: str, dates: dict[str, str]) -> list[Search]:
+def searches(base: str, box: Box, picture: str, dates: dict[str, str], limit: int) -> list[Search]:
     """The first requests for the views in a box, one for each part that the API takes.
 
     Args:
@@ -110,13 +110,14 @@ def searches(base: str, box: Box, picture: str, dates: dict[str, str]) -> list[S
         box: Of a region, or of one of its parts.
         picture: Field with the picture's address.
         dates: ``start_captured_at`` and ``end_captured_at``, as far as they are asked.
+        limit: Views of one answer, at most.
     """
     asked = {
         "fields": f"{_FIELDS},{picture}",
-        "limit": str(LIMIT), **dates,
+        "limit": str(limit), **dates,
     }  # fmt: skip
     start, root = f"{base}/images?{urlencode(asked, safe=',:')}&bbox=", _edges(box)
-    return [Search(start + _edges(part), root, part) for part in _pieces(box)]
+    return [Search(start + _edges(part), limit, root, part) for part in _pieces(box)]
 
 
 def _edges(box: Box) -> str:
@@ -143,12 +144,12 @@ def read(data: bytes, asked: Search, picture: str) -> Found:
     views = tuple(view for row in rows if (view := _view(row, picture)) is not None)
     paging = content.get("paging")
     following = paging.get("next") if isinstance(paging, dict) else None
-    if isinstance(following, str) and rows:
+    if isinstance(following, str) and rows and _origin(following) == _origin(asked.url):
         url = _without_token(following)
         go_on = asked.page < _LAST_PAGE and url != asked.url
         more = (replace(asked, url=url, page=asked.page + 1),) if go_on else ()
         return Found(views, more, cut=not more)
-    if len(rows) < LIMIT or asked.page:
+    if len(rows) < asked.limit or asked.page:
         return Found(views)
     return Found(views, tuple(_quarters(asked)), cut=asked.depth >= _DEEPEST)
 
@@ -162,7 +163,7 @@ def _quarters(asked: Search) -> Iterator[Search]:
     for low, high in ((south, half), (half, north)):
         for left, right in ((west, middle), (middle, east)):
             part = (left, low, right, high)
-            yield Search(f"{start}={_edges(part)}", asked.root, part, asked.depth + 1)
+            yield Search(f"{start}={_edges(part)}", asked.limit, asked.root, part, asked.depth + 1)
 
 
 def _without_token(url: str) -> str:
@@ -177,7 +178,7 @@ def _view(row: Any, picture: str) -> View | None:
         return None
     name, url = str(row.get("id") or ""), row.get(picture)
     place = _point(row.get("computed_geometry")) or _point(row.get("geometry"))
-    if not (name.isascii() and name.isalnum() and len(name) <= 100) or place is None or not _is_url(url):
+    if not (name.isascii() and name.isalnum() and len(name) <= 100) or place is None or not _origin(url):
         return None
     angle = _number(row.get("computed_compass_angle"))
     compass = _number(row.get("compass_angle")) if angle is None else angle
@@ -190,11 +191,14 @@ def _view(row: Any, picture: str) -> View | None:
     )  # fmt: skip
 
 
-def _is_url(value: object) -> bool:
+def _origin(url: object) -> str:
+    """Scheme and host of an address; empty where it is none of the web."""
     try:
-        return isinstance(value, str) and bool(urlsplit(value).hostname)
+        parts = urlsplit(url) if isinstance(url, str) else None
     except ValueError:
-        return False
+        return ""
+    web = parts is not None and parts.scheme in ("http", "https") and parts.hostname
+    return f"{parts.scheme}://{parts.netloc}" if parts and web else ""
 
 
 def _text(value: object) -> str:

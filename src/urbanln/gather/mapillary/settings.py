@@ -40,6 +40,9 @@ class MapillarySource(SourceSettings):
     size: Literal["1024", "2048", "original"] = Field(
         "1024", description="width of pictures in pixels; a view of a panorama has a quarter of it"
     )
+    page: int = Field(
+        1000, ge=10, le=2000, description="views of one answer; fewer where the API fails in dense places"
+    )
     mean_kb: float | None = Field(
         250.0, gt=0, le=1_000_000, description="size of an answer in kB, for --plan; about right for 1024"
     )
