@@ -63,6 +63,12 @@ def tables(folder: Path) -> Tables:
     return _tables(folder)
 
 
+def test_terms_name_every_source_its_licence_and_whom_to_name() -> None:
+    sources = [Source(name="a", licence="CC0", attribution="We"), Source(name="b")]
+    assert Meta(name="c", sources=sources).terms() == "a, CC0, We; b, no licence named"
+    assert Meta(name="c").terms() == "none named"
+
+
 def test_what_is_created_is_what_is_opened(folder: Path, tables: Tables) -> None:
     made, read = City.create(folder, **tables), City.open(folder)
     assert read.meta == made.meta == tables["meta"]

@@ -128,6 +128,7 @@ def test_two_cities_are_scored_as_one_and_from_one_to_the_other(
     assert "Synthetic city, simulated labels." in page
     real = City.open(cities[0].folder)
     real.meta = real.meta.model_copy(update={"synthetic": False})
+    assert all(f"Data of {city.name}: {city.meta.terms()}." in page for city in cities)
     mixed = report_run([real, cities[1]], tmp_path / "scores", tmp_path / "m.html").read_text()
     assert "Synthetic, with simulated labels: beta." in mixed
     alone = run_probe(cities[:1], {}, settings)

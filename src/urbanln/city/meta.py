@@ -55,6 +55,11 @@ class Meta(_Note):
     sources: list[Source] = []
     indicators: dict[str, IndicatorNote] = {}
 
+    def terms(self) -> str:
+        """Every source with its licence and whom to name, in one line."""
+        told = [(one.name, one.licence or "no licence named", one.attribution) for one in self.sources]
+        return "; ".join(", ".join(filter(None, parts)) for parts in told) or "none named"
+
 
 def read_meta(folder: Path) -> Meta:
     """Read ``city.toml``.

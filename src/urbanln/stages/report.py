@@ -71,6 +71,7 @@ def report_run(
         synthetic=_synthetic(cities),
         units=joint.units,
         audit=audit,
+        notes=[f"Data of {city.name}: {city.meta.terms()}." for city in cities],
     )
 
 

@@ -132,13 +132,7 @@ def _card(cities: Sequence[City], data: Data, settings: Settings, run: RunFolder
             "name": city.meta.name,
             "kind": "synthetic" if city.meta.synthetic else "real",
             "pictures": str(pictures.get(position, 0)),
-            "sources": "; ".join(
-                ", ".join(
-                    part for part in (one.name, one.licence or "no licence named", one.attribution) if part
-                )
-                for one in city.meta.sources
-            )
-            or "none named",
+            "sources": city.meta.terms(),
         }
         for position, city in enumerate(cities)
     ]
