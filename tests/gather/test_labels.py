@@ -237,7 +237,7 @@ def test_another_file_is_another_city(tmp_path: Path) -> None:
         ('source = "WorldPop 2020, 100 m, UN-adjusted"\n', "", "labels.persons.source"),
         ('"sum"', '"total"', "labels.persons.statistic"),
         ('"sum"', '"share"', "share.* and classes go together"),
-        ("year", 'key = "MAP_KEY"\nyear', "needs no key"),
+        ("year", 'key = "MAP_KEY"\nyear', "need no key"),
         ("year", "band = 2\nyear", "no such band"),
         ("pop.tif", "none.tif", "could not read: No such file"),
         ("pop.tif", ".", "could not read|no GeoTIFF"),

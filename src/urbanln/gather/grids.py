@@ -250,12 +250,15 @@ def _storable(codes: Sequence[float], dtype: np.dtype[Any]) -> list[Any]:
 
 
 @contextmanager
-def open_grid(path: Path | str, reading: Reading | None = None) -> Iterator[GeoTiff]:
+def open_grid(
+    path: Path | str, reading: Reading | None = None, *, name: str | None = None
+) -> Iterator[GeoTiff]:
     """Open a GeoTIFF of this machine.
 
     Args:
         path: The file.
         reading: How its numbers become values; default: as it says.
+        name: Address of a file that is here with holes: what errors name. Its smaller copies are not read.
 
     Raises:
         InputError: No such file, no GeoTIFF, without a CRS, or on a grid that is turned.
@@ -267,19 +270,19 @@ def open_grid(path: Path | str, reading: Reading | None = None) -> Iterator[GeoT
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:
-        raise InputError(f"could not read: {error.strerror}", where=path, remedy=remedy) from error
+        raise InputError(f"could not read: {error.strerror}", where=name or path, remedy=remedy) from error
     if head not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        raise InputError("this is no GeoTIFF", value=head, where=path, remedy=remedy)
+        raise InputError("this is no GeoTIFF", value=head, where=name or path, remedy=remedy)
     # No other format: some lead to other files, or into the network. And nothing that lies beside the file.
     options = {
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": _CACHE_MB,
     }  # fmt: skip
     with rasterio.Env(**options):
         try:
-            source = rasterio.open(path, driver="GTiff")
+            source = rasterio.open(path, driver="GTiff", **({"OVERVIEW_LEVEL": "NONE"} if name else {}))
         except (RasterioError, OSError) as error:
             raise InputError(
-                "this GeoTIFF cannot be opened", value=str(error), where=path, remedy=remedy
+                "this GeoTIFF cannot be opened", value=str(error), where=name or path, remedy=remedy
             ) from error
         with source:
-            yield GeoTiff(source, path, reading or Reading())
+            yield GeoTiff(source, Path(name or path), reading or Reading())

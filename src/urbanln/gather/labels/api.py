@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import geopandas as gpd
 import numpy as np
@@ -13,6 +14,7 @@ from urbanln.base.errors import InputError, placed, require
 from urbanln.base.missing import missing_codes
 from urbanln.city.meta import IndicatorNote
 from urbanln.gather.labels.settings import LabelSource
+from urbanln.gather.local_files import hosts_of, is_address
 from urbanln.gather.source import Answer, Answers, Built, Request
 
 
@@ -36,27 +38,38 @@ class Labels:
         self._zonal = require("urbanln.gather.labels.zonal").zonal
         given = settings
         reading = grids.Reading(given.nodata, given.nodata_means, given.scale, given.offset, given.crs)
+        self._dtype = ""
+        self._remote: Any = None
+        if is_address(given.raster):
+            self._remote = require("urbanln.gather.cogs").Remote(given.raster, reading, self._wanted)
+            return
         self._open = lambda: grids.open_grid(given.raster, reading)
-        with placed(f"[labels.{name}]"), self._open() as grid:
-            grid.check_band(settings.band, "band")
-            grid.need_overlap(regions)
-            self._dtype = grid.dtype
+        with self._open() as grid:
+            self._wanted(grid)
+
+    def _wanted(self, grid: Any) -> list[tuple[int, int, int, int]]:
+        """Check a raster; the window that is needed of it."""
+        with placed(f"[labels.{self.name}]"):
+            grid.check_band(self.settings.band, "band")
+            grid.need_overlap(self._regions)
+        self._dtype = grid.dtype
+        return [grid.window(grid.shapes(self._regions))]
 
     def pictures(self) -> int:
         """None."""
         return 0
 
     def hosts(self) -> list[str]:
-        """None."""
-        return []
+        """Of the raster's address, where it has one."""
+        return hosts_of([self.settings.raster])
 
     def first(self) -> Iterator[Request]:
-        """Nothing is asked: the file lies here."""
-        return iter(())
+        """What a raster at an address says of itself; nothing is asked of one that lies here."""
+        return iter([self._remote.first()] if self._remote else [])
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Nothing."""
-        return ()
+        """The blocks of the raster that the regions lie on."""
+        return cast(list[Request], self._remote.then(request, answer))
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """The label of every region that is covered well enough.
@@ -66,7 +79,7 @@ class Labels:
             StorageError: It is damaged.
         """
         asked = self.settings
-        with placed(f"[labels.{self.name}]"), self._open() as grid:
+        with placed(f"[labels.{self.name}]"), self._raster(answers) as grid:
             found = self._zonal(grid, self._regions, asked.statistic, band=asked.band, classes=asked.classes)
         self._refuse_codes(np.concatenate([found.low, found.high]))
         enough = found.cover >= asked.min_cover
@@ -78,6 +91,15 @@ class Labels:
             pd.Series(states, index=ids), indicators=labels, notes={self.name: note},
             shares=pd.Series(found.cover, index=ids), said=self._said(found.cover, enough),
         )  # fmt: skip
+
+    def _raster(self, answers: Answers) -> Any:
+        if self._remote is None:
+            return self._open()
+        with self._remote.said(answers) as grid:
+            if grid is None:
+                remedy = "check the address"
+                raise InputError("no such raster", value=self.settings.raster, where="raster", remedy=remedy)
+        return self._remote.open(answers)
 
     def _refuse_codes(self, extremes: np.ndarray) -> None:
         codes = [code.text for code in missing_codes(extremes, self._dtype) if code.certain]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from urbanln.gather.local_files import check_network, is_address, resolved
 from urbanln.gather.settings import SourceSettings
 
 _Number = Annotated[float, Field(ge=-1e300, le=1e300)]
@@ -15,7 +16,7 @@ _Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 class LabelSource(SourceSettings):
     """One number per region from the pixels of a raster."""
 
-    raster: str = Field(min_length=1, max_length=1000, description="a GeoTIFF")
+    raster: str = Field(min_length=1, max_length=1000, description="a GeoTIFF, its path or its address")
     band: int = Field(1, ge=1, le=100_000, description="of the raster")
     statistic: Literal["sum", "mean", "share"] = Field(
         description="sum of counts, mean by area, or share of the area that has one of classes"
@@ -43,16 +44,15 @@ class LabelSource(SourceSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> LabelSource:
-        if self.key or self.headers or self.hosts or self.usd_per_1000:
-            raise ValueError("a file of this machine needs no key, no headers, no hosts and no price")
+        check_network([self.raster], self)
         if (self.statistic == "share") != bool(self.classes):
             raise ValueError('statistic = "share" and classes go together')
         return self
 
     def at(self, folder: Path) -> Self:
         """With the raster's path from here."""
-        return self.model_copy(update={"raster": str(folder / self.raster)})
+        return self.model_copy(update={"raster": resolved(folder, [self.raster])[0]})
 
     def reads(self) -> list[Path]:
-        """The raster."""
-        return [Path(self.raster)]
+        """The raster, where it lies here."""
+        return [] if is_address(self.raster) else [Path(self.raster)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import geopandas as gpd
 import numpy as np
@@ -16,7 +17,7 @@ import shapely
 from urbanln.base.errors import InputError, placed, require
 from urbanln.base.progress import track
 from urbanln.city.regions import MERCATOR_LATITUDE
-from urbanln.gather.local_files import need_files
+from urbanln.gather.local_files import hosts_of, is_address, need_files
 from urbanln.gather.names import file_names
 from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.source import Answer, Answers, Built, Request
@@ -61,36 +62,64 @@ class Rasters:
                 frame_of(tuple(box), 0, settings.gsd_m, region)
                 for box, region in zip(regions.bounds.to_numpy(), self._ids, strict=True)
             ]
-            self._outlines = np.array([self._look(file) for file in settings.files], dtype=object)
+        reading = self._grids.Reading(settings.nodata, crs=settings.crs)
+        self._remote: dict[str, Any] = {
+            file: require("urbanln.gather.cogs").Remote(file, reading, self._wanted)
+            for file in filter(is_address, settings.files)
+        }
+        self._local = partial(self._grids.open_grid, reading=reading)
+        self._outlines: dict[str, shapely.Geometry] = {}
+        for file in settings.files:
+            if file not in self._remote:
+                with placed(self._where), self._local(file) as grid:
+                    self._check(grid, pixels=True)
+                    self._outlines[file] = self._outline(grid)
+                    if len(settings.files) == 1:
+                        grid.need_overlap(regions)
 
-    def _open(self, file: str) -> Any:
-        return self._grids.open_grid(file, self._grids.Reading(self.settings.nodata, crs=self.settings.crs))
+    def _wanted(self, grid: Any) -> list[tuple[int, int, int, int]]:
+        """Check a file at an address; the windows that are needed of it."""
+        with placed(self._where):
+            self._check(grid, pixels=False)
+        windows = [self._pictures.window_of(grid, frame) for frame in self._frames]
+        return [window for window in windows if window[2]]
 
-    def _look(self, file: str) -> shapely.Geometry:
-        """Check a file; its outline in degrees, empty where it lies on none of the regions."""
-        with self._open(file) as grid:
-            bands = self._bands(grid)
-            if grid.dtype != "uint8" and not self.settings.ranges:
-                low, high = self._pictures.sample(grid, bands)
-                raise InputError(
-                    f"numbers of type {grid.dtype} are no brightness: which is black, and which white?",
-                    value=f"98 of 100 lie above {low:.6g}, and 98 of 100 below {high:.6g}",
-                    where=file,
-                    remedy=f"stretch = [{low:.6g}, {high:.6g}], for all pictures alike; or a pair per band",
-                )
-            if not grid.window(grid.shapes(self._regions))[2]:
-                if len(self.settings.files) == 1:
-                    grid.need_overlap(self._regions)
-                return shapely.Polygon()
-            edges = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(
-                *grid.bounds, densify_pts=_OUTLINE_POINTS
+    def _check(self, grid: Any, *, pixels: bool) -> None:
+        """Refuse a file whose bands or brightness are not known; ``pixels``: they can be read."""
+        bands = self._bands(grid)
+        if grid.dtype == "uint8" or self.settings.ranges:
+            return
+        what, value = (
+            f"numbers of type {grid.dtype} are no brightness: which is black, and which white?",
+            None,
+        )
+        remedy = "stretch = [darkest, brightest], for all pictures alike; or a pair per band"
+        if pixels:
+            low, high = self._pictures.sample(grid, bands)
+            value = f"98 of 100 lie above {low:.6g}, and 98 of 100 below {high:.6g}"
+            remedy = f"stretch = [{low:.6g}, {high:.6g}], for all pictures alike; or a pair per band"
+        raise InputError(what, value=value, where=grid.path, remedy=remedy)
+
+    def _outline(self, grid: Any) -> shapely.Geometry:
+        """Where a file lies, in degrees; nothing where it lies on none of the regions."""
+        if not grid.window(grid.shapes(self._regions))[2]:
+            return shapely.Polygon()
+        to_degrees = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True)
+        west, south, east, north = to_degrees.transform_bounds(*grid.bounds, densify_pts=_OUTLINE_POINTS)
+        if west > east:  # it crosses the antimeridian
+            return shapely.MultiPolygon(
+                [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
             )
-            west, south, east, north = edges
-            if west > east:  # it crosses the antimeridian
-                return shapely.MultiPolygon(
-                    [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
-                )
-            return shapely.box(west, south, east, north)
+        return shapely.box(west, south, east, north)
+
+    def _far(self, answers: Answers) -> int:
+        """Find out where the files at addresses lie; how many of them are not there."""
+        absent = 0
+        for file, remote in self._remote.items():
+            with remote.said(answers) as grid:
+                absent += grid is None
+                self._outlines[file] = shapely.Polygon() if grid is None else self._outline(grid)
+        return absent
 
     def _bands(self, grid: Any) -> list[int]:
         """The bands of a picture."""
@@ -118,16 +147,16 @@ class Rasters:
         return len(self._ids)
 
     def hosts(self) -> list[str]:
-        """None."""
-        return []
+        """Of the addresses."""
+        return hosts_of(self.settings.files)
 
     def first(self) -> Iterator[Request]:
-        """Nothing is asked: the files lie here."""
-        return iter(())
+        """What the files at addresses say of themselves."""
+        return (remote.first() for remote in self._remote.values())
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Nothing."""
-        return ()
+        """The blocks of a file that the regions lie on."""
+        return cast(list[Request], self._remote[request.url].then(request, answer))
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """Write the pictures of the regions.
@@ -138,7 +167,8 @@ class Rasters:
         names, files, states, shares = file_names(self._ids), {}, [], []
         target = make_folder(folder, self.name)
         boxes = self._regions.geometry.to_numpy()
-        tree = shapely.STRtree(self._outlines)
+        absent = self._far(answers)
+        tree = shapely.STRtree([self._outlines[file] for file in self.settings.files])
         with ExitStack() as stack, placed(self._where):
             opened: dict[int, Any] = {}
             rows = zip(self._ids, self._frames, boxes, strict=True)
@@ -149,7 +179,7 @@ class Rasters:
                         if len(opened) == _OPEN:
                             stack.close()
                             opened.clear()
-                        opened[number] = stack.enter_context(self._open(self.settings.files[number]))
+                        opened[number] = stack.enter_context(self._open(self.settings.files[number], answers))
                     grid = opened[number]
                     found = _filled(found, self._pictures.pixels(grid, frame, self._bands(grid)))
                     if found is not None and not np.isnan(found).any():
@@ -162,7 +192,13 @@ class Rasters:
                 states.append(state)
                 shares.append(share)
         images = image_rows(self.name, self.settings, self.settings.captured, self._regions, files)
-        return Built(pd.Series(states, index=self._ids), images, shares=pd.Series(shares, index=self._ids))
+        said = [f"{absent:,} of the addresses lead to no file"] if absent else []
+        return Built(
+            pd.Series(states, index=self._ids), images, said=said, shares=pd.Series(shares, index=self._ids)
+        )
+
+    def _open(self, file: str, answers: Answers) -> Any:
+        return self._remote[file].open(answers) if file in self._remote else self._local(file)
 
     def _state(self, found: Any, share: float) -> str:
         if not share:

@@ -43,18 +43,11 @@ def pixels(grid: GeoTiff, frame: Frame, bands: Sequence[int]) -> Floats | None:
         frame: Of zoom 0 (:func:`urbanln.gather.tiles.picture.frame_of`).
         bands: Of the file.
     """
-    box = box_of(frame)
-    edges = pyproj.Transformer.from_crs(_MERCATOR, grid.crs, always_xy=True).transform_bounds(
-        *box, densify_pts=_POINTS
-    )
-    if not np.isfinite(edges).all() or edges[0] > edges[2]:
-        return None
-    column, row, width, height = grid.window(np.array([shapely.box(*edges)], dtype=object))
+    column, row, width, height = window_of(grid, frame)
     if not width:
         return None
-    column, row, width, height = _wider(grid, column, row, width, height)
     (across, up), (west, _, _, north) = grid.pixel, grid.bounds
-    least = min((edges[2] - edges[0]) / across / frame.width, (edges[3] - edges[1]) / up / frame.height)
+    least = min(_pixels_per_pixel(grid, frame))
     values = grid.read(bands, column, row, width, height, shrink=max(math.floor(least), 1))
     left, top = west + column * across, north - row * up
     found = np.full((len(bands), frame.height, frame.width), np.nan, dtype=np.float32)
@@ -62,10 +55,33 @@ def pixels(grid: GeoTiff, frame: Frame, bands: Sequence[int]) -> Floats | None:
         np.ascontiguousarray(values, dtype=np.float32), found,
         src_transform=from_bounds(left, top - height * up, left + width * across, top, *values.shape[:0:-1]),
         src_crs=grid.crs.to_wkt(), src_nodata=np.nan,
-        dst_transform=from_bounds(*box, frame.width, frame.height), dst_crs=_MERCATOR, dst_nodata=np.nan,
+        dst_transform=from_bounds(*box_of(frame), frame.width, frame.height), dst_crs=_MERCATOR,
+        dst_nodata=np.nan,
         resampling=Resampling.average if least > 1 else Resampling.bilinear,
     )  # fmt: skip
     return None if np.isnan(found).all() else found
+
+
+def window_of(grid: GeoTiff, frame: Frame) -> tuple[int, int, int, int]:
+    """Column, row, width and height of the pixels that a frame needs; width 0 where it needs none."""
+    edges = _edges(grid, frame)
+    if not np.isfinite(edges).all() or edges[0] > edges[2]:
+        return 0, 0, 0, 0
+    window = grid.window(np.array([shapely.box(*edges)], dtype=object))
+    return _wider(grid, *window) if window[2] else window
+
+
+def _edges(grid: GeoTiff, frame: Frame) -> tuple[float, float, float, float]:
+    """The box of a frame in the grid's system."""
+    transformer = pyproj.Transformer.from_crs(_MERCATOR, grid.crs, always_xy=True)
+    west, south, east, north = transformer.transform_bounds(*box_of(frame), densify_pts=_POINTS)
+    return west, south, east, north
+
+
+def _pixels_per_pixel(grid: GeoTiff, frame: Frame) -> tuple[float, float]:
+    """How many of the file's pixels one of the picture takes, across and down."""
+    (across, up), edges = grid.pixel, _edges(grid, frame)
+    return (edges[2] - edges[0]) / across / frame.width, (edges[3] - edges[1]) / up / frame.height
 
 
 def _wider(grid: GeoTiff, column: int, row: int, width: int, height: int) -> tuple[int, int, int, int]:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from urbanln.gather.local_files import paths
+from urbanln.gather.local_files import check_network, is_address, resolved
 from urbanln.gather.settings import SourceSettings
 
 _Number = Annotated[float, Field(ge=-1e300, le=1e300)]
@@ -15,12 +15,12 @@ _Range = tuple[_Number, _Number]
 
 
 class RasterSource(SourceSettings):
-    """Satellite pictures from GeoTIFFs of this machine."""
+    """Satellite pictures from GeoTIFFs, of this machine or at addresses."""
 
     files: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
         min_length=1,
         max_length=10_000,
-        description="paths; * stands for anything; the first that covers wins",
+        description="paths (* stands for anything) or addresses; the first that covers wins",
     )
     gsd_m: float = Field(gt=0, le=100_000, description="metres on the ground per pixel of a picture")
     bands: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
@@ -40,8 +40,7 @@ class RasterSource(SourceSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.key or self.headers or self.hosts or self.usd_per_1000:
-            raise ValueError("files of this machine need no key, no headers, no hosts and no price")
+        check_network(self.files, self)
         if len(self.bands) == 2:
             raise ValueError("a picture has three bands, or one for grey")
         if len(self.ranges) == 3 and len(self.bands) == 1:
@@ -60,8 +59,8 @@ class RasterSource(SourceSettings):
 
     def at(self, folder: Path) -> Self:
         """With paths from here, and each ``*`` as the files it stands for."""
-        return self.model_copy(update={"files": tuple(map(str, paths(folder, self.files)))})
+        return self.model_copy(update={"files": resolved(folder, self.files)})
 
     def reads(self) -> list[Path]:
-        """The files."""
-        return [Path(file) for file in self.files]
+        """The files that lie here."""
+        return [Path(file) for file in self.files if not is_address(file)]
