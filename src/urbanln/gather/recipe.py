@@ -23,6 +23,7 @@ from urbanln.gather.mapillary.settings import MapillarySource
 from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.settings import Host, Line, Part, SourceSettings
 from urbanln.gather.tiles.settings import TileSource
+from urbanln.gather.views.settings import ViewSource
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 _Degrees = Annotated[float, Field(ge=-180, le=180)]
@@ -117,6 +118,9 @@ class Recipe(Part):
     mapillary: dict[_Name, MapillarySource] = Field(
         {}, max_length=20, description="[mapillary.NAME]: street views"
     )
+    views: dict[_Name, ViewSource] = Field(
+        {}, max_length=20, description="[views.NAME]: street views of your own"
+    )
     labels: dict[_Name, LabelSource] = Field(
         {}, max_length=200, description="[labels.NAME]: a number per region from a raster"
     )
@@ -126,7 +130,7 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _names(self) -> Recipe:
-        names = [*self.tiles, *self.rasters, *self.mapillary, *self.labels, *self.embeddings]
+        names = [*self.tiles, *self.rasters, *self.mapillary, *self.views, *self.labels, *self.embeddings]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two sources are called {min(twice)}: give one of them another name")
@@ -137,7 +141,14 @@ class Recipe(Part):
 
     def sources(self) -> dict[str, SourceSettings]:
         """All sources by name, in the order in which they are asked."""
-        return {**self.tiles, **self.rasters, **self.mapillary, **self.labels, **self.embeddings}
+        return {
+            **self.tiles,
+            **self.rasters,
+            **self.mapillary,
+            **self.views,
+            **self.labels,
+            **self.embeddings,
+        }
 
 
 def read_recipe(path: Path | str) -> Recipe:

@@ -37,12 +37,14 @@ from urbanln.gather.rasters.api import Rasters
 from urbanln.gather.recipe import Recipe, read_recipe, recipe_hash
 from urbanln.gather.source import Built, Source
 from urbanln.gather.tiles.api import Tiles
+from urbanln.gather.views.api import Views
 
 GATHER_FILE = "gather.json"
 KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
     "tiles": Tiles,
     "rasters": Rasters,
     "mapillary": Mapillary,
+    "views": Views,
     "labels": Labels,
     "embeddings": Embeddings,
 }
