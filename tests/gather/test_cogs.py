@@ -19,6 +19,7 @@ from urbanln.city.store import City
 from urbanln.gather import run
 from urbanln.gather.cogs import images_of
 from urbanln.gather.fetching import client as client_module
+from urbanln.tables.vectors import matrix, read_embeddings
 
 BOX = (24.90, 60.15, 24.97, 60.19)
 RNG = np.random.default_rng(3)
@@ -187,3 +188,47 @@ def test_an_address_without_a_file_and_one_that_fails_are_told(tmp_path: Path, s
     server.behave = lambda handler, place: handler.answer(b"", 500)
     with pytest.raises(StorageError, match=r"have no answer: .*HTTP 500"):
         run.gather(_recipe(tmp_path, f"{server.url}/other.tif"), tmp_path / "c")
+
+
+VECTORS = """
+[embeddings.theirs]
+form = "alphaearth"
+files = ["{file}", "{file}.gone"]
+model = "AlphaEarth V1"
+year = 2023
+licence = "CC BY 4.0"
+attribution = "Somebody"
+"""
+
+
+def test_vectors_of_parts_are_those_of_the_file(tmp_path: Path, server: TileServer) -> None:
+    numbers = RNG.integers(-127, 128, (4, 700, 700)).astype(np.int8)
+    path = write_tif(
+        tmp_path / "a.tif",
+        numbers,
+        BOX,
+        upside_down=True,
+        tiled=True,
+        blockxsize=128,
+        blockysize=128,
+        nodata=-128,
+    )
+    data = path.read_bytes()
+    _serve(server, data)
+    start = RECIPE.index("[rasters.ortho]")
+    plain = RECIPE[:start] + VECTORS + RECIPE[RECIPE.index("[fetch]") :]
+    tables = []
+    for name, text in (
+        ("here", plain.replace(', "{file}.gone"', "").replace("{file}", "a.tif")),
+        (
+            "there",
+            plain.replace("{file}.gone", f"{server.url}/b.tif").replace("{file}", f"{server.url}/a.tif"),
+        ),
+    ):
+        (tmp_path / "recipe.toml").write_text(text)
+        run.gather(tmp_path / "recipe.toml", tmp_path / name)
+        tables.append(read_embeddings(tmp_path / name / "embeddings" / "theirs.parquet"))
+    assert len(tables[0]) > 3
+    np.testing.assert_array_equal(matrix(tables[0]), matrix(tables[1]))
+    lengths = [int(b) - int(a) + 1 for a, b in (h["Range"][6:].split("-") for h in server.headers)]
+    assert sum(lengths) < 0.6 * len(data)

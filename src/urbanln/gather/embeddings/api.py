@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +17,7 @@ from urbanln.base.files import hash_file
 from urbanln.base.geometry import lonlat_of
 from urbanln.base.space import Floats
 from urbanln.gather.embeddings.settings import EmbeddingSource
-from urbanln.gather.local_files import need_files
+from urbanln.gather.local_files import hosts_of, is_address, need_files
 from urbanln.gather.source import Answer, Answers, Built, Request
 from urbanln.tables.cities import read_vectors
 from urbanln.tables.vectors import region_table, write_embeddings
@@ -51,37 +51,43 @@ class Embeddings:
         self.name, self.settings, self._regions = name, settings, regions
         self._where = f"[embeddings.{name}]"
         need_files(settings.reads(), self._where)
-        if settings.form != "table":
-            self._grids = require("urbanln.gather.grids")
-            with placed(self._where):
-                self._files, self._bands = self._look()
+        self._counts: dict[int, str] = {}
+        self._remote: dict[str, Any] = {}
+        if settings.form == "table":
+            return
+        self._grids = require("urbanln.gather.grids")
+        codes = (*settings.nodata, *([-128.0] if settings.form == "alphaearth" else []))
+        self._reading = self._grids.Reading(codes)
+        self._remote = {
+            file: require("urbanln.gather.cogs").Remote(file, self._reading, self._wanted)
+            for file in filter(is_address, settings.files)
+        }
+        here = [file for file in settings.files if file not in self._remote]
+        met = False
+        for file in here:
+            with placed(self._where), self._open(file) as grid:
+                self._check(grid)
+                met = met or bool(grid.window(grid.shapes(regions))[2])
+                if file == here[-1] and not met and not self._remote:
+                    grid.need_overlap(regions)
 
-    def _look(self) -> tuple[list[str], list[int]]:
-        """The files that lie on the place, and the bands that are the vector."""
-        files: list[str] = []
-        counts: dict[int, str] = {}
-        last: Any = None
-        for file in self.settings.files:
-            with self._open(file) as grid:
-                counts.setdefault(grid.bands, file)
-                if len(counts) > 1:
-                    value = " and ".join(f"{path}: {count}" for count, path in counts.items())
-                    remedy = "take files of one version of one model"
-                    raise InputError(
-                        "the files differ in their bands", value=value, where="files", remedy=remedy
-                    )
-                self._check_kind(grid)
-                last = grid
-                if grid.window(grid.shapes(self._regions))[2]:
-                    files.append(file)
-        assert last is not None
-        bands = list(self.settings.bands) or list(range(1, last.bands + 1))
-        if max(bands) > last.bands:
-            remedy = f"there are {last.bands:,}"
-            raise InputError("the rasters have no such band", value=max(bands), where="bands", remedy=remedy)
-        if not files:
-            last.need_overlap(self._regions)
-        return files, bands
+    def _check(self, grid: Any) -> None:
+        """Refuse a file that is of another kind than the others, or than was said."""
+        self._counts.setdefault(grid.bands, str(grid.path))
+        if len(self._counts) > 1:
+            value = " and ".join(f"{path}: {count}" for count, path in self._counts.items())
+            remedy = "take files of one version of one model"
+            raise InputError("the files differ in their bands", value=value, where="files", remedy=remedy)
+        self._check_kind(grid)
+        for band in self.settings.bands:
+            grid.check_band(band, "bands")
+
+    def _wanted(self, grid: Any) -> list[tuple[int, int, int, int]]:
+        """Check a file at an address; the windows that are needed of it."""
+        with placed(self._where):
+            self._check(grid)
+        windows = [grid.window(np.array([shape], dtype=object)) for shape in grid.shapes(self._regions)]
+        return [window for window in windows if window[2]]
 
     def _check_kind(self, grid: Any) -> None:
         small = getattr(grid, "dtype", "") == "int8"
@@ -103,8 +109,7 @@ class Embeddings:
                 Path(file), *asked.beside(file)
             )
             return opened
-        nodata = (*asked.nodata, -128.0) if asked.form == "alphaearth" else asked.nodata
-        opened = self._grids.open_grid(file, self._grids.Reading(nodata))
+        opened = self._grids.open_grid(file, self._reading)
         return opened
 
     def pictures(self) -> int:
@@ -112,16 +117,16 @@ class Embeddings:
         return 0
 
     def hosts(self) -> list[str]:
-        """None."""
-        return []
+        """Of the addresses."""
+        return hosts_of(self.settings.files)
 
     def first(self) -> Iterator[Request]:
-        """Nothing is asked: the files lie here."""
-        return iter(())
+        """What the files at addresses say of themselves."""
+        return (remote.first() for remote in self._remote.values())
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Nothing."""
-        return ()
+        """The blocks of a file that the regions lie on."""
+        return cast(list[Request], self._remote[request.url].then(request, answer))
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """Write the table of vectors of the regions that are covered well enough.
@@ -133,7 +138,7 @@ class Embeddings:
         ids = self._regions["region_id"]
         with placed(self._where):
             vectors, cover = (
-                self._from_table(folder) if self.settings.form == "table" else self._from_pixels()
+                self._from_table(folder) if self.settings.form == "table" else self._from_pixels(answers)
             )
         enough = np.isfinite(vectors).all(axis=1) & (
             np.nan_to_num(cover, nan=1.0) >= self.settings.min_cover - 1e-6
@@ -151,15 +156,24 @@ class Embeddings:
             pd.Series(states, index=ids), shares=pd.Series(np.minimum(cover, 1.0), index=ids), said=said
         )
 
-    def _from_pixels(self) -> tuple[Floats, Floats]:
-        module = require("urbanln.gather.embeddings.means")
-        means = module.Means(self._regions, len(self._bands))
+    def _from_pixels(self, answers: Answers) -> tuple[Floats, Floats]:
+        there = [file for file in self.settings.files if self._is_there(file, answers)]
+        dimensions = len(self.settings.bands) or next(iter(self._counts), 1)
+        bands = list(self.settings.bands) or list(range(1, dimensions + 1))
+        means = require("urbanln.gather.embeddings.means").Means(self._regions, dimensions)
         value = alphaearth if self.settings.form == "alphaearth" else None
-        for file in self._files:
-            with self._open(file) as grid:
-                means.add(grid, self._bands, value)
+        for file in there:
+            with self._remote[file].open(answers) if file in self._remote else self._open(file) as grid:
+                means.add(grid, bands, value)
         cover = np.where(np.abs(means.cover - 1) < 1e-6, 1.0, means.cover)
         return means.vectors(), cover
+
+    def _is_there(self, file: str, answers: Answers) -> bool:
+        """Whether a file is there, and known by its first bytes."""
+        if file not in self._remote:
+            return True
+        with self._remote[file].said(answers) as grid:
+            return grid is not None
 
     def _from_table(self, folder: Path) -> tuple[Floats, Floats]:
         """Rows by id, or the mean of the points in a region, else the nearest within their spacing."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from urbanln.gather.local_files import paths
+from urbanln.gather.local_files import check_network, is_address, resolved
 from urbanln.gather.settings import SourceSettings
 
 _YEAR = re.compile(r"(?<!\d)(?:19[89]|20\d)\d(?!\d)")
@@ -22,7 +22,7 @@ class EmbeddingSource(SourceSettings):
         "with scales; table: a row per place or point"
     )
     files: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
-        min_length=1, max_length=10_000, description="paths; * stands for anything"
+        min_length=1, max_length=10_000, description="paths (* stands for anything), or addresses of GeoTIFFs"
     )
     grids: str = Field(
         "", max_length=1000, description="folder of Tessera's land masks, which say where its arrays lie"
@@ -45,8 +45,9 @@ class EmbeddingSource(SourceSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.key or self.headers or self.hosts or self.usd_per_1000:
-            raise ValueError("files of this machine need no key, no headers, no hosts and no price")
+        check_network(self.files, self)
+        if any(map(is_address, self.files)) and self.form not in ("plain", "alphaearth"):
+            raise ValueError(f'form = "{self.form}" is of files of this machine')
         table = self.form == "table"
         if not table and (self.ids or self.columns):
             raise ValueError('ids and columns are of form = "table"')
@@ -62,15 +63,14 @@ class EmbeddingSource(SourceSettings):
 
     def at(self, folder: Path) -> Self:
         """With paths from here, and each ``*`` as the files it stands for."""
-        found = [one for one in paths(folder, self.files) if not one.name.endswith("_scales.npy")]
+        found = [one for one in resolved(folder, self.files) if not one.endswith("_scales.npy")]
         grids = str(folder / self.grids) if self.grids else ""
-        return self.model_copy(update={"files": tuple(map(str, found)), "grids": grids})
+        return self.model_copy(update={"files": tuple(found), "grids": grids})
 
     def reads(self) -> list[Path]:
-        """The files, with what has to lie beside them."""
-        return [Path(file) for file in self.files] + [
-            other for file in self.files for other in self.beside(file)
-        ]
+        """The files that lie here, with what has to lie beside them."""
+        here = [file for file in self.files if not is_address(file)]
+        return [Path(file) for file in here] + [other for file in here for other in self.beside(file)]
 
     def beside(self, file: str) -> list[Path]:
         """Tessera's scales and the land mask of an array, nothing for other forms.
