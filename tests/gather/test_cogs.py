@@ -126,6 +126,8 @@ def test_parts_of_a_file_give_what_the_file_gives(tmp_path: Path, server: TileSe
     sizes = [int(b) - int(a) + 1 for a, b in (span.removeprefix("bytes=").split("-") for span in spans)]
     assert sum(sizes) < 0.75 * len(data)
     asked = len(server.asked)
+    plans = run.plan(run.prepare(_recipe(tmp_path, f"{server.url}/a.tif"))).plans
+    assert [(one.requests, one.to_ask) for one in plans] == [(len(spans), 0)] * 2
     run.gather(_recipe(tmp_path, f"{server.url}/a.tif"), tmp_path / "again")
     assert len(server.asked) == asked
     again = {p.name: hash_file(p) for p in (tmp_path / "again").rglob("*") if p.is_file()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,6 +163,8 @@ class Remote:
 
     def __init__(self, url: str, reading: Reading, wanted: Callable[[GeoTiff], Iterable[Window]]) -> None:
         self.url, self._reading, self._wanted = url, reading, wanted
+        self.blocks: int | None = None
+        """How many blocks are needed, once that is known."""
 
     def first(self) -> Request:
         """What the file says of itself."""
@@ -176,6 +178,7 @@ class Remote:
                 cannot be used.
         """
         if not answer.there or _asked(request)[0] != 0:
+            self.blocks = self.blocks or 0
             return []
         whole = answer.status == 200 or len(answer.data) < _asked(request)[1]
         if len(answer.data) > _asked(request)[1]:
@@ -203,6 +206,7 @@ class Remote:
                     (column, grid.height - row - height if grid.flipped else row, width, height)
                 )
             }
+        self.blocks = 0 if whole else len(found)
         if whole:
             return []
         return [
@@ -263,6 +267,12 @@ class Remote:
                     file.write(data)
             with open_grid(path, self._reading, name=self.url) as grid:
                 yield grid
+
+
+def blocks_left(files: Collection[Remote]) -> int:
+    """How many blocks files need of which that is not known, if they are like the others."""
+    known = [one.blocks for one in files if one.blocks is not None]
+    return round((len(files) - len(known)) * sum(known) / len(known)) if known else 0
 
 
 def _range(url: str, start: int, length: int) -> Request:

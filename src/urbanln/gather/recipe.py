@@ -134,7 +134,7 @@ class Recipe(Part):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two sources are called {min(twice)}: give one of them another name")
-        taken = {"region_id", "geometry"} & set(self.sources())
+        taken = {"region_id", "geometry", *(f"{name}_cover" for name in names)} & set(self.sources())
         if taken:
             raise ValueError(f"no source can be called '{min(taken)}': a column of every map is")
         return self

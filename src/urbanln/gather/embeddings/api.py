@@ -33,7 +33,7 @@ _OVERLAP = 1.001
 
 
 class Embeddings:
-    """Vectors of the regions, not ours; see :class:`urbanln.gather.source.Source`.
+    """Vectors of the regions, not ours; see :class:`urbanln.gather.source.Leading`.
 
     Args:
         name: Of the table.
@@ -123,6 +123,10 @@ class Embeddings:
     def first(self) -> Iterator[Request]:
         """What the files at addresses say of themselves."""
         return (remote.first() for remote in self._remote.values())
+
+    def more(self) -> int:
+        """The blocks of files that have not told yet what they are, about."""
+        return require("urbanln.gather.cogs").blocks_left(self._remote.values()) if self._remote else 0
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
         """The blocks of a file that the regions lie on."""

@@ -19,7 +19,7 @@ from urbanln.gather.source import Answer, Answers, Built, Request
 
 
 class Labels:
-    """A label of the regions from a raster; see :class:`urbanln.gather.source.Source`.
+    """A label of the regions from a raster; see :class:`urbanln.gather.source.Leading`.
 
     Args:
         name: Of the label.
@@ -66,6 +66,10 @@ class Labels:
     def first(self) -> Iterator[Request]:
         """What a raster at an address says of itself; nothing is asked of one that lies here."""
         return iter([self._remote.first()] if self._remote else [])
+
+    def more(self) -> int:
+        """Nothing is known of blocks before the file tells what it is."""
+        return 0
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
         """The blocks of the raster that the regions lie on."""

@@ -19,6 +19,7 @@ from urbanln.base.progress import track
 from urbanln.city.regions import MERCATOR_LATITUDE
 from urbanln.gather.local_files import hosts_of, is_address, need_files
 from urbanln.gather.names import file_names
+from urbanln.gather.rasters.items import files_of
 from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.source import Answer, Answers, Built, Request
 from urbanln.gather.tiles.picture import Frame, as_jpeg, frame_of
@@ -29,7 +30,7 @@ _OUTLINE_POINTS = 21
 
 
 class Rasters:
-    """Pictures of regions out of GeoTIFFs; see :class:`urbanln.gather.source.Source`.
+    """Pictures of regions out of GeoTIFFs; see :class:`urbanln.gather.source.Leading`.
 
     A picture shows the region's bounding box, as a mosaic of map tiles does.
 
@@ -46,6 +47,10 @@ class Rasters:
     """
 
     def __init__(self, name: str, settings: RasterSource, regions: gpd.GeoDataFrame, by: str) -> None:
+        if settings.items:
+            with placed(f"[rasters.{name}]"):
+                need_files([Path(settings.items)], "items")
+                settings = settings.model_copy(update={"files": files_of(settings, regions)})
         self.name, self.settings, self._regions = name, settings, regions
         self._ids = list(regions["region_id"])
         self._where = f"[rasters.{name}]"
@@ -147,12 +152,16 @@ class Rasters:
         return len(self._ids)
 
     def hosts(self) -> list[str]:
-        """Of the addresses."""
-        return hosts_of(self.settings.files)
+        """Of the addresses in the recipe; a list of items leads only to the section's ``hosts``."""
+        return [] if self.settings.items else hosts_of(self.settings.files)
 
     def first(self) -> Iterator[Request]:
         """What the files at addresses say of themselves."""
         return (remote.first() for remote in self._remote.values())
+
+    def more(self) -> int:
+        """The blocks of files that have not told yet what they are, about."""
+        return require("urbanln.gather.cogs").blocks_left(self._remote.values()) if self._remote else 0
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
         """The blocks of a file that the regions lie on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -18,10 +19,15 @@ class RasterSource(SourceSettings):
     """Satellite pictures from GeoTIFFs, of this machine or at addresses."""
 
     files: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
-        min_length=1,
+        (),
         max_length=10_000,
         description="paths (* stands for anything) or addresses; the first that covers wins",
     )
+    items: str = Field("", max_length=1000, description="in place of files: a list of STAC items on disk")
+    asset: str = Field("visual", min_length=1, max_length=200, description="of the items")
+    since: date | None = Field(None, description="first day of items")
+    until: date | None = Field(None, description="last day of items")
+    max_cloud: float | None = Field(None, ge=0, le=100, description="per cent of clouds of an item, at most")
     gsd_m: float = Field(gt=0, le=100_000, description="metres on the ground per pixel of a picture")
     bands: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
         (), max_length=3, description="red, green and blue, or one for grey"
@@ -40,7 +46,14 @@ class RasterSource(SourceSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        check_network(self.files, self)
+        if bool(self.files) == bool(self.items):
+            raise ValueError("pictures come from files or from the files of items, one of them")
+        if self.files:
+            check_network(self.files, self)
+            if self.since or self.until or self.max_cloud is not None:
+                raise ValueError("since, until and max_cloud choose among items")
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since is {self.since}, after until, {self.until}")
         if len(self.bands) == 2:
             raise ValueError("a picture has three bands, or one for grey")
         if len(self.ranges) == 3 and len(self.bands) == 1:
@@ -59,8 +72,10 @@ class RasterSource(SourceSettings):
 
     def at(self, folder: Path) -> Self:
         """With paths from here, and each ``*`` as the files it stands for."""
-        return self.model_copy(update={"files": resolved(folder, self.files)})
+        items = str(folder / self.items) if self.items else ""
+        return self.model_copy(update={"files": resolved(folder, self.files), "items": items})
 
     def reads(self) -> list[Path]:
-        """The files that lie here."""
-        return [Path(file) for file in self.files if not is_address(file)]
+        """The files that lie here, and the list of items."""
+        here = [file for file in self.files if not is_address(file)]
+        return [Path(file) for file in ([self.items] if self.items else []) + here]
