@@ -169,7 +169,7 @@ class Embeddings:
         for file in there:
             with self._remote[file].open(answers) if file in self._remote else self._open(file) as grid:
                 means.add(grid, bands, value)
-        cover = np.where(np.abs(means.cover - 1) < 1e-6, 1.0, means.cover)
+        cover = np.where(np.abs(means.cover - 1) < 1e-5, 1.0, means.cover)
         return means.vectors(), cover
 
     def _is_there(self, file: str, answers: Answers) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -119,8 +120,9 @@ class Labels:
         some = cover[(cover > 0) & ~enough]
         if not len(some):
             return []
+        most = math.floor(some.max() * 1000) / 1000  # never told as 1
         return [
-            f"{len(some):,} regions have no label, since pixels with a value cover {some.min():.3g} to "
-            f"{some.max():.3g} of them, and min_cover is {self.settings.min_cover:g}; where a pixel without "
-            "a value means 0 (nobody lives on water), say nodata_means = 0"
+            f"{len(some):,} regions have no label, since pixels with a value cover {some.min():.3g} to {most:g} of "
+            f"them, and min_cover is {self.settings.min_cover:g}; where a pixel without a value means 0 (nobody "
+            "lives on water), say nodata_means = 0"
         ]

@@ -16,7 +16,7 @@ from exactextract.raster import RasterSource
 from urbanln.gather.grids import Grid
 
 _CELLS = 30_000_000  # pixels in memory at once
-_ROUNDING = 1e-6  # of an area: its share is a quotient of sums
+_ROUNDING = 1e-5  # of an area: parts of pixels are numbers of 32 bits
 
 Floats = npt.NDArray[np.float64]
 
