@@ -122,7 +122,7 @@ class Labels:
             return []
         most = math.floor(some.max() * 1000) / 1000  # never told as 1
         return [
-            f"{len(some):,} regions have no label, since pixels with a value cover {some.min():.3g} to {most:g} "
-            f"of them, and min_cover is {self.settings.min_cover:g}; where a pixel without a value means 0 "
-            "(nobody lives on water), say nodata_means = 0"
+            f"{len(some):,} regions have no label, since pixels with a value cover {some.min():.3g} to "
+            f"{most:g} of them, and min_cover is {self.settings.min_cover:g}; where a pixel without a value "
+            "means 0 (nobody lives on water), say nodata_means = 0"
         ]
