@@ -75,7 +75,10 @@ def test_no_more_are_under_way_than_the_recipe_allows(tmp_path: Path, server: Ti
 def test_no_more_begin_in_a_second_than_the_recipe_allows(tmp_path: Path, server: TileServer) -> None:
     start = time.monotonic()
     _fetch(
-        tmp_path, server.url, ("per_second = 100000", "per_second = 200"), ('by = "tile:14"', 'by = "tile:16"')
+        tmp_path,
+        server.url,
+        ("per_second = 100000", "per_second = 200"),
+        ('by = "tile:14"', 'by = "tile:16"'),
     )
     # What fits into a fifth of a second may begin at once, since it was not used before.
     assert time.monotonic() - start > (len(server.asked) - 42) / 200
