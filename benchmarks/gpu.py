@@ -39,9 +39,9 @@ from benchmarks.step import OurStep, forward_flops, matrix_product_rate, plain_t
 from urbanln.base.errors import UrbanLNError
 from urbanln.city.store import City
 from urbanln.embed.stream import Job
-from urbanln.model import clip as clip_module
 from urbanln.model.clip import LongClip
 from urbanln.model.device import pick_device
+from urbanln.model.families import clip as clip_module
 from urbanln.model.towers import image_features
 
 GOALS = {"training": 0.45, "embedding": 0.60}
