@@ -11,7 +11,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from tests.gather.world import CERTIFICATE, Handler, TileServer, serving, tile, write_recipe
+from tests.gather.world import Handler, TileServer, authority, serving, tile, write_recipe
 
 from urbanln.base.errors import InputError
 from urbanln.gather import run
@@ -192,7 +192,8 @@ def test_a_wait_that_is_too_long_stops_the_source(tmp_path: Path, server: TileSe
 def test_a_certificate_is_of_the_name_though_the_address_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    authority().cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     with serving(tls=True) as server:
         url = server.url.replace("127.0.0.1", name)
         found = _fetch(tmp_path, url, ('private = ["127.0.0.1"]', f'private = ["{name}"]'))

@@ -9,14 +9,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import trustme
 from PIL import Image
 
-# Made for these tests with its key, signed by itself, for the name localhost, until 2126.
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
 TILE = re.compile(r"^/(?:t/)?(\d+)/(\d+)/(\d+)(?:\.jpg)?(?:\?.*)?$")
 
 
@@ -115,9 +115,15 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
 
+@cache
+def authority() -> trustme.CA:
+    """Who signs certificates here; made anew by each process that tests, so that no key lies about."""
+    return trustme.CA()
+
+
 @contextmanager
 def serving(tls: bool = False) -> Iterator[TileServer]:
-    """A server on a free port of this machine; with TLS it shows ``CERTIFICATE``, which is localhost's."""
+    """A server on a free port of this machine; with TLS its certificate is localhost's, by ``authority``."""
     world = TileServer()
     handler = type("Handling", (Handler,), {"world": world})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -126,7 +132,7 @@ def serving(tls: bool = False) -> Iterator[TileServer]:
     world.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
+        authority().issue_cert("localhost").configure_cert(context)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
