@@ -337,6 +337,7 @@ def main() -> None:
     }  # fmt: skip
     of_view = kept[views["picture"].to_numpy()]
     facts["distilled"] = distil(model, pixels, features, views, of_view, args.work, args.seed)
+    model.save(args.work / "distilled")  # what has read no word, to hold the rest against
     facts["contrasted"] = contrast(model, pixels, views, pictures, kept, args.work, args.seed)
     with atomic_folder(args.out) as folder:
         model.save(folder / "model")
