@@ -23,8 +23,8 @@ from torch.nn import functional
 from urbanln.base.config import TrainSettings
 from urbanln.base.errors import UrbanLNError
 from urbanln.city.store import City
-from urbanln.model import clip as clip_module
 from urbanln.model.clip import load_clip
+from urbanln.model.families import clip as clip_module
 from urbanln.model.queue import FeatureQueue
 from urbanln.train.batches import Texts
 from urbanln.train.grad_cache import micro_batches

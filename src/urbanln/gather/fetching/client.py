@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import random
 import re
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from urbanln.base.errors import UrbanLNError, printable
+from urbanln.base.parsing import parse_json
 from urbanln.base.version import __version__
 from urbanln.gather.fetching.guard import Guard, RefusedError
 from urbanln.gather.fetching.host import DownError, Got, Host, TooLargeError
@@ -121,7 +121,7 @@ class Client:
             if str(error) != "HTTP 400":  # what graphs say of an id that is no more
                 raise
             said = Answer(404, b"")
-        content = json.loads(said.data) if said.there else None
+        content = parse_json(said.data) if said.there else None
         url = content.get(request.says) if isinstance(content, dict) else None
         return await self._ask(replace(request, url=url)) if isinstance(url, str) else Answer(404, b"")
 
@@ -274,8 +274,8 @@ def _fault(got: Got, request: Request) -> str:
         return "" if found else f"not a picture but {_kind(got.data)}"
     if request.kind == "json":
         try:
-            json.loads(got.data)
-        except (ValueError, RecursionError):
+            parse_json(got.data)
+        except ValueError:
             return f"not JSON but {_kind(got.data)}"
     return ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from urbanln.base.parsing import parse_json
 from urbanln.gather.source import Request
 
 Box = tuple[float, float, float, float]
@@ -135,8 +135,8 @@ def read(data: bytes, asked: Search, picture: str) -> Found:
         picture: Field with the picture's address.
     """
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
+        content = parse_json(data)
+    except ValueError:
         content = None
     rows = content.get("data") if isinstance(content, dict) else None
     if not isinstance(rows, list):
