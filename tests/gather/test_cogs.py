@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio.shutil
 from tests.gather.rasters import write_tif
-from tests.gather.world import Handler, TileServer, serving
+from tests.gather.world import Handler, TileServer, saved, serving
 
 from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_file
@@ -80,12 +80,7 @@ def _serve(server: TileServer, data: bytes, *, ranges: bool = True) -> None:
 
 
 def _recipe(folder: Path, file: str, *changes: tuple[str, str]) -> Path:
-    text = RECIPE.replace("{file}", file)
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return folder / "recipe.toml"
+    return saved(folder, RECIPE.replace("{file}", file), *changes)
 
 
 def _tif(folder: Path, kind: str, dtype: Any = np.uint8) -> Path:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import shapely
 from tests.gather.rasters import write_tif
+from tests.gather.world import saved
 from tests.oracles import zonal as oracle
 
 from urbanln.base.errors import InputError, StorageError
@@ -43,12 +44,7 @@ attribution = "Google and Google DeepMind"
 
 
 def _recipe(folder: Path, *changes: tuple[str, str]) -> Path:
-    text = RECIPE
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return folder / "recipe.toml"
+    return saved(folder, RECIPE, *changes)
 
 
 def _numbers(bands: int = 5, edge: int = 70) -> np.ndarray:

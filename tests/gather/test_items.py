@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import shapely
 from tests.gather.rasters import write_tif
-from tests.gather.world import serving
+from tests.gather.world import saved, serving
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.gather import run
@@ -40,12 +40,7 @@ retries = 0
 
 
 def _recipe(folder: Path, *changes: tuple[str, str]) -> Path:
-    text = RECIPE
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return folder / "recipe.toml"
+    return saved(folder, RECIPE, *changes)
 
 
 def _item(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import shapely
 from tests.gather.rasters import write_tif
+from tests.gather.world import saved
 from tests.oracles import zonal as oracle
 
 from urbanln.base.errors import InputError, StorageError
@@ -175,12 +176,7 @@ attribution = "WorldPop, University of Southampton"
 
 
 def _recipe(folder: Path, *changes: tuple[str, str]) -> Path:
-    text = RECIPE
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return folder / "recipe.toml"
+    return saved(folder, RECIPE, *changes)
 
 
 def _pop(folder: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 import shapely
 from PIL import Image
 from tests.gather.rasters import write_tif
+from tests.gather.world import saved
 
 from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import read_table
@@ -44,12 +45,7 @@ attribution = "City of Somewhere"
 
 
 def _recipe(folder: Path, *changes: tuple[str, str]) -> Path:
-    text = RECIPE
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return folder / "recipe.toml"
+    return saved(folder, RECIPE, *changes)
 
 
 def _field(lon: Any, lat: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
+from tests.gather.world import saved
 
 from urbanln.base.errors import InputError
 from urbanln.gather import place as places
@@ -32,11 +33,7 @@ attribution = "Somebody"
 
 
 def _recipe(folder: Path, *changes: tuple[str, str], text: str = RECIPE) -> Path:
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return folder / "recipe.toml"
+    return saved(folder, text, *changes)
 
 
 def test_a_recipe_gives_its_sources_and_its_regions(tmp_path: Path) -> None:

@@ -170,12 +170,16 @@ timeout_s = 5
 """
 
 
-def write_recipe(folder: Path, url: str, *changes: tuple[str, str], more: str = "", fetch: str = "") -> Path:
-    """A recipe that asks a server at some address."""
-    text = RECIPE.format(url=url, more=more, fetch=fetch)
+def saved(folder: Path, text: str, *changes: tuple[str, str]) -> Path:
+    """A recipe's file with some of its text changed; each change must find its place."""
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)
     path = folder / "recipe.toml"
     path.write_text(text)
     return path
+
+
+def write_recipe(folder: Path, url: str, *changes: tuple[str, str], more: str = "", fetch: str = "") -> Path:
+    """A recipe that asks a server at some address."""
+    return saved(folder, RECIPE.format(url=url, more=more, fetch=fetch), *changes)

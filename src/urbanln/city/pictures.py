@@ -150,8 +150,23 @@ def in_threads(
                 future.cancel()
 
 
-def tell_skipped(errors: Sequence[InputError]) -> None:
-    """Say on stderr which pictures cannot be read and are left out, a few by name; nothing where all can."""
+def tell_skipped(errors: Sequence[InputError], some: bool = True) -> None:
+    """Say on stderr which pictures cannot be read and are left out, a few by name; nothing where all can.
+
+    Args:
+        errors: One per picture.
+        some: Whether there are others that can be read.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not some:
+        raise InputError(
+            "none of the pictures can be read",
+            value=errors[0].value,
+            where=errors[0].where,
+            remedy="check the paths in images.parquet and the disk or address they lie on",
+        )
     if errors:
         names = ", ".join(str(error.value) for error in errors[:_SHOWN])
         more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""

@@ -80,14 +80,7 @@ def embed_both(
             image.append(torch.from_numpy(part.vectors))
             bad += part.unreadable
         read = np.concatenate(rows)
-        if not len(read):
-            raise InputError(
-                "none of the pictures can be read",
-                value=bad[0].value,
-                where=bad[0].where,
-                remedy="check the paths in images.parquet and the disk or address they lie on",
-            )
-        tell_skipped(bad)
+        tell_skipped(bad, some=len(read) > 0)
         text = []
         for start in range(0, len(texts), settings.batch_size):
             batch = list(texts[start : start + settings.batch_size])

@@ -329,14 +329,7 @@ def _sum_vectors(
             np.add.at(sums, slot[part.rows], part.vectors.astype(np.float64))
             np.add.at(counts, slot[part.rows], 1)
             bad += part.unreadable
-    if not counts.any():
-        raise InputError(
-            "none of the pictures can be read",
-            value=bad[0].value,
-            where=bad[0].where,
-            remedy="check the paths in images.parquet and the disk or address they lie on",
-        )
-    tell_skipped(bad)
+    tell_skipped(bad, some=bool(counts.any()))
     return sums, counts, len(bad)
 
 

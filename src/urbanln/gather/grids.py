@@ -7,6 +7,7 @@ used, and nothing beside it: the same file is the same raster everywhere.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Reading:
     crs: str = ""
 
 
-class Grid:
+class Grid(ABC):
     """Where pixels lie, north up; what has values, reads them.
 
     Attributes:
@@ -69,9 +70,9 @@ class Grid:
     crs: pyproj.CRS
     bands: int
 
+    @abstractmethod
     def read(self, bands: Sequence[int], column: int, row: int, width: int, height: int) -> Floats:
         """Values of a window, (bands, height, width), rows from the north, missing ones NaN."""
-        raise NotImplementedError
 
     @property
     def pixel(self) -> tuple[float, float]:

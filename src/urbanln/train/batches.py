@@ -138,15 +138,9 @@ def read_all(
         say=say,
     )
     bad = list(errors.values())
-    if say:
-        tell_skipped(bad)
-    if len(bad) == len(items):
-        raise InputError(
-            "none of the pictures can be read",
-            value=bad[0].value,
-            where=bad[0].where,
-            remedy="check the paths in images.parquet and the disk or address they lie on",
-        )
+    some = len(bad) < len(items)
+    if say or not some:
+        tell_skipped(bad, some)
     readable = [i for i in range(len(items)) if i not in errors]
     pictures = Pictures([items[i] for i in readable], model, settings, kept)
     return pictures, rows.iloc[readable].reset_index(drop=True), len(bad)

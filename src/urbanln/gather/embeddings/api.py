@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -16,9 +15,10 @@ from urbanln.base.errors import InputError, placed, require
 from urbanln.base.files import hash_file
 from urbanln.base.geometry import lonlat_of
 from urbanln.base.space import Floats
+from urbanln.gather.addressed import Addressed, Window
 from urbanln.gather.embeddings.settings import EmbeddingSource
-from urbanln.gather.local_files import hosts_of, is_address, need_files
-from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.local_files import need_files
+from urbanln.gather.source import Answers, Built
 from urbanln.tables.cities import read_vectors
 from urbanln.tables.vectors import region_table, write_embeddings
 
@@ -32,7 +32,7 @@ _STORED = {
 _OVERLAP = 1.001
 
 
-class Embeddings:
+class Embeddings(Addressed):
     """Vectors of the regions, not ours; see :class:`urbanln.gather.source.Leading`.
 
     Args:
@@ -52,16 +52,13 @@ class Embeddings:
         self._where = f"[embeddings.{name}]"
         need_files(settings.reads(), self._where)
         self._counts: dict[int, str] = {}
-        self._remote: dict[str, Any] = {}
         if settings.form == "table":
+            super().__init__((), None, self._wanted)
             return
         self._grids = require("urbanln.gather.grids")
         codes = (*settings.nodata, *([-128.0] if settings.form == "alphaearth" else []))
         self._reading = self._grids.Reading(codes)
-        self._remote = {
-            file: require("urbanln.gather.cogs").Remote(file, self._reading, self._wanted)
-            for file in filter(is_address, settings.files)
-        }
+        super().__init__(settings.files, self._reading, self._wanted)
         here = [file for file in settings.files if file not in self._remote]
         met = False
         for file in here:
@@ -82,7 +79,7 @@ class Embeddings:
         for band in self.settings.bands:
             grid.check_band(band, "bands")
 
-    def _wanted(self, grid: Any) -> list[tuple[int, int, int, int]]:
+    def _wanted(self, grid: Any) -> list[Window]:
         """Check a file at an address; the windows that are needed of it."""
         with placed(self._where):
             self._check(grid)
@@ -115,22 +112,6 @@ class Embeddings:
     def pictures(self) -> int:
         """None."""
         return 0
-
-    def hosts(self) -> list[str]:
-        """Of the addresses."""
-        return hosts_of(self.settings.files)
-
-    def first(self) -> Iterator[Request]:
-        """What the files at addresses say of themselves."""
-        return (remote.first() for remote in self._remote.values())
-
-    def more(self) -> int:
-        """The blocks of files that have not told yet what they are, about."""
-        return require("urbanln.gather.cogs").blocks_left(self._remote.values()) if self._remote else 0
-
-    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """The blocks of a file that the regions lie on."""
-        return cast(list[Request], self._remote[request.url].then(request, answer))
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """Write the table of vectors of the regions that are covered well enough.

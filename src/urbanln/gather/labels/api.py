@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -14,12 +13,12 @@ import pandas as pd
 from urbanln.base.errors import InputError, placed, require
 from urbanln.base.missing import missing_codes
 from urbanln.city.meta import IndicatorNote
+from urbanln.gather.addressed import Addressed, Window
 from urbanln.gather.labels.settings import LabelSource
-from urbanln.gather.local_files import hosts_of, is_address
-from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.source import Answers, Built
 
 
-class Labels:
+class Labels(Addressed):
     """A label of the regions from a raster; see :class:`urbanln.gather.source.Leading`.
 
     Args:
@@ -40,15 +39,14 @@ class Labels:
         given = settings
         reading = grids.Reading(given.nodata, given.nodata_means, given.scale, given.offset, given.crs)
         self._dtype = ""
-        self._remote: Any = None
-        if is_address(given.raster):
-            self._remote = require("urbanln.gather.cogs").Remote(given.raster, reading, self._wanted)
+        super().__init__([given.raster], reading, self._wanted)
+        if self._remote:
             return
         self._open = lambda: grids.open_grid(given.raster, reading)
         with self._open() as grid:
             self._wanted(grid)
 
-    def _wanted(self, grid: Any) -> list[tuple[int, int, int, int]]:
+    def _wanted(self, grid: Any) -> list[Window]:
         """Check a raster; the window that is needed of it."""
         with placed(f"[labels.{self.name}]"):
             grid.check_band(self.settings.band, "band")
@@ -59,22 +57,6 @@ class Labels:
     def pictures(self) -> int:
         """None."""
         return 0
-
-    def hosts(self) -> list[str]:
-        """Of the raster's address, where it has one."""
-        return hosts_of([self.settings.raster])
-
-    def first(self) -> Iterator[Request]:
-        """What a raster at an address says of itself; nothing is asked of one that lies here."""
-        return iter([self._remote.first()] if self._remote else [])
-
-    def more(self) -> int:
-        """Nothing is known of blocks before the file tells what it is."""
-        return 0
-
-    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """The blocks of the raster that the regions lie on."""
-        return cast(list[Request], self._remote.then(request, answer))
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """The label of every region that is covered well enough.
@@ -98,13 +80,14 @@ class Labels:
         )  # fmt: skip
 
     def _raster(self, answers: Answers) -> Any:
-        if self._remote is None:
+        if not self._remote:
             return self._open()
-        with self._remote.said(answers) as grid:
+        remote = self._remote[self.settings.raster]
+        with remote.said(answers) as grid:
             if grid is None:
                 remedy = "check the address"
                 raise InputError("no such raster", value=self.settings.raster, where="raster", remedy=remedy)
-        return self._remote.open(answers)
+        return remote.open(answers)
 
     def _refuse_codes(self, extremes: np.ndarray) -> None:
         codes = [code.text for code in missing_codes(extremes, self._dtype) if code.certain]

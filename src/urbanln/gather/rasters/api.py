@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -17,11 +16,12 @@ import shapely
 from urbanln.base.errors import InputError, placed, require
 from urbanln.base.progress import track
 from urbanln.city.regions import MERCATOR_LATITUDE
-from urbanln.gather.local_files import hosts_of, is_address, need_files
+from urbanln.gather.addressed import Addressed, Window
+from urbanln.gather.local_files import need_files
 from urbanln.gather.names import file_names
 from urbanln.gather.rasters.items import files_of
 from urbanln.gather.rasters.settings import RasterSource
-from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.source import Answers, Built
 from urbanln.gather.tiles.picture import Frame, as_jpeg, frame_of
 from urbanln.gather.writing import image_rows, make_folder, write_picture
 
@@ -29,7 +29,7 @@ _OPEN = 32  # files at once
 _OUTLINE_POINTS = 21
 
 
-class Rasters:
+class Rasters(Addressed):
     """Pictures of regions out of GeoTIFFs; see :class:`urbanln.gather.source.Leading`.
 
     A picture shows the region's bounding box, as a mosaic of map tiles does.
@@ -68,10 +68,7 @@ class Rasters:
                 for box, region in zip(regions.bounds.to_numpy(), self._ids, strict=True)
             ]
         reading = self._grids.Reading(settings.nodata, crs=settings.crs)
-        self._remote: dict[str, Any] = {
-            file: require("urbanln.gather.cogs").Remote(file, reading, self._wanted)
-            for file in filter(is_address, settings.files)
-        }
+        super().__init__(settings.files, reading, self._wanted)
         self._local = partial(self._grids.open_grid, reading=reading)
         self._outlines: dict[str, shapely.Geometry] = {}
         for file in settings.files:
@@ -82,7 +79,7 @@ class Rasters:
                     if len(settings.files) == 1:
                         grid.need_overlap(regions)
 
-    def _wanted(self, grid: Any) -> list[tuple[int, int, int, int]]:
+    def _wanted(self, grid: Any) -> list[Window]:
         """Check a file at an address; the windows that are needed of it."""
         with placed(self._where):
             self._check(grid, pixels=False)
@@ -153,19 +150,7 @@ class Rasters:
 
     def hosts(self) -> list[str]:
         """Of the addresses in the recipe; a list of items leads only to the section's ``hosts``."""
-        return [] if self.settings.items else hosts_of(self.settings.files)
-
-    def first(self) -> Iterator[Request]:
-        """What the files at addresses say of themselves."""
-        return (remote.first() for remote in self._remote.values())
-
-    def more(self) -> int:
-        """The blocks of files that have not told yet what they are, about."""
-        return require("urbanln.gather.cogs").blocks_left(self._remote.values()) if self._remote else 0
-
-    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """The blocks of a file that the regions lie on."""
-        return cast(list[Request], self._remote[request.url].then(request, answer))
+        return [] if self.settings.items else super().hosts()
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """Write the pictures of the regions.
