@@ -219,6 +219,11 @@ def test_the_audit_is_plain_json_a_table_and_lines() -> None:
     assert any(line == "two (people)" for line in found.lines())
 
 
+def test_years_are_written_as_years() -> None:
+    found = _audit(np.linspace(1950, 2016, SIDE**2))
+    assert "1950 to 2016, median 1983" in "\n".join(found.lines())
+
+
 def test_cities_are_kept_apart() -> None:
     where = _places(12)
     both = pd.concat([where.assign(city="a"), where.assign(city="b", lon=where["lon"] + 0.02)])

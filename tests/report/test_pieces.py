@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import xml.etree.ElementTree as ET
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from urbanln.pages import charts, maps
+from urbanln.pages.still import stills
 from urbanln.pages.text import clean, interval, quantity, score, words
 from urbanln.report import plots
 from urbanln.report.details import training_charts
@@ -42,8 +46,9 @@ def test_scores_have_one_format(value: float | None, text: str) -> None:
         (0, "0"),
         (0.0312, "0.0312"),
         (9.996, "10"),
-        (999.6, "1,000"),
-        (1987.2, "1,987"),
+        (999.6, "1000"),
+        (1987.2, "1987"),
+        (-2016, "−2016"),
         (9_999.6, "10,000"),
         (12_345, "12,300"),
         (-1_250_000, "−1.25 M"),
@@ -114,6 +119,34 @@ def test_score_beyond_the_axis_is_an_arrow() -> None:
     assert "<circle" not in picture
     assert "beyond" in picture
     assert "−4.00 [−5.00, −3.00]" in picture
+
+
+def test_interval_cut_at_the_axis_ends_in_an_arrow_and_is_said() -> None:
+    """On the side where it goes on, once, beside the dot that is where it was."""
+    rows = (plots.Dot("a", 0.2, -0.9, 0.4), plots.Dot("b", 0.2, -0.9, 1.3), plots.Dot("c", 0.2, -0.5, 1.0))
+    picture = plots.forest("label", [plots.SplitDots("block", "Block", rows, {})], (-0.5, 1.0), "R²")
+    tree = ET.fromstring(picture)
+    tips = [float(e.attrib["d"][1:].split()[0]) for e in tree if "beyond" in e.attrib.get("class", "")]
+    left, right = 140.0, charts.WIDTH - 92.0
+    assert tips == [left - 6, left - 6, right + 6]
+    assert len([e for e in tree if e.tag == "circle"]) == 3
+    said = tree.attrib["aria-label"].split("; ")
+    assert [text.partition(" (beyond the axis ")[2] for text in said] == [
+        "to the left)",
+        "to the left and the right)",
+        "",
+    ]
+
+
+def test_dots_without_a_value_cover_none_that_has_one() -> None:
+    """Drawn before the others, in whatever order regions come and whatever the panel lacks."""
+    spot = {"type": "Point", "coordinates": [114.0, 30.0]}
+    far = {"type": "Point", "coordinates": [114.1, 30.1]}
+    truth, prediction = np.array([5.0, np.nan, 1.0]), np.array([np.nan, 5.0, 1.0])
+    (made,) = stills([spot, spot, far], [maps.layer("x", "", truth, prediction, log=False)])
+    picture = Image.open(io.BytesIO(base64.b64decode(made["source"].partition(",")[2])))
+    for panel in (0, 1):
+        assert picture.getpixel((panel * 364 + 5, picture.height - 6)) == (0xFD, 0xE7, 0x25)
 
 
 def test_scatter_leaves_out_what_is_unknown_and_escapes() -> None:

@@ -88,7 +88,7 @@ def test_coverage_is_held_against_what_was_asked(low: float, high: float, said: 
     (line,) = coverage_lines(scores_of(row("mine", 0.3, **reached)), {"crime": "reports"})
     assert said in line["sentence"]
     assert line["asked"] == "90 %"
-    assert line["width"] == "1,200 reports"
+    assert line["width"] == "1200 reports"
     assert coverage_lines(scores_of(row("mine", 0.3)), {}) == []
 
 

@@ -56,14 +56,14 @@ class Canvas:
         """The finished picture, safe to print into a page."""
         head = (
             f'<svg class="chart" viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
-            f'aria-label="{escape(clean(self.label, 600))}">'
+            f'aria-label="{escape(clean(self.label, 3000))}">'
         )
         return Markup(head + "".join(self.parts) + "</svg>")  # noqa: S704 (every text above is escaped)
 
 
 @dataclass(frozen=True)
 class DotPlot:
-    """Rows of dots with intervals on one axis; what lies beyond it is drawn at its edge with an arrow.
+    """Rows of dots with intervals on one axis; what goes beyond it ends in an arrow there.
 
     Args:
         canvas: What it is drawn on; names begin at its left edge, values end at its right one.
@@ -105,14 +105,27 @@ class DotPlot:
         self.canvas.text(self.canvas.width, y + 4, text, "value", "end")
         if dot is None:
             return
-        x, (low, high) = self.place(dot), ends
+        low, high = ends
         if low is not None and high is not None:
             self.canvas.line(self.place(low), y, self.place(high), y, f"range {style}")
-        if self.low <= dot <= self.high:
-            self.canvas.circle(x, y, 4.5, f"dot {style} {'hollow' if hollow else 'full'}")
-        else:
-            tip = x + (6 if dot > self.high else -6)
-            self.canvas.path([(tip, y), (x, y - 4), (x, y + 4)], f"beyond {style}", closed=True)
+        inside = self.low <= dot <= self.high
+        if inside:
+            self.canvas.circle(self.place(dot), y, 4.5, f"dot {style} {'hollow' if hollow else 'full'}")
+        size = 3.5 if inside else 5.0
+        for end, tip in self._beyond(dot, low, high):
+            x = self.place(end)
+            self.canvas.path([(x + tip * 6, y), (x, y - size), (x, y + size)], f"beyond {style}", closed=True)
+
+    def _beyond(self, *values: float | None) -> list[tuple[float, int]]:
+        """The ends of the axis that a row goes beyond, each with the direction there: −1 or 1."""
+        known = [value for value in values if value is not None]
+        left, right = any(v < self.low for v in known), any(v > self.high for v in known)
+        return [end for end, there in (((self.low, -1), left), ((self.high, 1), right)) if there]
+
+    def said(self, *values: float | None) -> str:
+        """What a screen reader is told of a row that goes on beyond the axis; nothing where none does."""
+        sides = ["left" if tip < 0 else "right" for _, tip in self._beyond(*values)]
+        return f" (beyond the axis to the {' and the '.join(sides)})" if sides else ""
 
 
 def round_ticks(low: float, high: float, count: int = 5) -> list[float]:

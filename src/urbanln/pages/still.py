@@ -31,8 +31,6 @@ def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
     parts, region = shapely.get_parts(
         shapely.from_geojson([json.dumps(s) for s in shapes]), return_index=True
     )
-    # The largest first, so that an area inside another one's hole is not painted over.
-    order = np.argsort(-shapely.area(parts), kind="stable")
     west, south, east, north = shapely.total_bounds(parts)
     narrow = math.cos(math.radians((south + north) / 2))
     scale = (_SIDE - 4 * _DOT) / max((east - west) * narrow, north - south, 1e-6)
@@ -42,7 +40,9 @@ def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
         return [(2 * _DOT + (x - west) * narrow * scale, 2 * _DOT + (north - y) * scale)
                 for x, y in shapely.get_coordinates(ring)]  # fmt: skip
 
-    places = [(int(region[i]), pixels(parts[i])) for i in order]
+    places = [(int(i), pixels(part)) for i, part in zip(region, parts, strict=True)]
+    dots = np.array([_is_dot(place) for _, place in places], dtype=bool)
+    area = np.where(dots, 0.0, shapely.area(parts))
     size = (3 * _SIDE + 2 * _GAP, math.ceil((north - south) * scale + 4 * _DOT))
     out = []
     for layer in layers:
@@ -52,8 +52,13 @@ def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
             error = panel == "error"
             stops, ramp = (layer["error_stops"], DIVERGING) if error else (layer["stops"], VIRIDIS)
             colours = _colours(layer[panel], stops, ramp)
-            for index, place in places:
-                _paint(draw, [(x + number * (_SIDE + _GAP), y) for x, y in place], colours[index])
+            empty = np.array([layer[panel][index] is None for index in region], dtype=bool)
+            # The largest first, so that an area inside another one's hole is not painted over; dots last, and
+            # of these first what has no value, so that it covers nothing that has one.
+            for at in np.lexsort((~(empty & dots), -area)):
+                index, place = places[at]
+                shifted = [(x + number * (_SIDE + _GAP), y) for x, y in place]
+                _paint(draw, shifted, colours[index], dot=bool(dots[at]))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", optimize=True)
         source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -64,11 +69,17 @@ def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
     return out
 
 
-def _paint(draw: ImageDraw.ImageDraw, place: list[tuple[float, float]], colour: Colour) -> None:
+def _is_dot(place: list[tuple[float, float]]) -> bool:
+    """A point, or too small an area to be seen."""
     xs, ys = zip(*place, strict=True)
-    if max(max(xs) - min(xs), max(ys) - min(ys)) >= 2 * _DOT:
+    return max(max(xs) - min(xs), max(ys) - min(ys)) < 2 * _DOT
+
+
+def _paint(draw: ImageDraw.ImageDraw, place: list[tuple[float, float]], colour: Colour, *, dot: bool) -> None:
+    if not dot:
         draw.polygon(place, fill=colour)
-    else:  # a point, or too small an area to be seen
+    else:
+        xs, ys = zip(*place, strict=True)
         x, y = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
         draw.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), fill=colour)
 

@@ -74,7 +74,7 @@ def interval(low: object, high: object) -> str:
 def quantity(value: object) -> str:
     """A number with a unit to three figures: ``12,300``, ``1.25 M``, ``0.031``; a dash when missing.
 
-    Four-figure numbers are kept whole: years are among them.
+    Four-figure numbers stand whole and without a separator, ``2016``: years are among them.
     """
     number = finite(value)
     if number is None:
@@ -86,7 +86,9 @@ def quantity(value: object) -> str:
             if size >= 0.9995 * scale:
                 return sign + _figures(size / scale) + word
     if size >= 999.5:
-        step = 1 if size < 9_999.5 else 10 ** (len(str(round(size))) - 3)
+        if size < 9_999.5:
+            return f"{sign}{size:.0f}"
+        step = 10 ** (len(str(round(size))) - 3)
         return f"{sign}{round(size / step) * step:,}"
     text = _figures(size)
     return text if text == "0" else sign + text

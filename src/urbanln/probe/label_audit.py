@@ -292,7 +292,7 @@ def _range(gram: Variogram) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.6g}"
+    return f"{value:.6g}"
 
 
 def _row(name: str, audit: IndicatorAudit) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def forests(scores: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     for name in indicators(scores):
         scale = scale_of(scores, name) if is_log(scores, name) else "the label"
         axis = f"R² of {scale}, held out"
-        out.append((words(name), forest(_label(scores, name), _groups(scores, name), (low, high), axis)))
+        out.append((words(name), forest(f"R² for {words(name)}", _groups(scores, name), (low, high), axis)))
     return out
 
 
@@ -87,15 +87,6 @@ def _groups(scores: Mapping[str, Any], indicator: str) -> list[SplitDots]:
         lines = {"mean" if f == "mean" else "strongest": r2 for f, r2 in marked if r2 is not None}
         groups.append(SplitDots(split, title, dots, lines))
     return groups
-
-
-def _label(scores: Mapping[str, Any], indicator: str) -> str:
-    parts = [
-        f"{r['features']} under the {r['split']} split {score(r.get('r2'))}"
-        for r in rows_of(scores, indicator=indicator)
-        if not is_joint(str(r["features"]))
-    ]
-    return clean(f"R² for {words(indicator)}: " + "; ".join(parts), 600)
 
 
 def held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:

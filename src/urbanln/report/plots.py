@@ -43,10 +43,10 @@ def forest(label: str, groups: Sequence[SplitDots], ends: tuple[float, float], a
     """R² with intervals, one row per feature table, grouped by split; floors as vertical lines.
 
     Args:
-        label: What a screen reader says instead of the picture.
+        label: What a screen reader says before it reads the rows out.
         groups: The splits from top to bottom.
-        ends: Of the R² axis, equal for all indicators so that their plots compare; what lies beyond is
-            drawn at the edge with an arrow.
+        ends: Of the R² axis, equal for all indicators so that their plots compare; what goes beyond ends
+            in an arrow at the edge.
         axis: Printed below it.
     """
     row = 22.0
@@ -57,10 +57,12 @@ def forest(label: str, groups: Sequence[SplitDots], ends: tuple[float, float], a
     canvas.text((plot.left + plot.right) / 2, height - 3, axis, anchor="middle")
     y = 14.0
     for group in groups:
+        said: list[str] = []
         canvas.text(0, y + 6, group.title, "group")
         top, y = y - 2, y + 24
         for dot in group.rows:
             text = f"{score(dot.r2)} {interval(dot.low, dot.high)}".strip()
+            said.append(f"{dot.name} {text}{plot.said(dot.r2, dot.low, dot.high)}")
             plot.row(
                 y, cut(dot.name, 21), text, dot.r2, (dot.low, dot.high),
                 main=dot.main, hollow=group.split == "random",
@@ -70,6 +72,7 @@ def forest(label: str, groups: Sequence[SplitDots], ends: tuple[float, float], a
             x = plot.place(value)
             canvas.line(x, top, x, y - 12, f"floor-{name}")
         y += 6
+        canvas.label += f". {group.title}: {'; '.join(said)}"
     return canvas.svg()
 
 

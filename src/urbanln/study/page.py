@@ -114,7 +114,7 @@ def results_html(result: Mapping[str, Any]) -> str:
 def forest(rows: Sequence[Mapping[str, Any]], reference: str, heading: str, measure: str = "R²") -> Markup:
     """Paired differences to the reference with intervals, one line per variant and floor.
 
-    What lies beyond the axis, which spans the variants, is drawn at its edge with an arrow.
+    What goes beyond the axis, which spans the variants, ends in an arrow at its edge.
     """
     shown = [row for row in rows if finite(row["diff"]) is not None]
     columns = ("diff", "diff_low", "diff_high")
@@ -122,17 +122,15 @@ def forest(rows: Sequence[Mapping[str, Any]], reference: str, heading: str, meas
     known = [value for value in drawn if value is not None]
     low, high = min([-0.02, *known]), max([0.02, *known])
     margin = 0.04 * (high - low)
-    label = f"Difference in {measure} to {reference}, {heading}: " + "; ".join(
-        f"{row['name']} {_range(row, 'diff', sign=True)}" for row in shown
-    )
     bottom = 14 + _ROW * len(shown)
-    canvas = Canvas(_WIDTH, bottom + 30, label)
+    canvas = Canvas(_WIDTH, bottom + 30, f"Difference in {measure} to {reference}, {heading}: ")
     plot = DotPlot(canvas, _LABEL, _WIDTH - _VALUE, low - margin, high + margin)
     plot.axis(6, bottom, 5, lambda tick: score(tick, sign=True))
     title = f"{measure} less that of {reference}"
     canvas.text((plot.left + plot.right) / 2, bottom + 28, title, anchor="middle")
     for number, row in enumerate(shown):
         text, ends = _range(row, "diff", sign=True), (finite(row["diff_low"]), finite(row["diff_high"]))
+        canvas.label += f"{'; ' if number else ''}{row['name']} {text}{plot.said(row['diff'], *ends)}"
         plot.row(
             22 + _ROW * number, cut(row["name"], 36), text, row["diff"], ends, main=row["kind"] == "variant"
         )

@@ -26,7 +26,7 @@
     return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
   }
 
-  // The same number format as the rest of the page: three figures (four-figure numbers whole), a true minus.
+  // The same number format as the rest of the page: three figures (four whole, as years are), a true minus.
   function quantity(value) {
     if (value === null || value === undefined) return "–";
     var size = Math.abs(value), sign = value < 0 ? "−" : "", text;
@@ -34,7 +34,7 @@
       var scale = size >= 0.9995e12 ? [1e12, " T"] : size >= 0.9995e9 ? [1e9, " bn"] : [1e6, " M"];
       text = Number((size / scale[0]).toPrecision(3)) + scale[1];
     } else if (size >= 999.5) {
-      text = Number(size < 9999.5 ? size.toFixed(0) : size.toPrecision(3)).toLocaleString("en-US");
+      text = size < 9999.5 ? size.toFixed(0) : Number(size.toPrecision(3)).toLocaleString("en-US");
     } else {
       text = String(Number(size.toPrecision(3)));
     }
@@ -100,6 +100,11 @@
     var ramp = ["interpolate", ["linear"], ["get", key]];
     s.stops.forEach(function (stop, i) { ramp.push(stop, s.colours[i]); });
     return ["case", ["has", key], ramp, EMPTY];
+  }
+
+  // What has no value is drawn first, so that it covers nothing that has one.
+  function order(panel, k) {
+    return ["case", ["has", panel + k], 1, 0];
   }
 
   // On the map of errors a dark edge marks a truth outside its interval.
@@ -171,11 +176,13 @@
     map.addSource("regions", { type: "geojson", data: all, attribution: "" });
     map.addSource("dots", { type: "geojson", data: dots(all, small), attribution: "" });
     map.addLayer({ id: "areas", type: "fill", source: "regions", minzoom: fromZoom, filter: ["==", ["geometry-type"], "Polygon"],
+      layout: { "fill-sort-key": order(panel, k) },
       paint: { "fill-color": paint(panel, k), "fill-antialias": false } });
     map.addLayer({ id: "outlines", type: "line", source: "regions", minzoom: fromZoom, filter: ["==", ["geometry-type"], "Polygon"],
       paint: {} });
     var until = small && data.shapes.every(outline) ? from : 24;
     map.addLayer({ id: "points", type: "circle", source: "dots", maxzoom: until,
+      layout: { "circle-sort-key": order(panel, k) },
       paint: { "circle-color": paint(panel, k),
         "circle-radius": ["interpolate", ["linear"], ["zoom"], zoom, radius, zoom + 5, 3 * radius] } });
     map.thin = radius > 3 ? 0.5 : 0;
@@ -232,6 +239,8 @@
       if (!maps[i].getLayer("areas")) return;
       maps[i].setPaintProperty("areas", "fill-color", paint(panel, k));
       maps[i].setPaintProperty("points", "circle-color", paint(panel, k));
+      maps[i].setLayoutProperty("areas", "fill-sort-key", order(panel, k));
+      maps[i].setLayoutProperty("points", "circle-sort-key", order(panel, k));
       edges(maps[i], panel, k);
     });
     popups.forEach(function (popup) { popup.remove(); });
