@@ -54,6 +54,9 @@ def test_everything_is_counted_in_the_raw_texts(frame: pd.DataFrame) -> None:
     assert audit.words.mean == sum(len(text.split()) for text in TEXTS.values()) / 5
     assert audit.tokens is not None
     assert audit.tokens.over == {77: 4, 248: 1}
+    other = audit_captions(frame, count_tokens=_count, max_tokens=196)
+    assert other.tokens is not None
+    assert list(other.tokens.over) == [196], "the lengths of CLIP say nothing of another base"
 
 
 def test_lines_and_json_say_the_same(frame: pd.DataFrame) -> None:

@@ -16,6 +16,7 @@ import urbanln
 from urbanln.base.config import load_settings
 from urbanln.base.errors import InputError
 from urbanln.captions.table import candidates_table
+from urbanln.model.tokens import load_tokenizer
 from urbanln.study import work as work_module
 from urbanln.study.kept import DONE
 from urbanln.study.run import CACHE, plan_lines, run_study
@@ -173,6 +174,18 @@ def test_the_test_pictures_were_in_no_training_and_texts_are_everybodys(done: Pa
         assert (start["train_pictures"], start["pictures_to_test_on"]) == (24, 6)
     notes = (done / "out" / CACHE).glob(f"retrieve/*/{DONE}")
     assert {json.loads(note.read_text())["retrieve"]["texts"] for note in notes} == {"joined"}
+
+
+def test_tokens_are_those_of_the_base_that_reads_the_texts(done: Path, clip: Path) -> None:
+    files = sorted((done / "out" / CACHE).glob("*/*/captions.parquet"))
+    count, tiny = load_tokenizer(clip).count_tokens, load_tokenizer("tiny").count_tokens
+    differ = 0
+    for file in files:
+        table = pd.read_parquet(file, columns=["caption", "tokens"])
+        texts = list(table["caption"])
+        assert list(table["tokens"]) == count(texts), file
+        differ += count(texts) != tiny(texts)
+    assert differ >= 4, "else this test tells nothing"
 
 
 def test_only_what_is_missing_is_done_again(

@@ -16,10 +16,8 @@ from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentenc
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.text_faults import shorten
 from urbanln.captions.settings import CleanSettings
-from urbanln.captions.table import TokenCounter, tidy_text
+from urbanln.captions.table import CLIP_LENGTHS, TokenCounter, lengths_told, tidy_text
 
-CLIP_LENGTHS = (77, 248)
-"""Text positions of CLIP, and of CLIP stretched."""
 _TOP = 10
 
 
@@ -133,7 +131,7 @@ def audit_captions(
     *,
     places: Sequence[str] = (),
     count_tokens: TokenCounter | None = None,
-    max_tokens: int = CLIP_LENGTHS[1],
+    max_tokens: int = CLIP_LENGTHS[-1],
 ) -> CaptionAudit:
     """Look at captions as they are: of a city's table, of its ledger, or read from a file.
 
@@ -146,7 +144,7 @@ def audit_captions(
         places: The city's own names.
         count_tokens: Gives the number of tokens of each text, untruncated; use the tokenizer of the model
             that is to read the captions.
-        max_tokens: Longer ones are flagged.
+        max_tokens: Text positions of that model (248 after stretching); longer captions are flagged.
 
     Raises:
         InputError: A column is missing, or there are no captions.
@@ -167,7 +165,7 @@ def audit_captions(
         n_pictures=int(tidied["image_id"].nunique()),
         captioners={name: int((tidied["captioner"] == name).sum()) for name in names},
         words=_lengths(np.array([len(text.split()) for text in texts]), ()),
-        tokens=None if tokens is None else _lengths(tokens, CLIP_LENGTHS),
+        tokens=None if tokens is None else _lengths(tokens, lengths_told(max_tokens)),
         flags={f: {name: int(counted.get((f, name), 0)) for name in names} for f in FLAGS},
         stock=stock[: 2 * _TOP],
         n_stock=sum(count >= settings.boilerplate_pictures for _, count in stock),

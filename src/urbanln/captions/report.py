@@ -10,10 +10,8 @@ import pandas as pd
 
 from urbanln.captions.asking.queues import Asked
 from urbanln.captions.cleaning.clean import Cleaned
-from urbanln.captions.table import FILLERS
+from urbanln.captions.table import CLIP_LENGTHS, FILLERS, lengths_told
 
-# CLIP's own length, and the stretched one.
-SHORT, LONG = 77, 248
 _SKIPPED_SHOWN = 10
 
 
@@ -29,6 +27,7 @@ class CaptionReport:
         table: The caption table as written: ``captions.parquet``.
         remarks: What the captioners said beforehand, what became of captions that were there, and how
             refined texts were checked.
+        max_tokens: Text positions of the model that will read the captions.
     """
 
     n_images: int
@@ -37,6 +36,7 @@ class CaptionReport:
     cleaned: Cleaned
     table: pd.DataFrame
     remarks: Sequence[str]
+    max_tokens: int = CLIP_LENGTHS[-1]
 
     @property
     def per_captioner(self) -> dict[str, int]:
@@ -71,7 +71,7 @@ class CaptionReport:
             lines.append(f"refined texts: {self.asked.refined}; {left}")
             lines += self.asked.calibration.lines()
         lines += self.cleaned.lines()
-        lines += table_lines(self.table)
+        lines += table_lines(self.table, self.max_tokens)
         lines.append(f"pictures that share their caption with another one: {self.shared:.1%}")
         return lines + self._left_out()
 
@@ -98,11 +98,12 @@ class CaptionReport:
         return lines + ([f"  … and {more} more"] if more > 0 else [])
 
 
-def table_lines(table: pd.DataFrame) -> list[str]:
+def table_lines(table: pd.DataFrame, max_tokens: int) -> list[str]:
     """A caption table in lines: how the vote went, lengths in words and tokens.
 
     Args:
         table: With the columns of ``captions.parquet``.
+        max_tokens: Text positions of the model that will read them.
     """
     lines = []
     chosen = table[table["selected"]]
@@ -122,7 +123,7 @@ def table_lines(table: pd.DataFrame) -> list[str]:
         lines.append(f"words per caption: {_spread(words)}")
     if len(table) and not table["tokens"].isna().any():
         tokens = table["tokens"].to_numpy(dtype=np.int64)
-        over = [f"{(tokens > limit).mean():.1%} over {limit}" for limit in (SHORT, LONG)]
+        over = [f"{(tokens > limit).mean():.1%} over {limit}" for limit in lengths_told(max_tokens)]
         lines.append(f"tokens per caption: {_spread(tokens)}; {', '.join(over)}")
     return lines
 

@@ -94,7 +94,7 @@ def caption_city(
             city.save_captions(table, made_from=sources)
     names = [one.identity.name for one in captioners]
     return CaptionReport(
-        len(pictures), names, asked, cleaned, table, [*remarks, *said, *_stood_back(cleaned)]
+        len(pictures), names, asked, cleaned, table, [*remarks, *said, *_stood_back(cleaned)], max_tokens
     )
 
 

@@ -13,12 +13,27 @@ from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
 COLUMNS = ["image_id", "captioner", "caption"]
 FILLERS = ("measured",)
 """Captioners that know nothing of what a picture is about: they are heard where nobody else was."""
+CLIP_LENGTHS = (77, 248)
+"""Text positions of CLIP, and of CLIP stretched."""
 TokenCounter = Callable[[list[str]], Sequence[int]]
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\ud800-\udfff]"
 )
 _BLANK = re.compile(r"\s+")
+
+
+def lengths_told(positions: int) -> tuple[int, ...]:
+    """The numbers of tokens that people want to know how many captions exceed.
+
+    Args:
+        positions: Of the model that is to read the captions; of a stretched CLIP also those it came from.
+
+    Example:
+        >>> lengths_told(248), lengths_told(196)
+        ((77, 248), (196,))
+    """
+    return CLIP_LENGTHS if positions == CLIP_LENGTHS[-1] else (positions,)
 
 
 def tidy_text(text: object) -> str:

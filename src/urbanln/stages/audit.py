@@ -310,10 +310,10 @@ def _captions(
     if frame is None or frame.empty:
         return None
     from urbanln.captions.audit import audit_captions
-    from urbanln.stages.bridges import token_counter
+    from urbanln.stages.bridges import text_positions, token_counter
 
-    count = token_counter(model)
-    return audit_captions(frame, clean, places=places, count_tokens=count)
+    count, positions = token_counter(model), text_positions(model)
+    return audit_captions(frame, clean, places=places, count_tokens=count, max_tokens=positions)
 
 
 def _of_captions(found: CaptionAudit) -> list[tuple[int, str]]:

@@ -133,7 +133,7 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
         write_csv(target, voted)
     else:
         write_table(target, voted, kind="captions")
-    answer(note, *cleaned.lines(), *table_lines(voted), str(target))
+    answer(note, *cleaned.lines(), *table_lines(voted, positions), str(target))
 
 
 def show(folder: Path, image_id: str, out: Path | None) -> None:

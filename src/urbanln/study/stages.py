@@ -39,7 +39,7 @@ from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, V
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors", "retrieve")
 # Raised when the code of a stage changes what comes out: results of older code are then made anew.
 VERSIONS = dict.fromkeys(KINDS, 1) | {"pretrain": 3, "embed": 3}
-SYNTHETIC = "synthetic"
+SYNTHETIC, TINY = "synthetic", "tiny"
 # Choices that draw anew for each training seed, so that the seeds' spread holds theirs.
 _DRAWN = ("random", "shuffled-sentences", "shuffled-pairs")
 # Settings of the probe that make the folds of the block split.
@@ -155,8 +155,11 @@ class _Maker:
         self.study, self.city, self.seed, self.stages = study, city, seed, stages
         self.where = f"{Path(city).name}, seed {seed}"
         self.probe = study.first.settings.probe
-        # The reference's length for all: a shorter context reads the same texts, cut.
-        self.context = study.first.settings.model.context
+        # The reference's length and tokenizer for all: a shorter context reads the same texts, cut.
+        base = study.first.settings.model
+        self.context = base.context
+        # The default is left out of the keys, so that results made before there was a choice are still found.
+        self.tokenizer = {} if base.name == TINY else {"tokenizer": base.pinned}
 
     def add(self, kind: str, payload: Mapping[str, Any], needs: Sequence[str], label: str = "") -> str:
         counts = {name: _what_counts(name, part) for name, part in payload.items()}
@@ -224,12 +227,13 @@ class _Maker:
         return self.add("pretrain", payload, [self.source(), self.captions(variant)], variant.name)
 
     def captions(self, variant: Variant) -> str:
-        payload: dict[str, Any] = {"choice": variant.captions}
+        payload: dict[str, Any] = {"choice": variant.captions, **self.tokenizer}
         if variant.captions in _DRAWN:
             payload["seed"] = self.seed
         if variant.captions.startswith(SINGLE) or variant.captions in UNVOTED:
             return self.add("captions", payload, [self.source(), self.candidates(variant)], variant.name)
         vote = {"vote": variant.captioning.vote.model_dump(mode="json"), "max_tokens": self.context}
+        vote |= self.tokenizer
         voted = self.add("vote", vote, [self.source(), self.candidates(variant)], variant.name)
         if variant.captions == "vote":
             return voted
@@ -240,6 +244,7 @@ class _Maker:
         payload: dict[str, Any] = {
             "captioners": "measured" if variant.captions == "measured" else self.study.captioners,
             "max_tokens": self.context,
+            **self.tokenizer,
         }
         if payload["captioners"] == TABLE:
             payload["table"] = _said(self.city)
@@ -359,7 +364,7 @@ def _table_hash(spec: str, name: str) -> str:
 
 def _weights(name: str) -> list[str]:
     """Hashes of a base model's weights; of one on the hub its name must do."""
-    tiny = Path(str(resources.files("urbanln") / "model" / "tiny"))
-    folder = tiny if name == "tiny" else Path(name)
+    tiny = Path(str(resources.files("urbanln") / "model" / TINY))
+    folder = tiny if name == TINY else Path(name)
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")) if folder.is_dir() else []
     return [hash_file(file) for file in files]

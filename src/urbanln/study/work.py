@@ -39,7 +39,7 @@ from urbanln.study.predict import (
     scored_regions,
 )
 from urbanln.study.spec import TABLE
-from urbanln.study.stages import Stage
+from urbanln.study.stages import TINY, Stage
 from urbanln.tables.vectors import read_embeddings
 
 PREDICTIONS, REGIONS, PLACES = "predictions.parquet", "regions.parquet", "places.parquet"
@@ -137,7 +137,7 @@ def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) ->
             light_city(city, folder / "city", captions=None, regions=None),
             choose_captioners(payload["captioners"], settings),
             settings=settings,
-            count_tokens=token_counter("tiny"),
+            count_tokens=_counter(payload),
             max_tokens=payload["max_tokens"],
             grounder=clip_grounder(refine.grounder_model)
             if refine.enabled and refine.grounder == "clip"
@@ -148,11 +148,15 @@ def _candidates(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) ->
     write_table(folder / _TEXTS, texts[["image_id", "captioner", "caption"]], kind="study-texts")
 
 
+def _counter(payload: dict[str, Any]) -> Callable[[list[str]], list[int]] | None:
+    return token_counter(payload.get("tokenizer", TINY))
+
+
 def _vote(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
     texts = read_table(needs[1] / _TEXTS, kind="study-texts")
     settings = CaptionSettings.model_validate({"vote": {**payload["vote"], "processes": 1}})
     language = load_language(settings, several=bool(texts["image_id"].duplicated().any()))
-    table = choose(texts, settings, language, token_counter("tiny"), payload["max_tokens"])
+    table = choose(texts, settings, language, _counter(payload), payload["max_tokens"])
     write_table(folder / _CAPTIONS, table, kind="captions")
 
 
@@ -164,7 +168,7 @@ def _captions(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> N
         texts = read_table(needs[1] / _TEXTS, kind="study-texts")
     table = choose_texts(
         texts, stage_city(needs[0]).images, payload["choice"], seed=payload.get("seed", 0),
-        count_tokens=token_counter("tiny"),
+        count_tokens=_counter(payload),
     )  # fmt: skip
     write_table(folder / _CAPTIONS, table, kind="captions")
 
