@@ -98,6 +98,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         return True
 
+    def part(self, body: bytes) -> bool:
+        """The part of a file that is asked for, as servers of files give it."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not found:
+            return self.answer(body)
+        start, last = int(found[1]), min(int(found[2]), len(body) - 1)
+        return self.answer(body[start : last + 1], 206, Content_Range=f"bytes {start}-{last}/{len(body)}")
+
     def cut(self, body: bytes) -> bool:
         """Half of what is announced."""
         self.send_response(200)

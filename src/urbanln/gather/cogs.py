@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbanln.base.errors import InputError, StorageError
+from urbanln.base.errors import StorageError
 from urbanln.base.files import storing
 from urbanln.gather.grids import GeoTiff, Reading, open_grid
-from urbanln.gather.source import Answer, Answers, Request
+from urbanln.gather.source import Answer, AnswerError, Answers, Request
 
 Window = tuple[int, int, int, int]
 _FIRST = 65_536  # bytes that hold what most files say of themselves
@@ -50,6 +50,10 @@ class _MoreError(Exception):
     def __init__(self, needed: int) -> None:
         super().__init__(needed)
         self.needed = needed
+
+
+class UnansweredError(StorageError):
+    """A part of a file was asked for, and has no answer."""
 
 
 @dataclass(frozen=True)
@@ -174,29 +178,32 @@ class Remote:
         """More of that, where the first was too little; then the blocks.
 
         Raises:
-            InputError: The server ignores ranges, this is no GeoTIFF that can be read in parts, or it
-                cannot be used.
+            AnswerError: The server ignores ranges, a block is not there, or this is no GeoTIFF that can be
+                read in parts.
+            InputError: The file cannot be used.
         """
-        if not answer.there or _asked(request)[0] != 0:
+        start, length = _asked(request)
+        if len(answer.data) > length:
+            remedy = "copy the file to this machine, and name it there"
+            raise AnswerError("this server sends no parts of files", where=self.url, remedy=remedy)
+        if start and not answer.there:
+            what, remedy = "a part of the raster is not there", "run the same command again"
+            raise AnswerError(what, value=request.headers[0][1], where=self.url, remedy=remedy)
+        if start or not answer.there:
             self.blocks = self.blocks or 0
             return []
-        whole = answer.status == 200 or len(answer.data) < _asked(request)[1]
-        if len(answer.data) > _asked(request)[1]:
-            remedy = "copy the file to this machine, and name it there"
-            raise InputError("this server sends no parts of files", where=self.url, remedy=remedy)
+        whole = answer.status == 200 or len(answer.data) < length
         try:
             images = images_of(answer.data)
         except _MoreError as more:
             if more.needed > _MOST_SAID or whole:
                 what = "the GeoTIFF is not cloud-optimised: what it says of itself is not at its beginning"
                 remedy = "copy it to this machine: gdal_translate -of COG in.tif out.tif"
-                raise InputError(what, value=more.needed, where=self.url, remedy=remedy) from more
-            return [_range(self.url, 0, max(more.needed, 2 * _asked(request)[1]))]
+                raise AnswerError(what, value=more.needed, where=self.url, remedy=remedy) from more
+            return [_range(self.url, 0, max(more.needed, 2 * length))]
         except (ValueError, struct.error) as error:
-            remedy = "give the address of a GeoTIFF"
-            raise InputError(
-                "this is no GeoTIFF", value=answer.data[:8], where=self.url, remedy=remedy
-            ) from error
+            what, remedy = "this is no GeoTIFF", "give the address of a GeoTIFF"
+            raise AnswerError(what, value=answer.data[:8], where=self.url, remedy=remedy) from error
         with self._opened([(0, answer.data)]) as grid:
             found = {
                 (start, length)
@@ -214,20 +221,17 @@ class Remote:
         ]
 
     @contextmanager
-    def said(self, answers: Answers) -> Iterator[GeoTiff | None]:
-        """What the file says of itself; its pixels are not there. None where there is no such file.
+    def said(self, answers: Answers) -> Iterator[GeoTiff]:
+        """What a file that is there says of itself; its pixels are not.
 
         Raises:
-            StorageError: An answer is missing.
+            UnansweredError: It has not been told.
         """
         request = self.first()
         answer = self._answer(answers, request)
         while more := [one for one in self.then(request, answer) if _asked(one)[0] == 0]:
             request = more[0]
             answer = self._answer(answers, request)
-        if not answer.there:
-            yield None
-            return
         with self._opened([(0, answer.data)]) as grid:
             yield grid
 
@@ -236,7 +240,8 @@ class Remote:
         """The raster out of the kept answers, of which there is a first.
 
         Raises:
-            StorageError: An answer is missing, or the disk is full.
+            UnansweredError: An answer is missing.
+            StorageError: The disk is full.
         """
         with self._opened(self._parts(answers)) as grid:
             yield grid
@@ -251,10 +256,9 @@ class Remote:
 
     def _answer(self, answers: Answers, request: Request) -> Answer:
         answer = answers(request)
-        start, length = _asked(request)
-        if answer is None or (start and (not answer.there or len(answer.data) > length)):
+        if answer is None:
             what, remedy = "a part of the raster has no answer", "run the same command again"
-            raise StorageError(what, value=request.headers[0][1], where=self.url, remedy=remedy)
+            raise UnansweredError(what, value=request.headers[0][1], where=self.url, remedy=remedy)
         return answer
 
     @contextmanager

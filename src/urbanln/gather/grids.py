@@ -56,14 +56,14 @@ class Grid(ABC):
     """Where pixels lie, north up; what has values, reads them.
 
     Attributes:
-        path: The file.
+        path: The file, or its address.
         width, height: In pixels.
         bounds: West, south, east, north in its own system.
         crs: Its system.
         bands: How many.
     """
 
-    path: Path
+    path: Path | str
     width: int
     height: int
     bounds: tuple[float, float, float, float]
@@ -132,7 +132,7 @@ class GeoTiff(Grid):
         dtype: What its numbers are stored as.
     """
 
-    def __init__(self, source: Any, path: Path, reading: Reading) -> None:
+    def __init__(self, source: Any, path: Path | str, reading: Reading) -> None:
         self._source, self.path, self._reading = source, path, reading
         self.width, self.height, self.bands = int(source.width), int(source.height), int(source.count)
         self.dtype = str(source.dtypes[0])
@@ -177,7 +177,7 @@ class GeoTiff(Grid):
             InputError: It has not.
         """
         if not 1 <= band <= self.bands:
-            remedy = f"{self.path.name} has {self.bands:,}: give a number from 1"
+            remedy = f"{Path(self.path).name} has {self.bands:,}: give a number from 1"
             raise InputError("the raster has no such band", value=band, where=where, remedy=remedy)
 
     def colours(self) -> list[str]:
@@ -215,7 +215,9 @@ class GeoTiff(Grid):
             )
         except (RasterioError, OSError) as error:
             what = f"the raster cannot be read: {error}"
-            raise StorageError(what, where=self.path, remedy="copy it anew") from error
+            far = "its parts do not fit, if it was changed meanwhile: ask anew, with another URBANLN_CACHE"
+            remedy = far if isinstance(self.path, str) else "copy it anew"
+            raise StorageError(what, where=self.path, remedy=remedy) from error
         values = self._values(data, bands)
         return values[:, ::-1] if self.flipped else values
 
@@ -286,4 +288,4 @@ def open_grid(
                 "this GeoTIFF cannot be opened", value=str(error), where=name or path, remedy=remedy
             ) from error
         with source:
-            yield GeoTiff(source, Path(name or path), reading or Reading())
+            yield GeoTiff(source, name or path, reading or Reading())

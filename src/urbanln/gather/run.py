@@ -8,7 +8,8 @@ byte.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,18 +224,35 @@ def _refuse_gaps(ready: Gathering, plans: Sequence[Planned], fetched: Mapping[st
     """Refuse to build a city of which more is missing than the recipe allows; what came is kept."""
     for one in plans:
         found = fetched[one.name]
+        with _of_one(ready, one.name):
+            if found.unusable is not None:
+                raise found.unusable
         lost = found.failed + max(one.requests - found.requests, 0)
         if lost > ready.recipe.fetch.max_failed * max(one.requests, found.requests):
-            others = ", ".join(name for name in fetched if name != one.name)
-            without = f"; or make a city of the others: --only {others}" if others else ""
             raise StorageError(
                 f"{one.name}: {lost:,} of {max(one.requests, found.requests):,} requests have no answer: "
                 f"{found.fault_line()}",
                 where=found.example or ready.path,
                 value=f"{found.bytes / 1e6:,.1f} MB came now and are kept",
                 remedy="run the same command again, which asks for what is missing only; or allow a share "
-                f"of gaps, [fetch] max_failed{without}",
+                f"of gaps, [fetch] max_failed{_without(ready, one.name)}",
             )
+
+
+@contextmanager
+def _of_one(ready: Gathering, name: str) -> Iterator[None]:
+    """Add to the error of one source that there can be a city without it."""
+    try:
+        with placed(ready.path):
+            yield
+    except InputError as error:
+        error.remedy += _without(ready, name)
+        raise
+
+
+def _without(ready: Gathering, name: str) -> str:
+    others = " ".join(f"--only {one.name}" for one in ready.sources if one.name != name)
+    return f"; or make a city of the others: {others}" if others else ""
 
 
 def _build(ready: Gathering, out: Path, cache: Cache, fetched: dict[str, Fetched]) -> GatherReport:
@@ -243,7 +261,10 @@ def _build(ready: Gathering, out: Path, cache: Cache, fetched: dict[str, Fetched
             if folder.exists():  # ours, of a city that was cut off
                 shutil.rmtree(folder)
     regions = ready.regions.frame
-    built = {source.name: source.build(cache.read, out) for source in ready.sources}
+    built: dict[str, Built] = {}
+    for source in ready.sources:
+        with _of_one(ready, source.name):
+            built[source.name] = source.build(cache.read, out)
     images = [one.images for one in built.values() if one.images is not None and len(one.images)]
     if not any(one.coverage.isin(["picture", "label", "vector"]).any() for one in built.values()):
         told = "; ".join(f"{name}: {in_words(one.coverage)}" for name, one in built.items())

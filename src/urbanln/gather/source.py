@@ -18,6 +18,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import pandas as pd
 
+from urbanln.base.errors import InputError
 from urbanln.city.meta import IndicatorNote
 from urbanln.gather.settings import SourceSettings
 
@@ -59,6 +60,10 @@ class Answer:
     def there(self) -> bool:
         """Whether there is something."""
         return self.status in (200, 206)
+
+
+class AnswerError(InputError):
+    """An answer that no recipe could use; it is not kept, so that it is asked for again."""
 
 
 Answers = Callable[[Request], Answer | None]
@@ -116,7 +121,12 @@ class Source(Protocol):
         ...
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """What an answer leads to: the next page, the pictures that a search found. Usually nothing."""
+        """What an answer leads to: the next page, the pictures that a search found. Usually nothing.
+
+        Raises:
+            UrbanLNError: The source cannot use it; that ends this source alone. An :class:`AnswerError` where
+                the fault is the answer's.
+        """
         ...
 
     def build(self, answers: Answers, folder: Path) -> Built:

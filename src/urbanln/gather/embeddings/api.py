@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,12 @@ class Embeddings(Addressed):
         need_files(settings.reads(), self._where)
         self._counts: dict[int, str] = {}
         if settings.form == "table":
-            super().__init__((), None, self._wanted)
+            super().__init__(self._where, (), None, self._wanted)
             return
         self._grids = require("urbanln.gather.grids")
         codes = (*settings.nodata, *([-128.0] if settings.form == "alphaearth" else []))
         self._reading = self._grids.Reading(codes)
-        super().__init__(settings.files, self._reading, self._wanted)
+        super().__init__(self._where, settings.files, self._reading, self._wanted)
         here = [file for file in settings.files if file not in self._remote]
         met = False
         for file in here:
@@ -81,8 +81,7 @@ class Embeddings(Addressed):
 
     def _wanted(self, grid: Any) -> list[Window]:
         """Check a file at an address; the windows that are needed of it."""
-        with placed(self._where):
-            self._check(grid)
+        self._check(grid)
         windows = [grid.window(np.array([shape], dtype=object)) for shape in grid.shapes(self._regions)]
         return [window for window in windows if window[2]]
 
@@ -122,9 +121,10 @@ class Embeddings(Addressed):
         """
         ids = self._regions["region_id"]
         with placed(self._where):
-            vectors, cover = (
-                self._from_table(folder) if self.settings.form == "table" else self._from_pixels(answers)
-            )
+            found = self._from_table(folder) if self.settings.form == "table" else self._from_pixels(answers)
+        if found is None:
+            return Built(pd.Series("unanswered", index=ids))
+        vectors, cover = found
         enough = np.isfinite(vectors).all(axis=1) & (
             np.nan_to_num(cover, nan=1.0) >= self.settings.min_cover - 1e-6
         )
@@ -141,24 +141,21 @@ class Embeddings(Addressed):
             pd.Series(states, index=ids), shares=pd.Series(np.minimum(cover, 1.0), index=ids), said=said
         )
 
-    def _from_pixels(self, answers: Answers) -> tuple[Floats, Floats]:
-        there = [file for file in self.settings.files if self._is_there(file, answers)]
+    def _from_pixels(self, answers: Answers) -> tuple[Floats, Floats] | None:
+        """Vectors and shares covered; None where a part of a file has no answer: it may belong to any."""
+        absent = self.absent(answers)
         dimensions = len(self.settings.bands) or next(iter(self._counts), 1)
         bands = list(self.settings.bands) or list(range(1, dimensions + 1))
         means = require("urbanln.gather.embeddings.means").Means(self._regions, dimensions)
         value = alphaearth if self.settings.form == "alphaearth" else None
-        for file in there:
-            with self._remote[file].open(answers) if file in self._remote else self._open(file) as grid:
-                means.add(grid, bands, value)
+        for file in self.settings.files:
+            with ExitStack() as stack:
+                if file not in absent:
+                    if (grid := self.opened(stack, file, answers, self._open)) is None:
+                        return None
+                    means.add(grid, bands, value)
         cover = np.where(np.abs(means.cover - 1) < 1e-5, 1.0, means.cover)
         return means.vectors(), cover
-
-    def _is_there(self, file: str, answers: Answers) -> bool:
-        """Whether a file is there, and known by its first bytes."""
-        if file not in self._remote:
-            return True
-        with self._remote[file].said(answers) as grid:
-            return grid is not None
 
     def _from_table(self, folder: Path) -> tuple[Floats, Floats]:
         """Rows by id, or the mean of the points in a region, else the nearest within their spacing."""

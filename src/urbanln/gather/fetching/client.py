@@ -31,6 +31,8 @@ _NO_KEY = "invalid_token"  # RFC 6750: some say so with HTTP 400
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+# UnicodeError: a host whose name cannot be one, as answers may say of where pictures lie.
+_FAULTS = (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError)
 # How files of pictures begin (JPEG, PNG, GIF, BMP, TIFF, JPEG 2000); WebP and AVIF say it further on.
 _PICTURES = (
     b"\xff\xd8\xff",
@@ -135,7 +137,7 @@ class Client:
                 raise StopSourceError(self._told(error)) from None
             except TooLargeError as error:
                 raise NoAnswerError(self._told(error)) from None
-            except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
+            except _FAULTS as error:
                 got, host = None, self._network.host(request.url)
                 fault = self._told(error)
             if not fault and got is not None:
@@ -242,7 +244,7 @@ class Client:
             return f"larger than [fetch] max_mb = {self._network.fetch.max_mb:g}"
         if isinstance(error, UrbanLNError):
             text = f"{error.what} ({error.value}); {error.remedy}"
-        elif isinstance(error, socket.gaierror):
+        elif isinstance(error, socket.gaierror | UnicodeError):
             text = "no host of this name is known here, or there is no network"
         elif isinstance(error, TimeoutError | httpx.TimeoutException):
             text = "no answer in time"
@@ -268,6 +270,8 @@ def _fault(got: Got, request: Request) -> str:
         return ""
     if got.status not in (200, 206):
         return f"HTTP {got.status}"
+    if got.status == 206 and got.span and not _is_part(got, dict(request.headers).get("Range", "")):
+        return "another part of the file than was asked for"
     start = got.data[:32]
     if request.kind == "picture":
         found = start.startswith(_PICTURES) or start[8:12] == b"WEBP" or start[4:8] == b"ftyp"
@@ -278,6 +282,17 @@ def _fault(got: Got, request: Request) -> str:
         except ValueError:
             return f"not JSON but {_kind(got.data)}"
     return ""
+
+
+def _is_part(got: Got, asked: str) -> bool:
+    """Whether an answer brings the part of a file that was asked for, shorter at the file's end alone."""
+    told = re.fullmatch(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", got.span.strip())
+    wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
+    if told is None or wanted is None:
+        return False
+    first, last = int(told[1]), int(told[2])
+    end = min(int(wanted[2]), int(told[3]) - 1) if told[3] != "*" else int(wanted[2])
+    return first == int(wanted[1]) and last == end and len(got.data) == last - first + 1
 
 
 def _kind(data: bytes) -> str:

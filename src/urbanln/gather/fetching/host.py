@@ -37,6 +37,7 @@ class Got:
         location: Where a redirect leads.
         retry_after: What the server says of when to come again.
         challenge: What it says of a key that it does not take.
+        span: Which part of a file it says this is.
     """
 
     status: int
@@ -44,6 +45,7 @@ class Got:
     location: str = ""
     retry_after: str = ""
     challenge: str = ""
+    span: str = ""
 
 
 class DownError(Exception):
@@ -129,7 +131,7 @@ class Host:
         data = b"".join(parts) if wanted else b""
         return Got(
             response.status_code, data, told.get("Location", ""), told.get("Retry-After", ""),
-            told.get("WWW-Authenticate", ""),
+            told.get("WWW-Authenticate", ""), told.get("Content-Range", ""),
         )  # fmt: skip
 
     async def _prepare(self, guard: Guard) -> None:

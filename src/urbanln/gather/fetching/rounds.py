@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
+from urbanln.base.errors import UrbanLNError
 from urbanln.base.progress import Advance, progress
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.client import Client, Network, NoAnswerError, StopSourceError
 from urbanln.gather.recipe import Fetch
 from urbanln.gather.settings import SourceSettings, read_key
-from urbanln.gather.source import Answer, Request
+from urbanln.gather.source import Answer, AnswerError, Request
 
 T = TypeVar("T")
 _TOLD = 3
@@ -62,6 +63,7 @@ class Fetched:
         faults: Why, in words, and how often.
         example: The address of one of them, without a key.
         stopped: Why the source was asked no more; empty where all was asked.
+        unusable: The error of a source that cannot use an answer, or a file that it names.
         seconds: How long it took.
     """
 
@@ -72,6 +74,7 @@ class Fetched:
     faults: Counter[str] = field(default_factory=Counter)
     example: str = ""
     stopped: str = ""
+    unusable: UrbanLNError | None = None
     seconds: float = 0.0
 
     def fault_line(self) -> str:
@@ -94,7 +97,7 @@ def fetch_all(
         label: What is said while it goes on.
 
     Returns:
-        By source what came of it.
+        By source what came of it; a source that cannot use what it got has ended alone.
 
     Raises:
         InputError: The variable of a key is not set.
@@ -194,10 +197,14 @@ class _Round:
             if request is None:
                 return None
             self.found.requests += 1
-            if (answer := self._cache.read(request)) is None:
-                return request
+            try:
+                if (answer := self._cache.read(request)) is None:
+                    return request
+                self._more.extend(self._source.then(request, answer))
+            except UrbanLNError as error:
+                self._stop(request, error)
+                return None
             self.found.kept += 1
-            self._more.extend(self._source.then(request, answer))
             self._meter.step(False, self._client.errors)
             if passed % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
@@ -221,11 +228,27 @@ class _Round:
             self._lost(request, str(error))
             self.found.stopped = str(error)
         else:
-            self._cache.keep(request, answer)
-            self._came += 1
-            self.found.bytes += len(answer.data)
-            self._more.extend(self._source.then(request, answer))
+            self._take(request, answer)
         self._meter.step(True, self._client.errors)
+
+    def _take(self, request: Request, answer: Answer) -> None:
+        """Note what an answer leads to, and keep it; one that nobody can use is asked for again."""
+        more: list[Request] = []
+        try:
+            more = list(self._source.then(request, answer))
+        except UrbanLNError as error:
+            self._stop(request, error)
+            if isinstance(error, AnswerError):
+                return
+        self._cache.keep(request, answer)
+        self._came += 1
+        self.found.bytes += len(answer.data)
+        self._more.extend(more)
+
+    def _stop(self, request: Request, error: UrbanLNError) -> None:
+        """End this source, and no other: it cannot use an answer, or a file that it names."""
+        self._lost(request, error.what)
+        self.found.stopped, self.found.unusable = error.what, error
 
     def _lost(self, request: Request, fault: str) -> None:
         self.found.failed += 1

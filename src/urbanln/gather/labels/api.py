@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +41,16 @@ class Labels(Addressed):
         given = settings
         reading = grids.Reading(given.nodata, given.nodata_means, given.scale, given.offset, given.crs)
         self._dtype = ""
-        super().__init__([given.raster], reading, self._wanted)
-        if self._remote:
-            return
-        self._open = lambda: grids.open_grid(given.raster, reading)
-        with self._open() as grid:
-            self._wanted(grid)
+        super().__init__(f"[labels.{name}]", [given.raster], reading, self._wanted)
+        self._local = partial(grids.open_grid, reading=reading)
+        if not self._remote:
+            with placed(self._where), self._local(given.raster) as grid:
+                self._wanted(grid)
 
     def _wanted(self, grid: Any) -> list[Window]:
         """Check a raster; the window that is needed of it."""
-        with placed(f"[labels.{self.name}]"):
-            grid.check_band(self.settings.band, "band")
-            grid.need_overlap(self._regions)
+        grid.check_band(self.settings.band, "band")
+        grid.need_overlap(self._regions)
         self._dtype = grid.dtype
         return [grid.window(grid.shapes(self._regions))]
 
@@ -65,29 +65,26 @@ class Labels(Addressed):
             InputError: The raster holds a code for missing values that it does not declare.
             StorageError: It is damaged.
         """
-        asked = self.settings
-        with placed(f"[labels.{self.name}]"), self._raster(answers) as grid:
+        asked, ids = self.settings, self._regions["region_id"]
+        note = IndicatorNote(unit=asked.unit, year=asked.year, source=asked.source, licence=asked.licence)
+        with placed(self._where), ExitStack() as stack:
+            if self.absent(answers):
+                raise InputError(
+                    "no such raster", value=asked.raster, where="raster", remedy="check the address"
+                )
+            grid = self.opened(stack, asked.raster, answers, self._local)
+            if grid is None:
+                nothing = pd.DataFrame({"region_id": ids, self.name: np.nan})
+                return Built(pd.Series("unanswered", index=ids), indicators=nothing, notes={self.name: note})
             found = self._zonal(grid, self._regions, asked.statistic, band=asked.band, classes=asked.classes)
         self._refuse_codes(np.concatenate([found.low, found.high]))
         enough = found.cover >= asked.min_cover
-        ids = self._regions["region_id"]
         states = np.where(enough, "label", np.where(found.cover > 0, "partial", "absent"))
-        note = IndicatorNote(unit=asked.unit, year=asked.year, source=asked.source, licence=asked.licence)
         labels = pd.DataFrame({"region_id": ids, self.name: np.where(enough, found.values, np.nan)})
         return Built(
             pd.Series(states, index=ids), indicators=labels, notes={self.name: note},
             shares=pd.Series(found.cover, index=ids), said=self._said(found.cover, enough),
         )  # fmt: skip
-
-    def _raster(self, answers: Answers) -> Any:
-        if not self._remote:
-            return self._open()
-        remote = self._remote[self.settings.raster]
-        with remote.said(answers) as grid:
-            if grid is None:
-                remedy = "check the address"
-                raise InputError("no such raster", value=self.settings.raster, where="raster", remedy=remedy)
-        return remote.open(answers)
 
     def _refuse_codes(self, extremes: np.ndarray) -> None:
         codes = [code.text for code in missing_codes(extremes, self._dtype) if code.certain]

@@ -68,7 +68,7 @@ class Rasters(Addressed):
                 for box, region in zip(regions.bounds.to_numpy(), self._ids, strict=True)
             ]
         reading = self._grids.Reading(settings.nodata, crs=settings.crs)
-        super().__init__(settings.files, reading, self._wanted)
+        super().__init__(self._where, settings.files, reading, self._wanted)
         self._local = partial(self._grids.open_grid, reading=reading)
         self._outlines: dict[str, shapely.Geometry] = {}
         for file in settings.files:
@@ -81,8 +81,7 @@ class Rasters(Addressed):
 
     def _wanted(self, grid: Any) -> list[Window]:
         """Check a file at an address; the windows that are needed of it."""
-        with placed(self._where):
-            self._check(grid, pixels=False)
+        self._check(grid, pixels=False)
         windows = [self._pictures.window_of(grid, frame) for frame in self._frames]
         return [window for window in windows if window[2]]
 
@@ -116,12 +115,15 @@ class Rasters(Addressed):
 
     def _far(self, answers: Answers) -> int:
         """Find out where the files at addresses lie; how many of them are not there."""
-        absent = 0
-        for file, remote in self._remote.items():
-            with remote.said(answers) as grid:
-                absent += grid is None
-                self._outlines[file] = shapely.Polygon() if grid is None else self._outline(grid)
-        return absent
+        absent = self.absent(answers)
+        self._outlines |= dict.fromkeys(absent, shapely.Polygon())
+        for file in self._remote.keys() - absent:
+            try:
+                with self._remote[file].said(answers) as grid:
+                    self._outlines[file] = self._outline(grid)
+            except require("urbanln.gather.cogs").UnansweredError:
+                self._outlines[file] = shapely.box(-180, -90, 180, 90)  # it may lie anywhere
+        return len(absent)
 
     def _bands(self, grid: Any) -> list[int]:
         """The bands of a picture."""
@@ -167,19 +169,22 @@ class Rasters(Addressed):
             opened: dict[int, Any] = {}
             rows = zip(self._ids, self._frames, boxes, strict=True)
             for region, frame, shape in track(rows, f"writing {self.name}", len(self._ids)):
-                found = None
+                found, lost = None, False
                 for number in sorted(int(one) for one in tree.query(shape)):
                     if number not in opened:
                         if len(opened) == _OPEN:
                             stack.close()
                             opened.clear()
-                        opened[number] = stack.enter_context(self._open(self.settings.files[number], answers))
+                        file = self.settings.files[number]
+                        opened[number] = self.opened(stack, file, answers, self._local)
                     grid = opened[number]
+                    if lost := grid is None:
+                        break
                     found = _filled(found, self._pictures.pixels(grid, frame, self._bands(grid)))
                     if found is not None and not np.isnan(found).any():
                         break
                 share = 0.0 if found is None else float(1 - np.isnan(found).any(axis=0).mean())
-                state = self._state(found, share)
+                state = "unanswered" if lost else self._state(found, share)
                 if state == "picture":
                     picture = self._pictures.as_picture(found, self.settings.ranges)
                     files[region] = write_picture(target / f"{names[region]}.jpg", as_jpeg(picture))
@@ -190,9 +195,6 @@ class Rasters(Addressed):
         return Built(
             pd.Series(states, index=self._ids), images, said=said, shares=pd.Series(shares, index=self._ids)
         )
-
-    def _open(self, file: str, answers: Answers) -> Any:
-        return self._remote[file].open(answers) if file in self._remote else self._local(file)
 
     def _state(self, found: Any, share: float) -> str:
         if not share:
