@@ -14,6 +14,7 @@ from urbanln.base.files import write_text
 from urbanln.pages.render import render
 from urbanln.pages.text import clean, finite, words
 from urbanln.report import reading, tables
+from urbanln.report.answer import answer
 from urbanln.report.audit import audit_context
 from urbanln.report.details import Example, example_pictures, run_facts, training_charts
 from urbanln.report.drawn import draw_maps, draw_scatters, forests, held_out
@@ -70,7 +71,7 @@ def write_report(
     context: dict[str, Any] = {
         "title": clean(title, 200) or "Report",
         "synthetic": synthetic,
-        "n_regions": len(regions),
+        "answer": answer(scores, merged, len(regions)),
         **_score_facts(scores, merged),
         **_drawn_facts(regions, scores, held_out(scores, predictions), merged),
         "training": training_charts(metrics),
@@ -80,6 +81,7 @@ def write_report(
         "run": run_facts(run),
         "notes": list(map(str, notes)),
     }
+    context["absent"] = _absent(context)
     write_text(path, render("urbanln.report", "page.html.j2", context))
     return Path(path)
 
@@ -129,6 +131,21 @@ def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd
         )
 
 
+def _absent(context: Mapping[str, Any]) -> list[str]:
+    """A sentence for each section that is left out, since there is nothing to show in it."""
+    ran = any(context["run"].values())
+    given = (
+        (context["table"], "There are no scores: nothing was probed."),
+        (context["scatters"], "There are no held-out predictions of these vectors to draw."),
+        (context["training"], "No training log was given: these vectors were made elsewhere."),
+        (context["examples"], "No example pictures were given."),
+        (ran, "Nothing was recorded about the run."),
+    )
+    notes = [] if context["map_json"] else context["map_notes"]
+    unread = [] if context["examples"] else context["example_notes"]
+    return [*(sentence for there, sentence in given if not there), *notes, *unread]
+
+
 def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Any]:
     """What the page prints from the scores alone."""
     level = finite((scores.get("settings") or {}).get("level"))
@@ -143,7 +160,7 @@ def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[st
         "split_names": reading.splits_of(scores),
         "split": reading.shown_split(scores),
         "head": reading.main_head(scores),
-        "floor_names": [tables.floor_label(name) for name in reading.floors_of(scores)],
+        "floor_names": [reading.floor_label(name) for name in reading.floors_of(scores)],
         "has_unit_r2": any(finite(row.get("r2_unit")) is not None for row in scores.get("rows") or []),
         "table": tables.score_table(scores, units),
         "joint": tables.joint_lines(scores),

@@ -120,6 +120,11 @@ def strongest_floor(scores: Mapping[str, Any], indicator: str, split: str | None
     return max(known, key=lambda name: known[name]) if known else None
 
 
+def floor_label(features: str | None) -> str:
+    """A floor as a reader would call it."""
+    return clean(FLOOR_LABELS.get(features or "", features), 120)
+
+
 def is_joint(features: str) -> bool:
     """Whether a row is of the comparison with the map: the map alone, or with vectors."""
     return features == MAP or features.startswith(JOINT)

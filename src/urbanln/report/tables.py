@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
+from urbanln.report.answer import STATES, state_of
 from urbanln.report.reading import (
     FLOOR_LABELS,
     JOINT,
     MAP,
     Row,
+    floor_label,
     floors_of,
     indicators,
     length,
@@ -25,13 +27,6 @@ from urbanln.report.reading import (
     strongest_floor,
 )
 
-_STATES = {
-    "yes": ("✓", "Yes", "the interval of the difference lies above 0"),
-    "no": ("✕", "No", "the interval of the difference lies below 0"),
-    "undecided": ("?", "Undecided", "the interval of the difference holds 0, or there is none"),
-    "unknown": (DASH, "Not scored", "no score to judge by"),
-}
-
 
 def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One entry per indicator: the sentences of ``probe`` with a state that colour, sign and word all tell.
@@ -45,10 +40,8 @@ def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
-    beats = found[0].get("beats") if found else None
-    state = {True: "yes", False: "no"}.get(beats, str(beats)) if beats is not None else "unknown"
-    state = state if state in _STATES else "unknown"
-    sign, word, meaning = _STATES[state]
+    state = state_of(found[0] if found else None)
+    sign, word, meaning = STATES[state]
     sentences = [clean(v.get("sentence"), 1000).removeprefix(f"{name}: ") for v in found]
     # Alone on a line it begins with a capital; names of tables keep their own spelling.
     sentences = ["T" + s[1:] if s.startswith("the ") else s for s in sentences]
@@ -60,11 +53,6 @@ def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
         "meaning": meaning,
         "sentences": [s for s in sentences if s] or ["No verdict was written for this indicator."],
     }
-
-
-def floor_label(features: str | None) -> str:
-    """A floor as a reader would call it."""
-    return clean(FLOOR_LABELS.get(features or "", features), 120)
 
 
 def score_table(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dict[str, Any]]:
