@@ -67,8 +67,21 @@ def test_lines_and_json_say_the_same(frame: pd.DataFrame) -> None:
     assert "places named: Beijing 40.0%, China 20.0%" in lines
     assert any(line.endswith("80.0% over 77, 20.0% over 248") for line in lines)
     found = json.loads(json.dumps(audit.as_json(), allow_nan=False))
-    assert found["flags"]["place_names"] == {"captions": 2, "share": 0.4, "by_captioner": {"a": 1, "b": 1}}
+    named = found["flags"]["place_names"]
+    assert (named["captions"], named["share"], named["by_captioner"]) == (2, 0.4, {"a": 1, "b": 1})
     assert found["tokens"]["over"]["77"] == {"captions": 4, "share": 0.8}
+
+
+def test_faults_are_shown_by_captions_that_differ(frame: pd.DataFrame) -> None:
+    """Which caption, whose, and the words in question; equal ones once, and no more than a few."""
+    again = pd.concat([frame, frame.assign(image_id=[f"j{i}" for i in range(5)])], ignore_index=True)
+    many = pd.DataFrame({"image_id": [f"k{i}" for i in range(9)], "captioner": "c", "caption": [
+        f"A road of {i} lanes leads to the lake. It" for i in range(9)]})  # fmt: skip
+    shown = audit_captions(pd.concat([again, many], ignore_index=True)).examples
+    assert shown["place_names"] == [("i1", "a", "Beijing, China"), ("i2", "b", "Beijing")]
+    assert [image for image, _, _ in shown["refusal"]] == ["i2"]
+    assert [image for image, _, _ in shown["cut_off"]] == ["i2", "k0"]
+    assert set(shown) == {"refusal", "empty", "cut_off", "place_names"}
 
 
 def test_tokens_need_no_counting(frame: pd.DataFrame) -> None:

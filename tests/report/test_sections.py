@@ -13,7 +13,8 @@ from tests.report.page_reader import Page
 
 from urbanln.base.errors import InputError
 from urbanln.report import write_audit_page, write_report
-from urbanln.report.audit import audit_context, facts
+from urbanln.report.audit import audit_context
+from urbanln.report.caption_faults import caption_faults
 from urbanln.report.few_labels import efficiency, transfer_sections
 from urbanln.report.leakage import fact_names, leakage_table
 from urbanln.report.plots import Axis, Curve, curves, matrix, shade
@@ -297,5 +298,58 @@ def test_an_audit_of_parts_is_an_audit() -> None:
     found = audit_context({"found": [], "labels": {"a": {"n": 3, "advice": None, "moran": None}}})
     assert found is not None
     assert found["labels"][0]["blocks"] == "–"
+    same = {"advice": {"block_km": 2, "buffer_km": 1, "reason": "the map is small"}}
+    other = {"advice": {"block_km": 2, "buffer_km": 1, "reason": "of noise"}}
+    found = audit_context({"labels": {"a": same, "b": other, "night_light": same}})
+    assert found is not None
+    assert found["reasons"] == [("a, night light", "the map is small"), ("b", "of noise")]
     assert found["variograms"] == []
-    assert facts({"a": None, "b": [], "c": {}, "d": True}) == [("d", "yes")]
+    assert found["pictures"]["rows"] == []
+    assert found["captions"] is None
+
+
+def test_pictures_of_all_views_are_one_table() -> None:
+    views = {
+        "satellite": {"pictures": 1200, "flat": 0, "unreadable": [["a", "broken"]], "leaks": None},
+        "street": {"pictures": 9, "flat": 2, "unreadable": []},
+    }
+    found = audit_context({"pictures": views, "found": []})
+    assert found is not None
+    assert found["pictures"] == {
+        "columns": ["Pictures", "Unreadable", "Flat"],
+        "rows": [("satellite", ["1,200", "1", "0"]), ("street", ["9", "0", "2"])],
+    }
+
+
+def test_faults_of_captions_are_told_by_kind_with_examples(tmp_path: Path, make: Make) -> None:
+    """Counted, the most frequent first; what was not found in one sentence; the rest folded."""
+    said = [{"image": f"i{i}", "captioner": "a", "words": f"<b>Sorry {i}"} for i in range(3)]
+    nothing = {"captions": 0, "share": 0.0, "by_captioner": {"a": 0, "b": 0}}
+    captions = {
+        "captions": 2000, "pictures": 400, "captioners": {"a": 1000, "b": 1000}, "equal_across_pictures": 0,
+        "words": {"median": 111.0, "longest": 150, "over": {}},
+        "tokens": {"median": 144.0, "longest": 210, "over": {"77": {"captions": 1991, "share": 0.996}}},
+        "flags": {
+            "refusal": {"captions": 8, "share": 0.004, "by_captioner": {"a": 6, "b": 2}, "examples": said},
+            "empty": nothing,
+            "boilerplate": {"captions": 776, "share": 0.388, "by_captioner": {"a": 776}},
+            "too_long": nothing,
+        },
+        "stock_sentences": [{"sentence": f"S{i}.", "pictures": 60 - i} for i in range(5)],
+        "places": {"Wuhan": 3},
+    }  # fmt: skip
+    found = caption_faults(captions)
+    assert found is not None
+    assert found["summary"] == (
+        "2,000 captions of 400 pictures by 2 captioners; 111 words (median; 150 at most); "
+        "144 tokens (median; 210 at most), 99.6 % over 77; none equal to another picture’s."
+    )
+    rows = [(fault["name"], fault["captions"], fault["share"]) for fault in found["faults"]]
+    assert rows == [("boilerplate", "776", "39 %"), ("refusal", "8", "0.4 %")]
+    assert found["none"] == "empty, too long"
+    page = page_of(tmp_path, make(3, ("population",)) | {"audit": {"captions": captions}})
+    folded = [text for _, _, text in page.all("summary")]
+    assert {"More examples", "Faults by captioner", "2 more of them"} <= set(folded)
+    for text in ("<b>Sorry 0", "<b>Sorry 2", "Wuhan (3)", "Looked for and not found: empty, too long."):
+        assert text in page.words
+    assert caption_faults({"tokens": None, "flags": {"too_long": nothing}})["none"] == ""  # type: ignore[index]

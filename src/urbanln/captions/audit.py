@@ -19,6 +19,7 @@ from urbanln.captions.settings import CleanSettings
 from urbanln.captions.table import CLIP_LENGTHS, TokenCounter, lengths_told, tidy_text
 
 _TOP = 10
+_EXAMPLES = 5  # captions shown of each flag
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class CaptionAudit:
         words: Lengths in words.
         tokens: Lengths in the model's tokens, BOS and EOT included; None when they were not counted.
         flags: Flag of :mod:`urbanln.captions.cleaning.clean` → captioner → captions with it.
+        examples: Flag → some captions with it that differ: (image_id, captioner, the words in question).
         stock: Sentence → pictures of one captioner that share it, most shared first.
         n_stock: Sentences that so many pictures share as to be boilerplate.
         places: Name of a place → captions that say it, most frequent first.
@@ -61,6 +63,7 @@ class CaptionAudit:
     words: Lengths
     tokens: Lengths | None
     flags: Mapping[str, Mapping[str, int]]
+    examples: Mapping[str, Sequence[tuple[str, str, str]]]
     stock: Sequence[tuple[str, int]]
     n_stock: int
     places: Mapping[str, int]
@@ -106,6 +109,10 @@ class CaptionAudit:
                 "captions": sum(by.values()),
                 "share": sum(by.values()) / self.n_captions,
                 "by_captioner": dict(by),
+                "examples": [
+                    {"image": image, "captioner": captioner, "words": words}
+                    for image, captioner, words in self.examples.get(flag, ())
+                ],
             }
             for flag, by in self.flags.items()
         }
@@ -167,11 +174,21 @@ def audit_captions(
         words=_lengths(np.array([len(text.split()) for text in texts]), ()),
         tokens=None if tokens is None else _lengths(tokens, lengths_told(max_tokens)),
         flags={f: {name: int(counted.get((f, name), 0)) for name in names} for f in FLAGS},
+        examples=_examples(found),
         stock=stock[: 2 * _TOP],
         n_stock=sum(count >= settings.boilerplate_pictures for _, count in stock),
         places=_places(texts, PlaceNames([*places, *settings.places])),
         equal=_equal(tidied),
     )
+
+
+def _examples(found: pd.DataFrame) -> dict[str, list[tuple[str, str, str]]]:
+    """Some captions of each flag whose words in question differ, in the captions' order."""
+    some = found.drop_duplicates(["flag", "detail"]).groupby("flag", sort=False).head(_EXAMPLES)
+    shown: dict[str, list[tuple[str, str, str]]] = {}
+    for row in some.itertuples():
+        shown.setdefault(str(row.flag), []).append((str(row.image_id), str(row.captioner), str(row.detail)))
+    return shown
 
 
 def _places(texts: Sequence[str], known: PlaceNames) -> dict[str, int]:

@@ -99,6 +99,20 @@ def _figures(size: float) -> str:
     return f"{size:.0f}" if "e+" in text else text
 
 
+def count(value: object) -> str:
+    """A number of things, all its figures: ``16,201``; a dash when missing."""
+    number = finite(value)
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def share(value: object) -> str:
+    """A part of one in per cent, ``39 %``; near its ends ``0.4 %`` and ``99.6 %``; a dash when missing."""
+    number = finite(value)
+    if number is None:
+        return DASH
+    return f"{100 * number:.{0 if 0.1 <= number <= 0.99 or number in (0, 1) else 1}f} %"
+
+
 def words(name: object) -> str:
     """An indicator or a setting as a reader would write it: ``night_light`` becomes ``night light``."""
     parts = clean(name, 120).replace("_", " ").split()

@@ -9,10 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from urbanln.pages.charts import axis_score
-from urbanln.pages.text import DASH, clean, finite, quantity, score, words
+from urbanln.pages.text import DASH, clean, count, finite, quantity, score, share, words
+from urbanln.report.caption_faults import caption_faults
 from urbanln.report.plots import Axis, Curve, curves
-
-_MOST_FACTS, _MOST_ITEMS = 40, 12
 
 
 def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -31,15 +30,14 @@ def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "found": [clean(sentence, 1000) for sentence in audit.get("found") or []],
         "options": clean(suggested.get("options"), 300) if isinstance(suggested, Mapping) else None,
         "labels": [_label(name, part) for name, part in labels.items()],
+        "reasons": _reasons(labels),
         "variograms": [
             (words(name), _variogram(name, gram))
             for name, gram in ((name, part.get("variogram")) for name, part in labels.items())
             if isinstance(gram, Mapping) and len(gram.get("gamma") or []) >= 2
         ],
-        "pictures": [
-            (words(view), facts(part)) for view, part in (audit.get("pictures") or {}).items() if part
-        ],
-        "captions": facts(audit.get("captions") or {}),
+        "pictures": _pictures(audit.get("pictures") or {}),
+        "captions": caption_faults(audit.get("captions") or {}),
     }
 
 
@@ -47,18 +45,18 @@ def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
     moran, gram, advice = (part.get(key) or {} for key in ("moran", "variogram", "advice"))
     unit = f" {part['unit']}" if part.get("unit") else ""
     held = [
-        f"{quantity(one.get('value'))} in {_share(one.get('share'))}" for one in part.get("saturated") or []
+        f"{quantity(one.get('value'))} in {share(one.get('share'))}" for one in part.get("saturated") or []
     ]
     reach = finite(gram.get("range_km"))
     return {
         "indicator": words(name),
         "unit": clean(unit, 60),
-        "n": _count(part.get("n")),
-        "missing": _count(part.get("missing")),
-        "zeros": _count(part.get("zeros")),
+        "n": count(part.get("n")),
+        "missing": count(part.get("missing")),
+        "zeros": count(part.get("zeros")),
         "range": " · ".join(quantity(part.get(key)) for key in ("minimum", "median", "maximum")),
         "saturated": clean("; ".join(held), 300) or DASH,
-        "twins": _share(part.get("twins")),
+        "twins": share(part.get("twins")),
         "heavy": bool(part.get("heavy_tail")),
         "tail": quantity(part.get("max_to_p95")),
         "moran": score(moran.get("i")),
@@ -66,18 +64,16 @@ def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
         "blocks": f"{quantity(advice.get('block_km'))} / {quantity(advice.get('buffer_km'))} km"
         if advice
         else DASH,
-        "reason": clean(advice.get("reason"), 600),
     }
 
 
-def _count(value: object) -> str:
-    number = finite(value)
-    return DASH if number is None else f"{number:,.0f}"
-
-
-def _share(value: object) -> str:
-    number = finite(value)
-    return DASH if number is None else f"{100 * number:.{0 if number >= 0.1 or number == 0 else 1}f} %"
+def _reasons(labels: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Labels whose blocks have one reason, and that reason."""
+    found: dict[str, list[str]] = {}
+    for name, part in labels.items():
+        if reason := clean((part.get("advice") or {}).get("reason"), 600):
+            found.setdefault(reason, []).append(words(name))
+    return [(", ".join(names), reason) for reason, names in found.items()]
 
 
 def _variogram(name: str, gram: Mapping[str, Any]) -> Markup:
@@ -94,30 +90,24 @@ def _variogram(name: str, gram: Mapping[str, Any]) -> Markup:
     return curves(label, lines, y_zero=True, y_label=axis_score, axis=Axis("distance, km"))
 
 
-def facts(part: object, prefix: str = "") -> list[tuple[str, str]]:
-    """Names and values of a JSON object, innermost ones in one line: what a part holds, whatever it is."""
-    found: list[tuple[str, str]] = []
-    for key, value in part.items() if isinstance(part, Mapping) else ():
-        name = f"{prefix}{words(key)}"
-        if value is None or value in ([], {}, ()):
-            continue
-        if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
-            found += facts(value, f"{name}: ")
-        elif isinstance(value, Mapping):
-            found.append((name, clean(_item(dict(list(value.items())[:_MOST_ITEMS])), 600)))
-        elif isinstance(value, list | tuple):
-            more = f"; and {len(value) - 5:,} more" if len(value) > 5 else ""
-            found.append((name, clean("; ".join(map(_item, value[:5])), 600) + more))
-        else:
-            found.append((name, _item(value)))
-    return found[:_MOST_FACTS] if not prefix else found
+_PICTURES = (
+    ("pictures", "Pictures"),
+    ("regions", "Regions"),
+    ("without", "Regions without"),
+    ("unreadable", "Unreadable"),
+    ("flat", "Flat"),
+    ("exact", "Same bytes elsewhere"),
+    ("near", "Nearly the same elsewhere"),
+    ("leaks", "Held out, and in train"),
+)
 
 
-def _item(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{words(k)} {_item(v)}" for k, v in value.items() if v not in (None, [], {}))
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_item, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return quantity(value) if isinstance(value, int | float) else clean(value, 300)
+def _pictures(views: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that any view has something to say of, and a row per view."""
+    parts = {str(view): part for view, part in views.items() if isinstance(part, Mapping) and part}
+    there = [(key, title) for key, title in _PICTURES if any(p.get(key) is not None for p in parts.values())]
+    rows = []
+    for view, part in parts.items():
+        listed = {key: len(value) if isinstance(value, list) else value for key, value in part.items()}
+        rows.append((words(view), [count(listed.get(key)) for key, _ in there]))
+    return {"columns": [title for _, title in there], "rows": rows}
