@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +20,6 @@ from urbanln.gather import run
 from urbanln.gather.fetching import client as client_module
 
 Place = tuple[int, int, int]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -261,42 +257,6 @@ def test_somebodys_files_are_not_overwritten(tmp_path: Path, server: TileServer)
     with pytest.raises(InputError, match="would be overwritten"):
         run.gather(write_recipe(tmp_path, server.url), tmp_path / "city")
     assert server.asked == []
-
-
-_CHILD = """
-import os, signal, sys
-from urbanln.gather import run
-if sys.argv[3] == "build":
-    run.City.create = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
-run.gather(sys.argv[1], sys.argv[2])
-"""
-
-
-def test_killed_again_and_again_the_same_command_ends_in_the_same_city(
-    tmp_path: Path, server: TileServer
-) -> None:
-    path = write_recipe(tmp_path, server.url, ("tile:14", "tile:16"))
-    run.gather(path, tmp_path / "whole", cache=tmp_path / "own")
-    total, kills = len(server.asked), [total // 5 for total in (len(server.asked), 3 * len(server.asked))]
-    server.asked.clear()
-    child: list[subprocess.Popen[bytes]] = []
-
-    def behave(handler: Handler, place: Place) -> bool:
-        if kills and len(server.asked) >= kills[0]:
-            kills.pop(0)
-            child[-1].kill()
-        return False
-
-    server.behave = behave
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    for stage in ("fetch", "fetch", "build", "end"):
-        words = [sys.executable, "-c", _CHILD, str(path), str(tmp_path / "city"), stage]
-        child.append(subprocess.Popen(words, env=environment))
-        assert child[-1].wait(120) == (0 if stage == "end" else -9)
-        assert (tmp_path / "city" / "city.toml").exists() == (stage == "end")
-    assert _files(tmp_path / "city") == _files(tmp_path / "whole")
-    assert set(server.counts.values()) <= {1, 2, 3}
-    assert len(server.asked) - total <= 2 * 4  # those under way when it was killed, twice
 
 
 def test_the_command_line_plans_and_gathers(

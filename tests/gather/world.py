@@ -80,10 +80,15 @@ class Handler(BaseHTTPRequestHandler):
                 found = TILE.match(self.path)
                 place = tuple(map(int, found.groups())) if found else (0, 0, 0)
                 if world.behave is None or not world.behave(self, place):  # type: ignore[arg-type]
-                    self.answer(tile(*place) if found else b"", 200 if found else 404)
+                    self.usual()
         finally:
             with world.lock:
                 world.going -= 1
+
+    def usual(self) -> bool:
+        """A tile, or that there is none."""
+        found = TILE.match(self.path)
+        return self.answer(tile(*map(int, found.groups())) if found else b"", 200 if found else 404)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

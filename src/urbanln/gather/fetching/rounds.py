@@ -127,7 +127,8 @@ async def _ask_all(
 ) -> dict[str, Fetched]:
     network = Network(fetch)
     with progress(label, total) as advance:
-        rounds = [_Round(one, keys[one.name], network, cache, _Meter(advance)) for one in sources]
+        meter, going = _Meter(advance), dict[Request, asyncio.Event]()
+        rounds = [_Round(one, keys[one.name], network, cache, meter, going) for one in sources]
         try:
             async with asyncio.TaskGroup() as group:
                 for one in rounds:
@@ -153,11 +154,18 @@ class _Meter:
 
 
 class _Round:
-    """One source: its requests, a bounded number under way."""
+    """One source: its requests, a bounded number under way.
 
-    def __init__(self, source: Asking, key: str, network: Network, cache: Cache, meter: _Meter) -> None:
+    What another source asks for already (``going``) is waited for and not asked twice: several labels are of
+    one raster.
+    """
+
+    def __init__(
+        self, source: Asking, key: str, network: Network, cache: Cache, meter: _Meter,
+        going: dict[Request, asyncio.Event],
+    ) -> None:  # fmt: skip
         self.name, self.found = source.name, Fetched()
-        self._source, self._cache, self._meter = source, cache, meter
+        self._source, self._cache, self._meter, self._going = source, cache, meter, going
         price = source.settings.usd_per_1000 / 1000
         spent = price * sum(cache.size(one) is not None for one in source.first()) if price else 0.0
         self._client = Client(network, source.settings, source.hosts(), key, spent)
@@ -197,24 +205,41 @@ class _Round:
             if request is None:
                 return None
             self.found.requests += 1
-            try:
-                if (answer := self._cache.read(request)) is None:
-                    return request
-                self._more.extend(self._source.then(request, answer))
-            except UrbanLNError as error:
-                self._stop(request, error)
-                return None
-            self.found.kept += 1
-            self._meter.step(False, self._client.errors)
+            if not self._is_kept(request):
+                return request
             if passed % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         raise AssertionError("unreachable")
 
+    def _is_kept(self, request: Request) -> bool:
+        """Take an answer that is there; False where there is none."""
+        try:
+            if (answer := self._cache.read(request)) is None:
+                return False
+            self._more.extend(self._source.then(request, answer))
+            self.found.kept += 1
+        except UrbanLNError as error:
+            self._stop(request, error)
+        self._meter.step(False, self._client.errors)
+        return True
+
     async def _work(self, request: Request | None, first: Iterator[Request]) -> None:
         """Ask for one after the other, until there is none, or one has led to more: these are for all."""
         while request is not None:
-            await self._one(request)
+            await self._once(request)
             request = None if self._more else await self._next(first)
+
+    async def _once(self, request: Request) -> None:
+        while (other := self._going.get(request)) is not None:
+            await other.wait()
+            if self._is_kept(request):
+                return
+        over = self._going[request] = asyncio.Event()
+        try:
+            await self._one(request)
+        finally:
+            del self._going[request]
+            over.set()
 
     async def _one(self, request: Request) -> None:
         try:
