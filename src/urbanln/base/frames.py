@@ -17,7 +17,8 @@ from urbanln.base.delimited import read_csv, refuse_doubled
 from urbanln.base.encodings import not_decoded
 from urbanln.base.errors import InputError
 from urbanln.base.files import UNREADABLE
-from urbanln.base.geometry import as_geometry, earth_crs
+from urbanln.base.geometry import GEOMETRY_NAMES, as_geometry, earth_crs
+from urbanln.base.nested import above, arrow_part
 from urbanln.base.parsing import parse_json
 from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
 
@@ -28,7 +29,7 @@ _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 def read_frame(
     path: Path | str, *, text: Sequence[str] = (), crs: str | None = None, written: Written = AS_IT_IS,
-    shapes: bool = True, ungrouped: Sequence[str] = (),
+    shapes: bool = True, ungrouped: Sequence[str] = (), columns: Sequence[str] | None = None,
 ) -> pd.DataFrame | gpd.GeoDataFrame:  # fmt: skip
     """Read a table by its ending: CSV or TSV, Parquet or GeoParquet, GeoJSON, GeoPackage, Shapefile.
 
@@ -40,6 +41,8 @@ def read_frame(
         written: Encoding of a text file or Shapefile, and how numbers that are text are written.
         shapes: Read such shapes; False leaves them as they are for who may not need them.
         ungrouped: Columns whose numbers have no groups of thousands: coordinates.
+        columns: The only ones that are needed, besides shapes: Parquet and maps then leave the others on the
+            disk. One that is not there may be a part of another (:mod:`urbanln.base.nested`), which is read.
 
     Returns:
         The rows; a GeoDataFrame where the file has a geometry.
@@ -64,11 +67,12 @@ def read_frame(
             frame = read_csv(path, text=text, written=written, ungrouped=ungrouped)
             return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _PARQUET_SUFFIXES:
-            frame = with_plain_numbers(_read_parquet(path), text, written, ungrouped)
+            frame = with_plain_numbers(_read_parquet(path, columns), text, written, ungrouped)
             return as_geometry(frame, path, crs=crs) if shapes else frame
         if suffix in _MAP_SUFFIXES:
             _check_encoding(path, written)
-            frame = gpd.read_file(path, encoding=written.encoding)
+            kept = None if columns is None else sorted({part for name in columns for part in above(name)})
+            frame = gpd.read_file(path, encoding=written.encoding, columns=kept)
             refuse_doubled(frame.columns, path)
             return with_plain_numbers(frame, text, written, ungrouped)
     raise InputError(
@@ -113,18 +117,37 @@ def _check_encoding(path: Path, written: Written) -> None:
         raise not_decoded(path, "declared", rows)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame | gpd.GeoDataFrame:
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> pd.DataFrame | gpd.GeoDataFrame:
     """Parquet with its shapes, whether GeoParquet, GeoArrow or Parquet itself says which they are."""
     schema = pq.read_schema(path)
     refuse_doubled(schema.names, path)
     geo = parse_json((schema.metadata or {}).get(b"geo", b"{}"), dict[str, Any])
-    if set(geo.get("columns", ())) & set(schema.names):  # tools drop or rename the shapes and leave the note
-        return gpd.read_parquet(path)
-    kinds = [(field.metadata or {}).get(b"ARROW:extension:name", b"") for field in schema]
-    if any(kind.startswith(b"geoarrow.") for kind in kinds):
-        return gpd.GeoDataFrame.from_arrow(pq.read_table(path))
-    frame = pd.read_parquet(path)
-    for name, crs in _native_shapes(path).items():  # the first: a table has one
+    noted = set(geo.get("columns", ())) & set(
+        schema.names
+    )  # tools drop or rename the shapes and leave the note
+    kinds = {f.name: (f.metadata or {}).get(b"ARROW:extension:name", b"") for f in schema}
+    arrows = {name for name, kind in kinds.items() if kind.startswith(b"geoarrow.")}
+    native = _native_shapes(path)
+    kept = None
+    if columns is not None:
+        may_be = {name for name in schema.names if name.lower() in GEOMETRY_NAMES}
+        kept = [name for name in schema.names if name in {*columns, *noted, *arrows, *native, *may_be}]
+    frame = _whole_columns(path, kept, native, noted=bool(noted), arrows=bool(arrows))
+    for name in columns or ():
+        if name not in schema.names and (part := arrow_part(path, schema, name)) is not None:
+            frame[name] = part
+    return frame
+
+
+def _whole_columns(
+    path: Path, kept: list[str] | None, native: dict[str, str], *, noted: bool, arrows: bool
+) -> pd.DataFrame | gpd.GeoDataFrame:
+    if noted:
+        return gpd.read_parquet(path, columns=kept)
+    if arrows:
+        return gpd.GeoDataFrame.from_arrow(pq.read_table(path, columns=kept))
+    frame = pd.read_parquet(path, columns=kept)
+    for name, crs in native.items():  # the first: a table has one
         shapes = gpd.GeoSeries.from_wkb(frame[name], crs=earth_crs(crs, path))
         return gpd.GeoDataFrame(frame.assign(**{name: shapes}), geometry=name)
     return frame

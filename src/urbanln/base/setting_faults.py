@@ -20,17 +20,20 @@ def _known_keys(of: type[BaseModel], sections: Mapping[str, Any]) -> list[str]:
     """All settings; those of ``captioners.NAME`` under the names that are given."""
     keys = []
     for section, field in of.model_fields.items():
-        kind, inner = field.annotation, get_args(field.annotation)
         names = [section]
-        if inner:
+        if get_args(field.annotation):
             given = sections.get(section)
-            kind, names = (
-                inner[-1],
-                [f"{section}.{name}" for name in given] if isinstance(given, dict) else [],
-            )
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += [f"{name}.{key}" for name in names for key in kind.model_fields]
+            names = [f"{section}.{name}" for name in given] if isinstance(given, dict) else []
+        kinds = _models(field.annotation)
+        keys += [f"{name}.{key}" for name in names for kind in kinds for key in kind.model_fields]
     return keys
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models among the types that a type is made of, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def validated(
@@ -62,19 +65,22 @@ def validated(
             remedy = f"did you mean '{near[0]}'?" if near else "leave it out"
         else:
             what = f"setting '{key}': {first['msg']}" if key else first["msg"]
-            remedy = _allowed(of, first["loc"])
+            remedy = _allowed(of, first["loc"], values)
         told = (text for one, text in given.items() if f"{key}.".startswith(f"{one}."))
         raise InputError(what, value=value, where=next(told, where), remedy=remedy) from error
 
 
-def _allowed(of: type[BaseModel], place: Sequence[int | str]) -> str:
+def _allowed(of: type[BaseModel], place: Sequence[int | str], values: Any) -> str:
     """What may be given at a place of the settings, as what to do."""
-    field, model = None, of
+    field, models = None, [of]
     for part in place:
-        if part in model.model_fields:
+        given = set(values) if isinstance(values, Mapping) else set()
+        values = values.get(part) if isinstance(values, Mapping) else None
+        knowing = [model for model in models if part in model.model_fields]
+        if knowing:  # of several the one that knows most of the keys that are given
+            model = max(knowing, key=lambda one: len(given & set(one.model_fields)))
             field = model.model_fields[str(part)]
-            kinds = [field.annotation, *get_args(field.annotation)]
-            model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), model)
+            models = _models(field.annotation) or models
     if field is None or not field.description:
         return "change one of the settings it names"
     bounds = numbers_of(field)

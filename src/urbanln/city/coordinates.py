@@ -235,7 +235,8 @@ def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.nd
         "use --lon and --lat, or points such as the centroids",
     )
     x, y = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    points = shapely.point_on_surface(shapes[there])
+    points, other = shapes[there], (kinds != "Point").to_numpy()[there]
+    points[other] = shapely.point_on_surface(points[other])
     x[there], y[there] = shapely.get_x(points), shapely.get_y(points)
     return x, y
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from urbanln.base.errors import InputError
 from urbanln.gather.settings import KEY, SourceSettings
+
+_OF_SHAPEFILES = (".dbf", ".shx", ".prj", ".cpg", ".cst")
 
 
 def paths(folder: Path, files: Sequence[str]) -> list[Path]:
@@ -72,6 +75,18 @@ def _found(folder: Path, file: str) -> list[Path]:
         return [folder / file]
     root = Path(file).anchor
     return sorted((Path(root) if root else folder).glob(file[len(root) :])) or [folder / file]
+
+
+def with_companions(path: Path) -> list[Path]:
+    """A file, and where it is a Shapefile those that lie beside it and hold its columns, system and letters.
+
+    Args:
+        path: The file.
+    """
+    if path.suffix.lower() != ".shp":
+        return [path]
+    beside = sorted(path.parent.glob(f"{escape(path.stem)}.*"))
+    return [path, *(one for one in beside if one.suffix.lower() in _OF_SHAPEFILES)]
 
 
 def need_files(files: Sequence[Path], where: str) -> None:

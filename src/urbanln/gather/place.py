@@ -20,6 +20,7 @@ from urbanln.city.checks import check_regions
 from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.covering import cover
 from urbanln.city.regions import districts_of, make_regions
+from urbanln.gather.local_files import with_companions
 from urbanln.gather.recipe import Place, Recipe
 
 _OPEN = "closed linestring"  # what GEOS says of a ring that is not closed
@@ -75,7 +76,8 @@ def files_of(recipe: Recipe, folder: Path) -> list[Path]:
     """The files that a place and its regions are made from, as far as they are there."""
     place, asked = recipe.place, recipe.regions
     named = (place.polygon or place.points, asked.by, asked.district)
-    return [path for text in named if text and (path := _file(text, folder)) is not None]
+    found = [path for text in named if text and (path := _file(text, folder)) is not None]
+    return [one for path in found for one in with_companions(path)]
 
 
 def outline(place: Place, folder: Path) -> shapely.Geometry:

@@ -18,7 +18,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.parsing import read_toml
 from urbanln.base.setting_faults import validated
 from urbanln.gather.embeddings.settings import EmbeddingSource
-from urbanln.gather.labels.settings import LabelSource
+from urbanln.gather.labels.settings import Label
 from urbanln.gather.mapillary.settings import MapillarySource
 from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.settings import Host, Line, Part, SourceSettings
@@ -121,9 +121,7 @@ class Recipe(Part):
     views: dict[_Name, ViewSource] = Field(
         {}, max_length=20, description="[views.NAME]: street views of your own"
     )
-    labels: dict[_Name, LabelSource] = Field(
-        {}, max_length=200, description="[labels.NAME]: a number per region from a raster"
-    )
+    labels: dict[_Name, Label] = Field({}, max_length=200, description="[labels.NAME]: a number per region")
     embeddings: dict[_Name, EmbeddingSource] = Field(
         {}, max_length=200, description="[embeddings.NAME]: other people's vectors"
     )

@@ -31,7 +31,7 @@ from urbanln.gather.embeddings.api import Embeddings
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.local import Local
 from urbanln.gather.fetching.rounds import Fetched, fetch_all
-from urbanln.gather.labels.api import Labels
+from urbanln.gather.labels.api import label
 from urbanln.gather.mapillary.api import Mapillary
 from urbanln.gather.plan import Planned, plan_source
 from urbanln.gather.rasters.api import Rasters
@@ -46,7 +46,7 @@ KINDS: Mapping[str, Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
     "rasters": Rasters,
     "mapillary": Mapillary,
     "views": Views,
-    "labels": Labels,
+    "labels": label,
     "embeddings": Embeddings,
 }
 """By section of a recipe what makes a source of it: name, settings, regions, and what these are by."""

@@ -1,5 +1,8 @@
-"""Labels as a source: one number per region, from a raster.
+"""Labels as a source: one number per region, from a raster, points, shapes or a table.
 
-In: regions and a GeoTIFF. Out: a column of ``indicators.parquet`` with unit, year, source and licence. Start
-with ``api``; ``settings`` is the section of a recipe, ``zonal`` sums pixels up. Nobody is asked.
+In: regions and a file. Out: a column of ``indicators.parquet`` with unit, year, source and licence. Start
+with ``api``, which makes a source of a section; ``settings`` is that section. ``rasters`` sums pixels up with
+``zonal``. The others are made of files of this machine alone (``local``): ``points`` counts. ``rows`` says
+which rows of a file count, ``ground`` what regions are on the ground. Nobody is asked but for rasters at
+addresses.
 """

@@ -1,20 +1,48 @@
-"""What a recipe says of a label."""
+"""What a recipe says of a label: terms, and what it is made of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
-from urbanln.gather.local_files import check_network, is_address, resolved
+from urbanln.gather.local_files import check_network, is_address, resolved, with_companions
 from urbanln.gather.settings import SourceSettings
 
 _Number = Annotated[float, Field(ge=-1e300, le=1e300)]
+_Text = Annotated[str, Field(max_length=500)]
+_Column = Annotated[str, Field(min_length=1, max_length=200)]
+_Codes = Annotated[tuple[_Number, ...], Field(max_length=100)]
+ANY = "*"
+"""Stands for any value that is there."""
+
+
+def _listed(value: object) -> object:
+    """One for a list of one."""
+    return (value,) if isinstance(value, str | Mapping) else value
+
+
+_Values = Annotated[tuple[_Text, ...], Field(min_length=1, max_length=10_000), BeforeValidator(_listed)]
+_Kind = Annotated[dict[_Column, _Values], Field(min_length=1, max_length=50)]
+Kinds = Annotated[tuple[_Kind, ...], Field(max_length=100), BeforeValidator(_listed)]
+"""Which rows: those of which one of the tables says the truth in all its columns."""
 
 
 class LabelSource(SourceSettings):
-    """One number per region from the pixels of a raster."""
+    """One number per region, and what it means."""
+
+    unit: str = Field(min_length=1, max_length=200, description="of the label; reaches city.toml")
+    year: int = Field(ge=-100_000, le=100_000, description="of the data; reaches city.toml")
+    source: str = Field(
+        min_length=1, max_length=500, description="which data, with its version; reaches city.toml"
+    )
+
+
+class RasterLabel(LabelSource):
+    """From the pixels of a raster."""
 
     raster: str = Field(min_length=1, max_length=1000, description="a GeoTIFF, its path or its address")
     band: int = Field(1, ge=1, le=100_000, description="of the raster")
@@ -22,14 +50,7 @@ class LabelSource(SourceSettings):
         description="sum of counts, mean by area, or share of the area that has one of classes"
     )
     classes: tuple[_Number, ...] = Field((), max_length=1000, description="values that share counts")
-    unit: str = Field(min_length=1, max_length=200, description="of the label; reaches city.toml")
-    year: int = Field(ge=-100_000, le=100_000, description="of the data; reaches city.toml")
-    source: str = Field(
-        min_length=1, max_length=500, description="which data, with its version; reaches city.toml"
-    )
-    nodata: tuple[_Number, ...] = Field(
-        (), max_length=100, description="stored numbers that stand for no value, besides those of the file"
-    )
+    nodata: _Codes = Field((), description="stored numbers that stand for no value, besides the file's own")
     nodata_means: _Number | None = Field(
         None, description="value of pixels without one, e.g. 0 persons on water; left out: they have none"
     )
@@ -43,7 +64,7 @@ class LabelSource(SourceSettings):
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> LabelSource:
+    def _whole(self) -> Self:
         check_network([self.raster], self)
         if (self.statistic == "share") != bool(self.classes):
             raise ValueError('statistic = "share" and classes go together')
@@ -56,3 +77,120 @@ class LabelSource(SourceSettings):
     def reads(self) -> list[Path]:
         """The raster, where it lies here."""
         return [] if is_address(self.raster) else [Path(self.raster)]
+
+
+class LocalLabel(LabelSource):
+    """From a file of this machine, some of whose rows count."""
+
+    only: Kinds = Field(
+        (), description='{column = ["value", …]}: only these rows; a list of such tables: rows of any of them'
+    )
+    id: str = Field("", max_length=200, description="column of ids: of rows with one id the first counts")
+    day: str = Field("", max_length=200, description="column with the day of a row, for since and until")
+    since: date | None = Field(None, description="first day of rows")
+    until: date | None = Field(None, description="last day of rows")
+
+    @property
+    def file(self) -> str:
+        """The file."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _local(self) -> Self:
+        if is_address(self.file):
+            raise ValueError(f"this file is read from a disk: download {self.file[:200]} first")
+        check_network([], self)
+        if bool(self.day) != bool(self.since or self.until):
+            raise ValueError("day names the column that since and until are about: they go together")
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since is {self.since}, after until, {self.until}")
+        return self
+
+    def reads(self) -> list[Path]:
+        """The file, with what belongs to it."""
+        return with_companions(Path(self.file))
+
+
+class PlacedLabel(LocalLabel):
+    """From a file of things on the ground."""
+
+    within: str = Field(
+        "", max_length=1000, description="file of polygons: the ground that the file tells of; left out: all"
+    )
+    min_cover: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of a region's area that must lie within; what is told is of that part",
+    )
+    crs: str = Field("", max_length=200, description="of a file that names none, or of its columns")
+
+    @model_validator(mode="after")
+    def _ground(self) -> Self:
+        if self.min_cover != 1 and not self.within:
+            raise ValueError("min_cover is of the ground within, which is not named")
+        return self
+
+    def reads(self) -> list[Path]:
+        """The file, and the polygons that say where it counts."""
+        return [*super().reads(), *(with_companions(Path(self.within)) if self.within else [])]
+
+
+class PointLabel(PlacedLabel):
+    """Counts and rates of points."""
+
+    points: str = Field(min_length=1, max_length=1000, description="a table of points")
+    statistic: Literal["count", "density", "sum", "mean", "share", "rate"] = Field(
+        description="how many; per km²; sum or mean of column; share of classes; column over per, both summed"
+    )
+    column: str = Field("", max_length=200, description="numbers that sum, mean and rate are of")
+    per: str = Field("", max_length=200, description="numbers that rate divides by")
+    classes: Kinds = Field((), description="what share counts, as only")
+    nodata: _Codes = Field((), description="numbers of column and per that stand for no value")
+    lon: str = Field("lon", max_length=200, description="column of longitudes in degrees")
+    lat: str = Field("lat", max_length=200, description="column of latitudes in degrees")
+    datum: Literal["wgs84", "gcj02", "bd09"] = Field("wgs84", description="of degrees, in Chinese tables")
+
+    @property
+    def file(self) -> str:
+        """The points."""
+        return self.points
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        needs = {"column": ("sum", "mean", "rate"), "per": ("rate",), "classes": ("share",)}
+        for key, statistics in needs.items():
+            if bool(getattr(self, key)) != (self.statistic in statistics):
+                raise ValueError(f"{key} and statistic = {' or '.join(map(repr, statistics))} go together")
+        if self.nodata and not self.column:
+            raise ValueError("nodata is of the numbers of a column, which is not named")
+        return self
+
+    def at(self, folder: Path) -> Self:
+        """With paths from here."""
+        return self.model_copy(update=_from_here(folder, points=self.points, within=self.within))
+
+
+def _from_here(folder: Path, **paths: str) -> dict[str, str]:
+    return {key: str(folder / path) for key, path in paths.items() if path}
+
+
+_MADE_OF: Mapping[str, type[LabelSource]] = {
+    "raster": RasterLabel,
+    "points": PointLabel,
+}
+
+
+def _by_file(value: Any, otherwise: Any) -> Any:
+    """The kind that a section's file says it is."""
+    if not isinstance(value, Mapping):
+        return otherwise(value)
+    given = [key for key in _MADE_OF if key in value]
+    if len(given) != 1:
+        told = " and ".join(given) or "none of them"
+        raise ValueError(f"a label is made of raster or points, one of them, not of {told}")
+    return _MADE_OF[given[0]].model_validate(value)
+
+
+Label = Annotated[RasterLabel | PointLabel, WrapValidator(_by_file)]
+"""A section ``[labels.NAME]``."""

@@ -1,0 +1,93 @@
+"""What labels have in common that are made of a file of this machine: nobody is asked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+
+from urbanln.base.errors import placed
+from urbanln.base.space import Floats
+from urbanln.gather.labels.told import built, partly
+from urbanln.gather.local_files import need_files
+from urbanln.gather.source import Answer, Answers, Built, Request
+
+
+@dataclass(frozen=True)
+class Found:
+    """A label, as far as a file tells.
+
+    Attributes:
+        values: (N,) NaN where a region has none.
+        said: What else there is to say.
+        cover: (N,) share of a region's area that the file tells of; None: nobody said.
+    """
+
+    values: Floats
+    said: list[str]
+    cover: Floats | None = None
+
+
+class Local(ABC):
+    """A label of a file that lies here; see :class:`urbanln.gather.source.Source`.
+
+    It is made at once, so that whatever is wrong with its file is told before anybody is asked for anything.
+
+    Args:
+        name: Of the label.
+        settings: Its section of the recipe, with paths from here.
+        regions: ``region_id`` and ``geometry`` in EPSG:4326.
+        by: What the regions are; any kind is well.
+
+    Raises:
+        InputError: The file is missing, cannot be used, or is of another place.
+    """
+
+    def __init__(self, name: str, settings: Any, regions: gpd.GeoDataFrame, by: str) -> None:
+        self.name, self.settings, self._ids = name, settings, regions["region_id"]
+        where = f"[labels.{name}]"
+        need_files(settings.reads(), where)
+        with placed(where):
+            self._found = self.find(settings, regions)
+
+    @staticmethod
+    @abstractmethod
+    def find(asked: Any, regions: gpd.GeoDataFrame) -> Found:
+        """Make the label.
+
+        Args:
+            asked: Its section of the recipe, with paths from here.
+            regions: ``region_id`` and ``geometry`` in EPSG:4326.
+
+        Raises:
+            InputError: See the class.
+        """
+
+    def pictures(self) -> int:
+        """None."""
+        return 0
+
+    def hosts(self) -> list[str]:
+        """None."""
+        return []
+
+    def first(self) -> Iterator[Request]:
+        """Nothing is asked: the file lies here."""
+        return iter(())
+
+    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
+        """Nothing."""
+        return ()
+
+    def build(self, answers: Answers, folder: Path) -> Built:
+        """The label, as it was made."""
+        found, asked = self._found, self.settings
+        if found.cover is None:
+            return built(self.name, asked, self._ids, found.values, found.said)
+        remedy = "min_cover = 0.9 takes what is told of nine tenths of a region"
+        said = [*found.said, *partly(found.cover, asked.min_cover, "what is within covers", remedy)]
+        return built(self.name, asked, self._ids, found.values, said, found.cover, asked.min_cover)
