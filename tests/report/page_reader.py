@@ -53,3 +53,8 @@ class Page(HTMLParser):
 def map_data(page: Page) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(page.by_id("map-data")[2])
     return data
+
+
+def view(layer: dict[str, Any], title: str) -> dict[str, Any]:
+    """One of the maps that a layer is shown on."""
+    return next(one for one in layer["views"] if one["title"] == title)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.report.page_reader import Page, map_data
+from tests.report.page_reader import Page, map_data, view
 
 from urbanln.base.errors import InputError
 from urbanln.report import Example, write_report
@@ -139,9 +139,11 @@ def test_map_shows_the_mean_over_seeds_of_the_block_split(tmp_path: Path, make: 
     data = map_data(page)
     layer, at = data["layers"][0], data["ids"].index("r0005")
     truth, prediction = chosen.truth.iloc[0], chosen.prediction.mean()
-    assert layer["prediction"][at] == pytest.approx(prediction, rel=1e-3)
-    assert layer["error"][at] == pytest.approx(np.log1p(prediction) - np.log1p(truth), abs=1e-3)
-    assert layer["unit"] == "people/km²"
+    assert view(layer, "prediction")["values"][at] == pytest.approx(prediction, rel=1e-3)
+    assert view(layer, "error")["values"][at] == pytest.approx(
+        np.log1p(prediction) - np.log1p(truth), abs=1e-3
+    )
+    assert view(layer, "truth")["unit"] == "people/km²"
     west, south, east, north = data["places"][0]["bounds"]
     assert (west, south) == pytest.approx((114.2, 30.5))
     assert (east, north) == pytest.approx((114.22, 30.52))
@@ -226,7 +228,7 @@ def test_maps_are_pictures_too_for_a_browser_without_scripts(tmp_path: Path, mak
     picture = Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
     assert picture.size == (1068, 340)
     layer = map_data(page)["layers"][0]
-    brightest = int(np.argmax([v or 0 for v in layer["truth"]]))
+    brightest = int(np.argmax([v or 0 for v in view(layer, "truth")["values"]]))
     x, y = ((k + 0.5) / 4 for k in (brightest % 4, 3 - brightest // 4))
     narrow = np.cos(np.radians(30.51))
     assert picture.getpixel((int(5 + x * 330 * narrow), int(5 + y * 330))) == (0xFD, 0xE7, 0x25)
@@ -280,5 +282,6 @@ def test_what_the_probe_finds_can_be_reported(tmp_path: Path, make: Make) -> Non
     assert page.by_id("reliability-title")
     assert "The intervals hold" in page.words
     assert "Do the vectors add anything to the map?" in page.words
-    assert map_data(page)["layers"][0]["unit"] == "people"
-    assert all(value is not None for value in map_data(page)["layers"][0]["error"])
+    layer = map_data(page)["layers"][0]
+    assert view(layer, "truth")["unit"] == "people"
+    assert all(value is not None for value in view(layer, "error")["values"])

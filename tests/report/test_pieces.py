@@ -20,6 +20,7 @@ from urbanln.pages.still import stills
 from urbanln.pages.text import clean, interval, quantity, score, words
 from urbanln.report import plots
 from urbanln.report.details import training_charts
+from urbanln.report.drawn import predicted
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_dots_without_a_value_cover_none_that_has_one() -> None:
     spot = {"type": "Point", "coordinates": [114.0, 30.0]}
     far = {"type": "Point", "coordinates": [114.1, 30.1]}
     truth, prediction = np.array([5.0, np.nan, 1.0]), np.array([np.nan, 5.0, 1.0])
-    (made,) = stills([spot, spot, far], [maps.layer("x", "", truth, prediction, log=False)])
+    (made,) = stills([spot, spot, far], [predicted("x", "", truth, prediction, log=False)])
     picture = Image.open(io.BytesIO(base64.b64decode(made["source"].partition(",")[2])))
     for panel in (0, 1):
         assert picture.getpixel((panel * 364 + 5, picture.height - 6)) == (0xFD, 0xE7, 0x25)
@@ -160,20 +161,37 @@ def test_scatter_leaves_out_what_is_unknown_and_escapes() -> None:
 
 def test_scale_of_the_error_is_symmetric_and_shared_scale_follows_the_truth() -> None:
     truth = np.array([1.0, 10.0, 100.0, 1000.0])
-    layer = maps.layer("x", "u", truth, truth * np.array([2.0, 1.0, 0.5, np.nan]), log=True)
-    assert layer["error_stops"] == pytest.approx([-v for v in layer["error_stops"][::-1]])
-    assert layer["error"][3] is None
-    assert layer["prediction"][3] is None
-    assert truth.min() <= layer["stops"][0] < layer["stops"][-1] <= truth.max()
-    steps = np.diff(np.log1p(layer["stops"]))
+    views = predicted("x", "u", truth, truth * np.array([2.0, 1.0, 0.5, np.nan]), log=True)["views"]
+    true, guessed, wrong = views
+    assert wrong["stops"] == pytest.approx([-v for v in wrong["stops"][::-1]])
+    assert wrong["values"][3] is None
+    assert guessed["values"][3] is None
+    assert guessed["stops"] == true["stops"]
+    assert truth.min() <= true["stops"][0] < true["stops"][-1] <= truth.max()
+    steps = np.diff(np.log1p(true["stops"]))
     assert steps == pytest.approx(np.full(8, steps[0]))
 
 
 @pytest.mark.parametrize("values", [[np.nan, np.nan], [5.0, 5.0], [-5.0, 3.0], [0.0, 0.0]])
 def test_scales_rise_whatever_the_values(values: list[float]) -> None:
-    layer = maps.layer("x", "", np.array(values), np.array(values), log=True)
-    assert np.all(np.diff(layer["stops"]) > 0)
-    assert np.all(np.diff(layer["error_stops"]) > 0)
+    for view in predicted("x", "", np.array(values), np.array(values), log=True)["views"]:
+        assert np.all(np.diff(view["stops"]) > 0)
+
+
+def test_classes_have_one_colour_each_and_only_those_there_are_listed() -> None:
+    """A class keeps its colour whichever others there are; what is in none is grey."""
+    names = {"picture": "with a picture", "blank": "no imagery", "absent": "nothing there"}
+    whole = maps.class_view("tiles", ["picture", "blank", "absent"], names)
+    view = maps.class_view("tiles", ["absent", "picture", None, "odd"], names)
+    assert view["values"] == [1, 0, None, None]
+    assert view["classes"] == [whole["classes"][0], whole["classes"][2]]
+    assert [one["name"] for one in view["classes"]] == ["with a picture", "nothing there"]
+    spots = [{"type": "Point", "coordinates": [114 + x / 10, 30.0]} for x in range(4)]
+    (made,) = stills(spots, [maps.layer("tiles", [view])])
+    picture = Image.open(io.BytesIO(base64.b64decode(made["source"].partition(",")[2])))
+    colours = ["#{:02x}{:02x}{:02x}".format(*picture.getpixel((5 + i * 110, 5))) for i in range(4)]
+    assert colours == [*(one["colour"] for one in view["classes"][::-1]), "#c9ced3", "#c9ced3"]
+    assert (made["scale"], made["titles"]) == ("", "tiles")
 
 
 def test_only_outlines_of_many_corners_are_simplified() -> None:

@@ -2,5 +2,6 @@
 
 In: values that a page shows. Out: HTML, SVG and JSON that are safe to stand in it; nothing from the
 network. Called by report and study. Start with ``render``; ``maps`` and ``charts`` hold colours and scales
-of all pages.
+of all pages, ``map_tool`` prepares the one map component that there is (``map_view.js`` draws one map and
+knows keys and colours, ``map_tool.js`` puts several beside each other, with a list and a table).
 """

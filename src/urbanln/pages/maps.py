@@ -27,6 +27,8 @@ DIVERGING = (
     "#d6604d",
     "#b2182b",
 )
+# Okabe and Ito's, for classes.
+CLASSES = ("#0072b2", "#009e73", "#56b4e9", "#f0e442", "#e69f00", "#8a8a8a", "#d55e00", "#cc79a7")
 MOST_REGIONS = 20_000
 _MOST_VERTICES = 40_000
 
@@ -71,65 +73,98 @@ def region_shapes(regions: gpd.GeoDataFrame) -> tuple[list[str], list[dict[str, 
     return list(ids), [json.loads(text) for text in shapely.to_geojson(rounded)], notes
 
 
-def errors(truth: np.ndarray, prediction: np.ndarray, log: bool) -> np.ndarray:
-    """Prediction minus truth, (N,): of ln(1 + x) where ``log``, else in the indicator's unit."""
-    if not log:
-        return prediction - truth
-    with np.errstate(invalid="ignore", divide="ignore"):
-        difference = np.log1p(prediction) - np.log1p(truth)
-    return np.where(np.isfinite(difference), difference, np.nan)
+def spread(values: np.ndarray, log: bool = False) -> list[float]:
+    """Where the colours of a ramp stand, (9,): from the 2nd to the 98th percentile of what is known.
 
-
-def layer(
-    name: str,
-    unit: str,
-    truth: np.ndarray,
-    prediction: np.ndarray,
-    log: bool,
-    ends: tuple[np.ndarray, np.ndarray] | None = None,
-) -> dict[str, Any]:
-    """One indicator's values and colour scales, aligned with the regions drawn.
-
-    ``ends`` are the lower and upper ends of the predictions' intervals, NaN where there is none; ``outside``
-    then tells for which regions the truth lies outside.
-
-    Truth and prediction share a scale from the 2nd to the 98th percentile of the truth (evenly in ln(1 + x)
-    where ``log``); the scale of the error is symmetric and ends at the 98th percentile of its size.
+    Args:
+        values: (N,), NaN where there is none.
+        log: Evenly in ln(1 + x) instead of in x.
     """
-    error = errors(truth, prediction, log)
-    known = truth[np.isfinite(truth)]
-    if not len(known):
-        known = prediction[np.isfinite(prediction)]
+    known = values[np.isfinite(values)]
     low, high = (np.percentile(known, [2, 98])) if len(known) else (0.0, 1.0)
     if not high > low:
         low, high = low - max(abs(low), 1.0) * 0.01, high + max(abs(high), 1.0) * 0.01
     bend, unbend = (np.log1p, np.expm1) if log and low > -1 else (np.asarray, np.asarray)
-    stops = unbend(np.linspace(bend(low), bend(high), len(VIRIDIS)))
-    size = np.abs(error[np.isfinite(error)])
+    return [float(v) for v in unbend(np.linspace(bend(low), bend(high), len(VIRIDIS)))]
+
+
+def ramp_view(title: str, values: np.ndarray, stops: Sequence[float], unit: str = "") -> dict[str, Any]:
+    """A number per region, dark to bright.
+
+    Args:
+        title: What it is, ``truth``.
+        values: (N,), in the order of the regions drawn; NaN is grey.
+        stops: From :func:`spread`; views that are to compare share them.
+        unit: Of the values.
+    """
+    labels = [quantity(v) for v in stops[::2]]
+    return {"title": title, "unit": unit, "values": _figures(values), "ramp": "viridis",
+            "stops": list(stops), "labels": labels}  # fmt: skip
+
+
+def difference_view(title: str, values: np.ndarray, log: bool, unit: str = "") -> dict[str, Any]:
+    """A difference per region, blue below 0 and red above; the scale ends at the 98th percentile of its size.
+
+    Args:
+        title: What it is, ``error``.
+        values: (N,), in the order of the regions drawn; NaN is grey.
+        log: The difference is one of logarithms, and without unit.
+        unit: Of the values where not ``log``.
+    """
+    size = np.abs(values[np.isfinite(values)])
     end = float(np.percentile(size, 98)) if len(size) else 1.0
-    error_stops = np.linspace(-1, 1, len(DIVERGING)) * (end or 1.0)
-    bounds = {}
-    if ends is not None and any(np.isfinite(part).any() for part in ends):
-        outside = (truth < ends[0]) | (truth > ends[1])
-        known_ends = np.isfinite(truth) & np.isfinite(ends[0]) & np.isfinite(ends[1])
-        bounds = {
-            "low": _figures(ends[0]),
-            "high": _figures(ends[1]),
-            "outside": [bool(o) if k else None for o, k in zip(outside, known_ends, strict=True)],
-        }
+    stops = [float(v) for v in np.linspace(-1, 1, len(DIVERGING)) * (end or 1.0)]
+    labels = [score(v, sign=True) if log else quantity(v) for v in stops[::2]]
+    return {"title": title, "unit": "in log units" if log else unit, "values": _figures(values),
+            "ramp": "diverging", "log": log, "stops": stops, "labels": labels}  # fmt: skip
+
+
+def class_view(title: str, states: Sequence[str | None], classes: Mapping[str, str]) -> dict[str, Any]:
+    """A class per region.
+
+    Args:
+        title: What it is, the name of a source.
+        states: In the order of the regions drawn; ``None``, or what is in no class, is grey.
+        classes: State → what it is called, in the order of the legend; eight have colours of their own.
+    """
+    names = list(classes)
+    used = [name for name in names if name in set(states)]
+    places = {name: at for at, name in enumerate(used)}
+    shown = [{"name": classes[name], "colour": CLASSES[names.index(name) % len(CLASSES)]} for name in used]
     return {
-        "name": name,
-        "unit": unit,
-        "log": log,
-        "truth": _figures(truth),
-        "prediction": _figures(prediction),
-        "error": _figures(error),
-        "stops": [float(v) for v in stops],
-        "labels": [quantity(v) for v in stops[::2]],
-        "error_stops": [float(v) for v in error_stops],
-        "error_labels": [score(v, sign=True) if log else quantity(v) for v in error_stops[::2]],
-        **bounds,
+        "title": title,
+        "unit": "",
+        "values": [places.get(str(state)) for state in states],
+        "classes": shown,
     }
+
+
+def layer(
+    name: str,
+    views: Sequence[Mapping[str, Any]],
+    note: str = "",
+    ends: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """What the maps of a page show at a time: a view each.
+
+    Args:
+        name: In the page's list of what can be shown.
+        views: One for each map, from :func:`ramp_view` and its like.
+        note: A sentence below the maps.
+        ends: Lower and upper end of an interval per region, (N,) each, and the truth that may lie outside it;
+            regions whose truth does are marked on the last map.
+    """
+    made: dict[str, Any] = {"name": name, "note": note, "views": list(views)}
+    if ends is not None and any(np.isfinite(part).any() for part in ends[:2]):
+        low, high, truth = ends
+        outside = (truth < low) | (truth > high)
+        known = np.isfinite(truth) & np.isfinite(low) & np.isfinite(high)
+        made |= {
+            "low": _figures(low),
+            "high": _figures(high),
+            "outside": [bool(o) if k else None for o, k in zip(outside, known, strict=True)],
+        }
+    return made
 
 
 def _figures(values: np.ndarray) -> list[float | None]:
@@ -139,7 +174,7 @@ def _figures(values: np.ndarray) -> list[float | None]:
 def map_data(
     ids: list[str],
     shapes: list[dict[str, Any]],
-    layers: list[dict[str, Any]],
+    layers: Sequence[Mapping[str, Any]],
     cities: Mapping[str, Sequence[int]] | None = None,
 ) -> Markup:
     """The whole data block of the maps, as JSON for :func:`embed_json`'s place in the page.
@@ -155,10 +190,9 @@ def map_data(
         {
             "ids": [clean(i, 120) for i in ids],
             "shapes": shapes,
-            "layers": layers,
+            "layers": list(layers),
             "places": places,
-            "viridis": VIRIDIS,
-            "diverging": DIVERGING,
+            "ramps": {"viridis": VIRIDIS, "diverging": DIVERGING},
         }
     )
 

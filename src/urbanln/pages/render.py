@@ -14,6 +14,8 @@ from markupsafe import Markup
 from urbanln.base.version import __version__
 from urbanln.pages.text import finalize
 
+_MAP_SCRIPTS = ("assets/maplibre/maplibre-gl.js", "templates/map_view.js", "templates/map_tool.js")
+
 
 def _asset(name: str, package: str = "urbanln.pages") -> str:
     return resources.files(package).joinpath(*name.split("/")).read_text(encoding="utf-8")
@@ -47,7 +49,7 @@ def render(package: str, template: str, context: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     mapped = context.get("map_json")
-    script = _script("assets/maplibre/maplibre-gl.js", "templates/map.js") if mapped else Markup("")
+    script = _script(*_MAP_SCRIPTS) if mapped else Markup("")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     styles = _asset("templates/page.css")
     if script:

@@ -22,7 +22,7 @@ Colour = tuple[int, int, int]
 
 
 def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A PNG per indicator with its three maps side by side, and what its colours mean.
+    """A PNG per layer with its maps side by side, and what its colours mean, in words and as classes.
 
     Args:
         shapes: GeoJSON polygons and points of the regions.
@@ -43,16 +43,15 @@ def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
     places = [(int(i), pixels(part)) for i, part in zip(region, parts, strict=True)]
     dots = np.array([_is_dot(place) for _, place in places], dtype=bool)
     area = np.where(dots, 0.0, shapely.area(parts))
-    size = (3 * _SIDE + 2 * _GAP, math.ceil((north - south) * scale + 4 * _DOT))
+    tall = math.ceil((north - south) * scale + 4 * _DOT)
     out = []
     for layer in layers:
-        picture = Image.new("RGB", size, "white")
+        views = layer["views"]
+        picture = Image.new("RGB", (len(views) * (_SIDE + _GAP) - _GAP, tall), "white")
         draw = ImageDraw.Draw(picture)
-        for number, panel in enumerate(("truth", "prediction", "error")):
-            error = panel == "error"
-            stops, ramp = (layer["error_stops"], DIVERGING) if error else (layer["stops"], VIRIDIS)
-            colours = _colours(layer[panel], stops, ramp)
-            empty = np.array([layer[panel][index] is None for index in region], dtype=bool)
+        for number, view in enumerate(views):
+            colours = _colours(view)
+            empty = np.array([view["values"][index] is None for index in region], dtype=bool)
             # The largest first, so that an area inside another one's hole is not painted over; dots last, and
             # of these first what has no value, so that it covers nothing that has one.
             for at in np.lexsort((~(empty & dots), -area)):
@@ -62,11 +61,24 @@ def stills(shapes: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", optimize=True)
         source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        ends = f"{layer['labels'][0]} (dark) to {layer['labels'][-1]} {layer['unit']}".rstrip() + " (bright)"
-        wrong = f"error {layer['error_labels'][0]} (blue) to {layer['error_labels'][-1]} (red)"
-        legend = f"{ends}; {wrong}{' in log units' if layer['log'] else ''}"
-        out.append({"name": layer["name"], "scale": legend, "source": Markup(source)})  # noqa: S704
+        out.append(
+            {
+                "name": layer["name"],
+                "titles": ", ".join(view["title"] for view in views),
+                "scale": "; ".join(dict.fromkeys(_scale(view) for view in views if "ramp" in view)),
+                "classes": [part for view in views for part in view.get("classes", [])],
+                "source": Markup(source),  # noqa: S704
+            }
+        )
     return out
+
+
+def _scale(view: Mapping[str, Any]) -> str:
+    """What the colours of a ramp mean."""
+    low, high, unit = view["labels"][0], view["labels"][-1], f" {view['unit']}".rstrip()
+    if view["ramp"] == "diverging":
+        return f"{view['title']} {low} (blue) to {high} (red){unit}"
+    return f"{low} (dark) to {high}{unit} (bright)"
 
 
 def _is_dot(place: list[tuple[float, float]]) -> bool:
@@ -84,9 +96,15 @@ def _paint(draw: ImageDraw.ImageDraw, place: list[tuple[float, float]], colour: 
         draw.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), fill=colour)
 
 
-def _colours(values: Sequence[float | None], stops: Sequence[float], ramp: Sequence[str]) -> list[Colour]:
+def _colours(view: Mapping[str, Any]) -> list[Colour]:
+    known = np.array([np.nan if v is None else v for v in view["values"]], dtype=float)
+    ramp: Sequence[str]
+    if "classes" in view:
+        ramp = [part["colour"] for part in view["classes"]] or [_EMPTY]
+        stops = range(len(ramp))
+    else:
+        stops, ramp = view["stops"], {"viridis": VIRIDIS, "diverging": DIVERGING}[view["ramp"]]
     channels = np.array([ImageColor.getrgb(colour) for colour in ramp], dtype=float)
-    known = np.array([np.nan if v is None else v for v in values])
     mixed = np.stack([np.interp(known, stops, channel) for channel in channels.T], axis=1)
     drawn = np.where(np.isnan(known)[:, None], ImageColor.getrgb(_EMPTY), mixed).astype(int)
     return [(int(r), int(g), int(b)) for r, g, b in drawn]

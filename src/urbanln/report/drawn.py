@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from urbanln.base.written import as_floats
 from urbanln.pages import maps
-from urbanln.pages.still import stills
+from urbanln.pages.map_tool import map_tool
 from urbanln.pages.text import clean, finite, score, words
 from urbanln.report.plots import Dot, SplitDots, forest, scatter
 from urbanln.report.reading import (
@@ -117,45 +117,65 @@ def draw_maps(
     shown: Mapping[str, pd.DataFrame],
     units: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Data of the maps, pictures for browsers without scripts, names of several cities, and notes."""
-    drawn: dict[str, Any] = {"map_json": None, "stills": [], "map_places": []}
-    if not shown:
-        return drawn | {"map_notes": ["There are no held-out predictions to draw."]}
-    ids, shapes, notes = maps.region_shapes(regions)
-    if not ids:
-        return drawn | {"map_notes": [*notes, "No region has a geometry, so there is no map."]}
-    layers = []
-    for name, rows in shown.items():
-        placed = rows.set_index("region_id").reindex(ids)
-        truth, prediction, low, high = (placed[column].to_numpy(float) for column in VALUES)
-        unit = clean(units.get(name, ""), 60)
-        layers.append(maps.layer(words(name), unit, truth, prediction, is_log(scores, name), (low, high)))
-    cities = _cities(regions, ids)
-    return {
-        "map_json": maps.map_data(ids, shapes, layers, cities),
-        "stills": [
-            picture | {"name": f"{city}: {picture['name']}" if city else picture["name"]}
-            for city, rows in cities.items()
-            for picture in stills([shapes[i] for i in rows], [_part(layer, rows) for layer in layers])
+    """The maps of truth, prediction and error, as :func:`urbanln.pages.map_tool.map_tool` makes them."""
+
+    def layers(ids: list[str]) -> list[dict[str, Any]]:
+        made = []
+        for name, rows in shown.items():
+            placed = rows.set_index("region_id").reindex(ids)
+            truth, prediction, low, high = (placed[column].to_numpy(float) for column in VALUES)
+            unit = clean(units.get(name, ""), 60)
+            made.append(predicted(words(name), unit, truth, prediction, is_log(scores, name), (low, high)))
+        return made
+
+    return map_tool(regions, layers, none="There are no held-out predictions to draw.")
+
+
+def predicted(
+    name: str,
+    unit: str,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    log: bool,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """A layer of three views, (N,) each in the order of the regions drawn: truth, prediction, error.
+
+    Args:
+        name, unit: Of the indicator.
+        truth, prediction: In its unit; they share a scale, that of the truth.
+        log: Scale and error are of ln(1 + x).
+        ends: Lower and upper ends of the predictions' intervals, NaN where there is none.
+    """
+    stops = maps.spread(truth if np.isfinite(truth).any() else prediction, log)
+    note = (
+        "Error is ln(1 + prediction) − ln(1 + truth): red too high, blue too low; +.69 is about double, "
+        "−.69 about half."
+        if log
+        else "Error is prediction − truth: red too high, blue too low."
+    )
+    made = maps.layer(
+        name,
+        [
+            maps.ramp_view("truth", truth, stops, unit),
+            maps.ramp_view("prediction", prediction, stops, unit),
+            maps.difference_view("error", errors(truth, prediction, log), log, unit),
         ],
-        "map_places": [name for name in cities if name],
-        "map_notes": notes,
-    }
+        note,
+        None if ends is None else (*ends, truth),
+    )
+    if "outside" in made:
+        made["note"] += " A strong edge on the map of errors: the truth lies outside the region’s interval."
+    return made
 
 
-def _cities(regions: gpd.GeoDataFrame, ids: list[str]) -> dict[str, list[int]]:
-    """Rows of ``ids`` by city; one city without a name where regions do not tell."""
-    rows: dict[str, list[int]] = {}
-    if "city" in regions.columns:
-        city = dict(zip(regions["region_id"].astype(str), regions["city"].astype(str), strict=True))
-        for row, region in enumerate(ids):
-            rows.setdefault(clean(city[region], 80), []).append(row)
-    return rows if len(rows) > 1 else {"": list(range(len(ids)))}
-
-
-def _part(layer: Mapping[str, Any], rows: list[int]) -> dict[str, Any]:
-    """A layer of some of the regions; its colours mean what they mean on the whole."""
-    return {**layer, **{key: [layer[key][row] for row in rows] for key in ("truth", "prediction", "error")}}
+def errors(truth: np.ndarray, prediction: np.ndarray, log: bool) -> np.ndarray:
+    """Prediction minus truth, (N,): of ln(1 + x) where ``log``, else in the indicator's unit."""
+    if not log:
+        return prediction - truth
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = np.log1p(prediction) - np.log1p(truth)
+    return np.where(np.isfinite(difference), difference, np.nan)
 
 
 def draw_scatters(

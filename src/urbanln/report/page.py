@@ -12,7 +12,7 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.base.files import write_text
 from urbanln.pages.render import render
-from urbanln.pages.text import clean, finite, words
+from urbanln.pages.text import clean, finite
 from urbanln.report import reading, tables
 from urbanln.report.answer import answer
 from urbanln.report.audit import audit_context
@@ -184,7 +184,6 @@ def _drawn_facts(
     """What the page draws of the held-out predictions."""
     return {
         **draw_maps(regions, scores, shown, units),
-        "map_names": [(words(name), units.get(name, "")) for name in shown],
         "has_intervals": any(rows["low"].notna().any() for rows in shown.values()),
         "scatters": draw_scatters(scores, shown, units),
     }
