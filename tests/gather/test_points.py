@@ -236,7 +236,7 @@ def test_where_a_table_tells_nothing_there_is_no_zero(tmp_path: Path) -> None:
     assert values.min() == 0
     assert (states == "label").all()
     assert "regions have none and are 0" in said[1]
-    assert "lie beyond all its points" in said[1]
+    assert "lie beyond all that it has" in said[1]
     ground = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.box(24.88, 60.14, 24.94, 60.19)], crs=4326)
     ground.to_crs(3067).to_file(tmp_path / "known.gpkg")
     within = ("year", 'within = "known.gpkg"\nyear')

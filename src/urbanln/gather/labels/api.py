@@ -9,12 +9,14 @@ import geopandas as gpd
 
 from urbanln.gather.labels.points import Points
 from urbanln.gather.labels.rasters import Rastered
-from urbanln.gather.labels.settings import LabelSource, PointLabel, RasterLabel
+from urbanln.gather.labels.settings import LabelSource, PointLabel, RasterLabel, ShapeLabel
+from urbanln.gather.labels.shapes import Shapes
 from urbanln.gather.source import Source
 
 _MADE_BY: Mapping[type[LabelSource], Callable[[str, Any, gpd.GeoDataFrame, str], Source]] = {
     RasterLabel: Rastered,
     PointLabel: Points,
+    ShapeLabel: Shapes,
 }
 
 

@@ -40,6 +40,22 @@ class Ground:
     square_m: Floats
     cover: Floats | None
 
+    def unsaid(self, none: npt.NDArray[np.bool_], box: tuple[float, ...]) -> list[str]:
+        """What has to be said of regions that are 0 though nobody said what the file tells of.
+
+        Args:
+            none: (N,) regions in which nothing lies.
+            box: West, south, east, north of all that the file has.
+        """
+        if self.cover is not None or not none.any():
+            return []
+        far = int((none & ~shapely.intersects(self.shapes, shapely.box(*box))).sum())
+        beyond = f"; {far:,} of them lie beyond all that it has" if far else ""
+        return [
+            f"{int(none.sum()):,} regions have none and are 0, as if the file told of all of them; within "
+            f"says what it tells of{beyond}"
+        ]
+
 
 def ground_of(regions: gpd.GeoDataFrame, within: str) -> Ground:
     """What of regions a file tells of.

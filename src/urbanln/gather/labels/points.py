@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
@@ -65,7 +64,10 @@ class Points(Local):
         found = _statistic(asked, frame, values, region[known], point[known], ground)
         some = np.bincount(region[known], minlength=len(ground.shapes))
         found = np.where((every > 0) & (some == 0), np.nan, found)  # points, of which no number is known
-        said = [counted.line("points"), *_unsaid(asked, ground, every == 0, lon, lat)]
+        said = [counted.line("points")]
+        if asked.statistic in ("count", "density", "sum"):
+            box = (np.nanmin(lon), np.nanmin(lat), np.nanmax(lon), np.nanmax(lat))
+            said += ground.unsaid(every == 0, box)
         return Found(found, said, ground.cover)
 
 
@@ -100,19 +102,6 @@ def _statistic(
             return total(values[asked.column][point]) / total()
         per = total(values[asked.per][point])
         return np.where(per != 0, total(values[asked.column][point]) / per, np.nan)
-
-
-def _unsaid(asked: PointLabel, ground: Ground, none: Flags, lon: Floats, lat: Floats) -> list[str]:
-    """What has to be said of regions without a point, where nothing says what the table tells of."""
-    if asked.within or not none.any() or asked.statistic in ("mean", "share", "rate"):
-        return []
-    box = shapely.box(np.nanmin(lon), np.nanmin(lat), np.nanmax(lon), np.nanmax(lat))
-    far = int((none & ~shapely.intersects(ground.shapes, box)).sum())
-    beyond = f"; {far:,} of them lie beyond all its points" if far else ""
-    return [
-        f"{int(none.sum()):,} regions have none and are 0, as if the table told of all of them; within says "
-        f"what it tells of{beyond}"
-    ]
 
 
 def _box(lon: Floats, lat: Floats) -> str:

@@ -171,6 +171,42 @@ class PointLabel(PlacedLabel):
         return self.model_copy(update=_from_here(folder, points=self.points, within=self.within))
 
 
+UNITS = {
+    "area": {"m²": 1.0, "m2": 1.0, "ha": 1e4, "km²": 1e6, "km2": 1e6},
+    "length": {"m": 1.0, "km": 1e3},
+    "density": {"km/km²": 1e-3, "km/km2": 1e-3, "m/m²": 1.0, "m/m2": 1.0, "m/ha": 1e-4},
+}
+"""By statistic of shapes the units that its numbers can be of, in metres and square metres."""
+
+
+class ShapeLabel(PlacedLabel):
+    """Areas of polygons, lengths of lines."""
+
+    shapes: str = Field(min_length=1, max_length=1000, description="a file of polygons or lines")
+    statistic: Literal["share", "area", "length", "density"] = Field(
+        description="share of a region, or area, that polygons cover; length of lines, or length per area"
+    )
+    invalid: Literal["refuse", "repair", "skip"] = Field(
+        "refuse", description="what becomes of polygons that cross themselves or are broken otherwise"
+    )
+
+    @property
+    def file(self) -> str:
+        """The shapes."""
+        return self.shapes
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        units = UNITS.get(self.statistic)
+        if units and self.unit not in units:
+            raise ValueError(f"unit of statistic = '{self.statistic}' is one of {', '.join(units)}")
+        return self
+
+    def at(self, folder: Path) -> Self:
+        """With paths from here."""
+        return self.model_copy(update=_from_here(folder, shapes=self.shapes, within=self.within))
+
+
 def _from_here(folder: Path, **paths: str) -> dict[str, str]:
     return {key: str(folder / path) for key, path in paths.items() if path}
 
@@ -178,6 +214,7 @@ def _from_here(folder: Path, **paths: str) -> dict[str, str]:
 _MADE_OF: Mapping[str, type[LabelSource]] = {
     "raster": RasterLabel,
     "points": PointLabel,
+    "shapes": ShapeLabel,
 }
 
 
@@ -188,9 +225,9 @@ def _by_file(value: Any, otherwise: Any) -> Any:
     given = [key for key in _MADE_OF if key in value]
     if len(given) != 1:
         told = " and ".join(given) or "none of them"
-        raise ValueError(f"a label is made of raster or points, one of them, not of {told}")
+        raise ValueError(f"a label is made of raster, points or shapes, one of them, not of {told}")
     return _MADE_OF[given[0]].model_validate(value)
 
 
-Label = Annotated[RasterLabel | PointLabel, WrapValidator(_by_file)]
+Label = Annotated[RasterLabel | PointLabel | ShapeLabel, WrapValidator(_by_file)]
 """A section ``[labels.NAME]``."""
