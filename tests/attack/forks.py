@@ -14,6 +14,7 @@ import resource
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -182,6 +183,7 @@ def _child(command: Command, log: Path, begun: int) -> None:
             if value is not None:
                 os.environ[name] = value
         os.chdir(command.cwd)
+        tempfile.tempdir = None  # where it was in the process this is a fork of
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             usual = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}
             signal.signal(number, usual.get(number, signal.SIG_DFL))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -139,3 +140,16 @@ def searches(server: TileServer) -> list[str]:
 def pictures(server: TileServer) -> list[str]:
     """Names of the pictures that were asked for, each time."""
     return [urlsplit(path).path.rpartition("/")[2] for path in server.asked if "/pictures/" in path]
+
+
+def street_recipe(folder: Path, server: TileServer, more: str = "", fetch: str = "") -> Path:
+    """A recipe that asks a server for street views."""
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(url=server.url, more=more, fetch=fetch))
+    return path
+
+
+def along(count: int, first: int = 1000) -> list[dict[str, object]]:
+    """Views along a street from west to east, through the middle of the place."""
+    lons = np.linspace(24.9005, 24.9595, count)
+    return [view(first + number, float(lon), 60.171) for number, lon in enumerate(lons)]

@@ -1,4 +1,4 @@
-"""Street views of regions: found, spread, asked for again where an address expired; panoramas cut."""
+"""Street views of regions: found over pages, spread, by day, with fields missing; panoramas cut."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ import pandas as pd
 import pytest
 import shapely
 from PIL import Image
-from tests.gather.streets import RECIPE, TOKEN, Streets, panorama, picture, pictures, searches, view
-from tests.gather.world import Handler, TileServer, serving
+from tests.gather.streets import (
+    TOKEN,
+    Streets,
+    along,
+    panorama,
+    picture,
+    pictures,
+    searches,
+    street_recipe,
+    view,
+)
+from tests.gather.world import TileServer, serving
 
-from urbanln.base.errors import InputError, StorageError
+from urbanln.base.errors import InputError
 from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.gather import run
@@ -38,25 +48,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MAPILLARY_TOKEN", TOKEN)
 
 
-def _recipe(folder: Path, server: TileServer, more: str = "", fetch: str = "") -> Path:
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(url=server.url, more=more, fetch=fetch))
-    return path
-
-
-def _along(count: int, first: int = 1000) -> list[dict[str, object]]:
-    """Views along a street from west to east, through the middle of the place."""
-    lons = np.linspace(24.9005, 24.9595, count)
-    return [view(first + number, float(lon), 60.171) for number, lon in enumerate(lons)]
-
-
 def _files(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_views_are_found_over_pages_and_spread(tmp_path: Path, server: TileServer) -> None:
-    server.behave = Streets(_along(120), page=7)
-    report = run.gather(_recipe(tmp_path, server, "per_region = 3"), tmp_path / "city")
+    server.behave = Streets(along(120), page=7)
+    report = run.gather(street_recipe(tmp_path, server, "per_region = 3"), tmp_path / "city")
     city = City.open(tmp_path / "city")
     shapes = city.regions.set_index("region_id").geometry
     there = [
@@ -87,8 +85,8 @@ def test_views_are_found_over_pages_and_spread(tmp_path: Path, server: TileServe
 
 
 def test_the_token_goes_to_the_api_alone_and_is_written_nowhere(tmp_path: Path, server: TileServer) -> None:
-    server.behave = Streets(_along(40), page=5)
-    run.gather(_recipe(tmp_path, server), tmp_path / "city")
+    server.behave = Streets(along(40), page=5)
+    run.gather(street_recipe(tmp_path, server), tmp_path / "city")
     for path, headers in zip(server.asked, server.headers, strict=True):
         assert headers.get("Authorization") == (None if "/pictures/" in path else f"OAuth {TOKEN}")
         assert "access_token" not in path
@@ -96,48 +94,6 @@ def test_the_token_goes_to_the_api_alone_and_is_written_nowhere(tmp_path: Path, 
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(kept) > 20
     assert not any(b"4711" in content for content in kept)
-
-
-def test_what_has_expired_is_asked_anew(tmp_path: Path, server: TileServer) -> None:
-    streets = Streets(_along(30))
-
-    def expiring(handler: Handler, place: object) -> bool:
-        if "/pictures/" in handler.path and not streets.age:
-            streets.age = 1  # all addresses of the searches, from the first picture on
-        return streets(handler, place)
-
-    server.behave = expiring
-    run.gather(_recipe(tmp_path, server), tmp_path / "city")
-    images = City.open(tmp_path / "city").images
-    again = [path for path in server.asked if path[1:5].isdigit()]
-    assert len(images) > 8
-    assert {path[1:5] for path in again} <= {one.rpartition("_")[2] for one in images["image_id"]}
-    assert again
-
-    asked = len(server.asked)
-    streets.age = 7  # other addresses for what is kept: nothing is asked at all
-    run.gather(tmp_path / "recipe.toml", tmp_path / "again")
-    assert len(server.asked) == asked
-    assert _files(tmp_path / "again") == _files(tmp_path / "city")
-
-
-def test_cut_off_and_gone_on_it_is_the_same_city(tmp_path: Path, server: TileServer) -> None:
-    streets = Streets(_along(60), page=6)
-
-    def down(handler: Handler, place: object) -> bool:
-        late = len(pictures(server)) > 5 and "/pictures/" in handler.path
-        return handler.answer(b"", 500) if late else streets(handler, place)
-
-    server.behave = down
-    path = _recipe(tmp_path, server)
-    with pytest.raises(StorageError, match=r"requests have no answer: .*HTTP 500"):
-        run.gather(path, tmp_path / "city")
-    server.behave, streets.age = streets, 3  # in the meantime all addresses have expired
-    run.gather(path, tmp_path / "city")
-    assert max(server.counts[one] for one in searches(server)) == 1
-    assert len(set(pictures(server))) == len(City.open(tmp_path / "city").images) > 8
-    run.gather(path, tmp_path / "whole", cache=tmp_path / "other")
-    assert _files(tmp_path / "whole") == _files(tmp_path / "city")
 
 
 def test_missing_fields_are_normal(tmp_path: Path, server: TileServer) -> None:
@@ -151,7 +107,7 @@ def test_missing_fields_are_normal(tmp_path: Path, server: TileServer) -> None:
             view(5, *place, captured_at="yesterday", computed_geometry={"coordinates": [999, 0]}),
         ]
     )
-    report = run.gather(_recipe(tmp_path, server, "per_region = 9"), tmp_path / "city")
+    report = run.gather(street_recipe(tmp_path, server, "per_region = 9"), tmp_path / "city")
     images = City.open(tmp_path / "city").images
     images.index = pd.Index([one.rpartition("_")[2] for one in images["image_id"]])
     assert sorted(images.index) == ["1", "2", "3", "4", "5"]
@@ -168,13 +124,13 @@ def test_missing_fields_are_normal(tmp_path: Path, server: TileServer) -> None:
 
 def test_days_and_numbers_are_as_said(tmp_path: Path, server: TileServer) -> None:
     day = 86_400_000
-    views = _along(60)
+    views = along(60)
     for number, one in enumerate(views):
         one["captured_at"] = 1562198400000 + (number % 4 - 1) * day + (day - 1 if number % 4 == 2 else 0)
     views[6].pop("captured_at")
     server.behave = Streets(views)
     more = "since = 2019-07-04\nuntil = 2019-07-05\nper_region = 100\nin_all = 20"
-    run.gather(_recipe(tmp_path, server, more), tmp_path / "city")
+    run.gather(street_recipe(tmp_path, server, more), tmp_path / "city")
     images = City.open(tmp_path / "city").images
     assert set(images["captured"].str[:10]) == {"2019-07-04", "2019-07-05"}
     assert "1006" not in {one.rpartition("_")[2] for one in images["image_id"]}
@@ -183,12 +139,12 @@ def test_days_and_numbers_are_as_said(tmp_path: Path, server: TileServer) -> Non
     assert len(images) <= 20
     assert all("start_captured_at=2019-07-04T00:00:00Z" in path for path in searches(server))
     with pytest.raises(InputError, match=rf"in_all allows 2 views, and there are {count} regions"):
-        run.prepare(_recipe(tmp_path, server, "in_all = 2"))
+        run.prepare(street_recipe(tmp_path, server, "in_all = 2"))
 
 
 def test_a_full_answer_without_a_next_page_is_quartered(tmp_path: Path, server: TileServer) -> None:
-    server.behave = Streets(_along(45), paging=False)
-    run.gather(_recipe(tmp_path, server, "per_region = 100\npage = 10"), tmp_path / "city")
+    server.behave = Streets(along(45), paging=False)
+    run.gather(street_recipe(tmp_path, server, "per_region = 100\npage = 10"), tmp_path / "city")
     images = City.open(tmp_path / "city").images
     inside = [one for one in server.behave.views if _in_regions(tmp_path, one)]
     assert len(images) == len(inside) > 30
@@ -203,35 +159,9 @@ def test_more_views_than_are_looked_through_are_said(
     tmp_path: Path, server: TileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parse, "_LAST_PAGE", 1)
-    server.behave = Streets(_along(60), page=3)
-    report = run.gather(_recipe(tmp_path, server), tmp_path / "city")
+    server.behave = Streets(along(60), page=3)
+    report = run.gather(street_recipe(tmp_path, server), tmp_path / "city")
     assert any("have more views than were looked through" in line for line in report.said)
-
-
-@pytest.mark.parametrize("status", [400, 401])
-def test_a_wrong_token_is_one_clear_error(tmp_path: Path, server: TileServer, status: int) -> None:
-    server.behave = Streets(_along(9), token="MLY|another", refuses=status)
-    with pytest.raises(StorageError) as caught:
-        run.gather(_recipe(tmp_path, server), tmp_path / "city")
-    assert f"HTTP {status}: the key in MAPILLARY_TOKEN is wrong or has expired" in str(caught.value)
-    assert "4711" not in str(caught.value)
-    assert len(server.asked) <= 4  # as many as were under way
-
-
-def test_a_busy_server_is_waited_for(tmp_path: Path, server: TileServer) -> None:
-    streets, busy = Streets(_along(20)), set[str]()
-
-    def behave(handler: Handler, place: object) -> bool:
-        path = handler.path
-        if path not in busy:
-            busy.add(path)
-            return handler.answer(b"", 429, Retry_After="0")
-        return streets(handler, place)
-
-    server.behave = behave
-    run.gather(_recipe(tmp_path, server), tmp_path / "city")
-    assert len(City.open(tmp_path / "city").images) > 8
-    assert set(server.counts.values()) == {2}
 
 
 def test_the_plan_bounds_all_before_anything_is_asked(
@@ -240,7 +170,7 @@ def test_the_plan_bounds_all_before_anything_is_asked(
     lons, lats = np.meshgrid(np.linspace(24.88, 24.98, 60), np.linspace(60.14, 60.20, 40))
     rows = zip(lons.ravel(), lats.ravel(), strict=True)
     server.behave = Streets([view(10000 + n, float(x), float(y)) for n, (x, y) in enumerate(rows)])
-    ready = run.prepare(_recipe(tmp_path, server, "per_region = 2\nmean_kb = 2"))
+    ready = run.prepare(street_recipe(tmp_path, server, "per_region = 2\nmean_kb = 2"))
     monkeypatch.delenv("MAPILLARY_TOKEN")
     (planned,) = run.plan(ready).plans
     assert not server.asked
@@ -249,10 +179,10 @@ def test_the_plan_bounds_all_before_anything_is_asked(
     assert planned.bytes == 2000 * 3 * count
     assert f"{count} requests and up to {2 * count} that answers lead to" in planned.lines()[0]
     monkeypatch.setenv("MAPILLARY_TOKEN", TOKEN)
-    few = _recipe(tmp_path, server, "per_region = 2", f"max_requests = {3 * count - 1}")
+    few = street_recipe(tmp_path, server, "per_region = 2", f"max_requests = {3 * count - 1}")
     with pytest.raises(InputError, match=f"takes {3 * count} requests"):
         run.gather(few, tmp_path / "city")
-    run.gather(_recipe(tmp_path, server, "per_region = 2"), tmp_path / "city")
+    run.gather(street_recipe(tmp_path, server, "per_region = 2"), tmp_path / "city")
     assert len(server.asked) == 3 * count
     (planned,) = run.plan(run.prepare(tmp_path / "recipe.toml")).plans
     assert (planned.requests, planned.more, planned.to_ask) == (3 * count, 0, 0)
@@ -262,10 +192,10 @@ def test_panoramas_are_cut_or_left_out(tmp_path: Path, server: TileServer) -> No
     views = [view(11, 24.93, 60.171, is_pano=True), view(12, 24.931, 60.171), view(13, 24.932, 60.171)]
     views[2]["is_pano"] = True
     server.behave = Streets(views, odd={"13": (picture("13"), 200)})  # not twice as wide as high
-    run.gather(_recipe(tmp_path, server), tmp_path / "without")
+    run.gather(street_recipe(tmp_path, server), tmp_path / "without")
     names = {one.rpartition("_")[2] for one in City.open(tmp_path / "without").images["image_id"]}
     assert names == {"12"}
-    run.gather(_recipe(tmp_path, server, 'panoramas = "cut"\nsize = "2048"'), tmp_path / "city")
+    run.gather(street_recipe(tmp_path, server, 'panoramas = "cut"\nsize = "2048"'), tmp_path / "city")
     city = City.open(tmp_path / "city")
     images = city.images.set_index(city.images["image_id"].str.rpartition("_")[2])
     assert sorted(images.index) == ["11-0", "11-180", "11-270", "11-90", "12"]
@@ -276,18 +206,6 @@ def test_panoramas_are_cut_or_left_out(tmp_path: Path, server: TileServer) -> No
         with Image.open(io.BytesIO(city.image_bytes(images.loc[f"11-{direction}", "path"]))) as made:
             assert made.size == (16, 16)
             assert np.abs(np.asarray(made, float) - np.asarray(cut(whole, direction), float)).mean() < 6
-
-
-def test_pictures_that_are_none_are_counted(tmp_path: Path, server: TileServer) -> None:
-    broken = picture("1")[:200]
-    server.behave = Streets(
-        [view(1, 24.91, 60.171), view(2, 24.93, 60.171), view(3, 24.95, 60.171)],
-        odd={"1": (broken, 200), "2": (b"", 404)},
-    )
-    report = run.gather(_recipe(tmp_path, server), tmp_path / "city")
-    assert len(City.open(tmp_path / "city").images) == 1
-    counts = report.coverage["streets"].value_counts()
-    assert (counts["broken"], counts["picture"]) == (1, 1)
 
 
 def _slow_cut(pixels: np.ndarray, direction: float) -> np.ndarray:
@@ -337,7 +255,7 @@ def test_views_are_spread_whatever_their_order() -> None:
 
 def test_regions_wider_than_the_api_takes_are_searched_in_parts(tmp_path: Path, server: TileServer) -> None:
     server.behave = Streets([view(n, 24.0 + n / 100, 60.2) for n in range(1, 90)])
-    path = _recipe(tmp_path, server, "per_region = 200")
+    path = street_recipe(tmp_path, server, "per_region = 200")
     path.write_text(path.read_text().replace("tile:14", "tile:9").replace("middle", "meets"))
     run.gather(path, tmp_path / "city")
     city = City.open(tmp_path / "city")
@@ -360,7 +278,7 @@ def test_a_section_that_cannot_be_meant_is_refused(
     tmp_path: Path, server: TileServer, more: str, told: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        run.prepare(_recipe(tmp_path, server, more))
+        run.prepare(street_recipe(tmp_path, server, more))
     assert told in str(caught.value)
 
 
@@ -384,17 +302,3 @@ def test_hosts_that_end_alike_are_named_at_once() -> None:
     for host in ("cdn.example", "evilcdn.example", "cdn.example.evil", "a.graph.example"):
         with pytest.raises(InputError, match="does not name this host"):
             guard.check(f"https://{host}/1", "")
-
-
-@pytest.mark.parametrize("status", [400, 404])
-def test_a_view_that_is_no_more_is_left_out(tmp_path: Path, server: TileServer, status: int) -> None:
-    streets = Streets([view(1, 24.91, 60.171), view(2, 24.93, 60.171)])
-
-    def gone(handler: Handler, place: object) -> bool:
-        if handler.path.startswith("/pictures/1"):
-            return handler.answer(b"", 403)
-        return handler.answer(b"", status) if handler.path.startswith("/1?") else streets(handler, place)
-
-    server.behave = gone
-    run.gather(_recipe(tmp_path, server), tmp_path / "city")
-    assert len(City.open(tmp_path / "city").images) == 1

@@ -13,8 +13,9 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import geopandas as gpd
@@ -58,6 +59,19 @@ def storing(path: Path, remedy: str | None = None) -> Iterator[None]:
         raise StorageError(
             f"could not write: {error.strerror or error}", where=path, remedy=remedy or usual
         ) from error
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of the system's for temporary files (``TMPDIR``), gone at the end.
+
+    Raises:
+        StorageError: There is none that can be written.
+    """
+    with ExitStack() as stack:
+        with storing(Path("TMPDIR"), "name a folder with space in the environment variable TMPDIR"):
+            folder = stack.enter_context(TemporaryDirectory(prefix="urbanln-"))
+        yield Path(folder)
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from urbanln.base.errors import InputError, MissingExtraError, UrbanLNError, require
+from urbanln.base.files import scratch_folder
 from urbanln.base.locks import alone
 from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
 from urbanln.captions.asking.plan import Plan, make_plan
@@ -198,7 +198,7 @@ def plan_city(
         path = ledger_path(city)
         there = has_ledger(city)
         if not there:  # a plan leaves no trace
-            path = Path(stack.enter_context(TemporaryDirectory())) / LEDGER_NAME
+            path = stack.enter_context(scratch_folder()) / LEDGER_NAME
         ledger = stack.enter_context(Ledger(path, read_only=there))
 
         def boxes_of(picture: Picture) -> list[Box] | None:

@@ -6,14 +6,12 @@ Nothing of GDAL asks the network. The answers become a file with holes, which is
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from urbanln.base.errors import StorageError
-from urbanln.base.files import storing
+from urbanln.base.files import scratch_folder, storing
 from urbanln.gather.grids import GeoTiff, Reading, open_grid
 from urbanln.gather.source import Answer, AnswerError, Answers, Request
 
@@ -263,8 +261,8 @@ class Remote:
 
     @contextmanager
     def _opened(self, parts: Iterable[tuple[int, bytes]]) -> Iterator[GeoTiff]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "raster.tif"
+        with scratch_folder() as folder:
+            path = folder / "raster.tif"
             with storing(path), path.open("wb") as file:
                 for start, data in parts:
                     file.seek(start)

@@ -7,7 +7,6 @@ import math
 import os
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
-from urbanln.base.files import storing
+from urbanln.base.files import scratch_folder, storing
 from urbanln.base.parsing import parse_json
 
 SCHEMA_VERSION = 1
@@ -198,10 +197,10 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def _in_memory(path: Path, log: Path) -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", **_OPTIONS)
-    with tempfile.TemporaryDirectory() as folder, storing(path):
+    with scratch_folder() as folder, storing(path):
         for file in (path, log):
-            shutil.copyfile(file, Path(folder) / file.name)
-        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as copy:
+            shutil.copyfile(file, folder / file.name)
+        with contextlib.closing(sqlite3.connect(folder / path.name)) as copy:
             copy.backup(db)
     return db
 

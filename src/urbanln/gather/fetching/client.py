@@ -50,12 +50,16 @@ class NoAnswerError(Exception):
     """A request without an answer, after all its tries; its text says why, without a key."""
 
 
-class ForbiddenError(NoAnswerError):
-    """What a server does not let out; of an address that expires, it has."""
+class LostError(NoAnswerError):
+    """What a server does not let out, or a host that does not answer: an address that expires has expired."""
 
 
 class StopSourceError(Exception):
     """A source that is to be asked no more; its text says why, without a key."""
+
+
+class HostDownError(StopSourceError):
+    """Its host is down; what has an address that expires may lie elsewhere by now."""
 
 
 @dataclass
@@ -111,7 +115,7 @@ class Client:
         """
         try:
             answer = await self._ask(request)
-        except ForbiddenError:
+        except (LostError, HostDownError):
             if not request.anew:
                 raise
             answer = Answer(403, b"")
@@ -133,8 +137,10 @@ class Client:
             try:
                 got, host = await self._follow(request)
                 fault = _fault(got, request)
-            except (RefusedError, DownError) as error:
+            except RefusedError as error:
                 raise StopSourceError(self._told(error)) from None
+            except DownError as error:
+                raise HostDownError(self._told(error)) from None
             except TooLargeError as error:
                 raise NoAnswerError(self._told(error)) from None
             except _FAULTS as error:
@@ -148,7 +154,7 @@ class Client:
                 raise self._forbidden(got)
             if attempt == fetch.retries or not _may_pass(got):
                 host.gave_up(fault)
-                raise NoAnswerError(fault)
+                raise LostError(fault) if got is None else NoAnswerError(fault)
             await asyncio.sleep(self._pause(got, attempt, host))
         raise AssertionError("unreachable")
 
@@ -203,6 +209,7 @@ class Client:
         asked = retry_after(got.retry_after) if got is not None else None
         if asked is not None:
             if asked > longest:
+                asked = min(asked, 1e9)
                 told = (
                     f"the server asks to come again in {asked:,.0f} s, [fetch] longest_wait_s is {longest:g}"
                 )
@@ -214,7 +221,7 @@ class Client:
 
     def _forbidden(self, got: Got) -> Exception:
         if got.status == 403:  # some say so of what is not there
-            return ForbiddenError("HTTP 403: not allowed")
+            return LostError("HTTP 403: not allowed")
         told = (
             f"the key in {self._settings.key} is wrong or has expired"
             if self._settings.key

@@ -19,7 +19,7 @@ from urbanln.base.progress import track
 from urbanln.gather.mapillary import parse
 from urbanln.gather.mapillary.picture import DIRECTIONS, cut, is_whole, spread
 from urbanln.gather.mapillary.settings import MapillarySource
-from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.source import Answer, AnswerError, Answers, Built, Request
 from urbanln.gather.tiles.parse import ENDINGS
 from urbanln.gather.tiles.picture import as_jpeg
 from urbanln.gather.writing import make_folder, write_picture
@@ -122,10 +122,20 @@ class Mapillary:
         return iter([one.request for one in self._searches.values()])
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Of a search the next ones, or the pictures of the regions that now know all their views."""
+        """Of a search the next ones, or the pictures of the regions that now know all their views.
+
+        Raises:
+            AnswerError: It is no answer to a search.
+        """
         if (asked := self._searches.get(request.name)) is None:
             return []
         found = parse.read(answer.data, asked, self._picture)
+        if not found.sound:
+            what, remedy = "this is no answer to a search for views", "check url, or try again later"
+            value = f"HTTP {answer.status} {answer.data[:200]!r}"
+            raise AnswerError(
+                what, value=value, where=f"[mapillary.{self.name}], {self._base}", remedy=remedy
+            )
         owners = self._owners.pop(request.name, [])
         more = [one for one in found.more if one.request.name not in self._searches]
         for one in more:
