@@ -62,7 +62,36 @@ def match_ids(
     """
     theirs = [] if found.ids is None else list(found.ids)
     instead = f"; regions of several cities are called like {accepted[0][0]}" if several else ""
-    _refuse_twice(theirs, theirs, "a region stands twice in the table of vectors", where, instead)
+    best, said = rows_by_id(
+        theirs, accepted, a_row="a region stands twice in the table of vectors",
+        ours="two regions of the city have one id", where=where, instead=instead,
+    )  # fmt: skip
+    regions = np.flatnonzero(best >= 0)
+    used = np.zeros(len(theirs), dtype=bool)
+    used[best[regions]] = True
+    return Match(regions, found.vectors[best[regions]], used, said=said)
+
+
+def rows_by_id(
+    theirs: Sequence[str], accepted: Sequence[Sequence[str]], *, a_row: str, ours: str, where: str,
+    instead: str = "",
+) -> tuple[npt.NDArray[np.int64], str]:  # fmt: skip
+    """The row of every region, by ids in the plainest writing that finds most of them.
+
+    Args:
+        theirs: (P,) ids of the rows.
+        accepted: (N,) the ids each region goes by, the one to be preferred first.
+        a_row, ours: What is wrong where two rows, or two regions, have one id.
+        where: Name of the table, for errors.
+        instead: What else can be done about that.
+
+    Returns:
+        (N,) numbers of rows, -1 where there is none; and how ids were compared, where not as they stand.
+
+    Raises:
+        InputError: An id stands in two rows, or two regions would be one in that writing.
+    """
+    _refuse_twice(theirs, theirs, a_row, where, instead)
     best, said = np.full(len(accepted), -1), ""
     for writing in writings(theirs, accepted):
         rows = _rows_of(writing)
@@ -71,21 +100,13 @@ def match_ids(
         if (best >= 0).sum() in (len(accepted), len(theirs)):
             break  # no other writing can find more
     if said:
-        named = [
-            at for at, name in enumerate(chosen.theirs) if name in {n for names in chosen.ours for n in names}
-        ]
-        _refuse_twice(
-            [chosen.theirs[at] for at in named], [theirs[at] for at in named],
-            f"a region stands twice in the table of vectors, {said}", where,
-        )  # fmt: skip
+        known = {n for names in chosen.ours for n in names}
+        named = [at for at, name in enumerate(chosen.theirs) if name in known]
+        written = [theirs[at] for at in named]
+        _refuse_twice([chosen.theirs[at] for at in named], written, f"{a_row}, {said}", where)
         own = [names[-1] for names in accepted]
-        _refuse_twice(
-            [names[-1] for names in chosen.ours], own, f"two regions of the city have one id, {said}", where
-        )
-    regions = np.flatnonzero(best >= 0)
-    used = np.zeros(len(theirs), dtype=bool)
-    used[best[regions]] = True
-    return Match(regions, found.vectors[best[regions]], used, said=said)
+        _refuse_twice([names[-1] for names in chosen.ours], own, f"{ours}, {said}", where)
+    return best, said
 
 
 def _rows_of(writing: Writing) -> npt.NDArray[np.int64]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import geopandas as gpd
 
+from urbanln.gather.labels.joined import Joined
 from urbanln.gather.labels.points import Points
 from urbanln.gather.labels.rasters import Rastered
-from urbanln.gather.labels.settings import LabelSource, PointLabel, RasterLabel, ShapeLabel
+from urbanln.gather.labels.settings import JoinedLabel, LabelSource, PointLabel, RasterLabel, ShapeLabel
 from urbanln.gather.labels.shapes import Shapes
 from urbanln.gather.source import Source
 
@@ -17,6 +18,7 @@ _MADE_BY: Mapping[type[LabelSource], Callable[[str, Any, gpd.GeoDataFrame, str],
     RasterLabel: Rastered,
     PointLabel: Points,
     ShapeLabel: Shapes,
+    JoinedLabel: Joined,
 }
 
 

@@ -207,6 +207,28 @@ class ShapeLabel(PlacedLabel):
         return self.model_copy(update=_from_here(folder, shapes=self.shapes, within=self.within))
 
 
+class JoinedLabel(LocalLabel):
+    """A column of a table with a row per region, or per district."""
+
+    table: str = Field(min_length=1, max_length=1000, description="a table with a column of ids")
+    ids: str = Field(min_length=1, max_length=200, description="column of ids of regions or districts")
+    column: str = Field(min_length=1, max_length=200, description="the label")
+    by: Literal["region", "district"] = Field("region", description="what the ids are of")
+    agg: Literal["", "mean", "sum", "median", "min", "max"] = Field(
+        "", description="what becomes of several rows with one id; left out: they are refused"
+    )
+    nodata: _Codes = Field((), description="numbers of column that stand for no value")
+
+    @property
+    def file(self) -> str:
+        """The table."""
+        return self.table
+
+    def at(self, folder: Path) -> Self:
+        """With the table's path from here."""
+        return self.model_copy(update=_from_here(folder, table=self.table))
+
+
 def _from_here(folder: Path, **paths: str) -> dict[str, str]:
     return {key: str(folder / path) for key, path in paths.items() if path}
 
@@ -215,6 +237,7 @@ _MADE_OF: Mapping[str, type[LabelSource]] = {
     "raster": RasterLabel,
     "points": PointLabel,
     "shapes": ShapeLabel,
+    "table": JoinedLabel,
 }
 
 
@@ -225,9 +248,9 @@ def _by_file(value: Any, otherwise: Any) -> Any:
     given = [key for key in _MADE_OF if key in value]
     if len(given) != 1:
         told = " and ".join(given) or "none of them"
-        raise ValueError(f"a label is made of raster, points or shapes, one of them, not of {told}")
+        raise ValueError(f"a label is made of raster, points, shapes or table, one of them, not of {told}")
     return _MADE_OF[given[0]].model_validate(value)
 
 
-Label = Annotated[RasterLabel | PointLabel | ShapeLabel, WrapValidator(_by_file)]
+Label = Annotated[RasterLabel | PointLabel | ShapeLabel | JoinedLabel, WrapValidator(_by_file)]
 """A section ``[labels.NAME]``."""

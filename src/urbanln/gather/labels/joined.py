@@ -1,0 +1,85 @@
+"""A column of a table, by the ids of regions or of their districts."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from urbanln.base.columns import refuse
+from urbanln.base.errors import InputError
+from urbanln.base.ids import read_ids
+from urbanln.gather.labels.local import Found, Local
+from urbanln.gather.labels.rows import Counted, choose, numbers_of, read_rows
+from urbanln.gather.labels.settings import JoinedLabel
+from urbanln.tables.match import rows_by_id
+
+_SHOWN = 3
+_ONE = 'choose rows, e.g. only = {year = "2020"}, or say what becomes of several, e.g. agg = "mean"'
+
+
+class Joined(Local):
+    """A label from a table of ids; see :class:`urbanln.gather.labels.local.Local`."""
+
+    @staticmethod
+    def find(asked: JoinedLabel, regions: gpd.GeoDataFrame) -> Found:
+        """Take the numbers of the regions, or of the districts they are in.
+
+        Args:
+            asked: The section of the recipe, with paths from here.
+            regions: ``region_id``, and ``district`` where ids are of districts.
+
+        Raises:
+            InputError: The table cannot be used, an id stands in it twice, or none of them is known.
+        """
+        ours = _ours(asked, regions)
+        frame = read_rows(asked, text=[asked.ids], numbers=[asked.column])
+        counted = Counted(len(frame))
+        ids = read_ids(frame, asked.ids, asked.file, instead="or name another column of ids")
+        counted.keep(ids.notna().to_numpy(), "without an id")
+        choose(frame, asked, counted)
+        values = _by_id(
+            asked, ids, numbers_of(frame, asked.column, asked, asked.nodata, counted.rows), counted
+        )
+        named = list(ours.dropna().unique())
+        rows, said = rows_by_id(
+            list(values.index), [[one] for one in named], a_row=f"a {asked.by} stands in several rows",
+            ours=f"two {asked.by}s have one id", where=asked.file,
+        )  # fmt: skip
+        known = rows >= 0
+        if not known.any():
+            theirs, own = (", ".join(some[:_SHOWN]) for some in (list(values.index), named))
+            what = f"no id of '{asked.ids}' is that of a {asked.by}"
+            value = f"the table has {theirs} …, the {asked.by}s are {own} …"
+            remedy = "name the column that holds their ids; by says whether they are of regions or districts"
+            raise InputError(what, value=value, where=asked.file, remedy=remedy)
+        of_named = pd.Series(np.where(known, values.to_numpy()[rows], np.nan), index=named)
+        lines = [counted.line("rows")]
+        if said:
+            lines.append(f"ids are compared {said}")
+        if (lost := len(values) - int(known.sum())) > 0:
+            lines.append(f"{lost:,} of {len(values):,} ids of the table are of no {asked.by}")
+        if asked.by == "district":
+            lines.append(
+                f"{int(ours.notna().sum()):,} regions share the numbers of {int(known.sum()):,} districts"
+            )
+        return Found(np.asarray(ours.map(of_named), dtype=np.float64), lines)
+
+
+def _ours(asked: JoinedLabel, regions: gpd.GeoDataFrame) -> pd.Series:
+    """(N,) what regions go by; missing where one is in no district."""
+    if asked.by == "region":
+        return regions["region_id"]
+    if "district" not in regions.columns:
+        remedy = 'name their file, [regions] district = "districts.gpkg#code"'
+        raise InputError("the regions have no districts", value=asked.by, where="by", remedy=remedy)
+    return regions["district"]
+
+
+def _by_id(asked: JoinedLabel, ids: pd.Series, numbers: np.ndarray, counted: Counted) -> pd.Series:
+    """One number per id, in the order of the table; an id without any number has none."""
+    if not asked.agg:
+        again = ids.where(counted.rows).duplicated() & counted.rows
+        refuse(again, f"an id of '{asked.ids}' stands in several rows", ids, asked.file, _ONE)
+    groups = pd.Series(numbers).groupby(ids.where(counted.rows).to_numpy(), sort=False)
+    return groups.sum(min_count=1) if asked.agg == "sum" else groups.agg(asked.agg or "first")

@@ -1,0 +1,148 @@
+"""Labels of a table by ids: of regions or districts, each id once, missing where there is no number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from tests.gather.world import saved
+
+from urbanln.base.errors import InputError
+from urbanln.gather import run
+
+RECIPE = """
+[place]
+name = "Somewhere"
+bbox = [0.0, 0.0, 4.0, 2.0]
+
+[regions]
+by = "tracts.gpkg#GEOID"
+district = "districts.gpkg#name"
+
+[labels.income]
+table = "income.csv"
+ids = "tract"
+column = "income"
+unit = "USD a year"
+year = 2022
+source = "a census"
+licence = "public domain"
+attribution = "Census Bureau"
+"""
+IDS = [f"0603700{number}" for number in range(8)]
+BY_DISTRICT = [('ids = "tract"', 'ids = "name"\nby = "district"'), ("income.csv", "places.csv")]
+
+
+@pytest.fixture(autouse=True)
+def _world(tmp_path: Path) -> None:
+    """Eight tracts in two districts and none, and what is known of them."""
+    boxes = [shapely.box(x, y, x + 1, y + 1) for x in range(4) for y in range(2)]
+    gpd.GeoDataFrame({"GEOID": IDS}, geometry=boxes, crs=4326).to_file(tmp_path / "tracts.gpkg")
+    halves = [shapely.box(0, 0, 2, 2), shapely.box(2, 0, 3, 2)]
+    gpd.GeoDataFrame({"name": ["West", "East"]}, geometry=halves, crs=4326).to_file(
+        tmp_path / "districts.gpkg"
+    )
+    frame = pd.DataFrame({"tract": [*IDS[:7], "06037999"], "income": [10.0, 20, np.nan, 40, 50, 60, 70, 80]})
+    frame.assign(year="2022").to_csv(tmp_path / "income.csv", index=False)
+    pd.DataFrame({"name": ["East", "West", "North"], "income": [1.5, 2.5, 9]}).to_csv(
+        tmp_path / "places.csv", index=False
+    )
+
+
+def _recipe(folder: Path, *changes: tuple[str, str]) -> Path:
+    return saved(folder, RECIPE, *changes)
+
+
+def _built(recipe: Path) -> tuple[list[float], pd.Series, list[str]]:
+    """Values in the order of the regions, states, and what is said."""
+    ready = run.prepare(recipe)
+    found = ready.sources[0].build(lambda _: None, recipe.parent)
+    assert found.indicators is not None
+    assert list(found.indicators["region_id"]) == list(ready.regions.frame["region_id"]) == IDS
+    return list(found.indicators["income"]), found.coverage, found.said
+
+
+def test_a_region_has_the_number_of_its_row(tmp_path: Path) -> None:
+    values, states, said = _built(_recipe(tmp_path))
+    np.testing.assert_array_equal(values, [10, 20, np.nan, 40, 50, 60, 70, np.nan])
+    assert list(states[states != "label"].index) == [IDS[2], IDS[7]]
+    assert set(states) == {"label", "absent"}
+    assert "8 of 8 rows count" in said[0]
+    assert "1 of 8 ids of the table are of no region" in said[1]
+
+
+def test_ids_that_lost_a_zero_are_found_and_that_is_said(tmp_path: Path) -> None:
+    frame = pd.read_csv(tmp_path / "income.csv", dtype={"tract": "str"})
+    frame.assign(tract=frame["tract"].str.lstrip("0")).to_csv(tmp_path / "income.csv", index=False)
+    values, _, said = _built(_recipe(tmp_path))
+    np.testing.assert_array_equal(values, [10, 20, np.nan, 40, 50, 60, 70, np.nan])
+    assert any("6037000 read as 06037000" in line for line in said)
+
+
+def test_regions_share_the_number_of_their_district(tmp_path: Path) -> None:
+    values, states, said = _built(_recipe(tmp_path, *BY_DISTRICT))
+    np.testing.assert_array_equal(values, [2.5] * 4 + [1.5] * 2 + [np.nan] * 2)
+    assert (states == "absent").sum() == 2
+    assert "6 regions share the numbers of 2 districts" in said
+    assert "1 of 3 ids of the table are of no district" in said
+
+
+@pytest.mark.parametrize("agg", ["mean", "sum", "median", "min", "max"])
+def test_several_rows_become_one_as_the_recipe_says(tmp_path: Path, agg: str) -> None:
+    frame = pd.read_csv(tmp_path / "income.csv", dtype={"tract": "str"})
+    more = pd.concat([frame, frame.assign(income=frame["income"] * 3), frame[:1].assign(income=np.nan)])
+    more.to_csv(tmp_path / "income.csv", index=False)
+    with pytest.raises(InputError, match="stands in several rows") as caught:
+        _built(_recipe(tmp_path))
+    assert "agg" in caught.value.remedy
+    values, _, _ = _built(_recipe(tmp_path, ("year =", f'agg = "{agg}"\nyear =')))
+    slow = [
+        getattr(pd.Series([x, 3 * x]), agg)() if x == x else np.nan for x in [10, 20, np.nan, 40, 50, 60, 70]
+    ]
+    np.testing.assert_array_equal(values, [*slow, np.nan])
+
+
+def test_rows_of_one_year_are_chosen(tmp_path: Path) -> None:
+    frame = pd.read_csv(tmp_path / "income.csv", dtype={"tract": "str"})
+    more = pd.concat([frame.assign(year=2021, income=1), frame])
+    more.loc[len(more)] = [None, 5.0, 2022]
+    more.to_csv(tmp_path / "income.csv", index=False)
+    values, _, said = _built(_recipe(tmp_path, ("year =", 'only = {year = "2022"}\nyear =')))
+    np.testing.assert_array_equal(values, [10, 20, np.nan, 40, 50, 60, 70, np.nan])
+    assert "1 without an id" in said[0]
+    assert "8 of other kinds (only)" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([("income.csv", "none.csv")], "no such file"),
+        ([('ids = "tract"', 'ids = "tracts"')], "column 'tracts' is missing"),
+        ([('column = "income"', 'column = "wage"')], "column 'wage' is missing"),
+        ([("income.csv", "others.csv")], "no id of 'tract' is that of a region"),
+        ([('ids = "tract"', 'ids = "tract"\nby = "district"')], "no id of 'tract' is that of a district"),
+        ([*BY_DISTRICT, ('district = "districts.gpkg#name"\n', "")], "the regions have no districts"),
+        ([('ids = "tract"\n', "")], "labels.income.ids"),
+        ([("year =", 'agg = "mode"\nyear =')], "labels.income.agg"),
+        ([("year =", 'statistic = "sum"\nyear =')], "unknown setting 'labels.income.statistic'"),
+        ([("income.csv", "coded.csv")], "looks like a code"),
+        ([("income.csv", "words.csv")], "must be a numeric column"),
+        ([("income.csv", "mangled.csv")], "looks like what a spreadsheet leaves"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_joined_is_one_clear_error(
+    tmp_path: Path, changes: list[tuple[str, str]], told: str
+) -> None:
+    frame = pd.read_csv(tmp_path / "income.csv", dtype={"tract": "str"})
+    frame.assign(income=frame["income"].fillna(-666666666)).to_csv(tmp_path / "coded.csv", index=False)
+    frame.assign(tract=[f"X{row}" for row in range(8)]).to_csv(tmp_path / "others.csv", index=False)
+    frame.assign(income="secret").to_csv(tmp_path / "words.csv", index=False)
+    frame.assign(tract="6.03E+09").to_csv(tmp_path / "mangled.csv", index=False)
+    with pytest.raises(InputError, match=told) as caught:
+        run.prepare(_recipe(tmp_path, *changes))
+    assert "recipe.toml" in str(caught.value.where)
+    assert caught.value.remedy
