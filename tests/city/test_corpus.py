@@ -147,6 +147,9 @@ def test_equal_pictures_on_both_sides_are_said_by_ingest_and_by_the_audit(given:
     assert "  1 pictures of val or test are byte for byte one of train" in _ingest(given).lines()
     found = audit_pictures(City.open(given / "corpus"))["satellite"]
     assert (found.exact, found.near, found.leaks) == (2, 2, 2)
+    split = City.open(given / "corpus").images.set_index("image_id")["split"]
+    assert len(found.leak_examples) == 2
+    assert all(split[held_out] != "train" == split[seen] for held_out, seen in found.leak_examples)
     told = audit(given / "corpus")
     assert told.labels is None
     assert told.found()[0] == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -77,6 +78,10 @@ def test_planted_copies_are_found_and_nothing_else(tmp_path: Path, known: bool) 
     assert (found.near, found.near_regions) == (3, 3)
     assert [name for name, _ in found.unreadable] == ["i7"]
     assert found.flat == 2
+    assert list(found.flat_examples) == ["i8", "i9"]
+    ((one, other),) = found.exact_examples
+    assert {one, other} < {"i0", "i1", "i2", "i3", "i4"}
+    json.dumps(found.as_json())
     assert {name for one_pair in found.examples for name in one_pair[:2]} <= {"i0", "i1", "i2", "i3", "i4"}
     said = " ".join(sentence for _, sentence in found.found("satellite"))
     for phrase in ("byte for byte", "nearly", "cannot be read", "flat", "no such picture"):

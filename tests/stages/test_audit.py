@@ -51,7 +51,13 @@ def test_a_city_is_looked_at_whole(town: City, tmp_path: Path, capsys) -> None:
     assert values["pictures"]["satellite"]["exact"] == 2
     assert values["captions"] == {}
     assert run("audit", town.folder, "--out", tmp_path / "a.json", "--page", tmp_path / "a.html") == 0
-    assert "hold exactly 4321.5" in (tmp_path / "a.html").read_text()
+    text = (tmp_path / "a.html").read_text()
+    assert "hold exactly 4321.5" in text
+    first, second = town.images["image_id"].iloc[:2]
+    assert values["pictures"]["satellite"]["exact_examples"] == [[first, second]]
+    assert f'alt="satellite picture {second}"' in text
+    assert text.count('class="chart"') >= 2 * len(values["labels"])  # a histogram and a variogram each
+    assert 'id="map-data"' in text
     assert json.loads((tmp_path / "a.json").read_text()) == json.loads(json.dumps(values))
     printed = capsys.readouterr().out
     assert "byte for byte" in printed
@@ -71,7 +77,8 @@ def test_a_plain_table_is_looked_at_without_a_city(tmp_path: Path, capsys) -> No
     assert list(found.table()["saturated_value"]) == [10000.0]
     table.rename(columns={"lon": "x", "lat": "y"}).to_csv(tmp_path / "t.csv", index=False)
     call = ("audit", "--labels", tmp_path / "t.csv", "--lon", "x", "--lat", "y")
-    assert run(*call, "--label", "gdp") == 0
+    assert run(*call, "--label", "gdp", "--page", tmp_path / "a.html") == 0
+    assert "Histogram of GDP: 400 values" in (tmp_path / "a.html").read_text()
     assert "hold exactly 10000.0" in capsys.readouterr().out
     assert run(*call) == 2
     assert "which columns are labels" in capsys.readouterr().err

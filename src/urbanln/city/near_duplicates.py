@@ -33,6 +33,7 @@ _BANDS = NEAR_BITS + 1  # hashes that differ in 3 bits agree in at least one of 
 _MOST_KINDS = 50  # pictures of one hash that show different things are told apart up to so many kinds
 _CHUNK = 4_000_000  # pairs compared at once
 _EXAMPLES = 5
+_PAIRS = ("examples", "exact_examples", "leak_examples")
 
 Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
@@ -53,6 +54,9 @@ class PictureAudit:
         near: Further pictures that nearly show what one of another region shows.
         near_regions: Regions that have such a picture.
         examples: (image_id, image_id, bits that differ) of some near-duplicates in two regions.
+        flat_examples: image_id of some flat ones.
+        exact_examples: (image_id, image_id) of some in two regions whose bytes are equal.
+        leak_examples: (image_id of val or test, image_id of train) of some that show the same.
         leaks: Pictures of val or test that show, nearly or exactly, what one of train shows; None where
             pictures are not divided.
         places: Whether they have any; without, each picture counts as a region of its own.
@@ -68,6 +72,9 @@ class PictureAudit:
     near: int
     near_regions: int
     examples: Sequence[tuple[str, str, int]]
+    flat_examples: Sequence[str] = ()
+    exact_examples: Sequence[tuple[str, str]] = ()
+    leak_examples: Sequence[tuple[str, str]] = ()
     leaks: int | None = None
     places: bool = True
 
@@ -78,7 +85,8 @@ class PictureAudit:
         return {
             **{name: value for name, value in vars(self).items() if name not in hidden},
             "unreadable": [list(pair) for pair in self.unreadable],
-            "examples": [list(triple) for triple in self.examples],
+            **{name: list(map(list, getattr(self, name))) for name in _PAIRS},
+            "flat_examples": list(self.flat_examples),
         }
 
     def found(self, view: str) -> list[tuple[int, str]]:
@@ -158,7 +166,8 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
     good = np.array([row for row in range(len(images)) if row not in bad], dtype=np.int64)
     kept, hashes, thumbs = images.iloc[good].reset_index(drop=True), hashes[good], thumbs[good]
     region = pd.factorize(kept["region_id"])[0]
-    exact = _in_several(pd.factorize(np.array(digests, dtype=object))[0], region)
+    same = pd.factorize(np.array(digests, dtype=object))[0]
+    exact = _in_several(same, region)
     flat = thumbs.reshape(-1, _SIDE * _SIDE).std(axis=1) < _FLAT
     lively = np.flatnonzero(~flat)
     pairs = lively[near_pairs(hashes[lively], thumbs[lively])]
@@ -167,8 +176,9 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
     near[_in_several_groups(pairs, region)] = True
     near &= ~exact
     shown = across[near[across].any(axis=1)][:_EXAMPLES]
-    ids = kept["image_id"]
+    ids = kept["image_id"].astype(str).to_numpy()
     places = city.meta.places
+    leaks = _leaks(kept[SPLIT], pairs, same) if SPLIT in kept else None
     return PictureAudit(
         pictures=len(images),
         regions=images["region_id"].nunique(),
@@ -180,19 +190,37 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
         near=int(near.sum()),
         near_regions=len(np.unique(region[near])),
         examples=[(str(ids[a]), str(ids[b]), int(np.bitwise_count(hashes[a] ^ hashes[b]))) for a, b in shown],
-        leaks=_leaks(kept[SPLIT], pairs, digests) if SPLIT in kept else None,
+        flat_examples=[str(one) for one in ids[flat][:_EXAMPLES]],
+        exact_examples=[(str(ids[a]), str(ids[b])) for a, b in _first_pairs(same, region, exact)],
+        leak_examples=[(str(ids[a]), str(ids[b])) for a, b in leaks[1]] if leaks else (),
+        leaks=leaks[0] if leaks else None,
         places=places,
     )
 
 
-def _leaks(split: pd.Series, pairs: Pairs, digests: Sequence[str]) -> int:
-    """Pictures of val or test that hang together with one of train, by pairs or by equal bytes."""
-    same = pd.factorize(np.array(digests, dtype=object))[0] + len(split)
+def _first_pairs(
+    group: npt.NDArray[np.int64], side: npt.NDArray[Any], wanted: npt.NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Some pairs of rows of a group that lie on two sides, one of each group that a wanted row is in."""
+    found = []
+    for number in pd.unique(group[wanted])[:_EXAMPLES]:
+        rows = np.flatnonzero(group == number)
+        apart = rows[side[rows] != side[rows[0]]]
+        if len(apart):
+            found.append((int(rows[0]), int(apart[0])))
+    return found
+
+
+def _leaks(split: pd.Series, pairs: Pairs, same: npt.NDArray[np.int64]) -> tuple[int, list[tuple[int, int]]]:
+    """Pictures of val or test that hang together with one of train, by pairs or by equal bytes, and some such
+    pairs, what is held out first."""
     rows = np.arange(len(split))
-    one, other = np.concatenate([pairs[:, 0], rows]), np.concatenate([pairs[:, 1], same])
-    group = _groups(one, other, int(other.max(initial=0)) + 1)[rows]
+    one, other = np.concatenate([pairs[:, 0], rows]), np.concatenate([pairs[:, 1], same + len(split)])
+    group = _groups(one, other, int(other.max(initial=0)) + 1)[rows].astype(np.int64)
     trained = (split == "train").to_numpy()
-    return int((~trained & np.isin(group, group[trained])).sum())
+    leaks = ~trained & np.isin(group, group[trained])
+    shown = [(b, a) if trained[a] else (a, b) for a, b in _first_pairs(group, trained, leaks)]
+    return int(leaks.sum()), shown
 
 
 def thumbnail(image: Image.Image) -> tuple[np.uint64, npt.NDArray[np.uint8]]:

@@ -221,6 +221,6 @@ def audit(
         write_json(out, found.as_json())
         say(str(out))
     if page is not None:
-        from urbanln.report.page import write_audit_page
+        from urbanln.stages.audit_page import audit_page
 
-        say(str(write_audit_page(page, found.name, found.as_json(), found.synthetic)))
+        say(str(audit_page(found, page)))

@@ -56,18 +56,18 @@ def example_pictures(examples: Sequence[Example]) -> tuple[list[dict[str, Any]],
             "region_id": clean(example.region_id, 120),
             "captioner": clean(example.captioner, 120),
         }
-        for example, source in [(one, _thumbnail(one.image_bytes)) for one in examples]
+        for example, source in [(one, thumbnail(one.image_bytes)) for one in examples]
         if source is not None
     ]
     unreadable = len(examples) - len(pictures)
     return pictures, [f"{unreadable} example pictures could not be read."] if unreadable else []
 
 
-def _thumbnail(data: bytes) -> Markup | None:
-    """A JPEG data address of a picture, or ``None`` when it cannot be read."""
+def thumbnail(data: bytes, side: int = _THUMBNAIL) -> Markup | None:
+    """A JPEG data address of a picture, at most ``side`` pixels long, or ``None`` when it cannot be read."""
     try:
         small = open_picture(data)
-        small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=82, optimize=True)
     except InputError:

@@ -86,29 +86,6 @@ def write_report(
     return Path(path)
 
 
-def write_audit_page(path: Path | str, title: str, audit: Mapping[str, Any], synthetic: bool = False) -> Path:
-    """Write the audit alone as a page.
-
-    Args:
-        path: The HTML file to write.
-        title: Heading of the page, usually the city's name.
-        audit: See :func:`urbanln.report.audit.audit_context`.
-        synthetic: Say on top that the city is synthetic and its labels simulated.
-
-    Raises:
-        InputError: There is nothing in the audit.
-        StorageError: The file could not be written.
-    """
-    found = audit_context(audit)
-    if found is None:
-        raise InputError(
-            "there is no audit to write", remedy="pass what audit(...).as_json() returns", where="audit"
-        )
-    context = {"title": clean(title, 200) or "Audit", "synthetic": synthetic, "audit": found}
-    write_text(path, render("urbanln.report", "audit_page.html.j2", context))
-    return Path(path)
-
-
 def _check(regions: gpd.GeoDataFrame, scores: Mapping[str, Any], predictions: pd.DataFrame) -> None:
     for name, frame, needed in (
         ("regions", regions, ("region_id", "geometry")),

@@ -38,6 +38,7 @@ class Audit:
         captions: Of the captions; None where there are none.
         synthetic: Whether the city's labels are simulated.
         notes: What was decided on reading a plain table, a sentence each.
+        source: The city or table that was looked at, where there is one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Audit:
     captions: CaptionAudit | None = None
     synthetic: bool = False
     notes: Sequence[str] = ()
+    source: City | pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     def found(self) -> list[str]:
         """What a user should know, worst first."""
@@ -117,9 +119,8 @@ def audit(
         'x: every region has the value 1: there is nothing to predict.'
     """
     if isinstance(source, pd.DataFrame):
-        return Audit(
-            "table", _labels_of_frame(source, labels), captions=_captions(captions, (), clean, model)
-        )
+        said = _captions(captions, (), clean, model)
+        return Audit("table", _labels_of_frame(source, labels), captions=said, source=source)
     city = source if isinstance(source, City) else City.open(source, check_files=False)
     texts = captions_of(city) if captions is None else captions
     seen: Mapping[str, PictureAudit] = {}
@@ -128,7 +129,7 @@ def audit(
 
         seen = audit_pictures(city)
     said = _captions(texts, (city.name,), clean, model)
-    return Audit(city.name, _labels_of_city(city, labels), seen, said, city.meta.synthetic)
+    return Audit(city.name, _labels_of_city(city, labels), seen, said, city.meta.synthetic, source=city)
 
 
 def look(

@@ -145,7 +145,8 @@
       legend(panel);
       if (maps[panel]) maps[panel].show(k);
     });
-    byId("map-note").textContent = layer().note;
+    var ramps = layer().views.some(function (view) { return view.ramp; });
+    byId("map-note").textContent = (ramps ? "A scale ends at the 2nd and 98th percentile of its values. " : "") + layer().note;
     tell();
     table();
   }
