@@ -197,6 +197,13 @@ def test_log_axis_spreads_by_ratio_and_what_is_too_low_lies_at_the_edge() -> Non
     places = [float(dot["cx"]) for dot in dots]
     assert places[1] == pytest.approx((places[0] + places[2]) / 2, abs=0.1)
     assert max(float(dot["cy"]) for dot in dots) <= 206.0
+    tree = ET.fromstring(picture)
+    arrows = [e.attrib["d"] for e in tree if e.tag == "path" and e.attrib["class"] == "end a"]
+    assert [float(d[1:].split()[0]) for d in arrows] == [places[0]]
+    assert tree.attrib["aria-label"].endswith("Below the axis: a at 0.")
+    band = Curve("a", x, np.array([0.1, 0.2, 0.5]), "a", low=np.array([-9.0, -9.0, 0.2]), high=y + 60)
+    options = {"y_zero": False, "y_label": str, "axis": Axis("k", [0, 9, 99]), "y_floor": -1}
+    assert "Below the axis: a at 0, 9." in curves("label", [band], **options)
 
 
 def transfer_row(

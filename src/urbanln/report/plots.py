@@ -214,7 +214,7 @@ def curves(
         y_zero: Let the axis begin at 0.
         y_label: How a tick of the y axis is written.
         axis: What x is.
-        y_floor: The axis goes no lower; what lies below is drawn at its edge.
+        y_floor: The axis goes no lower; a dot or a band that goes below ends in an arrow there.
     """
     left, right, top = 48.0, WIDTH - 96.0, 10.0
     canvas = Canvas(WIDTH, 240, label)
@@ -248,13 +248,23 @@ def curves(
     for line in thin:
         points = spots(line, line.y)
         canvas.path(points, f"curve {line.style}")
-        if len(points) == 1 or axis.ticks is not None:
-            for point in points:
-                canvas.circle(*point, 3, f"end {line.style}")
+        for point in points if len(points) == 1 or axis.ticks is not None else ():
+            canvas.circle(*point, 3, f"end {line.style}")
+        _go_below(canvas, line, y0, across)
         ends.append((points[-1][1], line))
     for at, line in _spread(ends, 13.0):
         canvas.text(right + 7, at + 4, cut(line.name, 15), f"name {line.style}")
     return canvas.svg()
+
+
+def _go_below(canvas: Canvas, line: Curve, y0: float, across: Callable[[float], float]) -> None:
+    """Arrows where a line or its band goes on below the axis, for eyes and for screen readers."""
+    below = (line.y if line.low is None else np.minimum(line.y, line.low)) < y0
+    for x in map(across, map(float, line.x[below])):
+        arrow = [(x, _BOTTOM + 7), (x - 4, _BOTTOM), (x + 4, _BOTTOM)]
+        canvas.path(arrow, f"end {line.style}", closed=True)
+    if below.any():
+        canvas.label += f" Below the axis: {line.name} at {', '.join(map(quantity, line.x[below]))}."
 
 
 def _ends(lines: Sequence[Curve], y_zero: bool, y_floor: float) -> tuple[float, float]:
