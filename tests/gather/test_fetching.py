@@ -39,8 +39,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _fetch(folder: Path, url: str, *changes: tuple[str, str], more: str = "", fetch: str = "") -> Fetched:
     ready = run.prepare(write_recipe(folder, url, *changes, more=more, fetch=fetch))
-    kept = ready.kept(folder / "cache")
-    return fetch_all(ready.sources, ready.recipe.fetch, kept, total=15)["aerial"]
+    kept, planned = ready.kept(folder / "cache"), run.plan(ready, cache=folder / "cache", sample=False)
+    spent = {one.name: one.usd_spent for one in planned.plans}
+    return fetch_all(ready.sources, ready.recipe.fetch, kept, total=15, spent=spent)["aerial"]
 
 
 def test_everything_is_asked_once_and_kept(tmp_path: Path, server: TileServer) -> None:

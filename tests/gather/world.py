@@ -47,6 +47,7 @@ class TileServer:
         asked: Paths, in the order of asking.
         headers: Of the requests, in the same order.
         behave: Called with the handler and the tile; returns True where it has answered itself.
+        sent: Bytes of all answers.
         most: Requests that were under way at once, at most.
     """
 
@@ -54,7 +55,7 @@ class TileServer:
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.behave: Callable[[Handler, tuple[int, int, int]], bool] | None = None
-        self.lock, self.going, self.most = threading.Lock(), 0, 0
+        self.lock, self.going, self.most, self.sent = threading.Lock(), 0, 0, 0
         self.over = threading.Event()
         self.url = ""
 
@@ -101,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+        with self.world.lock:
+            self.world.sent += len(body)
         return True
 
     def part(self, body: bytes) -> bool:

@@ -167,6 +167,7 @@ class Remote:
         self.url, self._reading, self._wanted = url, reading, wanted
         self.blocks: int | None = None
         """How many blocks are needed, once that is known."""
+        self._led: dict[tuple[int, int, int], list[Request]] = {}
 
     def first(self) -> Request:
         """What the file says of itself."""
@@ -190,6 +191,14 @@ class Remote:
         if start or not answer.there:
             self.blocks = self.blocks or 0
             return []
+        # A plan and building come this way several times, and where all regions lie takes a while.
+        key = (length, answer.status, hash(answer.data))
+        if key not in self._led:
+            self._led[key] = self._from_head(answer, length)
+        return self._led[key]
+
+    def _from_head(self, answer: Answer, length: int) -> list[Request]:
+        """What the beginning of a file leads to, of which so many bytes were asked for."""
         whole = answer.status == 200 or len(answer.data) < length
         try:
             images = images_of(answer.data)
@@ -278,7 +287,8 @@ def blocks_left(files: Collection[Remote]) -> int:
 
 
 def _range(url: str, start: int, length: int) -> Request:
-    return Request(url, headers=(("Range", f"bytes={start}-{start + length - 1}"),))
+    span = (("Range", f"bytes={start}-{start + length - 1}"),)
+    return Request(url, headers=span, size=length, head=not start)
 
 
 def _asked(request: Request) -> tuple[int, int]:

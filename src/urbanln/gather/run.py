@@ -36,7 +36,7 @@ from urbanln.gather.mapillary.api import Mapillary
 from urbanln.gather.plan import Planned, plan_source
 from urbanln.gather.rasters.api import Rasters
 from urbanln.gather.recipe import Recipe, read_recipe, recipe_hash
-from urbanln.gather.source import Built, Source
+from urbanln.gather.source import Built, Request, Source
 from urbanln.gather.tiles.api import Tiles
 from urbanln.gather.views.api import Views
 
@@ -163,7 +163,8 @@ def plan(gathering: Gathering, *, cache: Path | None = None, sample: bool = True
         InputError, StorageError: See :func:`urbanln.gather.plan.plan_source`.
     """
     kept, fetch = gathering.kept(cache), gathering.recipe.fetch
-    plans = [plan_source(one, fetch, kept, sample=sample) for one in gathering.sources]
+    elsewhere: set[Request] = set()
+    plans = [plan_source(one, fetch, kept, sample=sample, elsewhere=elsewhere) for one in gathering.sources]
     return GatherReport(None, len(gathering.regions.frame), plans)
 
 
@@ -197,7 +198,8 @@ def gather(
     with making(out, ready.how, ("pictures", VECTORS, GATHER_FILE, COVERAGE_FILE)):
         total = sum(one.requests for one in planned.plans)
         kept = ready.kept(cache)
-        fetched = fetch_all(ready.sources, ready.recipe.fetch, kept, total=total)
+        spent = {one.name: one.usd_spent for one in planned.plans}
+        fetched = fetch_all(ready.sources, ready.recipe.fetch, kept, total=total, spent=spent)
         _refuse_gaps(ready, planned.plans, fetched)
         return _build(ready, out, kept, fetched)
 

@@ -34,6 +34,8 @@ class Request:
         headers: Sent along besides the source's own; part of what the answer is kept under.
         anew: Of a picture whose address expires: an address whose answer, JSON, says the picture's anew.
         says: The key under which it does.
+        size: Bytes of an answer, at most, where that is known before; 0 where it is not.
+        head: Whether the answer says what else is to be asked of a file.
     """
 
     url: str
@@ -42,6 +44,8 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     anew: str = ""
     says: str = ""
+    size: int = 0
+    head: bool = False
 
 
 @dataclass(frozen=True)

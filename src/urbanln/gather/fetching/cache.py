@@ -69,13 +69,14 @@ class Cache:
         return Answer(head["status"], data)
 
     def size(self, request: Request) -> int | None:
-        """Bytes that the kept answer takes, about; None where there is none."""
+        """Bytes of the kept answer, about; None where there is none."""
         if request.url.startswith("file:"):
             return self._local.size(request)
         try:
-            return self._place(request).stat().st_size
+            size = self._place(request).stat().st_size
         except OSError:
             return None
+        return max(size - len(_head(request.url, 200, "0" * 64)), 0)
 
     def keep(self, request: Request, answer: Answer) -> None:
         """Keep an answer, whole or not at all.
@@ -83,10 +84,12 @@ class Cache:
         Raises:
             StorageError: The disk is full, or the folder cannot be written.
         """
-        head: _Head = {
-            "url": request.url,
-            "status": answer.status,
-            "sha256": hash_bytes(answer.data),
-            "fetched": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        write_quickly(self._place(request), json.dumps(head).encode() + b"\n" + answer.data)
+        head = _head(request.url, answer.status, hash_bytes(answer.data))
+        write_quickly(self._place(request), head + answer.data)
+
+
+def _head(url: str, status: int, digest: str) -> bytes:
+    """The first line of a kept answer."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    head: _Head = {"url": url, "status": status, "sha256": digest, "fetched": now}
+    return json.dumps(head).encode() + b"\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -85,7 +85,13 @@ class Fetched:
 
 
 def fetch_all(
-    sources: Sequence[Asking], fetch: Fetch, cache: Cache, *, total: int, label: str = "gathering"
+    sources: Sequence[Asking],
+    fetch: Fetch,
+    cache: Cache,
+    *,
+    total: int,
+    label: str = "gathering",
+    spent: Mapping[str, float] | None = None,
 ) -> dict[str, Fetched]:
     """Ask for all that is not kept yet.
 
@@ -95,6 +101,7 @@ def fetch_all(
         cache: Keeps the answers.
         total: How many requests there are about, for progress.
         label: What is said while it goes on.
+        spent: By source what its kept answers cost, in US dollars.
 
     Returns:
         By source what came of it; a source that cannot use what it got has ended alone.
@@ -104,7 +111,12 @@ def fetch_all(
         StorageError: The cache cannot be written.
     """
     keys = {one.name: read_key(one.settings, one.name) for one in sources}
-    return _run(_ask_all(sources, keys, fetch, cache, total, label))
+    network = Network(fetch)
+    clients = {
+        one.name: Client(network, one.settings, one.hosts(), keys[one.name], (spent or {}).get(one.name, 0.0))
+        for one in sources
+    }
+    return _run(_ask_all(sources, clients, network, cache, total, label))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -119,16 +131,15 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 async def _ask_all(
     sources: Sequence[Asking],
-    keys: dict[str, str],
-    fetch: Fetch,
+    clients: dict[str, Client],
+    network: Network,
     cache: Cache,
     total: int,
     label: str,
 ) -> dict[str, Fetched]:
-    network = Network(fetch)
     with progress(label, total) as advance:
         meter, going = _Meter(advance), dict[Request, asyncio.Event]()
-        rounds = [_Round(one, keys[one.name], network, cache, meter, going) for one in sources]
+        rounds = [_Round(one, clients[one.name], network, cache, meter, going) for one in sources]
         try:
             async with asyncio.TaskGroup() as group:
                 for one in rounds:
@@ -161,14 +172,12 @@ class _Round:
     """
 
     def __init__(
-        self, source: Asking, key: str, network: Network, cache: Cache, meter: _Meter,
+        self, source: Asking, client: Client, network: Network, cache: Cache, meter: _Meter,
         going: dict[Request, asyncio.Event],
     ) -> None:  # fmt: skip
         self.name, self.found = source.name, Fetched()
         self._source, self._cache, self._meter, self._going = source, cache, meter, going
-        price = source.settings.usd_per_1000 / 1000
-        spent = price * sum(cache.size(one) is not None for one in source.first()) if price else 0.0
-        self._client = Client(network, source.settings, source.hosts(), key, spent)
+        self._client = client
         self._width = network.fetch.concurrency * max(len(set(source.hosts())), 1)
         self._patience_s = network.fetch.timeout_s
         self._more: deque[Request] = deque()

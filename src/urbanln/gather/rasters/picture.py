@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,13 @@ def window_of(grid: GeoTiff, frame: Frame) -> tuple[int, int, int, int]:
 
 def _edges(grid: GeoTiff, frame: Frame) -> tuple[float, float, float, float]:
     """The box of a frame in the grid's system."""
-    transformer = pyproj.Transformer.from_crs(_MERCATOR, grid.crs, always_xy=True)
-    west, south, east, north = transformer.transform_bounds(*box_of(frame), densify_pts=_POINTS)
+    west, south, east, north = _from_mercator(grid.crs).transform_bounds(*box_of(frame), densify_pts=_POINTS)
     return west, south, east, north
+
+
+@lru_cache(maxsize=64)
+def _from_mercator(crs: pyproj.CRS) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs(_MERCATOR, crs, always_xy=True)
 
 
 def _pixels_per_pixel(grid: GeoTiff, frame: Frame) -> tuple[float, float]:
