@@ -17,6 +17,7 @@ from urbanln.city.ingest import IngestReport, ingest
 from urbanln.city.near_duplicates import audit_pictures
 from urbanln.city.store import City
 from urbanln.stages.audit import audit
+from urbanln.stages.audit_page import audit_page
 
 _SPLITS = ["train", "Train", "valid", "dev", "validation", "test"]
 
@@ -152,6 +153,9 @@ def test_equal_pictures_on_both_sides_are_said_by_ingest_and_by_the_audit(given:
     assert all(split[held_out] != "train" == split[seen] for held_out, seen in found.leak_examples)
     told = audit(given / "corpus")
     assert told.labels is None
+    page = audit_page(told, given / "audit.html").read_text(encoding="utf-8")
+    assert "held out (left), and in train (right)" in page
+    assert "map-data" not in page
     assert told.found()[0] == (
         "satellite: 2 pictures of val or test show what one of train shows: scores on them flatter."
     )
