@@ -306,6 +306,23 @@ def test_regions_across_the_antimeridian_have_the_points_of_both_sides(tmp_path:
     assert dict(values) == {"fiji": 4, "west": 1}
 
 
+def test_an_extract_has_degrees_of_points_alone(tmp_path: Path) -> None:
+    frame = _poi(tmp_path, 40)
+    points = gpd.points_from_xy(frame["lon"], frame["lat"])
+    shapes = gpd.GeoDataFrame(frame, geometry=points, crs=4326)
+    areas = frame.index % 3 == 0  # a building has a shape, and no degrees
+    shapes.loc[areas, "geometry"] = shapes.geometry[areas].buffer(1e-5)
+    shapes.loc[areas, ["lon", "lat"]] = np.nan
+    shapes.loc[39, "geometry"] = shapely.LineString([(24.91, 60.16), (24.92, 60.17)])
+    shapes.to_parquet(tmp_path / "poi.parquet")
+    recipe = _recipe(tmp_path, ("poi.csv", "poi.parquet"))
+    values, _, said = _built(recipe)
+    assert list(values) == [len(rows) for rows in _slow(recipe, frame[:39])]
+    assert "1 are lines" in said[0]
+    shapes.drop(columns=["lon", "lat"]).to_parquet(tmp_path / "poi.parquet")
+    assert _built(recipe)[0].equals(values)
+
+
 def test_a_chinese_table_says_its_datum(tmp_path: Path) -> None:
     lon, lat = RNG.uniform(116.3, 116.5, 200), RNG.uniform(39.85, 39.95, 200)
     pd.DataFrame({"lon": lon, "lat": lat}).to_csv(tmp_path / "poi.csv", index=False)
@@ -351,7 +368,7 @@ def test_the_columns_of_a_shapefile_are_part_of_it(tmp_path: Path) -> None:
         ("poi.csv", "far.csv", "no point lies in a region"),
         ("poi.csv", "nowhere.csv", "no row has a place"),
         ("poi.csv", "metres.csv", "outside ±180/±90"),
-        ("poi.csv", "lines.geojson", "must be points or polygons"),
+        ("poi.csv", "lines.geojson", "no row has a place"),
         ("poi.csv", "moon.gpkg", "another body"),
         ("points = ", 'raster = "a.tif"\npoints = ', "one of them, not of raster and points"),
         ("points = ", "point = ", "one of them, not of none"),

@@ -14,11 +14,13 @@ import shapely
 from urbanln.base.columns import at_row, first, need_columns, number_column, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
-from urbanln.base.geometry import earth_crs
+from urbanln.base.geometry import earth_crs, lonlat_of
+from urbanln.base.space import Floats
 from urbanln.city.checks import WGS84
 from urbanln.city.datum import DATUMS, to_wgs84
 
 OUTSIDE_CHINA = ("refuse", "keep", "shift")
+_PLACES = ("Point", "Polygon", "MultiPolygon")
 _ONE_PLACE_DEGREES = 0.01  # about a kilometre
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _PAIR = rf"^\s*[(\[]?\s*{_NUMBER}\s*[,;\s]\s*{_NUMBER}\s*[)\]]?\s*$"
@@ -141,6 +143,7 @@ def _from_columns(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np
         raise
     if isinstance(frame, gpd.GeoDataFrame) and earth_crs(where.crs).is_geographic:
         _differ(frame, where, table)
+        x, y = _filled(frame, x, y, table)
     for code in (-999.0, -9999.0, -99999.0, 999.0, 9999.0):  # no place on earth: what stands for none
         nowhere = (x == code) & (y == code)
         x[nowhere], y[nowhere] = np.nan, np.nan
@@ -226,7 +229,7 @@ def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.nd
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     kinds = pd.Series(frame.geom_type.to_numpy())
     alone = shapely.get_num_geometries(shapes) == 1
-    fit = kinds.isin(("Point", "Polygon", "MultiPolygon")) | ((kinds == "MultiPoint") & alone)
+    fit = kinds.isin(_PLACES) | ((kinds == "MultiPoint") & alone)
     refuse(
         there & ~fit.to_numpy(),
         "the table's geometry must be points or polygons, or name columns with the coordinates",
@@ -238,6 +241,14 @@ def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.nd
     points, other = shapes[there], (kinds != "Point").to_numpy()[there]
     points[other] = shapely.point_on_surface(points[other])
     x[there], y[there] = shapely.get_x(points), shapely.get_y(points)
+    return x, y
+
+
+def _filled(frame: gpd.GeoDataFrame, x: Floats, y: Floats, table: str) -> tuple[Floats, Floats]:
+    """Degrees of columns, and where both are empty those of the row's shape: extracts have none for areas."""
+    empty = np.isnan(x) & np.isnan(y) & frame.geom_type.isin(_PLACES).to_numpy()
+    if empty.any() and frame.crs is not None:
+        x[empty], y[empty] = lonlat_of(frame.geometry[empty], table).T
     return x, y
 
 

@@ -15,7 +15,7 @@ from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.gather.labels.ground import Ground, Ints, ground_of, holders
 from urbanln.gather.labels.local import Found, Local
 from urbanln.gather.labels.rows import Counted, Flags, choose, numbers_of, of_kinds, read_rows
-from urbanln.gather.labels.settings import PointLabel
+from urbanln.gather.labels.settings import LINES, PointLabel
 
 
 class Points(Local):
@@ -37,10 +37,14 @@ class Points(Local):
         columns = [column for column in (asked.column, asked.per) if column]
         frame = read_rows(asked, numbers=columns, ungrouped=(asked.lon, asked.lat), crs=asked.crs)
         where = Positions(asked.lon, asked.lat, crs=asked.crs or WGS84, datum=asked.datum)
+        counted = Counted(len(frame))
+        if isinstance(frame, gpd.GeoDataFrame):
+            lines = frame.geom_type.isin(LINES).to_numpy()
+            counted.keep(~lines, "are lines")
+            frame.loc[lines, frame.geometry.name] = None
         lon, lat, _ = point_coordinates(frame, where, asked.file)
         frame = pd.DataFrame(frame.drop(columns=frame.columns[frame.dtypes == "geometry"]))
         ground = ground_of(regions, asked.within)
-        counted = Counted(len(frame))
         counted.keep(~np.isnan(lon), "without a place")
         placed = counted.rows.copy()
         if not placed.any():

@@ -18,6 +18,8 @@ _Column = Annotated[str, Field(min_length=1, max_length=200)]
 _Codes = Annotated[tuple[_Number, ...], Field(max_length=100)]
 ANY = "*"
 """Stands for any value that is there."""
+LINES = ("LineString", "MultiLineString", "LinearRing")
+"""Kinds of shapes that are lengths, and no places."""
 
 
 def _listed(value: object) -> object:

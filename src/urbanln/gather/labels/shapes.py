@@ -22,13 +22,13 @@ from urbanln.gather.labels.ground import (
 )
 from urbanln.gather.labels.local import Found, Local
 from urbanln.gather.labels.rows import Counted, Flags, choose, read_rows
-from urbanln.gather.labels.settings import UNITS, ShapeLabel
+from urbanln.gather.labels.settings import LINES, UNITS, ShapeLabel
 
 _EDGE_M = 1000.0  # edges are straight in the file's system, and bend in degrees: 0.1 m at this length
 _PAIRS = 100_000  # shapes cut at once
 _KINDS = {
     "polygons": ("Polygon", "MultiPolygon"),
-    "lines": ("LineString", "MultiLineString", "LinearRing"),
+    "lines": LINES,
 }
 
 
