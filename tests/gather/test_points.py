@@ -365,7 +365,7 @@ def test_the_columns_of_a_shapefile_are_part_of_it(tmp_path: Path) -> None:
         ("poi.csv", "none.csv", "no such file"),
         ("poi.csv", "https://example.org/poi.csv", "download .* first"),
         ("poi.csv", "empty.csv", "the table is empty|no rows"),
-        ("poi.csv", "far.csv", "no point lies in a region"),
+        ("poi.csv", "far.csv", "of another place"),
         ("poi.csv", "nowhere.csv", "no row has a place"),
         ("poi.csv", "metres.csv", "outside ±180/±90"),
         ("poi.csv", "lines.geojson", "no row has a place"),

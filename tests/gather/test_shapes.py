@@ -241,7 +241,7 @@ def test_a_city_of_shapes_is_made(tmp_path: Path) -> None:
     [
         ("shapes.gpkg", "none.gpkg", "no such file"),
         ("shapes.gpkg", "table.csv", "has no shapes"),
-        ("shapes.gpkg", "far.gpkg", "no shape of the file lies in the place"),
+        ("shapes.gpkg", "far.gpkg", "of another place"),
         ("shapes.gpkg", "points.gpkg", "has no polygons"),
         ("shapes.gpkg", "bare.shp", "names no CRS"),
         ("shapes.gpkg", "lied.gpkg", "outside ±180/±90"),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyproj
 import shapely
 
+from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
 from urbanln.gather.place import outline
 from urbanln.gather.recipe import Place
@@ -79,6 +80,29 @@ def ground_of(regions: gpd.GeoDataFrame, within: str) -> Ground:
     area = np.where(inside, whole, square_metres(found))
     cover = np.divide(area, whole, out=np.zeros(len(whole)), where=whole > 0)
     return Ground(found, area, np.where(inside | (cover > _ALL), 1.0, cover))
+
+
+def need_overlap(box: tuple[float, ...], regions: gpd.GeoDataFrame, file: str, check: str) -> None:
+    """Refuse a file of another place; regions may be the first few, so that nothing need lie in one.
+
+    Args:
+        box: West, south, east, north of what the file has, in degrees.
+        regions: In EPSG:4326.
+        file: For the error.
+        check: What to look at besides.
+
+    Raises:
+        InputError: It is elsewhere.
+    """
+    place = regions.total_bounds
+    if not shapely.box(*box).intersects(shapely.box(*place)):
+        told = [", ".join(f"{float(edge):.4f}" for edge in edges) for edges in (box, place)]
+        raise InputError(
+            "the file is of another place",
+            value=f"file {told[0]}; regions {told[1]} (west, south, east, north)",
+            where=file,
+            remedy=f"take the file of this place; if it is, {check} (--limit takes the first few regions)",
+        )
 
 
 def of_dimension(shapes: Geometries, dimension: int) -> Geometries:

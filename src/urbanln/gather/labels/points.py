@@ -12,7 +12,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
 from urbanln.city.checks import WGS84
 from urbanln.city.coordinates import Positions, point_coordinates
-from urbanln.gather.labels.ground import Ground, Ints, ground_of, holders
+from urbanln.gather.labels.ground import Ground, Ints, ground_of, holders, need_overlap
 from urbanln.gather.labels.local import Found, Local
 from urbanln.gather.labels.rows import Counted, Flags, choose, numbers_of, of_kinds, read_rows
 from urbanln.gather.labels.settings import LINES, PointLabel
@@ -46,17 +46,13 @@ class Points(Local):
         frame = pd.DataFrame(frame.drop(columns=frame.columns[frame.dtypes == "geometry"]))
         ground = ground_of(regions, asked.within)
         counted.keep(~np.isnan(lon), "without a place")
-        placed = counted.rows.copy()
-        if not placed.any():
+        if not counted.rows.any():
             remedy = "name the columns of degrees (lon, lat)"
             raise InputError("no row has a place", where=asked.file, remedy=remedy)
+        box = (np.nanmin(lon), np.nanmin(lat), np.nanmax(lon), np.nanmax(lat))
+        need_overlap(box, regions, asked.file, "check which column is the longitude")
         choose(frame, asked, counted)
         region, point = _pairs(ground, lon, lat, counted.rows)
-        if not len(point) and not len(_pairs(ground, lon, lat, placed)[0]):
-            what, remedy = "no point lies in a region", "check place, file and the order of lon and lat"
-            place = _box(*regions.total_bounds.reshape(2, 2).T)
-            value = f"{int(placed.sum()):,} points {_box(lon, lat)}, regions {place}"
-            raise InputError(what, value=value, where=asked.file, remedy=remedy)
         inside = np.zeros(len(frame), dtype=bool)
         inside[point] = True
         counted.keep(inside, "outside all regions" + (" or what is within" if asked.within else ""))
@@ -70,7 +66,6 @@ class Points(Local):
         found = np.where((every > 0) & (some == 0), np.nan, found)  # points, of which no number is known
         said = [counted.line("points")]
         if asked.statistic in ("count", "density", "sum"):
-            box = (np.nanmin(lon), np.nanmin(lat), np.nanmax(lon), np.nanmax(lat))
             said += ground.unsaid(every == 0, box)
         return Found(found, said, ground.cover)
 
@@ -106,8 +101,3 @@ def _statistic(
             return total(values[asked.column][point]) / total()
         per = total(values[asked.per][point])
         return np.where(per != 0, total(values[asked.column][point]) / per, np.nan)
-
-
-def _box(lon: Floats, lat: Floats) -> str:
-    ends = [f"{float(end(one)):.4f}" for one in (lon, lat) for end in (np.nanmin, np.nanmax)]
-    return "lon {} to {}, lat {} to {}".format(*ends)

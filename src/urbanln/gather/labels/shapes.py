@@ -17,6 +17,7 @@ from urbanln.gather.labels.ground import (
     Ints,
     ground_of,
     metres,
+    need_overlap,
     of_dimension,
     square_metres,
 )
@@ -69,10 +70,9 @@ class Shapes(Local):
         ground = ground_of(regions, asked.within)
         shapes = _in_degrees(frame[counted.rows], asked)
         rows, box = np.flatnonzero(counted.rows), shapely.total_bounds(shapes)
+        need_overlap(tuple(box), regions, asked.file, "check its CRS")
         near = np.unique(shapely.STRtree(shapes).query(ground.shapes)[1])
         shapes, rows = shapes[near], rows[near]
-        if not len(near):
-            _need_overlap(frame, regions, asked)
         left, said = (shapes, []) if what == "lines" else _mended(shapes, asked)
         counted.keep(~_flags(rows[shapely.is_missing(left)], len(frame)), "skipped as broken")
         measured, met = (_lengths if what == "lines" else _areas)(ground, left)
@@ -153,22 +153,6 @@ def _mended(shapes: Geometries, asked: ShapeLabel) -> tuple[Geometries, list[str
         return found, []
     found[broken] = of_dimension(shapely.make_valid(shapes[broken]), 2)
     return found, [f"{int(broken.sum()):,} polygons were broken, and are repaired"]
-
-
-def _need_overlap(frame: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, asked: ShapeLabel) -> None:
-    """Refuse a file of which nothing at all lies near the regions."""
-    every = frame.geometry[~(frame.geometry.isna() | frame.geometry.is_empty)]
-    boxes = gpd.GeoSeries(shapely.box(*every.bounds.to_numpy().T), crs=frame.crs or asked.crs).to_crs(WGS84)
-    west, south, east, north = regions.total_bounds
-    if not boxes.intersects(shapely.box(west, south, east, north)).any():
-        here = [round(float(edge), 4) for edge in boxes.total_bounds]
-        place = [round(float(edge), 4) for edge in regions.total_bounds]
-        raise InputError(
-            "no shape of the file lies in the place",
-            value=f"file {here}, place {place} (west, south, east, north)",
-            where=asked.file,
-            remedy="take the file of this place; if it is, its CRS is wrong",
-        )
 
 
 def _met(ground: Ground, shapes: Geometries) -> tuple[Ints, Ints, Flags]:
