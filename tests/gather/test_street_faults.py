@@ -154,6 +154,34 @@ def test_pictures_that_are_none_are_counted(tmp_path: Path, server: TileServer) 
     assert (counts["broken"], counts["picture"]) == (1, 1)
 
 
+def test_what_is_broken_gives_its_place_to_the_next_best(tmp_path: Path, server: TileServer) -> None:
+    views = along(200)
+    server.behave = Streets(views)
+    run.gather(street_recipe(tmp_path, server, "per_region = 9"), tmp_path / "sound")
+    sound = City.open(tmp_path / "sound").images
+    names = sound["image_id"].str.rpartition("_")[2]
+    first = list(names[sound["region_id"] == sound["region_id"].iloc[0]])
+    bad = {first[0]: (picture(first[0])[:200], 200), first[2]: (b"", 404), first[3]: (b"", 410)}
+    server.behave = streets = Streets(views, odd=bad)
+    path = street_recipe(tmp_path, server, "per_region = 4")
+    report = run.gather(path, tmp_path / "city", cache=tmp_path / "a")
+    city = City.open(tmp_path / "city").images
+    shown = list(city["image_id"].str.rpartition("_")[2][city["region_id"] == sound["region_id"].iloc[0]])
+    assert shown == [first[1], first[4], first[5], first[6]]  # as if the broken ones had never been chosen
+    assert "streets: 3 of the chosen pictures are not there or broken" in report.said
+    assert "streets: 3 views stand in for these, the next best of their regions" in report.said
+    assert max(server.counts[one] for one in searches(server)) == 2  # of two caches
+    asked = len(server.asked)
+    run.gather(path, tmp_path / "again", cache=tmp_path / "a")
+    assert len(server.asked) == asked
+    assert _files(tmp_path / "again") == _files(tmp_path / "city")
+    streets.odd = {one["id"]: (b"", 404) for one in views}
+    with pytest.raises(InputError, match="nothing covers this place"):
+        run.gather(path, tmp_path / "none", cache=tmp_path / "b")
+    del server.asked[:asked]
+    assert len(set(pictures(server))) == 2 * 4 * len(set(sound["region_id"]))  # twice as many are tried
+
+
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_view_that_is_no_more_is_left_out(tmp_path: Path, server: TileServer, status: int) -> None:
     streets = Streets([view(1, 24.91, 60.171), view(2, 24.93, 60.171)])

@@ -15,7 +15,7 @@ from urbanln.base.errors import UrbanLNError
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.rounds import fetch_all
 from urbanln.gather.recipe import Fetch
-from urbanln.gather.source import Answer, Leading, Request, Source
+from urbanln.gather.source import Answer, Judging, Leading, Request, Source
 
 SAMPLE = 100
 """Requests of a sample, at most; and a tenth of those that are left to ask."""
@@ -272,6 +272,9 @@ class _Few:
 
     def first(self) -> Iterator[Request]:
         return iter(self._requests)
+
+    def judged(self, request: Request, answer: Answer) -> Answer:
+        return self._source.judged(request, answer) if isinstance(self._source, Judging) else answer
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
         """Nothing more; the source refuses what it cannot use."""

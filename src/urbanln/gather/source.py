@@ -48,12 +48,17 @@ class Request:
     head: bool = False
 
 
+BROKEN = 422
+"""Status under which an answer is kept of which a source found that it cannot be used."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a server said.
 
     Attributes:
-        status: Of HTTP; 200 and 206 brought something, 204, 404 and 410 mean that there is nothing.
+        status: Of HTTP; 200 and 206 brought something, 204, 404 and 410 mean that there is nothing, and
+            ``BROKEN`` that it could not be used.
         data: The content.
     """
 
@@ -140,6 +145,15 @@ class Source(Protocol):
             answers: The kept answers.
             folder: Of the city; pictures go into ``pictures/NAME`` there.
         """
+        ...
+
+
+@runtime_checkable
+class Judging(Source, Protocol):
+    """A source that looks at what arrives, once, and notes what cannot be used."""
+
+    def judged(self, request: Request, answer: Answer) -> Answer:
+        """The answer as it is to be kept."""
         ...
 
 

@@ -17,7 +17,7 @@ from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.client import Client, Network, NoAnswerError, StopSourceError
 from urbanln.gather.recipe import Fetch
 from urbanln.gather.settings import SourceSettings, read_key
-from urbanln.gather.source import Answer, AnswerError, Request
+from urbanln.gather.source import Answer, AnswerError, Judging, Request
 
 T = TypeVar("T")
 _TOLD = 3
@@ -269,6 +269,8 @@ class _Round:
         """Note what an answer leads to, and keep it; one that nobody can use is asked for again."""
         more: list[Request] = []
         try:
+            if isinstance(self._source, Judging):
+                answer = self._source.judged(request, answer)
             more = list(self._source.then(request, answer))
         except UrbanLNError as error:
             self._stop(request, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.base.pictures import open_picture
@@ -19,11 +20,12 @@ from urbanln.base.progress import track
 from urbanln.gather.mapillary import parse
 from urbanln.gather.mapillary.picture import DIRECTIONS, cut, is_whole, spread
 from urbanln.gather.mapillary.settings import MapillarySource
-from urbanln.gather.source import Answer, AnswerError, Answers, Built, Request
+from urbanln.gather.source import BROKEN, Answer, AnswerError, Answers, Built, Request
 from urbanln.gather.tiles.parse import ENDINGS
 from urbanln.gather.tiles.picture import as_jpeg
 from urbanln.gather.writing import make_folder, write_picture
 
+_TRIED = 2  # times the views that are wanted of a region, at most, where pictures are broken
 _PAGE = "https://www.mapillary.com/app/?pKey="
 
 
@@ -35,6 +37,7 @@ class _Region:
     wanted: int
     views: dict[str, parse.View]
     open: int = 0
+    spare: list[parse.View] = field(default_factory=list)
 
 
 class Mapillary:
@@ -82,6 +85,8 @@ class Mapillary:
         self._owners: dict[str, list[int]] = {}
         self._searches: dict[str, parse.Search] = {}
         self._asked: set[str] = set()
+        self._broken: set[str] = set()
+        self._shown: dict[str, tuple[parse.View, list[_Region]]] = {}
         for number in range(len(self._ids)):
             for one in self._start(number):
                 self._expect(one, [number])
@@ -122,13 +127,14 @@ class Mapillary:
         return iter([one.request for one in self._searches.values()])
 
     def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Of a search the next ones, or the pictures of the regions that now know all their views.
+        """Of a search the next ones, or the pictures of the regions that now know all their views; of a
+        picture that is not there or broken, those that take its place.
 
         Raises:
             AnswerError: It is no answer to a search.
         """
         if (asked := self._searches.get(request.name)) is None:
-            return []
+            return [] if answer.there else self._in_place(request)
         found = parse.read(answer.data, asked, self._picture)
         if not found.sound:
             what, remedy = "this is no answer to a search for views", "check url, or try again later"
@@ -146,11 +152,40 @@ class Mapillary:
             region.views.update((view.id, view) for view in self._fitting(found.views, region.shape))
             region.open -= 1
             if not region.open:
-                chosen = spread(list(region.views.values()), region.wanted)
-                region.views = {}
-                requests += [self._request(view) for view in chosen if view.id not in self._asked]
-                self._asked |= {view.id for view in chosen}
+                chosen = spread(list(region.views.values()), _TRIED * region.wanted)
+                region.views, region.spare = {}, chosen[region.wanted :]
+                requests += [one for view in chosen[: region.wanted] for one in self._show(view, region)]
         return requests
+
+    def _show(self, view: parse.View, region: _Region) -> list[Request]:
+        """Ask for a view of a region, or for the next best where it is known to be broken."""
+        while view.id in self._broken:
+            if not region.spare:
+                return []
+            view = region.spare.pop(0)
+        _, regions = self._shown.setdefault(self._request(view).name, (view, []))
+        regions.append(region)
+        if view.id in self._asked:
+            return []
+        self._asked.add(view.id)
+        return [self._request(view)]
+
+    def _in_place(self, request: Request) -> list[Request]:
+        """What regions want in place of a picture."""
+        if request.name not in self._shown:
+            return []
+        view, regions = self._shown.pop(request.name)
+        self._broken.add(view.id)
+        return [one for region in regions for one in self._show(view, region)]
+
+    def judged(self, request: Request, answer: Answer) -> Answer:
+        """Pictures that cannot be shown are kept as broken."""
+        if request.kind != "picture" or not answer.there:
+            return answer
+        view = self._shown[request.name][0] if request.name in self._shown else None
+        picture = _opened(answer)
+        good = picture is not None and (view is None or not view.panorama or is_whole(picture))
+        return answer if good else Answer(BROKEN, b"")
 
     def _request(self, view: parse.View) -> Request:
         kept_as = f"{self._base}/{view.id}/{self._picture}"
@@ -182,12 +217,18 @@ class Mapillary:
         numbers = range(len(self._ids))
         for number in track(numbers, f"writing {self.name}", len(self._ids)):
             views, faults = self._all_views(number, answers, told)
-            chosen = [] if "unanswered" in faults else spread(views, self._wanted[number])
-            before = len(rows)
-            for view in chosen:
-                got = self._files(view, answers(self._request(view)), target)
-                faults |= {got} if isinstance(got, str) else set()
-                rows += [] if isinstance(got, str) else [self._row(number, view, *one) for one in got]
+            before, left = len(rows), self._wanted[number]
+            best = [] if "unanswered" in faults else spread(views, _TRIED * left)
+            for place, view in enumerate(best):
+                got = self._files(view, answers(self._request(view)), target) if left else "enough"
+                if isinstance(got, str):
+                    faults.add(got)
+                    left -= got == "unanswered"
+                    told["lost"] += got in ("absent", "broken")
+                    continue
+                left -= 1
+                told["instead"] += place >= self._wanted[number]
+                rows += [self._row(number, view, *one) for one in got]
             order = ("unanswered", "broken", "absent")
             state = next((state for state in order if state in faults), "absent")
             states.append("picture" if len(rows) > before else state)
@@ -224,10 +265,8 @@ class Mapillary:
         if answer is None:
             return "unanswered"
         if not answer.there:
-            return "absent"
-        try:
-            picture = open_picture(answer.data)
-        except InputError:
+            return "broken" if answer.status == BROKEN else "absent"
+        if (picture := _opened(answer)) is None:
             return "broken"
         if not view.panorama:
             name = f"{view.id}.{ENDINGS[str(picture.format)]}"
@@ -257,6 +296,16 @@ class Mapillary:
     def _said(self, told: Counter[str]) -> list[str]:
         lines = {
             "few": "regions have fewer views than are asked for",
+            "lost": "of the chosen pictures are not there or broken",
+            "instead": "views stand in for these, the next best of their regions",
             "partly": "regions have more views than were looked through: smaller regions are",
         }
         return [f"{told[what]:,} {line}" for what, line in lines.items() if told[what]]
+
+
+def _opened(answer: Answer) -> Image.Image | None:
+    """The picture of an answer; None where it is broken."""
+    try:
+        return open_picture(answer.data)
+    except InputError:
+        return None

@@ -18,20 +18,21 @@ DIRECTIONS = (0, 90, 180, 270)
 def spread(views: Sequence[View], wanted: int) -> list[View]:
     """Views far from each other: first the one nearest to the mean, then always the one farthest from all.
 
-    The order in which they are given plays no part; of two that are as far, the lower id comes first.
+    The order in which they are given plays no part; of two that are as far, the lower id comes first. Whoever
+    wants more gets the same, and more behind them.
 
     Args:
         views: Of one region, each once.
         wanted: How many, at most.
     """
     views = sorted(views, key=lambda view: (len(view.id), view.id))
-    if len(views) <= wanted:
-        return views
+    if not views:
+        return []
     lon, lat = np.array([(view.lon, view.lat) for view in views]).T
     metres = 111_320 * np.stack([lon * math.cos(math.radians(float(lat.mean()))), lat], axis=1)
     chosen = [int(np.argmin(_distances(metres, metres.mean(axis=0))))]
     nearest = _distances(metres, metres[chosen[0]])
-    while len(chosen) < wanted:
+    while len(chosen) < min(wanted, len(views)):
         nearest[chosen[-1]] = -1.0
         chosen.append(int(np.argmax(nearest)))
         taken = nearest < 0
