@@ -99,7 +99,7 @@ class Commands:
 
     def end(self) -> None:
         self._base.kill()
-        self._base.wait()
+        self._base.communicate()
 
 
 @contextmanager
