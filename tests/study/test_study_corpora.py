@@ -149,6 +149,7 @@ def test_stages_are_shared_and_page_and_tables_tell_recall(done: Path, corpus: P
         "city": 1, "candidates": 1, "vote": 1, "captions": 2 + 2 + 1 + 1, "pretrain": 10, "retrieve": 11,
     }  # fmt: skip
     page = (done / "out" / "study.html").read_text(encoding="utf-8")
+    assert 'role="region" aria-label="Differences, ' in page
     assert "picture → text, single truth" in page
     assert "Corpora: squares (6 pictures, split test, texts: joined)" in page
     assert "R²" not in page
