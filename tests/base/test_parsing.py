@@ -176,6 +176,7 @@ _ROW = {"indicator": "a", "split": "block", "features": "mean", "head": None, "r
         {"rows": [{**_ROW, "vs": [1]}]},
         {"rows": [], "settings": {"heads": 1}},
         {"rows": [], "verdicts": [{"indicator": "a", "beats": []}]},
+        {"rows": [], "regions": {"labelled": [400]}},
         {"rows": [], "units": []},
         {"rows": [], "kind": "study"},
     ],

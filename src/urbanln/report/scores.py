@@ -63,6 +63,10 @@ class _Settings(TypedDict, total=False):
     seeds: int | list[int] | None
 
 
+class _Regions(TypedDict, total=False):
+    labelled: dict[str, float | None] | None
+
+
 class _City(TypedDict, total=False):
     name: Required[str]
     synthetic: bool | None
@@ -75,6 +79,7 @@ class _Scores(TypedDict, total=False):
     cities: list[_City] | None
     models: dict[str, list[str | None]] | None
     units: dict[str, str] | None
+    regions: _Regions | None
     notes: list[str] | None
     settings: _Settings | None
     verdicts: list[_Verdict] | None
