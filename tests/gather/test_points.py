@@ -431,3 +431,28 @@ def test_a_remedy_is_that_of_the_kind_of_label(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         run.prepare(_recipe(tmp_path, ('"count"', '"number"')))
     assert "per km²" in caught.value.remedy
+
+
+def test_how_a_table_is_written_is_a_key_of_the_recipe(tmp_path: Path) -> None:
+    frame = _poi(tmp_path, 60)
+    text = frame.assign(amenity="café", price=(frame["price"] * 1000).map("{:,.2f}".format))
+    text.to_csv(tmp_path / "poi.csv", index=False, encoding="cp1252")
+    keys = '"sum"\ncolumn = "price"\nonly = {amenity = "café"}'
+    with pytest.raises(InputError) as caught:
+        _built(_recipe(tmp_path, ('"count"', keys)))
+    assert 'encoding = "cp1252"' in caught.value.remedy
+    with pytest.raises(InputError) as caught:
+        _built(_recipe(tmp_path, ('"count"', keys + '\nencoding = "cp1252"')))
+    assert 'thousands = ","' in caught.value.remedy
+    recipe = _recipe(tmp_path, ('"count"', keys + '\nencoding = "cp1252"\nthousands = ","'))
+    true = [(frame["price"][rows] * 1000).round(2).sum() for rows in _slow(recipe, frame)]
+    np.testing.assert_allclose(_built(recipe)[0], true)
+
+
+def test_shapes_of_no_numbers_have_no_place(tmp_path: Path) -> None:
+    odd = shapely.Polygon([(24.91, 60.16), (np.nan, 60.17), (24.92, 60.17)])
+    points = [odd, shapely.Point(np.nan, np.nan), None, shapely.Point(), shapely.Point(24.92, 60.17, 3)]
+    gpd.GeoDataFrame(geometry=points, crs=4326).to_parquet(tmp_path / "poi.parquet")
+    values, _, said = _built(_recipe(tmp_path, ("poi.csv", "poi.parquet")))
+    assert values.sum() == 1
+    assert "4 without a place" in said[0]

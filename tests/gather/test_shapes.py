@@ -267,3 +267,18 @@ def test_what_cannot_be_measured_is_one_clear_error(tmp_path: Path, old: str, ne
         run.prepare(_recipe(tmp_path, (old, new)))
     assert "recipe.toml" in str(caught.value.where)
     assert caught.value.remedy
+
+
+def test_nothing_near_is_nothing_and_no_numbers_are_no_shape(tmp_path: Path) -> None:
+    bow = shapely.Polygon([(24.91, 60.16), (24.93, 60.18), (24.93, 60.16), (24.91, 60.18)])
+    odd = shapely.Polygon([(24.91, 60.16), (np.nan, 60.17), (24.92, 60.17)])
+    _save(tmp_path, [bow, odd, shapely.box(24.8, 60.1, 24.801, 60.2)], "s.parquet")
+    keys = [("shapes.gpkg", "s.parquet"), ("year", 'invalid = "skip"\nyear')]
+    values, _, said = _built(_recipe(tmp_path, *keys))
+    assert (values == 0).all()
+    assert "0 of 3 polygons count; left out: 1 without a shape, 1 skipped as broken, 1 outside" in said[0]
+    line = shapely.LineString([(24.92, 60.17), (24.93, 60.17)])
+    _save(tmp_path, [line, shapely.LineString([(24.92, 60.17), (np.nan, 60.17)])], "s.parquet")
+    values, _, said = _built(_recipe(tmp_path, keys[0], LENGTH))
+    assert values.sum() == pytest.approx(oracle.metres(line), rel=1e-6)
+    assert "1 without a shape" in said[0]

@@ -215,6 +215,14 @@ def crossing(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
         return np.asarray(bounds[:, 2] - bounds[:, 0] > 180)
 
 
+def without_numbers(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """(N,) whether a coordinate of a shape is NaN, so that nobody knows where it lies."""
+    coordinates, of = shapely.get_coordinates(shapes, return_index=True)
+    found = np.zeros(len(shapes), dtype=bool)
+    found[of[np.isnan(coordinates).any(axis=1)]] = True
+    return found
+
+
 def uncut(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
     """(N,) whether an edge of a shape jumps from one side of the antimeridian to the other.
 

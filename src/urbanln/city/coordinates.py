@@ -14,7 +14,7 @@ import shapely
 from urbanln.base.columns import at_row, first, need_columns, number_column, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
-from urbanln.base.geometry import earth_crs, lonlat_of
+from urbanln.base.geometry import earth_crs, lonlat_of, without_numbers
 from urbanln.base.space import Floats
 from urbanln.city.checks import WGS84
 from urbanln.city.datum import DATUMS, to_wgs84
@@ -226,7 +226,7 @@ def _from_text(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.nd
 def _from_points(frame: gpd.GeoDataFrame, table: str) -> tuple[np.ndarray, np.ndarray]:
     """Positions of shapes in their own system; a polygon stands for a point in it."""
     shapes = frame.geometry.to_numpy()
-    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes) | without_numbers(shapes))
     kinds = pd.Series(frame.geom_type.to_numpy())
     alone = shapely.get_num_geometries(shapes) == 1
     fit = kinds.isin(_PLACES) | ((kinds == "MultiPoint") & alone)

@@ -41,6 +41,9 @@ class Joined(Local):
         values = _by_id(
             asked, ids, numbers_of(frame, asked.column, asked, asked.nodata, counted.rows), counted
         )
+        if values.empty:
+            what, remedy = "no row of the table counts", "check ids and only"
+            raise InputError(what, value=counted.line("rows"), where=asked.file, remedy=remedy)
         named = list(ours.dropna().unique())
         rows, said = rows_by_id(
             list(values.index), [[one] for one in named], a_row=f"a {asked.by} stands in several rows",

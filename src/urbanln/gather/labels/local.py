@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 
-from urbanln.base.errors import placed
+from urbanln.base.errors import InputError, placed
 from urbanln.base.space import Floats
 from urbanln.gather.labels.told import built, partly
 from urbanln.gather.local_files import need_files
 from urbanln.gather.source import Answer, Answers, Built, Request
+
+_WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china) ([^\s;)]+)"
+_SIGNS = r", or say what stands for it: --missing .*"  # nodata has numbers only
+_OPTION = r"--([a-z][a-z-]*)"
+
+
+@contextmanager
+def _as_keys() -> Iterator[None]:
+    """What remedies call options, which other verbs have, are keys of a recipe here."""
+    try:
+        yield
+    except InputError as error:
+        text = re.sub(_SIGNS, "", error.remedy)
+        text = re.sub(_WITH_VALUE, lambda found: f'{found[1].replace("-", "_")} = "{found[2]}"', text)
+        error.remedy = re.sub(_OPTION, lambda found: found[1].replace("-", "_"), text)
+        raise
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ class Local(ABC):
         self.name, self.settings, self._ids = name, settings, regions["region_id"]
         where = f"[labels.{name}]"
         need_files(settings.reads(), where)
-        with placed(where):
+        with placed(where), _as_keys():
             self._found = self.find(settings, regions)
 
     @staticmethod

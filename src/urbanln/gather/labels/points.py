@@ -36,7 +36,9 @@ class Points(Local):
         """
         columns = [column for column in (asked.column, asked.per) if column]
         frame = read_rows(asked, numbers=columns, ungrouped=(asked.lon, asked.lat), crs=asked.crs)
-        where = Positions(asked.lon, asked.lat, crs=asked.crs or WGS84, datum=asked.datum)
+        where = Positions(
+            asked.lon, asked.lat, crs=asked.crs or WGS84, datum=asked.datum, outside_china=asked.outside_china
+        )
         counted = Counted(len(frame))
         if isinstance(frame, gpd.GeoDataFrame):
             lines = frame.geom_type.isin(LINES).to_numpy()

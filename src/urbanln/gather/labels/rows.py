@@ -15,6 +15,7 @@ from urbanln.base.frames import id_text, read_frame
 from urbanln.base.missing import without
 from urbanln.base.nested import column_of
 from urbanln.base.space import Floats
+from urbanln.base.written import Written
 from urbanln.gather.labels.settings import ANY, LocalLabel
 from urbanln.gather.labels.told import refuse_codes
 
@@ -40,9 +41,11 @@ def read_rows(
     """
     kinds = (*asked.only, *getattr(asked, "classes", ()))
     named = [*{name for kind in kinds for name in kind}, *filter(None, [asked.id, asked.day]), *text]
+    written = Written(asked.encoding or None, asked.thousands or None, asked.decimal or None)
     frame = read_frame(
-        asked.file, text=named, crs=crs or None, ungrouped=ungrouped, columns=[*named, *numbers, *ungrouped]
-    )
+        asked.file, text=named, crs=crs or None, written=written, ungrouped=ungrouped,
+        columns=[*named, *numbers, *ungrouped],
+    )  # fmt: skip
     if frame.empty:
         raise InputError("the table has no rows", where=asked.file, remedy="give a table with rows")
     for name in (*named, *numbers):
@@ -165,12 +168,7 @@ def numbers_of(
         InputError: It holds what is no number, or a code for a missing value that is not declared.
     """
     dtype = str(frame[column].dtype)
-    try:
-        numbers = number_column(frame, column, asked.file, text_numbers=True).to_numpy(dtype=np.float64)
-    except InputError as error:
-        if error.remedy and "--" in error.remedy:  # options of other verbs
-            error.remedy = "write plain numbers such as 12.5 (a point, no unit); leave what is missing empty"
-        raise
+    numbers = number_column(frame, column, asked.file, text_numbers=True).to_numpy(dtype=np.float64)
     numbers = without(numbers, codes)
     refuse_codes(numbers[rows], dtype, f"'{column}'", asked.file)
     return numbers

@@ -88,6 +88,9 @@ class LocalLabel(LabelSource):
         (), description='{column = ["value", …]}: only these rows; a list of such tables: rows of any of them'
     )
     id: str = Field("", max_length=200, description="column of ids: of rows with one id the first counts")
+    encoding: str = Field("", max_length=50, description="of a CSV or Shapefile that is not UTF-8: gb18030")
+    thousands: str = Field("", max_length=5, description="what stands between groups of three digits")
+    decimal: Literal["", ".", ","] = Field("", description="what stands before decimals; default: a point")
     day: str = Field("", max_length=200, description="column with the day of a row, for since and until")
     since: date | None = Field(None, description="first day of rows")
     until: date | None = Field(None, description="last day of rows")
@@ -152,6 +155,9 @@ class PointLabel(PlacedLabel):
     lon: str = Field("lon", max_length=200, description="column of longitudes in degrees")
     lat: str = Field("lat", max_length=200, description="column of latitudes in degrees")
     datum: Literal["wgs84", "gcj02", "bd09"] = Field("wgs84", description="of degrees, in Chinese tables")
+    outside_china: Literal["refuse", "keep", "shift"] = Field(
+        "refuse", description="what points are that lie where no map in datum is shifted"
+    )
 
     @property
     def file(self) -> str:

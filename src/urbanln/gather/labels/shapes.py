@@ -8,7 +8,7 @@ import shapely
 
 from urbanln.base.columns import refuse
 from urbanln.base.errors import InputError
-from urbanln.base.geometry import earth_crs, uncut
+from urbanln.base.geometry import earth_crs, uncut, without_numbers
 from urbanln.base.space import Floats
 from urbanln.city.checks import WGS84
 from urbanln.gather.labels.ground import (
@@ -57,6 +57,7 @@ class Shapes(Local):
         what = "lines" if asked.statistic in ("length", "density") else "polygons"
         kinds, counted = frame.geom_type, Counted(len(frame))
         there = ~(frame.geometry.isna() | frame.geometry.is_empty).to_numpy()
+        there &= ~without_numbers(frame.geometry.to_numpy())
         counted.keep(there, "without a shape")
         fit = kinds.isin(_KINDS[what]).to_numpy()
         if not (there & fit).any():
@@ -171,8 +172,8 @@ def _areas(ground: Ground, shapes: Geometries) -> tuple[Floats, Flags]:
     region, shape, whole = _met(ground, shapes)
     covered = np.full(len(ground.shapes), shapely.Polygon(), dtype=object)
     met = np.zeros(len(shapes), dtype=bool)
-    ends = np.flatnonzero(np.diff(region, append=-1)) + 1
-    for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
+    starts = np.flatnonzero(np.diff(region, prepend=-1))
+    for start, end in zip(starts, np.append(starts, len(region))[1:], strict=True):
         pieces, rows, of = shapes[shape[start:end]], ~whole[start:end], ground.shapes[region[start]]
         pieces[rows] = of_dimension(shapely.intersection(pieces[rows], of), 2)
         met[shape[start:end][~shapely.is_empty(pieces)]] = True
