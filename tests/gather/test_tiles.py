@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -17,6 +18,8 @@ from tests.gather.world import flat, tile
 from urbanln.base.errors import InputError
 from urbanln.city.regions import map_tiles
 from urbanln.gather.names import file_names
+from urbanln.gather.rasters.api import Rasters
+from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.source import Answer
 from urbanln.gather.tiles.api import Tiles
 from urbanln.gather.tiles.parse import Seen, blank_looks, see
@@ -44,6 +47,24 @@ def _painted(zoom: int, x: int, y: int) -> Image.Image:
     red, green, blue = _ground(lon[None, :], lat[:, None])
     full = np.broadcast_arrays(red, green, blue)
     return Image.fromarray(np.stack(full, axis=-1).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["tiles", "rasters"])
+def test_pictures_across_the_antimeridian_are_refused_with_their_regions(tmp_path: Path, kind: str) -> None:
+    corners = [(-180.0, -179.9), (179.9, 180.0)]
+    both = shapely.MultiPolygon([shapely.box(west, -16.6, east, -16.5) for west, east in corners])
+    here = shapely.box(179.5, -16.6, 179.6, -16.5)
+    ids = ["a", "across 1", "across 2", "across 3", "across 4"]
+    regions = gpd.GeoDataFrame({"region_id": ids}, geometry=[here, *[both] * 4], crs=4326)
+    (tmp_path / "fiji.tif").touch()
+    terms = {"licence": "x", "attribution": "y", "gsd_m": 50}
+    with pytest.raises(InputError, match="4 regions cross the antimeridian, and no picture does") as caught:
+        if kind == "tiles":
+            Tiles("a", _settings(gsd_m=50), regions, "districts.gpkg")
+        else:
+            settings = RasterSource.model_validate(terms | {"files": ["fiji.tif"]}).at(tmp_path)
+            Rasters("a", settings, regions, "districts.gpkg")
+    assert caught.value.value == "across 1, across 2, across 3 and 1 more"
 
 
 def test_pixels_of_a_mosaic_lie_where_they_belong() -> None:

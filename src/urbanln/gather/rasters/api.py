@@ -22,7 +22,7 @@ from urbanln.gather.names import file_names
 from urbanln.gather.rasters.items import files_of
 from urbanln.gather.rasters.settings import RasterSource
 from urbanln.gather.source import Answers, Built
-from urbanln.gather.tiles.picture import Frame, as_jpeg, frame_of
+from urbanln.gather.tiles.picture import as_jpeg, frames_of
 from urbanln.gather.writing import image_rows, make_folder, write_picture
 
 _OPEN = 32  # files at once
@@ -63,10 +63,7 @@ class Rasters(Addressed):
             what, remedy = "pictures end at ±85.05 degrees of latitude", "choose another place"
             raise InputError(what, value=f"{south:.4f} to {north:.4f}", where="regions", remedy=remedy)
         with placed(self._where):
-            self._frames: list[Frame] = [
-                frame_of(tuple(box), 0, settings.gsd_m, region)
-                for box, region in zip(regions.bounds.to_numpy(), self._ids, strict=True)
-            ]
+            self._frames = frames_of(regions, 0, settings.gsd_m)
         reading = self._grids.Reading(settings.nodata, crs=settings.crs)
         super().__init__(self._where, settings.files, reading, self._wanted)
         self._local = partial(self._grids.open_grid, reading=reading)

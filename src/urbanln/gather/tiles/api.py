@@ -18,7 +18,7 @@ from urbanln.city.regions import MERCATOR_LATITUDE, way_of
 from urbanln.gather.names import file_names
 from urbanln.gather.source import Answer, Answers, Built, Request
 from urbanln.gather.tiles.parse import ENDINGS, Seen, blank_looks, see, tile_picture
-from urbanln.gather.tiles.picture import EARTH_M, Frame, as_jpeg, frame_of, mosaic, zoom_for
+from urbanln.gather.tiles.picture import EARTH_M, Frame, as_jpeg, frames_of, mosaic, zoom_for
 from urbanln.gather.tiles.settings import TileSource
 from urbanln.gather.tiles.template import fill, hosts
 from urbanln.gather.writing import image_rows, make_folder, write_picture
@@ -55,11 +55,7 @@ class Tiles:
             self._tiles = [(int(x), int(y)) for _, x, y in places]
         else:
             self._zoom, gsd = self._resolution()
-            bounds = regions.bounds.to_numpy()
-            self._frames = [
-                frame_of(tuple(box), self._zoom, gsd, region)
-                for box, region in zip(bounds, self._ids, strict=True)
-            ]
+            self._frames = frames_of(regions, self._zoom, gsd)
             self._tiles = sorted({tile for frame in self._frames for tile in frame.tiles()})
 
     def _resolution(self) -> tuple[int, float]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import geopandas as gpd
 from PIL import Image
 
 from urbanln.base.errors import InputError
@@ -42,8 +43,31 @@ class Frame:
         return [(x, y) for y in rows for x in columns]
 
 
+def frames_of(regions: gpd.GeoDataFrame, zoom: int, gsd_m: float) -> list[Frame]:
+    """The frames around regions.
+
+    Args:
+        regions: ``region_id`` and ``geometry`` in EPSG:4326.
+        zoom, gsd_m: See :func:`frame_of`.
+
+    Raises:
+        InputError: Some cross the antimeridian, or a picture would be larger than 4,096 pixels.
+    """
+    boxes, ids = regions.bounds.to_numpy(), list(regions["region_id"])
+    across = [region for region, box in zip(ids, boxes, strict=True) if box[2] - box[0] > 180]
+    if across:
+        more = f" and {len(across) - 3:,} more" if len(across) > 3 else ""
+        raise InputError(
+            f"{len(across):,} regions cross the antimeridian, and no picture does",
+            value=", ".join(across[:3]) + more,
+            where="regions",
+            remedy='take map tiles as regions, by = "tile:ZOOM", which end there; or another place',
+        )
+    return [frame_of(tuple(box), zoom, gsd_m, region) for box, region in zip(boxes, ids, strict=True)]
+
+
 def frame_of(bounds: tuple[float, float, float, float], zoom: int, gsd_m: float, region: str) -> Frame:
-    """The frame around a region.
+    """The frame around a region, which does not cross the antimeridian.
 
     Args:
         bounds: West, south, east, north of the region in degrees, within ±85.05 of latitude.
@@ -52,12 +76,9 @@ def frame_of(bounds: tuple[float, float, float, float], zoom: int, gsd_m: float,
         region: Its id, for errors.
 
     Raises:
-        InputError: It crosses the antimeridian, or the picture would be larger than 4,096 pixels.
+        InputError: The picture would be larger than 4,096 pixels.
     """
     west, south, east, north = bounds
-    if east - west > 180:
-        what, remedy = "a region crosses the antimeridian, and no mosaic does", "take map tiles as regions"
-        raise InputError(what, value=region, where="regions", remedy=remedy)
     (x0, y0), (x1, y1) = _position(west, north, zoom), _position(east, south, zoom)
     metres = EARTH_M / 2**zoom * math.cos(math.radians((south + north) / 2))  # per tile, on the ground
     width, height = (max(round((b - a) * metres / gsd_m), 1) for a, b in ((x0, x1), (y0, y1)))
