@@ -127,6 +127,31 @@ SHAPES: dict[str, bytes] = {
 }  # fmt: skip
 
 
+LABEL = """
+[place]
+name = "Somewhere"
+bbox = [13.28, 52.48, 13.34, 52.52]
+[regions]
+by = "h3:7"
+[labels.x]
+{keys}
+unit = "1"
+year = 2024
+source = "somewhere"
+licence = "none"
+attribution = "nobody"
+"""
+LABELS = {
+    "mean": ("x.csv", 'points = "x.csv"\nstatistic = "mean"\ncolumn = "price"'),
+    "count": ("x.csv", 'points = "x.csv"\nstatistic = "count"\nid = "file"\nonly = {file = "*"}'),
+    "ids": ("x.csv", 'table = "x.csv"\nids = "file"\ncolumn = "price"'),
+    "share": ("x.geojson", 'shapes = "x.geojson"\nstatistic = "share"\ninvalid = "repair"'),
+    "places": ("x.geojson", 'points = "x.geojson"\nstatistic = "count"'),
+    "within": ("x.geojson", 'points = "here.csv"\nstatistic = "count"\nwithin = "x.geojson"'),
+}
+"""Labels of files: what is brought as which file, and what the section says besides."""
+
+
 def _png(width: int, height: int, body: bytes = b"") -> bytes:
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -254,6 +279,9 @@ def attacks() -> dict[str, Callable[[Case], None]]:
     for name, data in SHAPES.items():
         found[f"shapes-{name}-regions"] = _shaped(data, "--regions", "shapes.geojson")
         found[f"shapes-{name}-district"] = _shaped(data, "--district", "shapes.geojson#name")
+    for kind, (file, _) in LABELS.items():
+        for name, data in (TABLES if file.endswith("csv") else SHAPES).items():
+            found[f"labels-{name}-{kind}"] = _labelled(data, kind)
     for name, make in PICTURES.items():
         found[f"picture-{name}"] = _pictured(make)
     for name, (suffix, data) in CAPTIONS.items():
@@ -291,6 +319,18 @@ def _ingested(data: bytes, *words: str) -> Callable[[Case], None]:
 def _shaped(data: bytes, *words: str) -> Callable[[Case], None]:
     argv = ["ingest", "t.csv", "--out", "k", "--label", "price", *words]
     return _file(data, "shapes.geojson", argv, ["k"], "t.csv")
+
+
+def _labelled(data: bytes, kind: str) -> Callable[[Case], None]:
+    file, keys = LABELS[kind]
+    argv = ["gather", "labels.toml", "--out", "k"]
+
+    def do(case: Case) -> None:
+        (case.root / "labels.toml").write_text(LABEL.format(keys=keys))
+        (case.root / "here.csv").write_text("lon,lat\n13.3,52.5\n")
+        _file(data, file, argv, ["k"])(case)
+
+    return do
 
 
 def _pictured(make: Callable[[], bytes]) -> Callable[[Case], None]:
