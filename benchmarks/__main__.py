@@ -1,7 +1,8 @@
 """Ratios of two ways to do the same thing, measured side by side in one run.
 
     python -m benchmarks [--repeat 7] [--width 256] [--json FILE]
-    python -m benchmarks step | embed | grad_cache | restart | growth | gather | gpu [--help]
+    python -m benchmarks step | embed | grad_cache | restart | growth | gather | similar | gpu [--help]
+    python -m benchmarks text_search [--help]
 
 Each row alternates between the plain way and ours, so that whatever else the machine does falls on both;
 the median of the ratios and their range are printed. Equal results are checked before anything is timed.
@@ -28,7 +29,7 @@ from urbanln.model.tokens import train_clip_tokenizer
 from urbanln.probe.ridge import ALPHAS, ridge
 from urbanln.probe.splits import block_split
 
-NAMED = ("step", "embed", "grad_cache", "restart", "growth", "gather", "gpu")
+NAMED = ("step", "embed", "grad_cache", "restart", "growth", "gather", "similar", "text_search", "gpu")
 Case = tuple[str, Callable[[], object], Callable[[], object]]
 
 

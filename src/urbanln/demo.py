@@ -1,4 +1,4 @@
-"""The whole story on a synthetic city: captions, stretching, pre-training, vectors, scores, report.
+"""The whole story on a synthetic city: captions, stretching, pre-training, vectors, scores, report, map.
 
     urbanln demo --out demo-out
 
@@ -25,6 +25,7 @@ from urbanln.city.store import City
 from urbanln.stages.embed import PIXELS, embed_city, pixel_table
 
 CITY_SEED = 0
+QUERIES = ("a lake with boats", "red-roofed houses in rows", "large factory halls and storage tanks")
 BASE, OURS = "base CLIP", "UrbanLN"
 
 # The tiny base is small and the city too: a larger step, a shorter queue and a faster teacher than the
@@ -80,9 +81,12 @@ def run_demo(
         vectors = _embed(city, settings, runs, out / "vectors")
         scores = _score(city, settings, vectors, out / "scores")
         report = _report(city, runs, out)
+        page = _explore(city, settings, runs[0], vectors[OURS][0], out)
     if show:
         show(scores)
     say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")
+    say(f"a map to question: open {page}, or, for any text of your own,")
+    say(f"    urbanln explore {city.folder} {' '.join(_asked_with(runs[0], vectors[OURS][0], out))}")
     return report
 
 
@@ -169,7 +173,7 @@ def _report(city: City, runs: list[Path], out: Path) -> Path:
     from urbanln.stages.audit import audit
     from urbanln.stages.report import report_run
 
-    say("6/6 report")
+    say("6/6 report, and a map to question")
     return report_run(
         city,
         out / "scores",
@@ -178,3 +182,15 @@ def _report(city: City, runs: list[Path], out: Path) -> Path:
         audit=audit(city).as_json(),
         command=f"urbanln demo --out {out}",
     )
+
+
+def _asked_with(run: Path, vectors: Path, out: Path) -> list[str]:
+    return ["--vectors", str(vectors), "--model", str(run), "--scores", str(out / "scores")]
+
+
+def _explore(city: City, settings: Settings, run: Path, vectors: Path, out: Path) -> Path:
+    from urbanln.explore.exporting import export_page
+    from urbanln.stages.explore import Asked, content_of
+
+    asked = Asked(str(vectors), str(run), out / "scores", QUERIES)
+    return Path(export_page(content_of([city], asked, settings), out / "explore")[0])

@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
+from importlib import resources
 
 import geopandas as gpd
 import numpy as np
@@ -218,3 +220,11 @@ def test_chance_stands_beside_recall() -> None:
     made = training_charts(checks)
     assert len(made) == 1
     assert "R@10 by chance: .20" in made[0]["summary"]
+
+
+def test_maps_and_still_pictures_of_them_have_the_same_colours() -> None:
+    script = resources.files("urbanln.pages").joinpath("templates", "map_common.js").read_text("utf-8")
+    found = re.findall(r"const (VIRIDIS|DIVERGING|CLASSES) = (\[.*?\]);", script)
+    assert {name: tuple(json.loads(colours)) for name, colours in found} == {
+        "VIRIDIS": maps.VIRIDIS, "DIVERGING": maps.DIVERGING, "CLASSES": maps.CLASSES,
+    }  # fmt: skip

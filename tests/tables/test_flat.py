@@ -49,7 +49,7 @@ def test_vectors_come_back_to_the_bit(tmp_path: Path, suffix: str, columns: int)
     assert (np.stack(found["vector"]).view(np.uint32) == vectors.view(np.uint32)).all()
     assert found["region_id"].tolist() == [f"{i:04d}" for i in range(2000)]
     assert found["n_images"].tolist() == list(range(2000))
-    assert found.attrs == {"transductive": None if suffix == ".csv" else True, "model": None}
+    assert found.attrs == {"transductive": None if suffix == ".csv" else True, "model": None, "view": None}
     if suffix != ".csv":
         assert found.crs.to_epsg() == 4326
         assert found.geometry.geom_equals(table(vectors).geometry).all()

@@ -80,8 +80,11 @@ SCORES = FolderKind(
 STUDY = FolderKind(
     "a study", "study.json", ("study.csv", "study.md", "study.html", "study-incomplete.*", "cache")
 )
-DEMO = FolderKind("a demo", "demo.json", ("city", "run-*", "vectors", "scores", "report.html"))
-_FOLDERS = (CITY, RUN, SCORES, STUDY, DEMO)
+DEMO = FolderKind("a demo", "demo.json", ("city", "run-*", "vectors", "scores", "report.html", "explore"))
+EXPORT = FolderKind(
+    "an exported page", "explore.json", ("index.html", "explore.css", "explore.js", "data.js", "pictures")
+)
+_FOLDERS = (CITY, RUN, SCORES, STUDY, DEMO, EXPORT)
 
 
 def output_file(

@@ -11,7 +11,7 @@ import typer
 from urbanln.base.errors import StorageError, UrbanLNError, explain_missing
 from urbanln.base.saying import answer, say
 from urbanln.base.version import __version__
-from urbanln.cli import city_verbs, gather_verb, model_verbs, retrieve_verb, vector_verbs
+from urbanln.cli import city_verbs, explore_verb, gather_verb, model_verbs, retrieve_verb, vector_verbs
 
 app = typer.Typer(
     name="urbanln",
@@ -40,7 +40,7 @@ for _verb in (
     vector_verbs.demo, city_verbs.synthetic, city_verbs.ingest, gather_verb.gather, city_verbs.caption,
     city_verbs.audit,
     vector_verbs.pretrain, retrieve_verb.retrieve, vector_verbs.embed, vector_verbs.probe,
-    vector_verbs.report, vector_verbs.study,
+    vector_verbs.report, explore_verb.explore, vector_verbs.study,
     model_verbs.import_model, model_verbs.export_model,
 ):  # fmt: skip
     app.command()(_verb)

@@ -192,7 +192,6 @@ def map_data(
             "shapes": shapes,
             "layers": list(layers),
             "places": places,
-            "ramps": {"viridis": VIRIDIS, "diverging": DIVERGING},
         }
     )
 

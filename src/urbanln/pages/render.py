@@ -14,7 +14,12 @@ from markupsafe import Markup
 from urbanln.base.version import __version__
 from urbanln.pages.text import finalize
 
-_MAP_SCRIPTS = ("assets/maplibre/maplibre-gl.js", "templates/map_view.js", "templates/map_tool.js")
+_MAP_SCRIPTS = (
+    "assets/maplibre/maplibre-gl.js",
+    "templates/map_common.js",
+    "templates/map_view.js",
+    "templates/map_tool.js",
+)
 
 
 def _asset(name: str, package: str = "urbanln.pages") -> str:

@@ -301,8 +301,9 @@ def _joined(
     known = {frame.attrs.get("transductive") for frame in frames.values()}
     # Pictures of one city seen in pre-training are enough for the sentence that says so.
     whole.attrs = {"transductive": True if True in known else None if None in known else False}
-    models = {frame.attrs.get("model") for frame in frames.values()}
-    whole.attrs["model"] = models.pop() if len(models) == 1 else None
+    for fact in ("model", "view"):
+        told = {frame.attrs.get(fact) for frame in frames.values()}
+        whole.attrs[fact] = told.pop() if len(told) == 1 else None
     return whole
 
 

@@ -119,13 +119,18 @@ def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
 
 
 def told_of(note: Mapping[str, Any]) -> dict[str, Any]:
-    """What a table's note says for the scores: ``transductive``, and the SHA-256 of the ``model``'s weights.
+    """What a note says for scores and maps: ``transductive``, SHA-256 of the ``model``'s weights, ``view``.
 
     None where it says nothing.
     """
     made_from = note.get("made_from")
     model = made_from.get("model") if isinstance(made_from, Mapping) else None
-    return {"transductive": note.get("transductive"), "model": model if isinstance(model, str) else None}
+    view = note.get("view")
+    return {
+        "transductive": note.get("transductive"),
+        "model": model if isinstance(model, str) else None,
+        "view": view if isinstance(view, str) else None,
+    }
 
 
 def matrix(frame: pd.DataFrame, where: str = "vectors") -> npt.NDArray[np.float32]:

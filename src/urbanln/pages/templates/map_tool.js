@@ -73,7 +73,7 @@
     } else {
       var bar = make("div", null, box), labels = make("div", null, box);
       bar.className = "bar";
-      bar.style.background = "linear-gradient(to right, " + data.ramps[view.ramp].join(", ") + ")";
+      bar.style.background = "linear-gradient(to right, " + urbanln.RAMPS[view.ramp].join(", ") + ")";
       labels.className = "labels";
       view.labels.forEach(function (label) { make("span", label, labels); });
     }
@@ -168,7 +168,7 @@
     byId("map-still").hidden = true;
     maps = data.layers[0].views.map(function (view, panel) {
       return new urbanln.MapView("map-" + panel, {
-        regions: regions, ramps: data.ramps, bounds: bounds(), describe: describe, point: point, home: fit,
+        regions: regions, bounds: bounds(), describe: describe, point: point, home: fit,
         views: data.layers.map(function (of) { return of.views[panel]; }),
         marks: data.layers.map(function (of) { return panel === of.views.length - 1 && of.outside || null; }),
         label: "Map" + (data.layers.length > 1 && data.layers[0].views.length === 1 ? "" : " of " + view.title) +

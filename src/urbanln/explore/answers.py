@@ -1,0 +1,279 @@
+"""What a page asks, answered out of a ``Content``: what there is, a region, what is alike."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from urbanln.base.errors import InputError
+from urbanln.explore.content import Column, Content, Ints
+from urbanln.pages.maps import MOST_REGIONS, region_shapes
+from urbanln.pages.text import clean
+
+SCHEMA = 1
+MOST_HITS = 1000
+_NEAR, _ALIKE = 6, 6
+_PICTURES, _CAPTIONS = 24, 200
+
+
+class Answers:
+    """The answers, as JSON values and arrays; none of them changes the content.
+
+    Args:
+        content: What there is.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self.content = content
+        self.ids = [clean(one, 120) for one in content.regions["region_id"].astype(str)]
+        self._pictures = _spans(content.pictures["row"].to_numpy(np.int64), len(content))
+
+    @cached_property
+    def _metres(self) -> npt.NDArray[np.float64]:
+        return self.content.metres()
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self._metres)
+
+    @cached_property
+    def _vector_of(self) -> Ints:
+        """Row of each region's vector, −1 where it has none."""
+        found = np.full(len(self.content), -1, np.int64)
+        if self.content.vectors:
+            found[self.content.vectors.rows] = np.arange(len(self.content.vectors.rows))
+        return found
+
+    def overview(self) -> dict[str, Any]:
+        """Everything a page needs at first, but the columns' values."""
+        content = self.content
+        ids, shapes, notes = region_shapes(content.regions)
+        rows = {name: row for row, name in enumerate(content.regions["region_id"].astype(str))}
+        drawn = [rows[one] for one in ids]
+        named = "name" in content.regions.columns
+        names = [clean(one, 120) or None for one in content.regions["name"]] if named else None
+        lon, lat = content.lonlat[:, 0], content.lonlat[:, 1]
+        bounds = content.regions.geometry.bounds.to_numpy()
+        return {
+            "schema": SCHEMA, "title": clean(content.title, 200), "n": len(content), "ids": self.ids,
+            "lon": [round(float(v), 6) for v in lon], "lat": [round(float(v), 6) for v in lat],
+            "cities": [
+                {"name": clean(one.name, 120), "rows": [one.first, one.last],
+                 "terms": [clean(term, 500) for term in one.terms],
+                 "bounds": _around(bounds[one.first : one.last])}
+                for one in content.places
+            ],
+            "shapes": shapes, "drawn": None if len(drawn) == len(content) else drawn, "names": names,
+            "notes": notes, "tiled": len(content) > MOST_REGIONS,
+            "columns": [one.entry() for one in content.columns.values()],
+            "layout": "layout:x" in content.columns, "can": self._can(), "why_not": dict(content.why_not),
+            "queries": [clean(one, 500) for one in content.queries],
+            "verdicts": [dict(one) for one in content.verdicts],
+            "vectors": content.vectors.name if content.vectors else None,
+        }  # fmt: skip
+
+    def _can(self) -> dict[str, Any]:
+        content = self.content
+        reads = content.reader is not None and content.vectors is not None
+        return {
+            "similar": content.vectors is not None, "text": reads or content.spoken is not None,
+            "upload": reads, "evidence": reads, "pictures": len(content.pictures) > 0,
+            "captions": len(content.captions) > 0, "take": ["geojson", "csv", "parquet"],
+        }  # fmt: skip
+
+    def column(self, key: str) -> Column:
+        """A column.
+
+        Raises:
+            InputError: No such column.
+        """
+        if key not in self.content.columns:
+            known = ", ".join(list(self.content.columns)[:6])
+            raise InputError(
+                "there is no such column", value=key, where="key", remedy=f"there are: {known}, …"
+            )
+        return self.content.columns[key]
+
+    def check_rows(self, rows: list[int]) -> Ints:
+        """Numbers of regions as an array.
+
+        Raises:
+            InputError: None, or one that does not exist.
+        """
+        found = np.asarray(rows, dtype=np.int64)
+        if not len(found) or found.min() < 0 or found.max() >= len(self.content):
+            n = len(self.content)
+            raise InputError(
+                "no such region", value=rows[:3], where="rows", remedy=f"give numbers from 0 to {n - 1}"
+            )
+        return found
+
+    def region(self, row: int) -> dict[str, Any]:
+        """All about one region.
+
+        Raises:
+            InputError: No such region.
+        """
+        content = self.content
+        at = int(self.check_rows([row])[0])
+        near = self._tree.query(self._metres[at], k=min(_NEAR + 1, len(content)))[1]
+        first, last = self._pictures[at]
+        shown = content.pictures.iloc[first : min(last, first + _PICTURES)]
+        named = "name" in content.regions.columns
+        place = next(one for one in content.places if one.first <= at < one.last)
+        return {
+            "row": at, "id": self.ids[at], "city": clean(place.name, 120),
+            "name": clean(content.regions["name"].iloc[at], 120) or None if named else None,
+            "lon": float(content.lonlat[at, 0]), "lat": float(content.lonlat[at, 1]),
+            "values": {key: _number(one.values[at]) for key, one in content.columns.items()},
+            "predictions": self._predictions(at),
+            "pictures": [
+                {"id": f"p{first + i}", **{key: clean(getattr(one, key), 300)
+                 for key in ("view", "captured", "licence", "attribution")}}
+                for i, one in enumerate(shown.itertuples())
+            ],
+            "pictures_total": int(last - first),
+            "captions": self._captions(first, min(last, first + _PICTURES)),
+            "near": [int(one) for one in np.atleast_1d(near) if one != at][:_NEAR],
+            "alike": self._alike(at),
+        }  # fmt: skip
+
+    def pictures_of(self, row: int, views: tuple[str, ...] = ()) -> list[int]:
+        """Rows of a region's pictures, of some views or all.
+
+        Args:
+            row: Of the region.
+            views: ``"satellite"``, ``"street"``; none named: all.
+        """
+        first, last = self._pictures[row].tolist()
+        table = self.content.pictures["view"].to_numpy()
+        return [one for one in range(first, last) if not views or table[one] in views]
+
+    def _predictions(self, row: int) -> list[dict[str, Any]]:
+        columns = self.content.columns
+        out = []
+        for one in columns.values():
+            if one.group != "prediction" or not np.isfinite(one.values[row]):
+                continue
+            ends = {
+                name: _number(columns[f"{name}:{one.of}"].values[row])
+                if f"{name}:{one.of}" in columns
+                else None
+                for name in ("label", "low", "high")
+            }
+            truth, low, high = ends["label"], ends["low"], ends["high"]
+            inside = None if truth is None or low is None or high is None else low <= truth <= high
+            out.append({
+                "label": one.of, "unit": one.unit, "truth": truth, "prediction": _number(one.values[row]),
+                "low": low, "high": high, "inside": inside, "log": one.log, "note": one.note,
+            })  # fmt: skip
+        return out
+
+    def _captions(self, first: int, last: int) -> list[dict[str, Any]]:
+        table = self.content.captions
+        found = table[(table["picture"] >= first) & (table["picture"] < last)].head(_CAPTIONS)
+        return [
+            {"picture": f"p{one.picture}", "text": clean(one.text, 4000),
+             "captioner": clean(one.captioner, 120), "selected": bool(one.selected),
+             "agreement": _number(one.agreement), "weight": _number(one.weight)}
+            for one in found.itertuples()
+        ]  # fmt: skip
+
+    def _alike(self, row: int) -> list[dict[str, Any]]:
+        if self._vector_of[row] < 0:
+            return []
+        hits = self.similar([row], k=_ALIKE)
+        return [{"row": one, "score": score} for one, score in zip(hits["rows"], hits["scores"], strict=True)]
+
+    def direction(self, rows: list[int]) -> npt.NDArray[np.float32]:
+        """What regions have in common: the mean of their unit vectors.
+
+        Raises:
+            InputError: There are no vectors, or none of these regions has one.
+        """
+        vectors = self.content.vectors
+        if vectors is None:
+            remedy = self.content.why_not.get("similar") or "start explore with --vectors"
+            raise InputError("there are no vectors to compare by", where="vectors", remedy=remedy)
+        found = self._vector_of[self.check_rows(rows)]
+        if (found < 0).all():
+            raise InputError(
+                "none of these regions has a vector",
+                value=self.ids[rows[0]],
+                where="rows",
+                remedy="choose another one",
+            )
+        return vectors.search.unit(found[found >= 0])
+
+    def similar(self, rows: list[int], far_km: float = 0.0, k: int = 100) -> dict[str, Any]:
+        """The regions most alike to one, or to what several have in common.
+
+        Args:
+            rows: Their numbers; they are not among the answers.
+            far_km: Regions nearer than this to one of them are left out: what looks alike but lies elsewhere.
+            k: How many.
+
+        Raises:
+            InputError: See :meth:`direction`; or a bad distance or number.
+        """
+        return self.alike(self.direction(rows), self.check_rows(rows), far_km, k)
+
+    def alike(
+        self, direction: npt.NDArray[np.float32], but: Ints | None = None, far_km: float = 0.0, k: int = 100
+    ) -> dict[str, Any]:
+        """As :meth:`similar`, for any direction.
+
+        Args:
+            direction: (D,).
+            but: Regions that are not wanted, and that distances are measured from.
+            far_km: See :meth:`similar`.
+            k: How many.
+        """
+        if not 0 <= far_km <= 20_000 or not 1 <= k <= MOST_HITS:
+            raise InputError(
+                "a distance or a number is out of bounds",
+                value=f"far_km = {far_km}, k = {k}", where="similar",
+                remedy=f"far_km from 0 to 20,000, k from 1 to {MOST_HITS}",
+            )  # fmt: skip
+        vectors = self.content.vectors
+        assert vectors is not None
+        away = np.ones(len(self.content), dtype=bool)
+        if but is not None:
+            away[but] = False
+            if far_km:
+                near = self._tree.query_ball_point(self._metres[but], far_km * 1000)
+                away[np.unique(np.concatenate([np.asarray(one, dtype=np.int64) for one in near]))] = False
+        hits = vectors.search.top(direction, k, away[vectors.rows])
+        return {
+            "rows": [int(one) for one in vectors.rows[hits.rows]],
+            "scores": [float(one) for one in hits.scores],
+            "exact": True, "left_out": int((~away).sum()),
+        }  # fmt: skip
+
+
+def _spans(rows: Ints, n: int) -> npt.NDArray[np.int64]:
+    """First and last + 1 of each region's pictures, (n, 2); pictures of a region follow one another."""
+    edges = np.searchsorted(rows, np.arange(n + 1))
+    return np.column_stack([edges[:-1], edges[1:]])
+
+
+def _around(boxes: npt.NDArray[np.float64]) -> list[float]:
+    known = boxes[np.isfinite(boxes).all(axis=1)]
+    if not len(known):
+        return [-180.0, -85.0, 180.0, 85.0]
+    west, south = known[:, :2].min(axis=0)
+    east, north = known[:, 2:].max(axis=0)
+    margin = 0.004 if max(east - west, north - south) < 1e-4 else 0.0
+    return [west - margin, max(south - margin, -85.0), east + margin, min(north + margin, 85.0)]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
+__all__ = ["MOST_REGIONS", "Answers"]

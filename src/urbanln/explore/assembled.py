@@ -1,0 +1,58 @@
+"""The page's own files, put together: the same for every content, served or exported."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+
+from urbanln.base.version import __version__
+from urbanln.pages.text import finalize
+
+
+def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes]]:
+    """Name to media type and content of ``index.html``, ``explore.css`` and ``explore.js``.
+
+    Args:
+        title: Of the page.
+        exported: Whether the page is to be opened as a file, with ``data.js`` beside it. Browsers take no
+            policy by origin there, so scripts are allowed by being beside it and no address may be asked at
+            all.
+    """
+    script = _script()
+    # A file has no origin that 'self' could mean.
+    policy = (
+        "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
+        "img-src 'self' file: blob: data:; worker-src blob:; base-uri 'none'; form-action 'none'"
+    )
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("urbanln.explore", "page"),
+        autoescape=True,
+        finalize=finalize,
+        undefined=jinja2.StrictUndefined,
+    )
+    html = environment.get_template("page.html.j2").render(
+        title=title, version=__version__, exported=exported, policy=policy,
+        map_licence=_text("pages/assets/maplibre/LICENSE.txt"),
+    )  # fmt: skip
+    styles = _text("pages/assets/maplibre/maplibre-gl.css") + _text("explore/page/explore.css")
+    return {
+        "index.html": ("text/html; charset=utf-8", html.encode()),
+        "explore.css": ("text/css; charset=utf-8", styles.encode()),
+        "explore.js": ("text/javascript; charset=utf-8", script.encode()),
+    }
+
+
+def _script() -> str:
+    """MapLibre and our scripts in the order that ``scripts.txt`` names, as one classic script."""
+    names = [line.split("#")[0].strip() for line in _text("explore/page/scripts.txt").splitlines()]
+    # Without addresses of source maps: a browser's developer tools would ask for them.
+    lines = [
+        line for name in filter(None, names) for line in _text(name).split("\n")
+        if not line.startswith("//# sourceMappingURL")
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _text(path: str) -> str:
+    return resources.files("urbanln").joinpath(*path.split("/")).read_text(encoding="utf-8")

@@ -1,0 +1,143 @@
+"""The page as files that open from disk or any static host: what a server would answer is prepared."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.files import plain, write_json, write_quickly, write_text
+from urbanln.base.outputs import EXPORT, output_folder
+from urbanln.base.progress import progress
+from urbanln.base.saying import say
+from urbanln.explore.answers import Answers
+from urbanln.explore.asking import Asking
+from urbanln.explore.assembled import page_files
+from urbanln.explore.content import Content
+from urbanln.explore.pictures import SIDES, small
+from urbanln.pages.maps import MOST_REGIONS, embed_json
+
+_ALIKE = 50
+_PICTURES_PER_REGION = 4
+_EVIDENCE = 10  # of each prepared query: the regions it found first
+
+
+def export_page(content: Content, folder: Path, *, with_pictures: bool = False) -> list[str]:
+    """Write the page and all it may be asked.
+
+    Args:
+        content: What it is about.
+        folder: A new one, or one that holds an earlier export, which is replaced file by file.
+        with_pictures: Also pictures whose licence is not named as one that lets anybody pass them on.
+
+    Returns:
+        Lines on what was written.
+
+    Raises:
+        InputError: More regions than a page from disk can hold, or the folder holds something else.
+    """
+    if len(content) > MOST_REGIONS:
+        raise InputError(
+            "a page that opens from disk holds its data itself, and these are too many regions",
+            value=f"{len(content):,}", where="--export",
+            remedy=f"export a city of up to {MOST_REGIONS:,} regions, or serve this one: leave --export out",
+        )  # fmt: skip
+    target = output_folder(folder, EXPORT, option="--export")
+    target.mkdir(parents=True, exist_ok=True)
+    # First what says whose folder it is, last what opens: half an export is ours, and not taken for whole.
+    write_json(target / "explore.json", {"kind": "explore", "title": content.title, "regions": len(content)})
+    answers = Answers(content)
+    asking = Asking(answers)
+    texts = {text: asking.text(text) for text in content.queries} if content.reader else {}
+    shown, kept = _pictures(content, target, with_pictures)
+    overview = answers.overview()
+    overview["can"] |= {
+        "upload": False, "take": ["geojson", "csv"], "text": bool(texts), "evidence": bool(texts),
+        "pictures": bool(shown),
+    }  # fmt: skip
+    served = "this is an export: serve the city with urbanln explore"
+    overview["why_not"] |= {"upload": served} | ({} if texts else {"text": served, "evidence": served})
+    data = {
+        "content": overview, "texts": texts, "columns": _columns(content, asking, texts),
+        "similar": _similar(answers), "regions": _regions(answers, shown),
+        "evidence": _evidence(asking, texts),
+    }  # fmt: skip
+    write_text(target / "data.js", f"window.URBANLN_DATA = {embed_json(plain(data))};\n")
+    for name, (_, body) in reversed(page_files(content.title, exported=True).items()):
+        write_quickly(target / name, body)
+    if kept:
+        say(
+            f"{kept:,} pictures stay here: no licence that lets anybody pass them on is named; "
+            "--with-pictures exports them"
+        )
+    return [str(target / "index.html")]
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+def _columns(content: Content, asking: Asking, texts: Mapping[str, Any]) -> dict[str, str]:
+    asked = [f"{one['key']}:{by}" for one in texts.values() for by in one["by"] if one["by"][by]]
+    return {key: _base64(asking.column(key).values.astype("<f4")) for key in [*content.columns, *asked]}
+
+
+def _similar(answers: Answers) -> dict[str, Any] | None:
+    """The regions most alike to each; one that has no vector has none."""
+    vectors = answers.content.vectors
+    if vectors is None:
+        return None
+    n = len(answers.content)
+    width = min(_ALIKE, n - 1)
+    rows = np.full((n, width), -1, "<i4")
+    scores = np.zeros((n, width), "<f4")
+    with progress("comparing regions", len(vectors.rows)) as advance:
+        for row in vectors.rows[vectors.search.lengths > 0]:
+            found = answers.similar([int(row)], k=width) if width else {"rows": [], "scores": []}
+            rows[row, : len(found["rows"])] = found["rows"]
+            scores[row, : len(found["rows"])] = found["scores"]
+            advance(1)
+    return {"k": width, "rows": _base64(rows), "scores": _base64(scores)}
+
+
+def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
+    """Everything about each region; of its pictures those that were exported."""
+    out = []
+    for row in range(len(answers.content)):
+        told = answers.region(row)
+        told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in shown]
+        out.append(told)
+    return out
+
+
+def _evidence(asking: Asking, texts: Mapping[str, Any]) -> dict[str, Any]:
+    out = {}
+    for one in texts.values():
+        found = [by["rows"][:_EVIDENCE] for by in one["by"].values() if by]
+        for row in dict.fromkeys(row for rows in found for row in rows):
+            out[f"{row} {one['key']}"] = asking.evidence(row, one["key"])
+    return out
+
+
+def _pictures(content: Content, target: Path, all_of_them: bool) -> tuple[set[int], int]:
+    """Write small pictures: which were written, and how many were kept back for their licence."""
+    table = content.pictures
+    first = table.groupby("row").cumcount() < _PICTURES_PER_REGION
+    free = table["free"].to_numpy(bool) | all_of_them
+    chosen = np.flatnonzero(first & free)
+    shown = set()
+    (target / "pictures").mkdir(exist_ok=True)
+    with progress("exporting pictures", len(chosen)) as advance:
+        for row in map(int, chosen):
+            try:
+                data = small(content.open_picture(row), SIDES[0])
+            except (UrbanLNError, OSError):
+                continue  # the city's audit says which cannot be read
+            write_quickly(target / "pictures" / f"p{row}.jpg", data)
+            shown.add(row)
+            advance(1)
+    return shown, int((~free).sum())

@@ -1,0 +1,107 @@
+// What stands behind the page: sources and whom to name, verdicts, columns, what is missing and why, the keys.
+Explore.about = (function () {
+  "use strict";
+  const { state, el } = Explore;
+  const KEYS = [
+    ["Arrow keys on a map", "go from region to region"],
+    ["+ and −, Home", "zoom, show all"],
+    ["Enter on a map", "choose the region"],
+    ["Escape", "end drawing"],
+    ["/", "go to the search box"]
+  ];
+
+  // A row a label: R² of the vectors, of the strongest floor without them, their difference with its interval.
+  function verdicts(all) {
+    const cell = (text, note) => el("td", {}, [text, note ? el("span", { class: "quiet", text: " " + note }) : null]);
+    const head = ["Label", "Vectors", "Without", "Difference"].map((text) => el("th", { scope: "col", text: text }));
+    const rows = all.map((one) =>
+      el("tr", {}, [
+        el("th", { scope: "row" }, [one.indicator, el("span", { class: "quiet", text: " " + one.word })]),
+        cell(one.r2, one.range),
+        cell(one.floor_r2, one.floor),
+        cell(one.diff, one.diff_range)
+      ])
+    );
+    return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "R² of held-out predictions" }, [
+      el("table", {}, [
+        el("caption", { class: "quiet", text: "R² of held-out predictions, " + (all[0].split || "") + " split" }),
+        el("thead", {}, [el("tr", {}, head)]),
+        el("tbody", {}, rows)
+      ])
+    ]);
+  }
+
+  function start() {
+    const content = state.content,
+      body = Explore.panel.add("about", "About");
+    body.append(
+      el("h2", { text: content.title }),
+      el("p", {
+        class: "quiet",
+        text:
+          content.n.toLocaleString("en-US") +
+          " regions" +
+          (content.drawn
+            ? "; the map draws " + content.drawn.length.toLocaleString("en-US") + " of them, evenly picked"
+            : "")
+      })
+    );
+    (content.notes || []).forEach((text) => body.append(el("p", { class: "hint", text: text })));
+    content.cities.forEach((city) => {
+      body.append(el("h3", { text: "Sources of " + city.name }));
+      body.append(
+        (city.terms || []).length
+          ? el(
+              "ul",
+              { class: "plain" },
+              city.terms.map((text) => el("li", { text: text }))
+            )
+          : el("p", { class: "quiet", text: "No source is named." })
+      );
+    });
+    if ((content.verdicts || []).length)
+      body.append(el("h3", { text: "What the vectors are worth" }), verdicts(content.verdicts));
+    const why = Object.entries(content.why_not || {});
+    if (why.length)
+      body.append(
+        el("h3", { text: "What is missing here" }),
+        el(
+          "ul",
+          { class: "plain" },
+          why.map(([, text]) => el("li", { text: text }))
+        )
+      );
+    body.append(
+      el("details", {}, [
+        el("summary", { text: "Columns" }),
+        el(
+          "dl",
+          { class: "values" },
+          content.columns.map((column) =>
+            el("div", {}, [
+              el("dt", { text: column.title }),
+              el("dd", {
+                text:
+                  [column.unit, column.note, column.missing ? column.missing.toLocaleString("en-US") + " missing" : ""]
+                    .filter(Boolean)
+                    .join(" · ") || "–"
+              })
+            ])
+          )
+        )
+      ]),
+      el("h3", { text: "Keys" }),
+      el(
+        "dl",
+        { class: "values", id: "map-keys" },
+        KEYS.map(([key, text]) => el("div", {}, [el("dt", { text: key }), el("dd", { text: text })]))
+      ),
+      el("details", {}, [
+        el("summary", { text: "Licence of the map library (MapLibre GL JS, BSD 3-Clause)" }),
+        el("pre", { text: document.getElementById("licence").textContent })
+      ])
+    );
+  }
+
+  return { start };
+})();

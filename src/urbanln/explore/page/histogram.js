@@ -1,0 +1,110 @@
+// Histograms as small SVG pictures: all regions grey, those that pass the other filters in colour above.
+Explore.histogram = (function () {
+  "use strict";
+  const { el } = Explore;
+  const WIDE = 340,
+    BINS = 40;
+
+  function range(values) {
+    let low = Infinity,
+      high = -Infinity;
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] < low) low = values[i];
+      if (values[i] > high) high = values[i];
+    }
+    return low <= high ? [low, high] : [0, 1];
+  }
+
+  function counts(values, low, high, mask) {
+    const bins = new Array(BINS).fill(0),
+      step = (high - low) / BINS || 1;
+    for (let i = 0; i < values.length; i++) {
+      if (Number.isNaN(values[i]) || (mask && !mask[i])) continue;
+      bins[Math.max(0, Math.min(BINS - 1, Math.floor((values[i] - low) / step)))]++;
+    }
+    return bins;
+  }
+
+  function bars(bins, most, height, style) {
+    const wide = WIDE / BINS;
+    return el("svg:path", {
+      class: style,
+      d: bins
+        .map((count, i) => {
+          if (!count) return "";
+          const high = Math.max(1, (count / most) * (height - 2));
+          return (
+            "M" +
+            (i * wide + 0.5).toFixed(1) +
+            " " +
+            height +
+            "v" +
+            (-high).toFixed(1) +
+            "h" +
+            (wide - 1).toFixed(1) +
+            "v" +
+            high.toFixed(1) +
+            "z"
+          );
+        })
+        .join("")
+    });
+  }
+
+  // Options: mask (passing rows), marks ([[style, values], …] below), from and to (a chosen range), height, label.
+  function draw(values, options) {
+    const height = options.height || 54,
+      marks = options.marks || [];
+    let [low, high] = options.range || range(values);
+    marks.forEach(([, some]) =>
+      some.forEach((value) => {
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      })
+    );
+    const x = (value) => ((value - low) / (high - low || 1)) * WIDE;
+    const all = counts(values, low, high),
+      most = Math.max(...all, 1),
+      foot = marks.length ? 12 : 0;
+    const parts = [bars(all, most, height, options.mask ? "bar all" : "bar")];
+    if (options.mask) parts.push(bars(counts(values, low, high, options.mask), most, height, "bar"));
+    if (options.from !== undefined) {
+      parts.push(
+        el("svg:rect", { x: 0, y: 0, width: Math.max(0, x(options.from)).toFixed(1), height: height, class: "veil" }),
+        el("svg:rect", {
+          x: x(options.to).toFixed(1),
+          y: 0,
+          width: Math.max(0, WIDE - x(options.to)).toFixed(1),
+          height: height,
+          class: "veil"
+        })
+      );
+    }
+    parts.push(el("svg:line", { x1: 0, x2: WIDE, y1: height, y2: height, class: "axis" }));
+    marks.forEach(([style, some]) =>
+      some.forEach((value) =>
+        parts.push(
+          el("svg:path", {
+            d:
+              style === "best"
+                ? "M" + x(value).toFixed(1) + " 0V" + (height + foot)
+                : "M" + x(value).toFixed(1) + " " + (height + 2) + "v8",
+            class: "tick " + style
+          })
+        )
+      )
+    );
+    return el(
+      "svg:svg",
+      {
+        viewBox: "0 0 " + WIDE + " " + (height + foot),
+        class: "histogram",
+        role: "img",
+        "aria-label": options.label || "Histogram"
+      },
+      parts
+    );
+  }
+
+  return { draw, range };
+})();

@@ -1,0 +1,75 @@
+// The legend of a map: a swatch a class, which selects the class, the breaks between them, what has no value.
+Explore.legend = (function () {
+  "use strict";
+  const { el, clear, button } = Explore;
+
+  // A click selects what is in the class; a value at a break belongs to the class above it.
+  function swatch(pane, i) {
+    const { names, counts, ends, colours, column } = pane.scale;
+    const count = counts[i];
+    const text = names[i] + ": " + count.toLocaleString("en-US") + (count === 1 ? " region" : " regions");
+    const low = ends ? ends[i] : i;
+    const high = !ends ? i : i === names.length - 1 ? ends[i + 1] : ends[i + 1] - Math.abs(ends[i + 1]) * 1e-6 - 1e-12;
+    return button("", () => Explore.selection.range(column.key, low, high), {
+      class: "swatch",
+      "aria-label": "Select " + text,
+      title: text,
+      disabled: !count,
+      style: { backgroundColor: colours[i] }
+    });
+  }
+
+  function legend(pane) {
+    const { scale } = pane,
+      column = scale.column,
+      unit = Explore.columns.unit(column),
+      box = clear(pane.legend);
+    const head = el("p", { class: "legend-head" }, [
+      el("span", { class: "named", title: column.note || null }, [
+        el("b", { text: column.title }),
+        el("span", { text: [unit ? " " + unit : "", column.note].filter(Boolean).join(" · ") })
+      ]),
+      scale.missing
+        ? el("span", { class: "missing" }, [
+            el("i", { class: "none" }),
+            scale.missing.toLocaleString("en-US") + " without a value"
+          ])
+        : null
+    ]);
+    const list = el(
+      "ul",
+      { class: scale.ends ? "classes" : "classes named", "aria-label": "Classes" },
+      scale.names.map((name, i) => el("li", {}, [swatch(pane, i), scale.ends ? null : el("span", { text: name })]))
+    );
+    box.append(head, list);
+    if (scale.ends && scale.names.length) {
+      const texts = scale.ends.map((end) => Explore.columns.format(column, end)),
+        open = pane.choice.breaks === "diverging";
+      // The first and the last stand inside, so each needs one and a half widths to the next.
+      const last = texts.length - 1,
+        wide = Math.max(...texts.map((text) => text.length)) * 6.6 * 1.5 + 8;
+      const step = Math.ceil(wide / ((pane.legend.clientWidth || 320) / last));
+      const shown = (i) =>
+        open
+          ? i > 0 && i < last && (i - 1) % step === 0
+          : i === 0 || i === last || (i % step === 0 && last - i >= step);
+      box.append(
+        el(
+          "div",
+          { class: "ends", "aria-hidden": "true" },
+          texts.map((text, i) =>
+            shown(i)
+              ? el("span", {
+                  text: text,
+                  style: { left: (100 * i) / last + "%" },
+                  class: i === 0 ? "first" : i === last ? "last" : null
+                })
+              : null
+          )
+        )
+      );
+    }
+  }
+
+  return legend;
+})();

@@ -1,0 +1,155 @@
+// One map drawn by MapLibre. Classes and selection are feature states, so that another column moves no shape again.
+Explore.glMap = function (container, bounds, hooks) {
+  "use strict";
+  const places = Explore.places,
+    colour = Explore.colour;
+  // Lines and dots have soft edges by themselves; pictures are saved by drawing anew.
+  const map = urbanln.create(container, bounds, colour("ground-map"), {
+    canvasContextAttributes: { antialias: false, preserveDrawingBuffer: false }
+  });
+  const size = () => [container.clientWidth, container.clientHeight];
+  const view = () => ({ center: map.getCenter().toArray(), zoom: map.getZoom() });
+  let drawn = null,
+    scale = null,
+    mask = null,
+    chosen = null,
+    hovered = null;
+
+  function marked() {
+    if (drawn)
+      Explore.marks.show(
+        map,
+        [chosen, hovered].map((row) => [row, row === null ? null : places.shape(row)]),
+        drawn.sources.includes("dots")
+      );
+  }
+
+  function colours() {
+    const empty = colour("empty"),
+      names = scale ? scale.colours : [];
+    const k = ["number", ["feature-state", "k"], -1],
+      faint = ["boolean", ["feature-state", "f"], false];
+    const fill = names.length ? ["match", k].concat(...names.map((name, i) => [i, name]), empty) : empty;
+    map.setPaintProperty("ground", "background-color", colour("ground-map"));
+    map.setPaintProperty("areas", "fill-color", fill);
+    map.setPaintProperty("areas", "fill-opacity", ["case", faint, 0.18, 1]);
+    map.setPaintProperty("outlines", "line-color", colour("ground-map"));
+    map.setPaintProperty("outlines", "line-width", ["interpolate", ["linear"], ["zoom"], 9, 0.15, 14, 0.7]);
+    // Below: everything; above: what has a value and is selected, so that nothing faint or empty covers it.
+    const stroke = drawn.radius > 3 ? 0.5 : 0;
+    ["points-under", "points"].forEach((id) => {
+      map.setPaintProperty(id, "circle-color", fill);
+      map.setPaintProperty(id, "circle-stroke-width", stroke);
+      map.setPaintProperty(id, "circle-stroke-color", colour("edge"));
+    });
+    const above = ["case", ["any", ["<", k, 0], faint], 0, 1],
+      under = ["case", faint, 0.18, 1];
+    [
+      ["points", above],
+      ["points-under", under]
+    ].forEach(([id, opacity]) => {
+      map.setPaintProperty(id, "circle-opacity", opacity);
+      map.setPaintProperty(id, "circle-stroke-opacity", opacity);
+    });
+    Explore.marks.colour(map);
+  }
+
+  function states() {
+    drawn.sources.forEach((source) => {
+      places.rows().forEach((row) => {
+        const state = { k: scale ? scale.classes[row] : -1, f: Boolean(mask && !mask[row]) };
+        map.setFeatureState({ source: source, id: row }, state);
+      });
+    });
+  }
+
+  map.on("load", () => {
+    drawn = urbanln.addRegions(map, places.features());
+    const above = map.getLayer("points"),
+      radius = map.getPaintProperty("points", "circle-radius");
+    map.addLayer(
+      {
+        id: "points-under",
+        type: "circle",
+        source: "dots",
+        maxzoom: above.maxzoom,
+        paint: { "circle-radius": radius }
+      },
+      "points"
+    );
+    Explore.marks.add(map, drawn.radius, above.maxzoom);
+    colours();
+    states();
+    marked();
+  });
+
+  // Until MapLibre has cut the shapes into tiles, which takes a second for 10,000, a plain drawing stands in its place.
+  const early = Explore.el("canvas", { class: "early", "aria-hidden": "true" });
+  container.append(early);
+  ["idle", "movestart"].forEach((event) => map.once(event, () => early.remove()));
+
+  function drawEarly() {
+    const box = size(),
+      sharp = devicePixelRatio || 1;
+    early.width = box[0] * sharp;
+    early.height = box[1] * sharp;
+    const pen = early.getContext("2d");
+    pen.scale(sharp, sharp);
+    Explore.stillMap.draw(pen, view(), box, scale, mask, null, null);
+  }
+
+  function under(event) {
+    const found = map.queryRenderedFeatures(event.point, { layers: ["areas", "points-under"] });
+    return found.length ? found[0].id : null;
+  }
+
+  if (matchMedia("(hover: hover)").matches) {
+    map.on("mousemove", (event) => {
+      if (drawn) hooks.hover(under(event), event.originalEvent);
+    });
+    map.on("mouseout", () => hooks.hover(null));
+  }
+  map.on("click", (event) => {
+    if (drawn) hooks.click(under(event));
+  });
+  map.on("move", (event) => hooks.move(Boolean(event.originalEvent)));
+  map.on("resize", () => hooks.resize());
+
+  return {
+    view: view,
+    size: size,
+    focusable: map.getCanvas(),
+    library: map,
+    paint(next, selected) {
+      const same = next === scale && selected === mask;
+      scale = next;
+      mask = selected;
+      if (drawn && !same) {
+        colours();
+        states();
+      }
+      if (early.isConnected) drawEarly();
+    },
+    recolour() {
+      if (drawn) colours();
+    },
+    mark(row, over) {
+      chosen = row;
+      hovered = over;
+      marked();
+    },
+    jump(to) {
+      map.jumpTo(to);
+    },
+    fit(box) {
+      map.jumpTo(places.fit(box, size()));
+    },
+    zoomBy(step) {
+      map.zoomTo(map.getZoom() + step, { duration: 200 });
+    },
+    project: (place) => places.project(view(), size(), place),
+    resize() {
+      map.resize();
+    }
+  };
+};

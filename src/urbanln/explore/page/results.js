@@ -1,0 +1,146 @@
+// Lists of regions found, with thumbnails that are asked for when they come into view; and why one was found.
+Explore.results = (function () {
+  "use strict";
+  const { el, button } = Explore;
+  const FIRST = 12;
+
+  function link(row) {
+    return button(Explore.label(row), () => Explore.choose(row), {
+      class: "link",
+      onmouseenter: () => Explore.hover(row),
+      onmouseleave: () => Explore.hover(null),
+      onfocus: () => Explore.hover(row),
+      onblur: () => Explore.hover(null)
+    });
+  }
+
+  const seen = new IntersectionObserver(
+    (entries) =>
+      entries.forEach((entry) => {
+        if (!entry.isIntersecting) return;
+        seen.unobserve(entry.target);
+        const { row, box } = entry.target.waiting;
+        Explore.source.region(row).then(
+          (region) => {
+            const picture = (region.pictures || [])[0];
+            if (picture) box.append(Explore.region.thumb(picture));
+            const caption = (region.captions || []).find((one) => one.selected) || (region.captions || [])[0];
+            if (caption) box.parentNode.querySelector(".says").textContent = caption.text;
+          },
+          () => {}
+        );
+      }),
+    { rootMargin: "200px" }
+  );
+
+  function item(row, score, key) {
+    const box = el("div", { class: "shot" }),
+      why = el("div", { class: "evidence" });
+    const node = el("li", {}, [
+      box,
+      el("div", { class: "what" }, [
+        el("div", { class: "line" }, [
+          link(row),
+          score === null ? null : el("span", { class: "score", text: score.toFixed(3) }),
+          key && Explore.state.content.can.evidence
+            ? button(
+                "Why?",
+                () => Explore.source.region(row).then((region) => Explore.evidence.show(why, region, key)),
+                { class: "small", "aria-label": "Why " + Explore.label(row) }
+              )
+            : null
+        ]),
+        el("p", { class: "says quiet" }),
+        why
+      ])
+    ]);
+    node.waiting = { row: row, box: box };
+    seen.observe(node);
+    return node;
+  }
+
+  // `key` names the query that evidence is asked for; none where nothing explains a score.
+  function list(rows, scores, key) {
+    const items = rows.map((row, i) => [row, scores ? scores[i] : null]);
+    const node = el(
+      "ol",
+      { class: "found" },
+      items.slice(0, FIRST).map(([row, score]) => item(row, score, key))
+    );
+    let shown = Math.min(FIRST, items.length);
+    const more = button(
+      "Show more",
+      () => {
+        node.append(...items.slice(shown, shown + FIRST).map(([row, score]) => item(row, score, key)));
+        shown = Math.min(shown + FIRST, items.length);
+        more.hidden = shown >= items.length;
+      },
+      { class: "more", hidden: shown >= items.length }
+    );
+    return el("div", {}, [node, more]);
+  }
+
+  return { link, list };
+})();
+
+// Why a region was found, or predicted so: phrases and parts of pictures whose leaving out lowers the score.
+Explore.evidence = (function () {
+  "use strict";
+  const { el, clear, attempt } = Explore;
+
+  function phrases(all) {
+    const most = Math.max(...all.map((one) => Math.abs(one.gain)), 1e-9);
+    return el(
+      "ul",
+      { class: "phrases" },
+      all
+        .slice(0, 8)
+        .map((one) =>
+          el("li", {}, [
+            el("span", {
+              class: one.gain < 0 ? "gain less" : "gain",
+              style: { width: (44 * Math.abs(one.gain)) / most + "px" }
+            }),
+            el("span", { class: "amount", text: (one.gain < 0 ? "−" : "+") + Math.abs(one.gain).toFixed(3) }),
+            el("span", { text: one.text })
+          ])
+        )
+    );
+  }
+
+  function parts(all, region) {
+    const most = Math.max(...all.map((one) => one.gain), 1e-9),
+      by = new Map();
+    all
+      .filter((one) => one.gain > 0)
+      .slice(0, 12)
+      .forEach((one) => {
+        if (!by.has(one.picture)) by.set(one.picture, []);
+        by.get(one.picture).push(Object.assign({ share: one.gain / most }, one));
+      });
+    return el(
+      "div",
+      { class: "thumbs" },
+      Array.from(by).map(([id, boxes]) =>
+        Explore.region.thumb((region.pictures || []).find((one) => one.id === id) || { id: id }, boxes)
+      )
+    );
+  }
+
+  function show(box, region, key) {
+    if (box.firstChild) {
+      clear(box);
+      return;
+    }
+    attempt(async () => {
+      const found = await Explore.source.evidence(region.row, key);
+      const nodes = [el("p", { class: "quiet", text: found.note })];
+      if ((found.phrases || []).length) nodes.push(phrases(found.phrases));
+      if ((found.parts || []).some((one) => one.gain > 0)) nodes.push(parts(found.parts, region));
+      if (nodes.length === 1) nodes.push(el("p", { text: "Nothing of it carries the score alone." }));
+      clear(box).append(...nodes);
+    }, box);
+  }
+
+  return { show };
+})();

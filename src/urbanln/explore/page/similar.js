@@ -1,0 +1,150 @@
+// Regions that look alike: like one, like the mean of the selection, like a picture of the reader's own.
+Explore.similar = (function () {
+  "use strict";
+  const { state, el, clear, button, attempt } = Explore;
+  const MOST = 100;
+  let body = null,
+    answer = null,
+    far = null,
+    last = null;
+
+  function km() {
+    const value = Number(far.value);
+    return value >= 0 && Number.isFinite(value) ? value : 0;
+  }
+
+  // The scores of the regions found, as a column.
+  function column(key, title, found) {
+    const values = new Float32Array(state.content.n).fill(NaN);
+    found.rows.forEach((row, i) => {
+      values[row] = found.scores[i];
+    });
+    Explore.columns.add(
+      {
+        key: key,
+        title: title,
+        group: "found",
+        unit: "cosine",
+        kind: "number",
+        low: -1,
+        high: 1,
+        note: "of the " + found.rows.length + " found"
+      },
+      values
+    );
+  }
+
+  function show(title, found, key) {
+    const facts = [
+      found.rows.length + " regions, most alike first",
+      found.exact === false ? "found by an approximate search" : null,
+      km() > 0 && found.left_out
+        ? "without " + found.left_out.toLocaleString("en-US") + " nearer than " + km() + " km"
+        : null,
+      found.prepared ? "of the " + found.prepared + " prepared with this export" : null
+    ].filter(Boolean);
+    clear(answer).append(
+      el("h3", { text: title }),
+      el("p", { class: "quiet", text: facts.join(" · ") }),
+      button("Select these", () => Explore.selection.pick("list", found.rows)),
+      Explore.results.list(found.rows, found.scores)
+    );
+    if (found.key)
+      Explore.columns.add({ key: key, title: title, group: "found", unit: "cosine", kind: "number", low: -1, high: 1 });
+    else column(key, title, found);
+    Explore.panes.colour(key);
+    Explore.say(title + ": " + found.rows.length + " regions");
+  }
+
+  function of(rows, title) {
+    Explore.panel.show("similar");
+    if (!rows.length)
+      return Promise.resolve(
+        Explore.fail({ message: "No region is selected.", remedy: "Draw, list or filter first." })
+      );
+    last = { rows: rows, title: title };
+    return attempt(async () => {
+      const found = await Explore.source.similar(rows, km(), MOST);
+      state.similar = { rows: rows, far: km() };
+      show(
+        title ||
+          (rows.length === 1
+            ? "Like " + Explore.label(rows[0])
+            : "Like the mean of " + rows.length.toLocaleString("en-US") + " regions"),
+        found,
+        "found:similar"
+      );
+      Explore.emit("view");
+    }, body);
+  }
+
+  function upload(file) {
+    if (!file) return;
+    if (file.size > 16e6) {
+      Explore.fail({ message: "The picture is larger than 16 MB.", remedy: "Make it smaller first." });
+      return;
+    }
+    attempt(async () => {
+      const found = await Explore.source.upload(file);
+      show("Like your picture", found, found.key + ":pictures");
+    }, body);
+  }
+
+  function restore(saved) {
+    far.value = saved.far || 0;
+    return of(saved.rows);
+  }
+
+  function start() {
+    const { can, why_not: why } = state.content;
+    body = Explore.panel.add("similar", "Similar");
+    far = el("input", {
+      type: "number",
+      min: "0",
+      max: "1000",
+      step: "0.1",
+      value: "0",
+      id: "far-km",
+      onchange: () => {
+        if (last) of(last.rows, last.title);
+      }
+    });
+    answer = el("div", { class: "answer" });
+    body.append(el("h2", { text: "What looks alike" }));
+    if (can.similar) {
+      const one = button("Like the chosen region", () => of([state.row]), { disabled: true, class: "main" });
+      const mean = button("Like the selection’s mean", () => of(Explore.selection.rows()), { disabled: true });
+      Explore.on("row", (row) => {
+        one.disabled = row === null;
+      });
+      Explore.on("selection", () => {
+        mean.disabled = !Explore.selection.count();
+      });
+      body.append(
+        el("div", { class: "actions" }, [one, mean]),
+        el("p", { class: "row" }, [el("label", { for: "far-km", text: "Leave out what is nearer than" }), far, " km"])
+      );
+    } else {
+      body.append(el("p", { class: "hint", text: (why || {}).similar || "There are no vectors of the regions." }));
+    }
+    if (can.upload) {
+      const input = el("input", {
+        type: "file",
+        accept: "image/*",
+        id: "own-picture",
+        onchange: () => {
+          upload(input.files[0]);
+          input.value = "";
+        }
+      });
+      body.append(
+        el("p", { class: "row" }, [el("label", { for: "own-picture", text: "Like a picture of yours" }), input])
+      );
+    } else {
+      body.append(el("p", { class: "hint", text: (why || {}).upload || "A picture of yours needs a model." }));
+    }
+    body.append(answer);
+  }
+
+  return { start, of, restore };
+})();

@@ -1,0 +1,210 @@
+"""The page and its answers over HTTP, for browsers on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from typing_extensions import TypedDict
+
+from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.explore.answers import Answers
+from urbanln.explore.asking import Asking
+from urbanln.explore.assembled import page_files
+from urbanln.explore.content import Content
+from urbanln.explore.guard import HEADERS, is_loopback, refusal
+from urbanln.explore.pictures import SIDES, small
+from urbanln.explore.requests import posted, shaped, whole
+from urbanln.explore.taken import TYPES, take
+from urbanln.explore.tile_routes import tile_routes
+
+_Scope = MutableMapping[str, Any]
+
+
+class _Similar(TypedDict, total=False):
+    rows: list[int]
+    far_km: float
+    k: int
+
+
+class _Text(TypedDict):
+    text: str
+
+
+class _Evidence(TypedDict):
+    row: int
+    key: str
+
+
+class _Take(TypedDict):
+    rows: list[int]
+    format: str
+    columns: list[str]
+
+
+def make_app(content: Content, host: str, port: int, token: str = "") -> Starlette:
+    """The application.
+
+    Args:
+        content: What it is about.
+        host: Address it is served on.
+        port: Of the server.
+        token: First part of every path, where others than this machine may ask; "" without.
+    """
+    answers = Answers(content)
+    asking = Asking(answers)
+    routes = [*_answer_routes(answers, asking), *_page_routes(content.title)]
+    app = Starlette(
+        routes=[Mount(f"/{token}" if token else "/", routes=routes)],
+        exception_handlers={UrbanLNError: _fault},
+    )
+    app.add_middleware(_Guard, host=host, port=port)
+    return app
+
+
+def listen(
+    content: Content, host: str = "127.0.0.1", port: int = 0
+) -> tuple[uvicorn.Server, socket.socket, str]:
+    """A server that is ready to run, its socket, and its address.
+
+    Args:
+        content: What it is about.
+        host: This machine, unless another address is named, which then has a secret in its path.
+        port: 0: any that is free.
+
+    Raises:
+        InputError: No such address, or the port is taken.
+    """
+    token = "" if is_loopback(host) else secrets.token_urlsafe(16)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen()
+    except OSError as error:
+        sock.close()
+        raise InputError(
+            "cannot listen there", value=f"{host}:{port}", where="--host, --port",
+            remedy=f"choose another port, or 0 for any ({error.strerror or error})",
+        ) from error  # fmt: skip
+    port = int(sock.getsockname()[1])
+    config = uvicorn.Config(
+        make_app(content, host, port, token),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+    )
+    shown = f"[{host}]" if ":" in host else host
+    return uvicorn.Server(config), sock, f"http://{shown}:{port}/" + (f"{token}/" if token else "")
+
+
+class _Guard:
+    """Refuses what comes from elsewhere, and gives every answer its headers."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], host: str, port: int) -> None:
+        self.app, self.host, self.port = app, host, port
+
+    async def __call__(self, scope: _Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        why = refusal(headers, self.host, self.port)
+
+        async def told(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", []), *more]}
+            await send(message)
+
+        if why:
+            await JSONResponse({"error": why, "remedy": "open the address that explore printed"}, 403)(
+                scope, receive, told
+            )
+            return
+        await self.app(scope, receive, told)
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    assert isinstance(error, UrbanLNError)
+    value = "" if error.value is None else f": {error.value}"
+    return JSONResponse({"error": f"{error.what}{value}"[:500], "remedy": error.remedy}, 400)
+
+
+def _page_routes(title: str) -> list[Route]:
+    files = page_files(title)
+
+    async def file(request: Request) -> Response:
+        name = request.path_params.get("name") or "index.html"
+        if name not in files:
+            return Response("no such file", 404)
+        kind, data = files[name]
+        return Response(data, media_type=kind)
+
+    return [Route("/", file), Route("/{name}", file)]
+
+
+def _answer_routes(answers: Answers, asking: Asking) -> list[Route]:
+    content = answers.content
+
+    def overview(_: Request) -> Response:
+        return JSONResponse(answers.overview())
+
+    def column(request: Request) -> Response:
+        values = asking.column(request.query_params.get("key", "")).values
+        return Response(values.astype("<f4").tobytes(), media_type="application/octet-stream")
+
+    def region(request: Request) -> Response:
+        return JSONResponse(answers.region(whole(request.query_params.get("row", ""), "row")))
+
+    def picture(request: Request) -> Response:
+        name = request.query_params.get("id", "")
+        size = whole(request.query_params.get("size", "384"), "size")
+        row = whole(name.removeprefix("p"), "id")
+        if not 0 <= row < len(content.pictures) or size not in SIDES:
+            return JSONResponse({"error": "no such picture", "remedy": f"sizes are {SIDES}"}, 404)
+        try:
+            return Response(small(content.open_picture(row), size), media_type="image/jpeg")
+        except (UrbanLNError, OSError):
+            return JSONResponse({"error": "this picture cannot be read", "remedy": "see urbanln audit"}, 404)
+
+    def similar(body: bytes) -> Response:
+        asked = shaped(body, _Similar)
+        return JSONResponse(
+            answers.similar(asked.get("rows", []), float(asked.get("far_km", 0)), asked.get("k", 100))
+        )
+
+    def text(body: bytes) -> Response:
+        return JSONResponse(asking.text(shaped(body, _Text)["text"]))
+
+    def evidence(body: bytes) -> Response:
+        asked = shaped(body, _Evidence)
+        return JSONResponse(asking.evidence(asked["row"], asked["key"]))
+
+    def taken(body: bytes) -> Response:
+        asked = shaped(body, _Take)
+        form: Any = asked["format"]
+        columns = [asking.column(key) for key in asked["columns"]]
+        data = take(content, answers.check_rows(asked["rows"]), columns, form)
+        name = f'attachment; filename="regions.{form}"'
+        return Response(data, media_type=TYPES[form], headers={"content-disposition": name})
+
+    def upload(body: bytes) -> Response:
+        return JSONResponse(asking.picture(body))
+
+    posts = {"similar": similar, "text": text, "evidence": evidence, "take": taken, "upload": upload}
+    gets = {"content": overview, "column": column, "region": region}
+    return [
+        *(Route(f"/api/{name}", one) for name, one in gets.items()),
+        *tile_routes(content, asking),
+        Route("/picture", picture),
+        *(Route(f"/api/{name}", posted(one), methods=["POST"]) for name, one in posts.items()),
+    ]

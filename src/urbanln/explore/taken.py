@@ -1,0 +1,51 @@
+"""A selection to take away: regions with the columns that are wanted, as GeoJSON, CSV or GeoParquet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Literal
+
+import geopandas as gpd
+import pandas as pd
+
+from urbanln.base.errors import InputError
+from urbanln.explore.content import Column, Content, Ints
+
+Format = Literal["geojson", "csv", "parquet"]
+TYPES: dict[str, str] = {
+    "geojson": "application/geo+json", "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}  # fmt: skip
+
+
+def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) -> bytes:
+    """The content of a file with the chosen regions.
+
+    Args:
+        content: Whose regions.
+        rows: Which, in the order in which they are to stand.
+        columns: What of them besides id, place and shape.
+        form: Kind of file; CSV has the middles in place of shapes.
+
+    Raises:
+        InputError: Another form.
+    """
+    if form not in TYPES:
+        raise InputError("no such form", value=form, where="format", remedy=f"one of {', '.join(TYPES)}")
+    frame = pd.DataFrame({"region_id": content.regions["region_id"].to_numpy()[rows]})
+    frame["lon"], frame["lat"] = content.lonlat[rows].T
+    for one in columns:
+        name = one.key if one.key else one.title
+        if one.classes:
+            frame[name] = [one.classes[int(v)] if v == v else None for v in one.values[rows]]
+        else:
+            frame[name] = one.values[rows].astype("float64").round(6)
+    if form == "csv":
+        return frame.to_csv(index=False).encode()
+    shaped = gpd.GeoDataFrame(frame, geometry=content.regions.geometry.to_numpy()[rows], crs=4326)
+    if form == "geojson":
+        return shaped.to_json(na="null", drop_id=True).encode()
+    whole = io.BytesIO()
+    shaped.to_parquet(whole, index=False)
+    return whole.getvalue()

@@ -1,0 +1,310 @@
+"""What ``urbanln explore`` shows, joined: cities, vectors, a model that reads, held-out predictions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from urbanln.base.config import Settings
+from urbanln.base.errors import InputError
+from urbanln.base.files import read_table
+from urbanln.base.saying import say
+from urbanln.city.checks import VIEWS
+from urbanln.city.store import City
+from urbanln.explore.content import Column, Content, Place, Reader, Vectors
+from urbanln.explore.search import VectorSearch
+from urbanln.pages.text import clean, words
+from urbanln.report.answer import answer
+from urbanln.report.drawn import held_out
+from urbanln.report.reading import is_log, main_head, shown_split, subject
+from urbanln.report.scores import read_scores
+from urbanln.stages.cities import join_cities, join_regions
+from urbanln.tables.cities import prefix, read_vectors
+from urbanln.tables.vectors import matrix
+
+Floats = npt.NDArray[np.float32]
+_CLUSTERS = 8
+_SAMPLE = 20_000
+# Licences that let anybody pass a picture on, also in another size.
+_FREE = re.compile(
+    r"\b(cc0|public domain|cc[ -]by([ -]sa)?(?![ -]n)|odbl|pddl|ogl|open government|copernicus|etalab)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the page is made of besides the cities.
+
+    Attributes:
+        vectors: ``[NAME=]FILE[#COLUMN,…]`` as of ``urbanln probe``; "" without.
+        model: A run, a model's folder or name, that made the vectors; "" without.
+        scores: Folder that ``urbanln probe`` wrote.
+        queries: Texts to offer.
+    """
+
+    vectors: str = ""
+    model: str = ""
+    scores: Path | None = None
+    queries: tuple[str, ...] = ()
+
+
+def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Content:
+    """Everything that a page about these cities shows and can be asked.
+
+    Args:
+        cities: One or several.
+        asked: See :class:`Asked`.
+        settings: ``embed`` and ``train.fit`` for the model.
+
+    Raises:
+        InputError: A corpus without places; files that do not fit the cities; vectors of another model.
+    """
+    for city in cities:
+        city.need_places()
+    joint, regions = join_cities(cities), join_regions(cities)
+    named = [
+        c.regions["name"] if "name" in c.regions.columns else pd.Series(None, c.regions.index) for c in cities
+    ]
+    if any(one.notna().any() for one in named):
+        regions["name"] = pd.concat(named, ignore_index=True).to_numpy()
+    rows = pd.Series(np.arange(len(regions)), index=regions["region_id"].astype(str))
+    pictures, opener = _pictures(cities, rows)
+    captions = _captions(cities, pictures)
+    columns = _labels(joint.indicators, joint.units, rows) | _of_texts(pictures, captions, len(regions))
+    verdicts: list[dict[str, Any]] = []
+    if asked.scores:
+        found, verdicts = _predictions(asked.scores, joint.units, rows)
+        columns |= found
+    why_not: dict[str, str] = {}
+    vectors, made_by = _vectors(asked, cities, rows, why_not)
+    if vectors:
+        columns |= _of_vectors(vectors, len(regions))
+    reader, spoken = _reader(asked, settings, vectors, made_by, pictures, captions, why_not)
+    lonlat = joint.where.set_index("region_id").loc[rows.index, ["lon", "lat"]].to_numpy(float)
+    return Content(
+        title=", ".join(city.name for city in cities), regions=regions.drop(columns="city"), lonlat=lonlat,
+        places=_places(cities), columns=columns, pictures=pictures.drop(columns=["image_id", "path"]),
+        captions=captions, open_picture=opener, vectors=vectors, spoken=spoken, reader=reader,
+        verdicts=verdicts, why_not=why_not, queries=asked.queries,
+    )  # fmt: skip
+
+
+def _places(cities: Sequence[City]) -> list[Place]:
+    ends = np.cumsum([len(city.regions) for city in cities])
+    return [
+        Place(city.name, int(end) - len(city.regions), int(end), _terms(city))
+        for city, end in zip(cities, ends, strict=True)
+    ]
+
+
+def _terms(city: City) -> tuple[str, ...]:
+    told = [(one.name, one.licence or "no licence named", one.attribution) for one in city.meta.sources]
+    simulated = ("All of this city is simulated.",) if city.meta.synthetic else ()
+    return (*simulated, *(", ".join(filter(None, parts)) for parts in told))
+
+
+def _pictures(cities: Sequence[City], rows: pd.Series) -> tuple[pd.DataFrame, Callable[[int], bytes]]:
+    tables = []
+    for number, city in enumerate(cities):
+        images = city.images
+        table = images.reindex(
+            columns=["image_id", "path", "view", "captured", "licence", "source", "attribution"]
+        )
+        table["row"] = (prefix(cities, city) + images["region_id"].astype(str)).map(rows)
+        table["city"] = number
+        table["free"] = images["licence"].map(
+            lambda one: bool(_FREE.search(one)) if isinstance(one, str) else False
+        )
+        table["free"] |= city.meta.synthetic
+        table["attribution"] = table["attribution"].fillna(table["source"])
+        tables.append(table.drop(columns="source"))
+    joined = pd.concat(tables, ignore_index=True)
+    lost = int(joined["row"].isna().sum())
+    if lost:
+        say(f"{lost:,} pictures lie in no region and are not shown")
+    joined = joined[joined["row"].notna()].astype({"row": "int64"})
+    joined = joined.sort_values("row", kind="stable").reset_index(drop=True)
+    paths, owners = joined["path"].to_numpy(), joined["city"].to_numpy()
+    return joined, lambda row: cities[owners[row]].image_bytes(str(paths[row]))
+
+
+def _captions(cities: Sequence[City], pictures: pd.DataFrame) -> pd.DataFrame:
+    parts = []
+    for number, city in enumerate(cities):
+        own = pictures[pictures["city"] == number]
+        place = pd.Series(own.index, index=own["image_id"])
+        table = city.captions
+        table = table.assign(picture=table["image_id"].map(place), text=table["caption"])
+        parts.append(table[table["picture"].notna()])
+    joined = pd.concat(parts, ignore_index=True)
+    kept = joined[["picture", "text", "captioner", "selected", "agreement", "weight"]].astype(
+        {"picture": "int64"}
+    )
+    return kept.sort_values(["picture", "selected"], ascending=[True, False], kind="stable").reset_index(
+        drop=True
+    )
+
+
+def _labels(indicators: pd.DataFrame, units: dict[str, str], rows: pd.Series) -> dict[str, Column]:
+    table = indicators.set_index(indicators["region_id"].astype(str)).reindex(rows.index)
+    out = {}
+    for name in indicators.columns.drop("region_id"):
+        values = table[name].to_numpy(dtype="float32", na_value=np.nan)
+        key = f"label:{name}"
+        out[key] = Column(key, words(name), "label", values, units.get(name, ""), _kind(values), of=str(name))
+    return out
+
+
+def _kind(values: Floats) -> Any:
+    known = values[np.isfinite(values)]
+    whole = len(known) > 0 and bool((known == np.round(known)).all())
+    return "year" if whole and known.min() >= 1500 and known.max() <= 2100 else "count" if whole else "number"
+
+
+def _of_texts(pictures: pd.DataFrame, captions: pd.DataFrame, n: int) -> dict[str, Column]:
+    out = {}
+    if len(pictures):
+        counts = np.bincount(pictures["row"], minlength=n).astype(np.float32)
+        out["pictures"] = Column("pictures", "pictures", "pictures", counts, kind="count")
+    chosen = captions[captions["selected"].astype(bool) & captions["agreement"].notna()]
+    if len(chosen):
+        mean = chosen["agreement"].groupby(pictures["row"].to_numpy()[chosen["picture"]]).mean()
+        values = mean.reindex(range(n)).to_numpy(dtype=np.float32)
+        note = "CAPTURE agreement of the voted caption with the others, mean over pictures"
+        out["agreement"] = Column("agreement", "agreement of captions", "agreement", values, note=note)
+    return out
+
+
+def _predictions(
+    folder: Path, units: dict[str, str], rows: pd.Series
+) -> tuple[dict[str, Column], list[dict[str, Any]]]:
+    """Held-out predictions, their errors and intervals: nothing fitted on a region is shown there."""
+    scores = read_scores(folder / "scores.json")
+    shown = held_out(scores, read_table(folder / "predictions.parquet", kind="predictions"))
+    head = main_head(scores)
+    by = f"{subject(scores)}, {head}" if head else subject(scores)
+    note = f"held out under the {shown_split(scores)} split, {by}, mean over seeds"
+    out: dict[str, Column] = {}
+    for name, table in shown.items():
+        placed = table.set_index("region_id").reindex(rows.index)
+        truth, prediction, low, high = (
+            placed[c].to_numpy(np.float32) for c in ("truth", "prediction", "low", "high")
+        )
+        unit, log, title = units.get(name, ""), is_log(scores, name), words(name)
+        error = np.log1p(prediction) - np.log1p(truth) if log else prediction - truth
+        made = [
+            ("prediction", f"{title}: prediction", prediction, unit, "number"),
+            ("error", f"{title}: error", error, "in log units" if log else unit, "difference"),
+            ("low", f"{title}: interval from", low, unit, "number"),
+            ("high", f"{title}: interval to", high, unit, "number"),
+            ("width", f"{title}: width of the interval", high - low, unit, "number"),
+        ]
+        for group, said, values, of_unit, kind in made:
+            if np.isfinite(values).any():
+                key = f"{group}:{name}"
+                out[key] = Column(
+                    key, said, group, values.astype(np.float32), of_unit, kind, of=name, log=log, note=note,  # type: ignore[arg-type]
+                )  # fmt: skip
+    told = answer(scores, units, len(rows))["rows"]
+    return out, [{"label": one["indicator"], "split": shown_split(scores), **one} for one in told]
+
+
+def _vectors(
+    asked: Asked, cities: Sequence[City], rows: pd.Series, why_not: dict[str, str]
+) -> tuple[Vectors | None, str | None]:
+    if not asked.vectors:
+        why_not["similar"] = "start explore with --vectors FILE, which urbanln embed writes"
+        return None, None
+    ((name, table),) = read_vectors([asked.vectors], cities).items()
+    at = table["region_id"].astype(str).map(rows)
+    table, at = table[at.notna()], at[at.notna()]
+    search = VectorSearch(matrix(table, name))
+    view = table.attrs.get("view")
+    views = (view,) if view in VIEWS else ()
+    return Vectors(search, at.to_numpy(np.int64), name, views), table.attrs.get("model")
+
+
+def _of_vectors(vectors: Vectors, n: int) -> dict[str, Column]:
+    """A layout in two dimensions, and clusters, of the unit vectors."""
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.decomposition import PCA
+
+    search = vectors.search
+    if len(search) < 3:
+        return {}
+    some = search.units(np.linspace(0, len(search) - 1, min(len(search), _SAMPLE)).astype(np.int64))
+    count = min(_CLUSTERS, len(some))
+    axes = PCA(2, svd_solver="full" if len(some) < 2000 else "randomized", random_state=0).fit(some)
+    means = MiniBatchKMeans(count, n_init=3, random_state=0, batch_size=2048).fit(some)
+    # Piece by piece: all unit vectors together would be a second copy of the table.
+    pieces = [
+        search.units(rows) for rows in np.array_split(np.arange(len(search)), -(-len(search) // _SAMPLE))
+    ]
+    flat = np.concatenate([axes.transform(piece) for piece in pieces])
+    found = np.concatenate([means.predict(piece) for piece in pieces])
+    share = axes.explained_variance_ratio_.sum()
+    note = f"principal components of the unit vectors; the two hold {share:.0%} of their variance"
+    out = {
+        f"layout:{axis}": Column(
+            f"layout:{axis}", f"layout, {axis}", "layout", _spread(flat[:, i], vectors.rows, n), note=note
+        )
+        for i, axis in enumerate("xy")
+    }
+    # The largest first, so that the same vectors have the same names whatever the order of the centres.
+    number = np.argsort(np.argsort(-np.bincount(found, minlength=count), kind="stable"))
+    names = tuple(f"cluster {i + 1}" for i in range(count))
+    told = f"k-means with {count} means, which it was told to have"
+    values = _spread(number[found], vectors.rows, n)
+    out["cluster"] = Column(
+        "cluster", "cluster of looks", "cluster", values, "", "class", note=told, classes=names
+    )
+    return out
+
+
+def _spread(values: npt.NDArray[Any], rows: npt.NDArray[np.int64], n: int) -> Floats:
+    """Values of some regions as a column of all."""
+    out = np.full(n, np.nan, np.float32)
+    out[rows] = values
+    return out
+
+
+def _reader(
+    asked: Asked, settings: Settings, vectors: Vectors | None, made_by: str | None, pictures: pd.DataFrame,
+    captions: pd.DataFrame, why_not: dict[str, str],
+) -> tuple[Reader | None, Vectors | None]:  # fmt: skip
+    if not asked.model or vectors is None:
+        what = "--vectors FILE and --model RUN" if vectors is None else "--model RUN"
+        why_not |= dict.fromkeys(("text", "upload", "evidence"), f"start explore with {what}")
+        return None, None
+    from urbanln.stages.model_reader import caption_vectors, make_reader
+
+    reader, weights = make_reader(asked.model, settings.embed, settings.train.fit)
+    width = vectors.search.vectors.shape[1]
+    if made_by is not None and made_by != weights:
+        raise InputError(
+            "these vectors were made by another model", value=f"weights {made_by[:12]}, not {weights[:12]}",
+            where=asked.vectors, remedy="give --model the run that made them, or leave it out",
+        )  # fmt: skip
+    if reader.texts(["a"]).shape[1] != width:
+        raise InputError(
+            "these vectors are not in the space of the model's texts", value=f"{width} numbers",
+            where=asked.vectors,
+            remedy="embed one view alone (--set embed.view=satellite), or leave --model out",
+        )  # fmt: skip
+    chosen = captions[captions["selected"].astype(bool)]
+    if chosen.empty:
+        return reader, None
+    made = caption_vectors(reader, weights, [clean(text) for text in chosen["text"]])
+    region = pictures["row"].to_numpy()[chosen["picture"]]
+    at, place = np.unique(region, return_inverse=True)
+    sums = np.zeros((len(at), made.shape[1]), np.float32)
+    np.add.at(sums, place, made)
+    return reader, Vectors(VectorSearch(sums), at.astype(np.int64), "captions")

@@ -1,0 +1,156 @@
+"""What a page asks is answered from the content, and from nothing fitted to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.explore.world import colour_of, make_content
+
+from urbanln.base.errors import InputError
+from urbanln.explore.answers import Answers
+from urbanln.explore.asking import Asking
+from urbanln.explore.content import Content
+from urbanln.explore.words import TRIES, height_of, rivals, standing
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return make_content()
+
+
+@pytest.fixture(scope="module")
+def asking(content: Content) -> Asking:
+    return Asking(Answers(content))
+
+
+def test_the_overview_is_json_and_counts_what_is_missing(content: Content) -> None:
+    told = Answers(content).overview()
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert (told["n"], len(told["shapes"]), told["drawn"]) == (36, 36, None)
+    price = next(one for one in told["columns"] if one["key"] == "label:price")
+    assert (price["missing"], price["unit"], price["low"], price["high"]) == (1, "USD", 0.0, 35.0)
+    assert told["cities"][0]["terms"] == ["made, CC0"]
+
+
+def test_a_region_has_truth_prediction_and_whether_the_interval_holds_it(content: Content) -> None:
+    told = Answers(content).region(5)
+    assert told["predictions"][0] | {"note": ""} == {
+        "label": "price", "unit": "", "truth": 5.0, "prediction": 6.0, "low": 4.0, "high": 8.0,
+        "inside": True, "log": False, "note": "",
+    }  # fmt: skip
+    assert told["pictures"][0]["id"] == "p5"
+    assert set(told["near"]) >= {4, 11}, "neighbours in space"
+    assert all(colour_of(one["row"]) == colour_of(5) for one in told["alike"]), "neighbours in looks"
+    assert Answers(content).region(3)["predictions"] == []
+
+
+def test_far_ones_are_far_and_the_asked_are_not_among_them(content: Content) -> None:
+    answers = Answers(content)
+    hits = answers.similar([14], k=36)
+    assert 14 not in hits["rows"]
+    assert len(hits["rows"]) == 35
+    far = answers.similar([14], far_km=2.5, k=36)
+    metres = content.metres()
+    apart = np.linalg.norm(metres[far["rows"]] - metres[14], axis=1)
+    assert apart.min() > 2500
+    near = np.linalg.norm(metres - metres[14], axis=1) <= 2500
+    assert len(far["rows"]) == 36 - near.sum() == 36 - far["left_out"]
+
+
+@pytest.mark.parametrize("rows", [[], [-1], [36], [10**12]])
+def test_regions_that_do_not_exist_are_refused(content: Content, rows: list[int]) -> None:
+    with pytest.raises(InputError, match="no such region"):
+        Answers(content).similar(rows)
+
+
+def test_a_text_finds_its_colour_by_pictures_captions_and_words(asking: Asking) -> None:
+    told = asking.text("a blue lake")
+    for by in ("pictures", "captions", "words"):
+        best = told["by"][by]["rows"][:3]
+        assert all(colour_of(row) == "blue" for row in best), by
+        assert by == "pictures" or set(best) == {5, 20, 35}, "those whose caption says lake too"
+    assert (told["tokens"], told["cut"]) == (5, False)
+    shown = asking.column(f"{told['key']}:captions").values
+    assert np.argmax(shown) == told["by"]["captions"]["rows"][0]
+    with pytest.raises(InputError, match="no longer held"):
+        asking.column("q:0123:pictures")
+
+
+def test_words_that_nobody_said_find_nothing(asking: Asking) -> None:
+    told = asking.text("zebra quagga okapi")
+    assert not told["by"]["pictures"]["above"]
+    assert told["by"]["pictures"]["sentence"].startswith("Nothing is claimed")
+    assert told["by"]["words"]["rows"] == []
+
+
+@pytest.mark.parametrize("text", ["", "  ", "12 34", "a " * 2500])
+def test_what_is_no_text_is_refused(asking: Asking, text: str) -> None:
+    with pytest.raises(InputError, match="no text to search for"):
+        asking.text(text)
+
+
+def test_rivals_are_the_same_words_in_other_orders_and_as_many_other_ones() -> None:
+    said = ["red"] * 5 + ["roof", "tree"]
+    orders, others = rivals("a red roof", said)
+    assert {tuple(sorted(one.split())) for one in orders} == {("a", "red", "roof")}
+    assert len(orders) == len(others) == TRIES
+    assert all(len(one.split()) == 3 and set(one.split()) <= set(said) for one in others)
+    assert rivals("a red roof", said) == (orders, others), "equal questions have equal answers"
+    assert rivals("roof", said)[0] == []
+
+
+def test_a_query_among_its_equals_claims_nothing() -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(size=500).astype(np.float32) for _ in range(2 * TRIES)]
+    plain = standing("one two", noise[0], ["three", "four"], lambda texts: noise[: len(texts)])
+    assert not plain.above
+    high = noise[0].copy()
+    high[:10] += 9
+    found = standing("one two", high, ["three", "four"], lambda texts: noise[: len(texts)])
+    assert found.above
+    assert found.height == pytest.approx(height_of(high))
+    assert "order" in found.sentence()
+
+
+def test_evidence_is_what_the_likeness_loses(asking: Asking) -> None:
+    told = asking.text("red")
+    row = told["by"]["pictures"]["rows"][0]
+    found = asking.evidence(row, told["key"])
+    assert "red" in found["phrases"][0]["text"]
+    assert found["phrases"][0]["gain"] > 0 > found["phrases"][1]["gain"], "the other sentence only dilutes"
+    gains = [one["gain"] for one in found["parts"]]
+    assert len(gains) == 9
+    assert max(gains) - min(gains) < 0.02, "every part of a picture of one colour says the same"
+
+
+def test_a_prediction_leans_on_what_is_in_the_picture() -> None:
+    content = make_content()
+    red = np.array([colour_of(row) == "red" for row in range(36)], np.float32)
+    columns = dict(content.columns)
+    for key in ("label:price", "prediction:price"):
+        columns[key] = replace(columns[key], values=10 * red + np.arange(36, dtype=np.float32) / 100)
+    asking = Asking(Answers(replace(content, columns=columns)))
+    found = asking.evidence(0, "prediction:price")
+    assert found["base"] == pytest.approx(10, abs=1.5), "as other red ones, none of which lies near"
+    gains = [one["gain"] for one in found["parts"]]
+    assert len(gains) == 9
+    assert min(gains) > 0, "without its red a part speaks for a lower price"
+    with pytest.raises(InputError, match="nothing to explain"):
+        asking.evidence(0, "label:price")
+
+
+def test_a_picture_brought_along_finds_its_like(asking: Asking, content: Content) -> None:
+    told = asking.picture(content.open_picture(2))
+    assert all(colour_of(row) == "blue" for row in told["rows"][:12])
+    with pytest.raises(InputError, match="picture"):
+        asking.picture(b"no picture")
+
+
+def test_without_a_model_what_needs_one_says_so() -> None:
+    quiet = Asking(Answers(make_content(reads=False)))
+    assert not quiet.answers.overview()["can"]["upload"]
+    with pytest.raises(InputError, match="no model"):
+        quiet.text("red")

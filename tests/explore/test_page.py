@@ -1,0 +1,315 @@
+"""The page in a browser: what it draws, shows, selects, hands over and restores, served and from disk."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from PIL import Image
+from tests.explore.world import EDGE, make_content
+
+from urbanln.explore.content import Column, Content
+from urbanln.explore.exporting import export_page
+from urbanln.explore.server import listen
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the page is driven by playwright")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here to open the page with")
+DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+INERT = "A red lake. <img src=x onerror=alert(1)> A street."
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    """The made city with all kinds of columns, and a caption that would be markup if it were let."""
+    made = make_content()
+    rows = np.arange(EDGE * EDGE, dtype=np.float32)
+    more = [
+        Column("error:price", "price: error", "error", rows - 12, "USD", "difference", of="price"),
+        Column("cluster", "cluster of looks", "cluster", rows % 3, kind="class", classes=("a", "b", "<c>")),
+        Column("layout:x", "layout, x", "layout", rows % EDGE),
+        Column("layout:y", "layout, y", "layout", rows // EDGE),
+    ]
+    captions = made.captions.copy()
+    captions.loc[0, "text"] = INERT
+    return replace(made, captions=captions, columns={**made.columns, **{one.key: one for one in more}})
+
+
+@pytest.fixture(scope="module")
+def address(content: Content) -> Iterator[str]:
+    server, sock, address = listen(content)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    yield address
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browsers() -> Iterator[Callable[[bool], Any]]:
+    """Chromium with WebGL in software, or without any."""
+    with sync_api.sync_playwright() as play:
+        started: dict[bool, Any] = {}
+
+        def start(webgl: bool) -> Any:
+            if webgl not in started:
+                graphics = (
+                    ["--enable-unsafe-swiftshader", "--disable-gpu"] if webgl else ["--disable-3d-apis"]
+                )
+                started[webgl] = play.chromium.launch(
+                    executable_path=BROWSER, args=["--no-sandbox", *graphics]
+                )
+            return started[webgl]
+
+        yield start
+        for one in started.values():
+            one.close()
+
+
+@pytest.fixture
+def open_page(browsers: Callable[[bool], Any], address: str) -> Iterator[Open]:
+    """Opens the page ready to use; at the end nothing may have complained, nor asked elsewhere."""
+    contexts, said, asked = [], [], set()
+
+    def go(where: str = "", *, webgl: bool = True, size: dict[str, int] = DESK, **how: Any) -> Any:
+        contexts.append(browsers(webgl).new_context(viewport=size, accept_downloads=True, **how))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
+        page.on("pageerror", lambda one: said.append(str(one)))
+        page.on("request", lambda one: asked.add(one.url))
+        page.goto(where if "://" in where else address + where)
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield go
+    for one in contexts:
+        one.close()
+    assert not said
+    assert all(url.startswith((address, "file:", "data:", "blob:")) for url in asked)
+
+
+def _until(page: Any, what: str) -> None:
+    """Wait until something is so; asked in one call: the page's policy lets no text be evaluated."""
+    page.evaluate(
+        f"""() => new Promise((good, bad) => {{
+          const end = performance.now() + 60000;
+          const look = () => {{
+            if ({what}) good();
+            else if (performance.now() > end) bad(new Error("never came true"));
+            else setTimeout(look, 20);
+          }};
+          look();
+        }})"""
+    )
+
+
+def _least_squares(values: list[float], k: int) -> float:
+    """The least squared distance to class means over all ways to cut sorted values, tried one by one."""
+    ways = itertools.combinations(range(1, len(values)), k - 1)
+    cut = [np.split(np.sort(values), list(way)) for way in ways]
+    return min(sum(float(((part - part.mean()) ** 2).sum()) for part in way) for way in cut)
+
+
+def test_class_breaks_are_those_of_their_definitions(open_page: Open) -> None:
+    page = open_page()
+    rng = np.random.default_rng(3)
+    for k in (2, 3, 4):
+        values = [round(float(v), 3) for v in np.exp(rng.normal(0, 1, 11))]
+        breaks = page.evaluate("([v, k]) => Explore.breaks.natural(v, k)", [values, k])
+        parts = [np.array(values)[np.digitize(values, breaks) == c] for c in range(k)]
+        found = sum(float(((part - part.mean()) ** 2).sum()) for part in parts)
+        assert found == pytest.approx(_least_squares(values, k))
+    find = "([v, kind, k]) => Explore.breaks.find(Float32Array.from(v), kind, k).inner"
+    assert page.evaluate(find, [list(range(9)), "quantile", 4]) == [2, 4, 6]
+    assert page.evaluate(find, [[0, 1, 1, 1, 8], "equal", 4]) == [2, 4, 6]
+    assert page.evaluate(find, [[-4, 1, 4, 2, -1], "diverging", 4]) == pytest.approx([-2, 0, 2], rel=0.03)
+    assert page.evaluate(find, [[5, 5, 5], "quantile", 4]) == []
+
+
+@pytest.mark.parametrize("drawn_by", ["shapes", "canvas", "tiles"])
+def test_regions_have_the_colours_of_their_classes(
+    open_page: Open, content: Content, drawn_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if drawn_by == "tiles":  # as a city of very many regions
+        monkeypatch.setattr("urbanln.explore.answers.MOST_REGIONS", 10)
+    webgl = drawn_by != "canvas"
+    page = open_page(webgl=webgl)
+    assert page.evaluate("Boolean(Explore.state.content.tiled)") == (drawn_by == "tiles")
+    page.select_option(".pane-top select >> nth=0", "error:price")
+    _until(page, "Explore.panes.all()[0].scale.column.key === 'error:price'")
+    if webgl:
+        still = "new Promise((r) => { map.once('idle', r); map.triggerRepaint(); })"
+        page.evaluate(f"() => {{ const map = Explore.panes.all()[0].map.library; return {still}; }}")
+    box = page.locator(".map").first.bounding_box()
+    shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    for row in (0, 7, 12, 17, 35):
+        lon, lat = content.lonlat[row]
+        x, y = page.evaluate("p => Explore.panes.all()[0].map.project(p)", [float(lon), float(lat)])
+        due = page.evaluate(
+            "r => { const s = Explore.panes.all()[0].scale; return s.colours[s.classes[r]] }", row
+        )
+        pixel = shown.getpixel((round(box["x"] + x), round(box["y"] + y)))
+        assert np.abs(np.subtract(pixel, [int(due[i : i + 2], 16) for i in (1, 3, 5)])).max() <= 2, row
+    assert page.locator("#no-webgl").is_visible() is not webgl
+
+
+def test_a_region_tells_what_is_known_of_it_and_its_texts_stay_texts(open_page: Open) -> None:
+    page = open_page()
+    page.fill("#region-id", "r0")
+    page.press("#region-id", "Enter")
+    panel = page.locator("#tab-region")
+    panel.locator("blockquote").wait_for()
+    assert INERT in panel.inner_text()
+    assert panel.locator("blockquote img").count() == 0
+    assert "label 0 · predicted 1 · interval −1 to 3" in panel.inner_text()
+    _until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
+    # By keyboard: from region to region, from the one in the middle on.
+    page.focus(".maplibregl-canvas")
+    page.keyboard.press("ArrowUp")
+    first = page.evaluate("Explore.state.hovered")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.evaluate("Explore.state.row") == first + EDGE + 1
+    _until(page, f"document.getElementById('said').textContent === 'Region r{first + EDGE + 1}'")
+
+
+def test_what_is_alike_and_what_words_find_colour_the_map(open_page: Open) -> None:
+    page = open_page()
+    page.evaluate("Explore.choose(4)")
+    page.click("#tab-region >> text=Find similar")
+    page.locator("#tab-similar .found li").first.wait_for()
+    found = [int(one.split("r")[1]) for one in page.locator("#tab-similar .found .link").all_inner_texts()]
+    assert {row % 3 for row in found[:11]} == {4 % 3}  # the pictures of the same colour
+    assert page.evaluate("Explore.panes.all()[0].choice.key") == "found:similar"
+    red = io.BytesIO()
+    Image.new("RGB", (30, 30), (220, 20, 20)).save(red, "PNG")
+    page.set_input_files(
+        "#own-picture", {"name": "mine.png", "mimeType": "image/png", "buffer": red.getvalue()}
+    )
+    page.locator("#tab-similar h3", has_text="Like your picture").wait_for()
+    found = [int(one.split("r")[1]) for one in page.locator("#tab-similar .found .link").all_inner_texts()]
+    assert {row % 3 for row in found} == {0}  # the twelve red ones
+    page.fill("#words", "red roof")
+    page.press("#words", "Enter")
+    page.locator("#tab-search .way").first.wait_for()
+    answer = page.evaluate("Explore.source.text('red roof')")
+    for name, title in (("pictures", "By pictures"), ("captions", "By captions")):
+        way = page.locator("#tab-search .way", has_text=title)
+        assert answer["by"][name]["sentence"] in way.inner_text()
+        assert way.locator("details").count() == (not answer["by"][name]["above"])  # not claimed: folded away
+    page.evaluate("document.querySelectorAll('#tab-search details').forEach((one) => { one.open = true; })")
+    page.locator("#tab-search .way >> nth=1 >> text=Why? >> nth=0").click()
+    page.locator("#tab-search .phrases li").first.wait_for()
+    assert page.locator("#trouble").is_hidden()
+
+
+def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    page.click("#handle-select")
+    page.locator(".filter .lower").focus()
+    page.keyboard.press("End")  # at least the largest price
+    _until(page, "Explore.selection.count() === 1")
+    page.click("text=Clear")
+    # A swatch of the legend selects the regions of its class.
+    for c in (0, 3, 6):
+        page.click(f".swatch >> nth={c}")
+        _until(page, f"Explore.selection.count() === Explore.panes.all()[0].scale.counts[{c}]")
+        assert page.evaluate(
+            "c => Explore.selection.rows().every((row) => Explore.panes.all()[0].scale.classes[row] === c)", c
+        )
+        page.click("text=Clear")
+        _until(page, "Explore.selection.count() === 0")
+    # Around the left half of the layout, whose axis across is the column of squares.
+    sheet = page.locator(".scatter .lasso").first
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + 1)
+    page.mouse.down()
+    for x, y in ((0.5, 0.01), (0.5, 0.99), (0.003, 0.99)):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=3)
+    page.mouse.up()
+    _until(page, "Explore.selection.count() === 18")
+    page.click("text=By a list of ids")
+    page.fill("#ids", "r0, r1\nr5")
+    page.click("#tab-select details >> text=Select these")
+    _until(page, "Explore.selection.count() === 2")  # listed and drawn
+    with page.expect_download() as taken:
+        page.click("text=Take away the selection")
+    taken.value.save_as(tmp_path / "taken.geojson")
+    frame = gpd.read_file(tmp_path / "taken.geojson")
+    assert list(frame["region_id"]) == ["r0", "r1"]
+    assert list(frame["label:price"]) == [0, 1]
+    with page.expect_download() as taken:
+        page.click("#picture")
+    taken.value.save_as(tmp_path / "maps.png")
+    assert len(Image.open(tmp_path / "maps.png").convert("RGB").getcolors(1 << 24) or []) > 10
+
+
+def test_a_link_restores_the_view(open_page: Open) -> None:
+    page = open_page(webgl=False)  # four maps in software would take long
+    page.check("#two")
+    page.evaluate("Explore.panes.colour('cluster', 1)")
+    page.evaluate("Explore.selection.range('label:price', 3, 20)")
+    page.evaluate("Explore.search.run('red roof')")
+    page.evaluate("Explore.choose(8)")
+    page.evaluate("Explore.panes.jump({ center: [0.02, 0.03], zoom: 11 })")
+    _until(page, "location.hash.includes('r8') && location.hash.includes('11')")
+    told = (
+        "[Explore.state.row, Explore.state.query, Explore.selection.rows(), Explore.panes.view(), "
+        "Explore.panes.all().map((pane) => pane.choice.key)]"
+    )
+    before = page.evaluate(told)
+    again = open_page(
+        page.evaluate("location.href").split("/")[-1], webgl=False
+    )  # what the browser says, at once
+    after = again.evaluate(told)
+    assert after[:3] == before[:3]
+    assert after[3]["zoom"] == pytest.approx(11, abs=0.01)
+    assert after[4] == before[4]
+
+
+def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path: Path) -> None:
+    export_page(content, tmp_path / "page")
+    page = open_page((tmp_path / "page" / "index.html").as_uri())
+    page.evaluate("Explore.choose(4)")
+    _until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
+    page.click("#tab-region >> text=Find similar")
+    page.locator("#tab-similar .found li").first.wait_for()
+    page.click("#handle-search")
+    page.click("#tab-search >> text=a red roof")
+    page.locator("#tab-search .way").first.wait_for()
+    page.click("#handle-select")
+    with page.expect_download() as taken:
+        page.click("text=Take away all regions")
+    taken.value.save_as(tmp_path / "taken.json")
+    assert len(json.loads((tmp_path / "taken.json").read_text())["features"]) == EDGE * EDGE
+
+
+def test_nothing_is_wider_than_a_phone(open_page: Open) -> None:
+    page = open_page(webgl=False, size=PHONE, color_scheme="dark", reduced_motion="reduce")
+    page.evaluate("Explore.choose(4)")
+    page.evaluate("Explore.similar.of([4])")
+    page.evaluate("Explore.search.run('a red roof by a street')")
+    page.check("#two")
+    for name in ("region", "similar", "search", "select", "about"):
+        page.click(f"#handle-{name}")
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"], name
+    # Dark: the ground is, and what is written on it is light.
+    ground, ink = page.evaluate(
+        "['background-color', 'color'].map((k) => getComputedStyle(document.body).getPropertyValue(k))"
+    )
+    light = [sum(map(int, one.strip("rgb()").split(","))) for one in (ground, ink)]
+    assert light[0] < 150 < 500 < light[1]

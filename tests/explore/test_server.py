@@ -1,0 +1,190 @@
+"""Who is answered, with what, and what an export holds."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas as gpd
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tests.explore.world import make_content
+
+from urbanln.base.errors import InputError
+from urbanln.explore.content import Content
+from urbanln.explore.exporting import export_page
+from urbanln.explore.guard import refusal
+from urbanln.explore.requests import MOST_BYTES
+from urbanln.explore.server import listen, make_app
+
+PORT = 8123
+HOME = f"http://127.0.0.1:{PORT}"
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return make_content(licences=("CC BY 4.0", "terms of somebody"))
+
+
+@pytest.fixture(scope="module")
+def ask(content: Content) -> Callable[..., httpx.Response]:
+    import asyncio
+
+    app = make_app(content, "127.0.0.1", PORT)
+
+    def send(method: str, path: str, **how: object) -> httpx.Response:
+        async def once() -> httpx.Response:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:
+                return await client.request(method, path, **how)  # type: ignore[arg-type]
+
+        return asyncio.run(once())
+
+    return send
+
+
+def test_the_page_may_run_its_own_scripts_alone(ask) -> None:
+    page = ask("GET", "/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "<script>" not in page.text
+    assert " style=" not in page.text
+    for name in ("explore.js", "explore.css"):
+        assert ask("GET", f"/{name}").status_code == 200
+
+
+def test_answers_are_numbers_and_files(ask, content: Content) -> None:
+    values = np.frombuffer(ask("GET", "/api/column?key=label:price").content, "<f4")
+    np.testing.assert_array_equal(values, content.columns["label:price"].values)
+    picture = ask("GET", "/picture?id=p3&size=384")
+    assert Image.open(io.BytesIO(picture.content)).format == "JPEG"
+    found = ask("POST", "/api/similar", content=json.dumps({"rows": [3], "k": 4})).json()
+    assert len(found["rows"]) == 4
+
+
+def test_tiles_and_what_lies_there(ask) -> None:
+    colours = "colours=ff0000,0000ff,cccccc"
+    tile = ask("GET", f"/tile/13/4096/4095?key=label:price&stops=9.5&{colours}")
+    picture = np.asarray(Image.open(io.BytesIO(tile.content)))
+    seen = {tuple(one) for one in picture.reshape(-1, 4).tolist()}
+    assert {(255, 0, 0, 255), (0, 0, 255, 255), (204, 204, 204, 255)} <= seen
+    key = ask("POST", "/api/selected", content=b'{"rows": [0]}').json()["key"]
+    chosen = ask("GET", f"/tile/13/4096/4095?key=label:price&stops=9.5&{colours}&selected={key}")
+    assert chosen.content != tile.content
+    found = ask("GET", "/api/at?lon=0.005&lat=0.005&reach=0").json()
+    assert (found["row"], found["shape"]["type"]) == (0, "Polygon")
+    assert ask("GET", "/api/shape?row=1").json()["row"] == 1
+    for bad in ("stops=9.5&colours=ff0000", "stops=x&" + colours, "stops=9.5&colours=red,blue,grey"):
+        assert ask("GET", f"/tile/13/4096/4095?key=label:price&{bad}").status_code == 400
+
+
+@pytest.mark.parametrize("form", ["geojson", "csv", "parquet"])
+def test_a_selection_opens_in_other_tools(ask, form: str) -> None:
+    body = {"rows": [5, 2], "format": form, "columns": ["label:price"]}
+    data = io.BytesIO(ask("POST", "/api/take", content=json.dumps(body)).content)
+    frame = (
+        pd.read_csv(data)
+        if form == "csv"
+        else gpd.read_parquet(data)
+        if form == "parquet"
+        else gpd.read_file(data)
+    )
+    assert list(frame["region_id"]) == ["r5", "r2"]
+    assert list(frame["label:price"]) == [5, 2]
+    if form != "csv":
+        assert frame.crs.to_epsg() == 4326
+        assert list(frame.geometry.geom_type) == ["Polygon", "Polygon"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/column?key=nothing", None, 400), ("GET", "/api/region?row=99", None, 400),
+        ("GET", "/api/region?row=../x", None, 400), ("GET", "/picture?id=p99", None, 404),
+        ("GET", "/picture?id=../../etc/passwd", None, 400), ("GET", "/../pyproject.toml", None, 404),
+        ("POST", "/api/similar", b"{", 400), ("POST", "/api/similar", b'{"rows": ["x"]}', 400),
+        ("POST", "/api/similar", b'{"rows": [1], "k": 100000}', 400),
+        ("POST", "/api/text", b'{"text": 3}', 400),
+        ("POST", "/api/take", b'{"rows": [1], "format": "exe", "columns": []}', 400),
+        ("POST", "/api/upload", b"x" * 100, 400), ("POST", "/api/upload", b"x" * (MOST_BYTES + 1), 413),
+    ],
+)  # fmt: skip
+def test_bad_questions_have_one_clear_answer(
+    ask, method: str, path: str, body: bytes | None, status: int
+) -> None:
+    answer = ask(method, path, content=body)
+    assert answer.status_code == status, answer.text
+    if path.startswith("/api"):
+        assert set(answer.json()) == {"error", "remedy"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "rebound.example:8123"}, {"host": "127.0.0.1:9"},
+        {"host": f"127.0.0.1:{PORT}", "origin": "null"},
+        {"host": f"127.0.0.1:{PORT}", "origin": "http://elsewhere.example"},
+        {"host": f"127.0.0.1:{PORT}", "sec-fetch-site": "cross-site"}, {},
+    ],
+)  # fmt: skip
+def test_other_pages_are_refused(headers: dict[str, str]) -> None:
+    assert refusal(headers, "127.0.0.1", PORT)
+    good = {
+        "host": f"localhost:{PORT}",
+        "origin": f"http://localhost:{PORT}",
+        "sec-fetch-site": "same-origin",
+    }
+    assert refusal(good, "127.0.0.1", PORT) is None
+
+
+def test_refusals_reach_the_wire(ask) -> None:
+    assert ask("GET", "/api/content", headers={"host": "rebound.example"}).status_code == 403
+    assert (
+        ask("POST", "/api/text", headers={"origin": "http://elsewhere.example"}, content=b"{}").status_code
+        == 403
+    )
+
+
+def test_beyond_this_machine_the_path_has_a_secret(content: Content) -> None:
+    _, sock, address = listen(content, "0.0.0.0", 0)
+    sock.close()
+    assert len(address.rstrip("/").rpartition("/")[2]) > 20
+    _, sock, address = listen(content)
+    with sock, pytest.raises(InputError, match="cannot listen"):
+        listen(content, port=sock.getsockname()[1])
+    assert address.count("/") == 3, "no secret is needed here"
+
+
+def _data(folder: Path) -> dict:
+    text = (folder / "data.js").read_text()
+    assert "<" not in text, "nothing in it can end a script element"
+    return json.loads(text.removeprefix("window.URBANLN_DATA = ").rstrip(";\n"))
+
+
+def test_an_export_answers_what_was_prepared(tmp_path: Path, content: Content) -> None:
+    lines = export_page(content, tmp_path / "out")
+    assert lines == [str(tmp_path / "out" / "index.html")]
+    data = _data(tmp_path / "out")
+    assert list(data["texts"]) == ["a red roof"]
+    shown = {one["id"] for told in data["regions"] for one in told["pictures"]}
+    files = {path.stem for path in (tmp_path / "out" / "pictures").iterdir()}
+    assert shown == files
+    assert {int(name[1:]) % 2 for name in files} == {0}, "only those of a free licence"
+    again = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    export_page(content, tmp_path / "out")
+    assert {path: path.read_bytes() for path in again} == again, "the same input gives the same bytes"
+    export_page(content, tmp_path / "all", with_pictures=True)
+    assert len(list((tmp_path / "all" / "pictures").iterdir())) == len(content.pictures)
+
+
+def test_an_export_takes_no_folder_of_anybody(tmp_path: Path, content: Content) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(InputError):
+        export_page(content, tmp_path)
+    assert (tmp_path / "index.html").read_text() == "mine"
