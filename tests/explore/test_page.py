@@ -272,9 +272,7 @@ def test_a_link_restores_the_view(open_page: Open) -> None:
         "Explore.panes.all().map((pane) => pane.choice.key)]"
     )
     before = page.evaluate(told)
-    again = open_page(
-        page.evaluate("location.href").split("/")[-1], webgl=False
-    )  # what the browser says, at once
+    again = open_page(page.evaluate("location.hash"), webgl=False)
     after = again.evaluate(told)
     assert after[:3] == before[:3]
     assert after[3]["zoom"] == pytest.approx(11, abs=0.01)

@@ -167,8 +167,6 @@ var Explore = (function () {
     dark,
     colour,
     floats,
-    distance,
-    tabs: [],
-    parts: {}
+    distance
   };
 })();

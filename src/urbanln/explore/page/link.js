@@ -2,7 +2,7 @@
 Explore.link = (function () {
   "use strict";
   const { state } = Explore;
-  let reading = false,
+  let reading = true, // until the link that was opened is followed nothing is written over it
     due = null,
     written = "";
 
@@ -68,7 +68,6 @@ Explore.link = (function () {
   // The rest, when the maps stand. Queries are asked again, so their columns exist before they colour a map.
   async function restore() {
     const found = saved();
-    reading = true;
     if (Array.isArray(found.view)) Explore.panes.jump({ center: [found.view[0], found.view[1]], zoom: found.view[2] });
     if (found.two) Explore.panes.two(true);
     if (found.query && state.content.can.text !== undefined) await Explore.search.run(String(found.query));

@@ -338,5 +338,5 @@ Explore.region = (function () {
     blank();
   }
 
-  return { start, thumb, kilometres };
+  return { start, thumb };
 })();

@@ -100,11 +100,14 @@ Explore.search = (function () {
     const length = answer.tokens
       ? answer.tokens + " tokens of " + answer.positions + (answer.cut ? "; what came after was cut off" : "")
       : "";
+    // Where captions hold the words, these are the better guide, as measured (docs/explore.md).
+    const said = words(answer.by.words), first = said && answer.by.words.rows.length;
     clear(body).append(
       el("h2", { text: "“" + text + "”" }),
       length ? el("p", { class: answer.cut ? "hint" : "quiet", text: length }) : "",
+      first ? said : "",
       ...ways.filter(Boolean),
-      words(answer.by.words) || ""
+      said && !first ? said : ""
     );
     const best = ["pictures", "captions"].find((name) => answer.by[name] && answer.by[name].above);
     if (best) Explore.panes.colour(answer.key + ":" + best);
