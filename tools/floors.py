@@ -1,6 +1,6 @@
 """Run quick tests with the oldest version of every package that ``pyproject.toml`` allows.
 
-    make floors                # the core, without torch
+    make floors                # the core and rasters, without torch
     make floors EXTRAS=train   # the model, with torch and transformers (gigabytes where torch brings CUDA)
 
 Each set of extras has an environment of its own, made anew when a floor changes. A floor is ``>=`` a version
@@ -22,8 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (3, 11)
 # Of the extra ``dev``, what runs tests.
-TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis")
-CORE = ("base", "city", "tables", "probe", "report")
+TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "trustme")
+CORE = ("base", "city", "tables", "gather", "probe", "report", "explore")
+# Small extras, which the core's tests need.
+SMALL = ("raster",)
 WITH = {"train": ("model",)}
 # What a test of the core cannot import here.
 NETWORK = re.compile(
@@ -47,7 +49,11 @@ def floors(extras: list[str]) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
     tools = [one for one in optional["dev"] if re.split(r"[>=\[]", one)[0] in TOOLS]
-    wanted = [*project["dependencies"], *tools, *(one for extra in extras for one in optional[extra])]
+    wanted = [
+        *project["dependencies"],
+        *tools,
+        *(one for extra in (*SMALL, *extras) for one in optional[extra]),
+    ]
     return sorted({pinned(one) for one in wanted})
 
 

@@ -110,6 +110,7 @@ def test_rows_of_one_year_are_chosen(tmp_path: Path) -> None:
     frame = pd.read_csv(tmp_path / "income.csv", dtype={"tract": "str"})
     more = pd.concat([frame.assign(year=2021, income=1), frame])
     more.loc[len(more)] = [None, 5.0, 2022]
+    more["year"] = more["year"].astype("int64")  # pandas 3.0.0 makes floats of them
     more.to_csv(tmp_path / "income.csv", index=False)
     values, _, said = _built(_recipe(tmp_path, ("year =", 'only = {year = "2022"}\nyear =')))
     np.testing.assert_array_equal(values, [10, 20, np.nan, 40, 50, 60, 70, np.nan])

@@ -60,7 +60,7 @@ def test_views_of_a_table_are_spread_over_regions(tmp_path: Path) -> None:
     for row in city.images.itertuples():
         name = row.image_id.split("_", 2)[2]
         assert city.image_bytes(row.path) == (tmp_path / "mine" / name).read_bytes()
-        assert (row.lon, row.lat) == tuple(places.loc[name, ["lon", "lat"]])
+        assert (row.lon, row.lat) == pytest.approx(tuple(places.loc[name, ["lon", "lat"]]), abs=1e-12)
         assert shapes[row.region_id].intersects(shapely.Point(row.lon, row.lat))
         assert (row.view, row.source, row.licence) == ("street", "walk", "CC0-1.0")
         assert row.captured == "2024-05-01" or (name == "000.jpeg" and pd.isna(row.captured))

@@ -97,7 +97,7 @@ class Tiles:
         picture = np.zeros((SIDE, SIDE, 4), np.uint8)
         small = size < _SMALL
         _dots(picture, boxes[rows[small]], size[small], inks[small])
-        image = Image.fromarray(picture, "RGBA")
+        image = Image.fromarray(picture)
         self._areas(image, rows[~small], inks[~small], edge, (column * SIDE, row * SIDE))
         out = io.BytesIO()
         image.save(out, "PNG", compress_level=1)
