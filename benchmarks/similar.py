@@ -175,12 +175,12 @@ def _duckdb(vectors: np.ndarray) -> Way:
 
     width = vectors.shape[1]
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
-    table = pa.table({"row": np.arange(len(vectors)), "vector": lists})
+    given = pa.table({"row": np.arange(len(vectors)), "vector": lists})
     base = duckdb.connect()
-    base.execute("create table regions as select * from table")
+    base.execute("create table regions as select * from given")
     like = f"array_cosine_similarity(vector, ?::float[{width}])"
     ask = f"select row from regions order by {like} desc limit {_K + 1}"
-    del table
+    del given
 
     def way(row: int) -> np.ndarray:
         found = np.array([one for (one,) in base.execute(ask, [vectors[row].tolist()]).fetchall()])
