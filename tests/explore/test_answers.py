@@ -47,6 +47,15 @@ def test_a_region_has_truth_prediction_and_whether_the_interval_holds_it(content
     assert Answers(content).region(3)["predictions"] == []
 
 
+def test_what_a_table_leaves_out_is_empty_and_no_word(content: Content) -> None:
+    pictures = content.pictures.assign(licence=np.nan, captured=None)
+    regions = content.regions.assign(name=[np.nan, None, *["Kallio"] * 34])
+    answers = Answers(replace(content, pictures=pictures, regions=regions))
+    assert answers.overview()["names"][:3] == [None, None, "Kallio"]
+    told = answers.region(0)
+    assert (told["name"], told["pictures"][0]["licence"], told["pictures"][0]["captured"]) == (None, "", "")
+
+
 def test_far_ones_are_far_and_the_asked_are_not_among_them(content: Content) -> None:
     answers = Answers(content)
     hits = answers.similar([14], k=36)

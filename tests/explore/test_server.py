@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import httpx
@@ -13,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from starlette.responses import Response
 from tests.explore.world import make_content
 
 from urbanln.base.errors import InputError
@@ -21,6 +26,7 @@ from urbanln.explore.exporting import export_page
 from urbanln.explore.guard import refusal
 from urbanln.explore.requests import MOST_BYTES
 from urbanln.explore.server import listen, make_app
+from urbanln.explore.taken import take
 
 PORT = 8123
 HOME = f"http://127.0.0.1:{PORT}"
@@ -102,6 +108,13 @@ def test_a_selection_opens_in_other_tools(ask, form: str) -> None:
         assert list(frame.geometry.geom_type) == ["Polygon", "Polygon"]
 
 
+def test_no_text_is_a_formula_for_a_spreadsheet(content: Content) -> None:
+    ids = ["=1+1", "-7", "+49.5", "@x", "r4"]
+    regions = content.regions.iloc[:5].assign(region_id=ids)
+    lines = take(replace(content, regions=regions), np.arange(5), [], "csv").decode().splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == ["'=1+1", "-7", "+49.5", "'@x", "r4"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -149,6 +162,26 @@ def test_refusals_reach_the_wire(ask) -> None:
         ask("POST", "/api/text", headers={"origin": "http://elsewhere.example"}, content=b"{}").status_code
         == 403
     )
+
+
+def test_answers_are_sent_at_once(content: Content) -> None:
+    server, sock, address = listen(content)
+    nodelay: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for state in server.server_state.connections:
+            talk = state.transport.get_extra_info("socket")
+            nodelay.append(talk.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        server.should_exit = True
+        await Response()(scope, receive, send)
+
+    server.config.load()
+    server.config.loaded_app = app
+    asking = threading.Thread(target=lambda: httpx.get(address, timeout=20))
+    asking.start()
+    server.run(sockets=[sock])
+    asking.join()
+    assert nodelay == [1]
 
 
 def test_beyond_this_machine_the_path_has_a_secret(content: Content) -> None:

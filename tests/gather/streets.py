@@ -11,17 +11,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
 from PIL import Image
-from tests.gather.world import Handler, TileServer, as_jpeg
+from tests.gather.world import SOMEWHERE, Handler, TileServer, as_jpeg
 
 TOKEN = "MLY|4711|a/secret"
-RECIPE = """
-[place]
-name = "Somewhere"
-bbox = [24.90, 60.15, 24.96, 60.19]
-
-[regions]
-by = "tile:14"
-keep = "middle"
+RECIPE = (
+    SOMEWHERE
+    + """keep = "middle"
 
 [mapillary.streets]
 url = "{url}"
@@ -38,6 +33,7 @@ longest_wait_s = 0.01
 timeout_s = 5
 {fetch}
 """
+)
 
 
 def picture(name: str) -> bytes:

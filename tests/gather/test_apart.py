@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gather.rasters import write_tif
-from tests.gather.world import Handler, TileServer, serving, tile, write_recipe
+from tests.gather.world import Handler, TileServer, tile, write_recipe
 
 from urbanln.base.errors import InputError, StorageError, UrbanLNError
 from urbanln.city.store import City
 from urbanln.gather import run
-from urbanln.gather.fetching import client as client_module
 
 BOX = (24.85, 60.10, 25.0, 60.25)
 TERMS = 'licence = "CC0-1.0"\nattribution = "Somebody"\n'
@@ -39,18 +38,6 @@ BROKEN = """[tiles.broken]
 url = "file:tiles/{{z}}/{{x}}/{{y}}.jpg"
 """
 REGIONS = 15
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("URBANLN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 import pytest
 import rasterio.shutil
 from tests.gather.rasters import write_tif
-from tests.gather.world import Handler, TileServer, saved, serving
+from tests.gather.world import Handler, TileServer, saved
 
 from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.gather import run
 from urbanln.gather.cogs import images_of
-from urbanln.gather.fetching import client as client_module
 from urbanln.tables.vectors import matrix, read_embeddings
 
 BOX = (24.90, 60.15, 24.97, 60.19)
@@ -51,18 +49,6 @@ private = ["127.0.0.1"]
 per_second = 100000
 retries = 0
 """
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("URBANLN_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
 
 
 def _serve(server: TileServer, data: bytes, *, ranges: bool = True) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from tests.gather.world import Handler, TileServer, authority, serving, tile, wr
 
 from urbanln.base.errors import InputError
 from urbanln.gather import run
-from urbanln.gather.fetching import client as client_module
 from urbanln.gather.fetching import host as host_module
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.client import retry_after
@@ -24,17 +22,6 @@ from urbanln.gather.fetching.rounds import Fetched, fetch_all
 from urbanln.gather.source import Answer, Request
 
 Place = tuple[int, int, int]
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
 
 
 def _fetch(folder: Path, url: str, *changes: tuple[str, str], more: str = "", fetch: str = "") -> Fetched:

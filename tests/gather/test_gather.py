@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.gather.world import Handler, TileServer, as_jpeg, flat, serving, tile, write_recipe
+from tests.gather.world import Handler, TileServer, as_jpeg, flat, tile, write_recipe
 
 from urbanln.base.errors import InputError, StorageError
-from urbanln.base.files import hash_bytes, hash_file, read_table
+from urbanln.base.files import hash_bytes, read_table
 from urbanln.city.making import MAKING
 from urbanln.city.store import City
 from urbanln.gather import run
-from urbanln.gather.fetching import client as client_module
 
 Place = tuple[int, int, int]
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("URBANLN_CACHE", str(tmp_path / "cache"))
-
-
-def _files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_a_city_of_tiles_is_what_the_server_has(tmp_path: Path, server: TileServer) -> None:

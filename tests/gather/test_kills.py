@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 from tests.gather.rasters import write_tif
 from tests.gather.streets import TOKEN, Streets, view
-from tests.gather.world import Handler, TileServer, serving, write_recipe
+from tests.gather.world import Handler, TileServer, files_of, serving, write_recipe
 
-from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.gather import run
 
@@ -130,10 +129,6 @@ def server(tmp_path: Path) -> Iterator[TileServer]:
         yield world
 
 
-def _files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def _kept(cache: Path) -> int:
     return sum(len(path.name) == 64 for path in cache.glob("gathered/*/*"))
 
@@ -183,6 +178,6 @@ def test_killed_twenty_times_the_same_command_ends_in_the_same_city(
             assert under_way <= CONCURRENCY * HOSTS
             lost += under_way
     assert not points
-    assert _files(tmp_path / "city") == _files(tmp_path / "whole")
+    assert files_of(tmp_path / "city") == files_of(tmp_path / "whole")
     assert len(City.open(tmp_path / "city").images["source"].unique()) == 3
     assert len(server.asked) == needed + lost

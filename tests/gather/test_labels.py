@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import shapely
 from tests.gather.rasters import write_tif
-from tests.gather.world import saved
+from tests.gather.world import SOMEWHERE, saved
 from tests.oracles import zonal as oracle
 
 from urbanln.base.errors import InputError, StorageError
@@ -156,14 +156,7 @@ def test_a_region_across_the_antimeridian_has_both_its_parts(tmp_path: Path) -> 
         pass
 
 
-RECIPE = """
-[place]
-name = "Somewhere"
-bbox = [24.90, 60.15, 24.96, 60.19]
-
-[regions]
-by = "tile:14"
-
+RECIPE = f"""{SOMEWHERE}
 [labels.persons]
 raster = "pop.tif"
 statistic = "sum"

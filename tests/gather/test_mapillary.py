@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,33 +22,14 @@ from tests.gather.streets import (
     street_recipe,
     view,
 )
-from tests.gather.world import TileServer, serving
+from tests.gather.world import TileServer
 
 from urbanln.base.errors import InputError
-from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.gather import run
-from urbanln.gather.fetching import client as client_module
 from urbanln.gather.fetching.guard import Guard
 from urbanln.gather.mapillary import parse
 from urbanln.gather.mapillary.picture import DIRECTIONS, cut, spread
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("URBANLN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MAPILLARY_TOKEN", TOKEN)
-
-
-def _files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_views_are_found_over_pages_and_spread(tmp_path: Path, server: TileServer) -> None:

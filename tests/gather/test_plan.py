@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 import shapely
 from tests.gather.rasters import write_tif
-from tests.gather.streets import TOKEN, Streets, street_recipe, view
-from tests.gather.world import Handler, TileServer, serving, write_recipe
+from tests.gather.streets import Streets, street_recipe, view
+from tests.gather.world import Handler, TileServer, write_recipe
 
 from urbanln.base.errors import InputError
 from urbanln.gather import plan as plans
 from urbanln.gather import run
-from urbanln.gather.fetching import client as client_module
 
 TERMS = 'licence = "CC0-1.0"\nattribution = "Somebody"\n'
 RASTER = """[rasters.ortho]
@@ -44,19 +42,6 @@ source = "the ortho"
 licence = "CC0-1.0"
 attribution = "Somebody"
 """
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("URBANLN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MAPILLARY_TOKEN", TOKEN)
 
 
 def _serve(server: TileServer, folder: Path, count: int, **layout: Any) -> list[str]:

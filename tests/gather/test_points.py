@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from tests.gather.world import saved
+from tests.gather.world import SOMEWHERE, saved
 from tests.oracles import labels as oracle
 
 from urbanln.base.errors import InputError
@@ -22,14 +22,7 @@ from urbanln.city.store import City
 from urbanln.gather import run
 from urbanln.gather.labels.ground import holders, square_metres
 
-RECIPE = """
-[place]
-name = "Somewhere"
-bbox = [24.90, 60.15, 24.96, 60.19]
-
-[regions]
-by = "tile:14"
-
+RECIPE = f"""{SOMEWHERE}
 [labels.cafes]
 points = "poi.csv"
 statistic = "count"

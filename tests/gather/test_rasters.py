@@ -21,7 +21,7 @@ from urbanln.gather.grids import open_grid
 from urbanln.gather.rasters.picture import as_picture, pixels
 from urbanln.gather.tiles.picture import frame_of
 
-PLACE = shapely.box(24.92, 60.16, 24.95, 60.18)
+SOMEWHERE = shapely.box(24.92, 60.16, 24.95, 60.18)
 SYSTEMS = ("EPSG:4326", "EPSG:3857", "EPSG:32635", "ESRI:54009")
 AROUND = {
     crs: pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform_bounds(24.90, 60.15, 24.97, 60.19)
@@ -78,11 +78,11 @@ def test_a_picture_shows_the_ground_in_any_system(
 ) -> None:
     stored = (_ground(crs) * 10_000).astype(np.uint16)
     path = write_tif(tmp_path / "a.tif", stored, AROUND[crs], crs, upside_down=upside_down)
-    frame = frame_of(PLACE.bounds, 0, gsd_m, "r")
+    frame = frame_of(SOMEWHERE.bounds, 0, gsd_m, "r")
     with open_grid(path) as grid:
         values = pixels(grid, frame, [1, 2, 3])
     assert values is not None
-    seen = _seen(PLACE.bounds, frame.width, frame.height)
+    seen = _seen(SOMEWHERE.bounds, frame.width, frame.height)
     a_third = np.abs(np.diff(seen, axis=2)).max() / 3  # of a pixel, or of the raster's
     np.testing.assert_allclose(values / 10_000, seen, atol=max(a_third, 0.002))
 

@@ -9,7 +9,7 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
-from tests.gather.world import saved
+from tests.gather.world import SOMEWHERE, saved
 
 from urbanln.base.errors import InputError
 from urbanln.gather import place as places
@@ -17,19 +17,15 @@ from urbanln.gather.recipe import read_recipe, recipe_hash
 from urbanln.gather.settings import read_key
 from urbanln.gather.tiles.template import fill, hosts
 
-RECIPE = """
-[place]
-name = "Somewhere"
-bbox = [24.90, 60.15, 24.96, 60.19]
-
-[regions]
-by = "tile:14"
-
+RECIPE = (
+    SOMEWHERE
+    + """
 [tiles.aerial]
 url = "https://tiles.example.org/{z}/{x}/{y}.jpg"
 licence = "CC0-1.0"
 attribution = "Somebody"
 """
+)
 
 
 def _recipe(folder: Path, *changes: tuple[str, str], text: str = RECIPE) -> Path:

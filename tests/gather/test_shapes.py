@@ -9,21 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from tests.gather.world import saved
+from tests.gather.world import SOMEWHERE, saved
 from tests.oracles import labels as oracle
 
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
 from urbanln.gather import run
 
-RECIPE = """
-[place]
-name = "Somewhere"
-bbox = [24.90, 60.15, 24.96, 60.19]
-
-[regions]
-by = "tile:14"
-
+RECIPE = f"""{SOMEWHERE}
 [labels.built]
 shapes = "shapes.gpkg"
 statistic = "share"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.gather.streets import (
-    TOKEN,
     Streets,
     along,
     picture,
@@ -17,30 +15,11 @@ from tests.gather.streets import (
     street_recipe,
     view,
 )
-from tests.gather.world import Handler, TileServer, serving
+from tests.gather.world import Handler, TileServer, files_of
 
 from urbanln.base.errors import InputError, StorageError
-from urbanln.base.files import hash_file
 from urbanln.city.store import City
 from urbanln.gather import run
-from urbanln.gather.fetching import client as client_module
-
-
-@pytest.fixture
-def server() -> Iterator[TileServer]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("URBANLN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MAPILLARY_TOKEN", TOKEN)
-
-
-def _files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_what_has_expired_is_asked_anew(tmp_path: Path, server: TileServer) -> None:
@@ -63,7 +42,7 @@ def test_what_has_expired_is_asked_anew(tmp_path: Path, server: TileServer) -> N
     streets.age = 7  # other addresses for what is kept: nothing is asked at all
     run.gather(tmp_path / "recipe.toml", tmp_path / "again")
     assert len(server.asked) == asked
-    assert _files(tmp_path / "again") == _files(tmp_path / "city")
+    assert files_of(tmp_path / "again") == files_of(tmp_path / "city")
 
 
 def test_pictures_whose_host_is_gone_are_asked_for_anew(tmp_path: Path, server: TileServer) -> None:
@@ -113,7 +92,7 @@ def test_cut_off_and_gone_on_it_is_the_same_city(tmp_path: Path, server: TileSer
     assert max(server.counts[one] for one in searches(server)) == 1
     assert len(set(pictures(server))) == len(City.open(tmp_path / "city").images) > 8
     run.gather(path, tmp_path / "whole", cache=tmp_path / "other")
-    assert _files(tmp_path / "whole") == _files(tmp_path / "city")
+    assert files_of(tmp_path / "whole") == files_of(tmp_path / "city")
 
 
 @pytest.mark.parametrize("status", [400, 401])
@@ -174,7 +153,7 @@ def test_what_is_broken_gives_its_place_to_the_next_best(tmp_path: Path, server:
     asked = len(server.asked)
     run.gather(path, tmp_path / "again", cache=tmp_path / "a")
     assert len(server.asked) == asked
-    assert _files(tmp_path / "again") == _files(tmp_path / "city")
+    assert files_of(tmp_path / "again") == files_of(tmp_path / "city")
     streets.odd = {one["id"]: (b"", 404) for one in views}
     with pytest.raises(InputError, match="nothing covers this place"):
         run.gather(path, tmp_path / "none", cache=tmp_path / "b")

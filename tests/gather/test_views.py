@@ -7,20 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import shapely
-from tests.gather.world import serving, tile, write_recipe
+from tests.gather.world import SOMEWHERE, serving, tile, write_recipe
 
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
 from urbanln.gather import run
 
-RECIPE = """
-[place]
-name = "Somewhere"
-bbox = [24.90, 60.15, 24.96, 60.19]
-
-[regions]
-by = "tile:14"
-keep = "middle"
+RECIPE = f"""{SOMEWHERE}keep = "middle"
 """
 SECTION = """
 [views.walk]

@@ -17,6 +17,8 @@ import numpy as np
 import trustme
 from PIL import Image
 
+from urbanln.base.files import hash_file
+
 TILE = re.compile(r"^/(?:t/)?(\d+)/(\d+)/(\d+)(?:\.jpg)?(?:\?.*)?$")
 
 
@@ -160,14 +162,17 @@ def serving(tls: bool = False) -> Iterator[TileServer]:
         server.server_close()
 
 
-RECIPE = """
+SOMEWHERE = """
 [place]
 name = "Somewhere"
 bbox = [24.90, 60.15, 24.96, 60.19]
 
 [regions]
 by = "tile:14"
-
+"""
+RECIPE = (
+    SOMEWHERE
+    + """
 [tiles.aerial]
 url = "{url}/{{z}}/{{x}}/{{y}}.jpg"
 tile_px = 64
@@ -184,6 +189,7 @@ longest_wait_s = 0.01
 timeout_s = 5
 {fetch}
 """
+)
 
 
 def saved(folder: Path, text: str, *changes: tuple[str, str]) -> Path:
@@ -199,3 +205,8 @@ def saved(folder: Path, text: str, *changes: tuple[str, str]) -> Path:
 def write_recipe(folder: Path, url: str, *changes: tuple[str, str], more: str = "", fetch: str = "") -> Path:
     """A recipe that asks a server at some address."""
     return saved(folder, RECIPE.format(url=url, more=more, fetch=fetch), *changes)
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """All files of a folder by path, as hashes: two folders that agree are equal byte for byte."""
+    return {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -56,7 +56,7 @@ class Answers:
         rows = {name: row for row, name in enumerate(content.regions["region_id"].astype(str))}
         drawn = [rows[one] for one in ids]
         named = "name" in content.regions.columns
-        names = [clean(one, 120) or None for one in content.regions["name"]] if named else None
+        names = [_said(one, 120) or None for one in content.regions["name"]] if named else None
         lon, lat = content.lonlat[:, 0], content.lonlat[:, 1]
         bounds = content.regions.geometry.bounds.to_numpy()
         return {
@@ -128,12 +128,12 @@ class Answers:
         place = next(one for one in content.places if one.first <= at < one.last)
         return {
             "row": at, "id": self.ids[at], "city": clean(place.name, 120),
-            "name": clean(content.regions["name"].iloc[at], 120) or None if named else None,
+            "name": _said(content.regions["name"].iloc[at], 120) or None if named else None,
             "lon": float(content.lonlat[at, 0]), "lat": float(content.lonlat[at, 1]),
             "values": {key: _number(one.values[at]) for key, one in content.columns.items()},
             "predictions": self._predictions(at),
             "pictures": [
-                {"id": f"p{first + i}", **{key: clean(getattr(one, key), 300)
+                {"id": f"p{first + i}", **{key: _said(getattr(one, key), 300)
                  for key in ("view", "captured", "licence", "attribution")}}
                 for i, one in enumerate(shown.itertuples())
             ],
@@ -179,7 +179,7 @@ class Answers:
         found = table[(table["picture"] >= first) & (table["picture"] < last)].head(_CAPTIONS)
         return [
             {"picture": f"p{one.picture}", "text": clean(one.text, 4000),
-             "captioner": clean(one.captioner, 120), "selected": bool(one.selected),
+             "captioner": _said(one.captioner, 120), "selected": bool(one.selected),
              "agreement": _number(one.agreement), "weight": _number(one.weight)}
             for one in found.itertuples()
         ]  # fmt: skip
@@ -272,8 +272,10 @@ def _around(boxes: npt.NDArray[np.float64]) -> list[float]:
     return [west - margin, max(south - margin, -85.0), east + margin, min(north + margin, 85.0)]
 
 
+def _said(value: Any, limit: int) -> str:
+    """A text of a table; what is missing there is empty, and no "nan"."""
+    return "" if value is None or pd.isna(value) else clean(value, limit)
+
+
 def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
-
-
-__all__ = ["MOST_REGIONS", "Answers"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import geopandas as gpd
 import pandas as pd
@@ -12,6 +13,8 @@ import pandas as pd
 from urbanln.base.errors import InputError
 from urbanln.explore.content import Column, Content, Ints
 
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 Format = Literal["geojson", "csv", "parquet"]
 TYPES: dict[str, str] = {
     "geojson": "application/geo+json", "csv": "text/csv; charset=utf-8",
@@ -34,7 +37,7 @@ def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) 
     if form not in TYPES:
         raise InputError("no such form", value=form, where="format", remedy=f"one of {', '.join(TYPES)}")
     frame = pd.DataFrame({"region_id": content.regions["region_id"].to_numpy()[rows]})
-    frame["lon"], frame["lat"] = content.lonlat[rows].T
+    frame["lon"], frame["lat"] = content.lonlat[rows].round(6).T
     for one in columns:
         name = one.key if one.key else one.title
         if one.classes:
@@ -42,10 +45,19 @@ def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) 
         else:
             frame[name] = one.values[rows].astype("float64").round(6)
     if form == "csv":
-        return frame.to_csv(index=False).encode()
+        return frame.apply(lambda column: column.map(_inert)).to_csv(index=False).encode()
     shaped = gpd.GeoDataFrame(frame, geometry=content.regions.geometry.to_numpy()[rows], crs=4326)
     if form == "geojson":
         return shaped.to_json(na="null", drop_id=True).encode()
     whole = io.BytesIO()
     shaped.to_parquet(whole, index=False)
     return whole.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """A text that a spreadsheet would run as a formula, made a text by the sign that says so there.
+
+    A negative number is none, whether it is a number or an id of digits.
+    """
+    formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value

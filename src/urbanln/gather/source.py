@@ -164,3 +164,19 @@ class Leading(Source, Protocol):
     def more(self) -> int:
         """How many requests the answers that are not known yet may lead to, at most."""
         ...
+
+
+class AtHand:
+    """The part of a :class:`Source` that asks nobody: its files lie on this machine."""
+
+    def hosts(self) -> list[str]:
+        """None."""
+        return []
+
+    def first(self) -> Iterator[Request]:
+        """Nothing."""
+        return iter(())
+
+    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
+        """Nothing."""
+        return ()

@@ -64,6 +64,13 @@ def state_of(verdict: Mapping[str, Any] | None) -> str:
     return state if state in STATES else "unknown"
 
 
+def judged(name: str, verdict: Mapping[str, Any] | None) -> dict[str, str]:
+    """An indicator and the state of its verdict, as pages tell both."""
+    state = state_of(verdict)
+    sign, word, meaning = STATES[state]
+    return {"indicator": words(name), "state": state, "sign": sign, "word": word, "meaning": meaning}
+
+
 def _row(scores: Mapping[str, Any], name: str, verdict: Row) -> dict[str, Any]:
     split = shown_split(scores)
     floor = str(verdict.get("against"))
@@ -72,14 +79,8 @@ def _row(scores: Mapping[str, Any], name: str, verdict: Row) -> dict[str, Any]:
     own = main_row(scores, name)
     rival = (rows_of(scores, indicator=name, split=split, features=floor) or [{}])[0]
     gap = verdict if finite(verdict.get("diff")) is not None else (own.get("vs") or {}).get(floor) or {}
-    state = state_of(verdict)
-    sign, word, meaning = STATES[state]
     return {
-        "indicator": words(name),
-        "state": state,
-        "sign": sign,
-        "word": word,
-        "meaning": meaning,
+        **judged(name, verdict),
         "floor": floor_label(floor),
         "floor_r2": score(rival.get("r2")),
         "r2": score(own.get("r2")),

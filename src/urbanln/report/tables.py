@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
-from urbanln.report.answer import STATES, state_of
+from urbanln.report.answer import judged
 from urbanln.report.reading import (
     FLOOR_LABELS,
     JOINT,
@@ -40,17 +40,11 @@ def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
-    state = state_of(found[0] if found else None)
-    sign, word, meaning = STATES[state]
     sentences = [clean(v.get("sentence"), 1000).removeprefix(f"{name}: ") for v in found]
     # Alone on a line it begins with a capital; names of tables keep their own spelling.
     sentences = ["T" + s[1:] if s.startswith("the ") else s for s in sentences]
     return {
-        "indicator": words(name),
-        "state": state,
-        "sign": sign,
-        "word": word,
-        "meaning": meaning,
+        **judged(name, found[0] if found else None),
         "sentences": [s for s in sentences if s] or ["No verdict was written for this indicator."],
     }
 

@@ -3,12 +3,8 @@ Explore.glMap = function (container, bounds, hooks) {
   "use strict";
   const places = Explore.places,
     colour = Explore.colour;
-  // Lines and dots have soft edges by themselves; pictures are saved by drawing anew.
-  const map = urbanln.create(container, bounds, colour("ground-map"), {
-    canvasContextAttributes: { antialias: false, preserveDrawingBuffer: false }
-  });
-  const size = () => [container.clientWidth, container.clientHeight];
-  const view = () => ({ center: map.getCenter().toArray(), zoom: map.getZoom() });
+  const base = Explore.mapBase(container, bounds, hooks),
+    { library: map, size, view } = base;
   let drawn = null,
     scale = null,
     mask = null,
@@ -112,14 +108,8 @@ Explore.glMap = function (container, bounds, hooks) {
   map.on("click", (event) => {
     if (drawn) hooks.click(under(event));
   });
-  map.on("move", (event) => hooks.move(Boolean(event.originalEvent)));
-  map.on("resize", () => hooks.resize());
 
-  return {
-    view: view,
-    size: size,
-    focusable: map.getCanvas(),
-    library: map,
+  return Object.assign(base, {
     paint(next, selected) {
       const same = next === scale && selected === mask;
       scale = next;
@@ -137,19 +127,6 @@ Explore.glMap = function (container, bounds, hooks) {
       chosen = row;
       hovered = over;
       marked();
-    },
-    jump(to) {
-      map.jumpTo(to);
-    },
-    fit(box) {
-      map.jumpTo(places.fit(box, size()));
-    },
-    zoomBy(step) {
-      map.zoomTo(map.getZoom() + step, { duration: 200 });
-    },
-    project: (place) => places.project(view(), size(), place),
-    resize() {
-      map.resize();
     }
-  };
+  });
 };

@@ -2,11 +2,8 @@
 Explore.tileMap = function (container, bounds, hooks) {
   "use strict";
   const { places, colour, state } = Explore;
-  const map = urbanln.create(container, bounds, colour("ground-map"), {
-    canvasContextAttributes: { antialias: false, preserveDrawingBuffer: false }
-  });
-  const size = () => [container.clientWidth, container.clientHeight];
-  const view = () => ({ center: map.getCenter().toArray(), zoom: map.getZoom() });
+  const base = Explore.mapBase(container, bounds, hooks),
+    map = base.library;
   const reach = (pixels) => pixels / (512 * 2 ** map.getZoom());
   let ready = false,
     scale = null,
@@ -158,14 +155,8 @@ Explore.tileMap = function (container, bounds, hooks) {
     });
   }
   map.on("click", (event) => Explore.attempt(() => at(event.lngLat.toArray(), 8).then(hooks.click)));
-  map.on("move", (event) => hooks.move(Boolean(event.originalEvent)));
-  map.on("resize", () => hooks.resize());
 
-  return {
-    view: view,
-    size: size,
-    focusable: map.getCanvas(),
-    library: map,
+  return Object.assign(base, {
     paint(next, selected) {
       const other = selected !== mask,
         same = next === scale;
@@ -185,24 +176,11 @@ Explore.tileMap = function (container, bounds, hooks) {
       hovered = over;
       marked();
     },
-    jump(to) {
-      map.jumpTo(to);
-    },
-    fit(box) {
-      map.jumpTo(places.fit(box, size()));
-    },
-    zoomBy(step) {
-      map.zoomTo(map.getZoom() + step, { duration: 200 });
-    },
-    project: (place) => places.project(view(), size(), place),
-    resize() {
-      map.resize();
-    },
     // The picture as it stands: the tiles are the server's.
     snapshot: () =>
       new Promise((done) => {
         map.once("render", () => createImageBitmap(map.getCanvas()).then(done));
         map.triggerRepaint();
       })
-  };
+  });
 };

@@ -39,32 +39,32 @@ Explore.exported = (function () {
 
   function cell(value) {
     const text = value === null || value === undefined || Number.isNaN(value) ? "" : String(value);
-    // A formula in a spreadsheet begins with one of these; numbers may.
-    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? "'" + text : text;
+    // As the server writes it (taken.py): no formula for a spreadsheet; ids of digits stay what they are.
+    const formula = typeof value === "string" && /^[=+\-@\t\r]/.test(text) && !/^[+-]?\d+(\.\d+)?$/.test(text);
+    const safe = formula ? "'" + text : text;
     return /[",\n\r]/.test(safe) ? '"' + safe.replace(/"/g, '""') + '"' : safe;
   }
 
+  // The same columns as the server's: id, middle, then what is asked for, classes by name.
   async function take(rows, format, keys) {
     const content = data().content,
+      entries = keys.map((key) => Explore.columns.entry(key)),
       columns = await Promise.all(keys.map((key) => Explore.exported.column(key)));
+    const told = (value, i) =>
+      Number.isNaN(value) ? null : (entries[i].classes || []).length ? entries[i].classes[value] : Number(value.toPrecision(7));
     const values = (row) =>
-      columns.map((column) => (Number.isNaN(column[row]) ? null : Number(column[row].toPrecision(7))));
+      [content.ids[row], content.lon[row], content.lat[row]].concat(columns.map((column, i) => told(column[row], i)));
+    const names = ["region_id", "lon", "lat"].concat(keys);
     if (format === "csv") {
-      const lines = rows.map((row) => [content.ids[row]].concat(values(row)).map(cell).join(","));
-      return new Blob([[["region_id"].concat(keys).map(cell).join(",")].concat(lines).join("\r\n") + "\r\n"], {
-        type: "text/csv"
-      });
+      const lines = [names].concat(rows.map(values)).map((line) => line.map(cell).join(","));
+      return new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" });
     }
-    const features = rows.map((row) => {
-      const properties = { region_id: content.ids[row] };
-      values(row).forEach((value, i) => {
-        properties[keys[i]] = value;
-      });
-      return { type: "Feature", id: content.ids[row], properties: properties, geometry: Explore.places.shape(row) };
-    });
-    return new Blob([JSON.stringify({ type: "FeatureCollection", features: features })], {
-      type: "application/geo+json"
-    });
+    const features = rows.map((row) => ({
+      type: "Feature",
+      properties: Object.fromEntries(values(row).map((value, i) => [names[i], value])),
+      geometry: Explore.places.shape(row)
+    }));
+    return new Blob([JSON.stringify({ type: "FeatureCollection", features: features })], { type: "application/geo+json" });
   }
 
   return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from urbanln.base.errors import InputError, placed
 from urbanln.base.space import Floats
 from urbanln.gather.labels.told import built, partly
 from urbanln.gather.local_files import need_files
-from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.source import Answers, AtHand, Built
 
 _WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china) ([^\s;)]+)"
 _SIGNS = r", or say what stands for it: --missing .*"  # nodata has numbers only
@@ -50,7 +50,7 @@ class Found:
     cover: Floats | None = None
 
 
-class Local(ABC):
+class Local(AtHand, ABC):
     """A label of a file that lies here; see :class:`urbanln.gather.source.Source`.
 
     It is made at once, so that whatever is wrong with its file is told before anybody is asked for anything.
@@ -88,18 +88,6 @@ class Local(ABC):
     def pictures(self) -> int:
         """None."""
         return 0
-
-    def hosts(self) -> list[str]:
-        """None."""
-        return []
-
-    def first(self) -> Iterator[Request]:
-        """Nothing is asked: the file lies here."""
-        return iter(())
-
-    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Nothing."""
-        return ()
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """The label, as it was made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
@@ -95,10 +95,18 @@ class LocalLabel(LabelSource):
     since: date | None = Field(None, description="first day of rows")
     until: date | None = Field(None, description="last day of rows")
 
+    made_of: ClassVar[str]
+    """The key that names the file."""
+
     @property
     def file(self) -> str:
         """The file."""
-        raise NotImplementedError
+        return str(getattr(self, self.made_of))
+
+    def at(self, folder: Path) -> Self:
+        """With paths from here."""
+        paths = {key: getattr(self, key, "") for key in (self.made_of, "within")}
+        return self.model_copy(update={key: str(folder / path) for key, path in paths.items() if path})
 
     @model_validator(mode="after")
     def _local(self) -> Self:
@@ -144,6 +152,8 @@ class PlacedLabel(LocalLabel):
 class PointLabel(PlacedLabel):
     """Counts and rates of points."""
 
+    made_of = "points"
+
     points: str = Field(min_length=1, max_length=1000, description="a table of points")
     statistic: Literal["count", "density", "sum", "mean", "share", "rate"] = Field(
         description="how many; per km²; sum or mean of column; share of classes; column over per, both summed"
@@ -159,11 +169,6 @@ class PointLabel(PlacedLabel):
         "refuse", description="what points are that lie where no map in datum is shifted"
     )
 
-    @property
-    def file(self) -> str:
-        """The points."""
-        return self.points
-
     @model_validator(mode="after")
     def _whole(self) -> Self:
         needs = {"column": ("sum", "mean", "rate"), "per": ("rate",), "classes": ("share",)}
@@ -173,10 +178,6 @@ class PointLabel(PlacedLabel):
         if self.nodata and not self.column:
             raise ValueError("nodata is of the numbers of a column, which is not named")
         return self
-
-    def at(self, folder: Path) -> Self:
-        """With paths from here."""
-        return self.model_copy(update=_from_here(folder, points=self.points, within=self.within))
 
 
 UNITS = {
@@ -190,6 +191,8 @@ UNITS = {
 class ShapeLabel(PlacedLabel):
     """Areas of polygons, lengths of lines."""
 
+    made_of = "shapes"
+
     shapes: str = Field(min_length=1, max_length=1000, description="a file of polygons or lines")
     statistic: Literal["share", "area", "length", "density"] = Field(
         description="share of a region, or area, that polygons cover; length of lines, or length per area"
@@ -198,11 +201,6 @@ class ShapeLabel(PlacedLabel):
         "refuse", description="what becomes of polygons that cross themselves or are broken otherwise"
     )
 
-    @property
-    def file(self) -> str:
-        """The shapes."""
-        return self.shapes
-
     @model_validator(mode="after")
     def _whole(self) -> Self:
         units = UNITS.get(self.statistic)
@@ -210,13 +208,11 @@ class ShapeLabel(PlacedLabel):
             raise ValueError(f"unit of statistic = '{self.statistic}' is one of {', '.join(units)}")
         return self
 
-    def at(self, folder: Path) -> Self:
-        """With paths from here."""
-        return self.model_copy(update=_from_here(folder, shapes=self.shapes, within=self.within))
-
 
 class JoinedLabel(LocalLabel):
     """A column of a table with a row per region, or per district."""
+
+    made_of = "table"
 
     table: str = Field(min_length=1, max_length=1000, description="a table with a column of ids")
     ids: str = Field(min_length=1, max_length=200, description="column of ids of regions or districts")
@@ -227,25 +223,10 @@ class JoinedLabel(LocalLabel):
     )
     nodata: _Codes = Field((), description="numbers of column that stand for no value")
 
-    @property
-    def file(self) -> str:
-        """The table."""
-        return self.table
-
-    def at(self, folder: Path) -> Self:
-        """With the table's path from here."""
-        return self.model_copy(update=_from_here(folder, table=self.table))
-
-
-def _from_here(folder: Path, **paths: str) -> dict[str, str]:
-    return {key: str(folder / path) for key, path in paths.items() if path}
-
 
 _MADE_OF: Mapping[str, type[LabelSource]] = {
     "raster": RasterLabel,
-    "points": PointLabel,
-    "shapes": ShapeLabel,
-    "table": JoinedLabel,
+    **{one.made_of: one for one in (PointLabel, ShapeLabel, JoinedLabel)},
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import geopandas as gpd
@@ -20,13 +19,13 @@ from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.gather.mapillary.parse import View
 from urbanln.gather.mapillary.picture import spread
 from urbanln.gather.names import file_names
-from urbanln.gather.source import Answer, Answers, Built, Request
+from urbanln.gather.source import Answers, AtHand, Built
 from urbanln.gather.tiles.parse import ENDINGS
 from urbanln.gather.views.settings import ViewSource
 from urbanln.gather.writing import make_folder, write_picture
 
 
-class Views:
+class Views(AtHand):
     """Street views of a table; see :class:`urbanln.gather.source.Source`.
 
     Args:
@@ -81,18 +80,6 @@ class Views:
     def pictures(self) -> int:
         """Those that are chosen."""
         return sum(map(len, self._chosen))
-
-    def hosts(self) -> list[str]:
-        """None."""
-        return []
-
-    def first(self) -> Iterator[Request]:
-        """Nothing is asked: the files lie here."""
-        return iter(())
-
-    def then(self, request: Request, answer: Answer) -> Iterable[Request]:
-        """Nothing."""
-        return ()
 
     def build(self, answers: Answers, folder: Path) -> Built:
         """Copy the chosen views, as they are.

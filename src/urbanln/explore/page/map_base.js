@@ -1,0 +1,33 @@
+// What both maps of MapLibre are: made, moved, told about; what they draw is their own (map_gl.js, map_tiles.js).
+Explore.mapBase = function (container, bounds, hooks) {
+  "use strict";
+  const places = Explore.places;
+  // Lines and dots have soft edges by themselves; pictures are saved by drawing anew.
+  const map = urbanln.create(container, bounds, Explore.colour("ground-map"), {
+    canvasContextAttributes: { antialias: false, preserveDrawingBuffer: false }
+  });
+  const size = () => [container.clientWidth, container.clientHeight];
+  const view = () => ({ center: map.getCenter().toArray(), zoom: map.getZoom() });
+  map.on("move", (event) => hooks.move(Boolean(event.originalEvent)));
+  map.on("resize", () => hooks.resize());
+
+  return {
+    view: view,
+    size: size,
+    focusable: map.getCanvas(),
+    library: map,
+    jump(to) {
+      map.jumpTo(to);
+    },
+    fit(box) {
+      map.jumpTo(places.fit(box, size()));
+    },
+    zoomBy(step) {
+      map.zoomTo(map.getZoom() + step, { duration: 200 });
+    },
+    project: (place) => places.project(view(), size(), place),
+    resize() {
+      map.resize();
+    }
+  };
+};
