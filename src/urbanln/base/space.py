@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pyproj
@@ -11,6 +13,8 @@ from urbanln.base.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+# Web Mercator ends here: the latitude at which the world is a square.
+MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 CITY_GAP_M = 1e8  # wider than the earth: cities stay apart whatever their extent
 
 
@@ -47,6 +51,17 @@ def check_lonlat(lonlat: npt.ArrayLike) -> Floats:
             remedy="longitude first, then latitude, in degrees (EPSG:4326)",
         )
     return points
+
+
+def on_mercator(lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Places on the square of Web Mercator: x from 0 in the west to 1, y from 0 in the north to 1.
+
+    Args:
+        lon: Degrees.
+        lat: Degrees within ``MERCATOR_LATITUDE``; beyond it y is beyond 0 or 1.
+    """
+    up = np.arcsinh(np.tan(np.radians(lat))) / np.pi
+    return (np.asarray(lon, dtype=np.float64) + 180) / 360, (1 - up) / 2
 
 
 def to_metres(lonlat: npt.ArrayLike, cities: npt.ArrayLike | None = None) -> Floats:

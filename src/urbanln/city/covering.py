@@ -18,9 +18,9 @@ import shapely
 
 from urbanln.base.errors import InputError
 from urbanln.base.geometry import crossing
+from urbanln.base.space import MERCATOR_LATITUDE
 from urbanln.city.checks import WGS84
 from urbanln.city.regions import (
-    MERCATOR_LATITUDE,
     h3_cells,
     make_regions,
     map_tiles,

@@ -57,8 +57,12 @@ class Meta(_Note):
 
     def terms(self) -> str:
         """Every source with its licence and whom to name, in one line."""
+        return "; ".join(self.named()) or "none named"
+
+    def named(self) -> list[str]:
+        """Every source with its licence and whom to name."""
         told = [(one.name, one.licence or "no licence named", one.attribution) for one in self.sources]
-        return "; ".join(", ".join(filter(None, parts)) for parts in told) or "none named"
+        return [", ".join(filter(None, parts)) for parts in told]
 
 
 def read_meta(folder: Path) -> Meta:

@@ -5,7 +5,6 @@ Each returns the regions (GeoDataFrame in EPSG:4326 with ``region_id``) and the 
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ from urbanln.base.frames import read_frame
 from urbanln.base.geometry import shapes_said
 from urbanln.base.ids import read_ids
 from urbanln.base.saying import say
+from urbanln.base.space import MERCATOR_LATITUDE, on_mercator
 from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.checks import WGS84, check_regions
 from urbanln.city.squares import square_regions
 
-# Web-Mercator ends here: the latitude at which the world is a square.
-MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 _ID_NAMES = ("region_id", "id", "geoid", "code", "name")
 MAX_ZOOM = 24
 _SHOWN = 5
@@ -127,13 +125,12 @@ def tile_regions(lon: np.ndarray, lat: np.ndarray, zoom: int) -> tuple[gpd.GeoDa
 
 def tile_columns(lon: np.ndarray, zoom: int) -> np.ndarray:
     """Columns of the tiles at some longitudes in degrees, counted from the west."""
-    return np.clip(np.floor((lon + 180) / 360 * 2**zoom), 0, 2**zoom - 1).astype(np.int64)
+    return np.clip(np.floor(on_mercator(lon, 0.0)[0] * 2**zoom), 0, 2**zoom - 1).astype(np.int64)
 
 
 def tile_rows(lat: np.ndarray, zoom: int) -> np.ndarray:
     """Rows of the tiles at some latitudes within ±85.05 degrees, counted from the north."""
-    up = np.arcsinh(np.tan(np.radians(lat))) / np.pi
-    return np.clip(np.floor((1 - up) / 2 * 2**zoom), 0, 2**zoom - 1).astype(np.int64)
+    return np.clip(np.floor(on_mercator(0.0, lat)[1] * 2**zoom), 0, 2**zoom - 1).astype(np.int64)
 
 
 def map_tiles(tiles: np.ndarray, zoom: int) -> gpd.GeoDataFrame:

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
 from urbanln.explore.content import Column, Content, Ints
-from urbanln.pages.maps import MOST_REGIONS, region_shapes
+from urbanln.pages.maps import MOST_REGIONS, around, region_shapes
 from urbanln.pages.text import clean
 
 SCHEMA = 1
@@ -65,7 +65,7 @@ class Answers:
             "cities": [
                 {"name": clean(one.name, 120), "rows": [one.first, one.last],
                  "terms": [clean(term, 500) for term in one.terms],
-                 "bounds": _around(bounds[one.first : one.last])}
+                 "bounds": around(bounds[one.first : one.last])}
                 for one in content.places
             ],
             "shapes": shapes, "drawn": None if len(drawn) == len(content) else drawn, "names": names,
@@ -260,16 +260,6 @@ def _spans(rows: Ints, n: int) -> npt.NDArray[np.int64]:
     """First and last + 1 of each region's pictures, (n, 2); pictures of a region follow one another."""
     edges = np.searchsorted(rows, np.arange(n + 1))
     return np.column_stack([edges[:-1], edges[1:]])
-
-
-def _around(boxes: npt.NDArray[np.float64]) -> list[float]:
-    known = boxes[np.isfinite(boxes).all(axis=1)]
-    if not len(known):
-        return [-180.0, -85.0, 180.0, 85.0]
-    west, south = known[:, :2].min(axis=0)
-    east, north = known[:, 2:].max(axis=0)
-    margin = 0.004 if max(east - west, north - south) < 1e-4 else 0.0
-    return [west - margin, max(south - margin, -85.0), east + margin, min(north + margin, 85.0)]
 
 
 def _said(value: Any, limit: int) -> str:

@@ -16,13 +16,12 @@ import shapely
 from PIL import Image, ImageDraw
 
 from urbanln.base.errors import InputError
+from urbanln.base.space import MERCATOR_LATITUDE, Floats, on_mercator
 
 SIDE = 512
 MOST_ZOOM = 22
 _SMALL = 4  # pixels; smaller regions are squares, and none is smaller than two
 _LEAST = 2
-_LIMIT = 85.05  # where Web Mercator ends, degrees
-Floats = npt.NDArray[np.float64]
 
 
 class Tiles:
@@ -35,8 +34,8 @@ class Tiles:
     def __init__(self, regions: gpd.GeoDataFrame) -> None:
         self._shapes = np.asarray(regions.geometry.values, dtype=object)
         boxes = shapely.bounds(self._shapes)
-        west, north = _on_map(boxes[:, 0], boxes[:, 3])
-        east, south = _on_map(boxes[:, 2], boxes[:, 1])
+        west, north = _square(boxes[:, 0], boxes[:, 3])
+        east, south = _square(boxes[:, 2], boxes[:, 1])
         self._boxes = np.column_stack([west, north, east, south])
 
     def at(self, lon: float, lat: float, reach: float) -> int | None:
@@ -47,7 +46,7 @@ class Tiles:
             lat: Latitude, degrees.
             reach: Of a dot, as a share of the width of the whole map.
         """
-        x, y = (float(one[0]) for one in _on_map(np.array([lon]), np.array([lat])))
+        x, y = (float(one[0]) for one in _square(np.array([lon]), np.array([lat])))
         west, north, east, south = self._boxes.T
         around = np.flatnonzero((west <= x) & (x <= east) & (north <= y) & (y <= south))
         held = around[shapely.intersects(self._shapes[around], shapely.points(lon, lat))]
@@ -111,7 +110,7 @@ class Tiles:
         for row, ink in zip(rows, inks, strict=True):
             for part in shapely.get_parts(self._shapes[row]):
                 lon, lat = np.asarray(shapely.get_coordinates(shapely.get_exterior_ring(part))).T
-                x, y = _on_map(lon, lat)
+                x, y = _square(lon, lat)
                 points = np.column_stack([x * edge - corner[0], y * edge - corner[1]])
                 if len(points) > 2:
                     line = (255, 255, 255, 110)
@@ -132,7 +131,6 @@ def _dots(picture: npt.NDArray[np.uint8], boxes: Floats, size: Floats, inks: npt
             picture[y[there], x[there]] = inks[there]
 
 
-def _on_map(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    """Web Mercator, both from 0 to 1, from the west and from the north."""
-    held = np.radians(np.clip(lat, -_LIMIT, _LIMIT))
-    return (lon + 180) / 360, 0.5 - np.log(np.tan(np.pi / 4 + held / 2)) / (2 * np.pi)
+def _square(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    """On the square of Web Mercator; what lies beyond it stands at its edge."""
+    return on_mercator(lon, np.clip(lat, -MERCATOR_LATITUDE, MERCATOR_LATITUDE))

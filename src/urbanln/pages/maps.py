@@ -183,7 +183,7 @@ def map_data(
     """
     boxes = shapely.bounds(shapely.from_geojson([json.dumps(s) for s in shapes]))
     places = [
-        {"name": name, "bounds": _view(boxes[list(rows)])}
+        {"name": name, "bounds": around(boxes[list(rows)])}
         for name, rows in (cities or {"": range(len(ids))}).items()
     ]
     return embed_json(
@@ -196,8 +196,11 @@ def map_data(
     )
 
 
-def _view(boxes: np.ndarray) -> list[float]:
-    """West, south, east, north around all boxes; a single point gets room around it."""
+def around(boxes: np.ndarray) -> list[float]:
+    """West, south, east, north around all boxes that are any, (N, 4); a single point gets room around it."""
+    boxes = boxes[np.isfinite(boxes).all(axis=1)]
+    if not len(boxes):
+        return [-180.0, -85.0, 180.0, 85.0]
     west, south = boxes[:, :2].min(axis=0)
     east, north = boxes[:, 2:].max(axis=0)
     margin = 0.004 if max(east - west, north - south) < 1e-4 else 0.0

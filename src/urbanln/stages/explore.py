@@ -106,9 +106,8 @@ def _places(cities: Sequence[City]) -> list[Place]:
 
 
 def _terms(city: City) -> tuple[str, ...]:
-    told = [(one.name, one.licence or "no licence named", one.attribution) for one in city.meta.sources]
     simulated = ("All of this city is simulated.",) if city.meta.synthetic else ()
-    return (*simulated, *(", ".join(filter(None, parts)) for parts in told))
+    return (*simulated, *city.meta.named())
 
 
 def _pictures(cities: Sequence[City], rows: pd.Series) -> tuple[pd.DataFrame, Callable[[int], bytes]]:

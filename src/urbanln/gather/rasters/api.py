@@ -15,7 +15,7 @@ import shapely
 
 from urbanln.base.errors import InputError, placed, require
 from urbanln.base.progress import track
-from urbanln.city.regions import MERCATOR_LATITUDE
+from urbanln.base.space import MERCATOR_LATITUDE
 from urbanln.gather.addressed import Addressed, Window
 from urbanln.gather.local_files import need_files
 from urbanln.gather.names import file_names

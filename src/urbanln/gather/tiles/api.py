@@ -13,8 +13,9 @@ from PIL import Image
 
 from urbanln.base.errors import InputError
 from urbanln.base.progress import track
+from urbanln.base.space import MERCATOR_LATITUDE
 from urbanln.city.pictures import in_threads
-from urbanln.city.regions import MERCATOR_LATITUDE, way_of
+from urbanln.city.regions import way_of
 from urbanln.gather.names import file_names
 from urbanln.gather.source import Answer, Answers, Built, Request
 from urbanln.gather.tiles.parse import ENDINGS, Seen, blank_looks, see, tile_picture

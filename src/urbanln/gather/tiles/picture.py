@@ -11,6 +11,7 @@ import geopandas as gpd
 from PIL import Image
 
 from urbanln.base.errors import InputError
+from urbanln.base.space import on_mercator
 
 EARTH_M = 2 * math.pi * 6_378_137  # around the equator of Web-Mercator
 MAX_EDGE = 4096
@@ -93,8 +94,8 @@ def frame_of(bounds: tuple[float, float, float, float], zoom: int, gsd_m: float,
 
 
 def _position(lon: float, lat: float, zoom: int) -> tuple[float, float]:
-    up = math.asinh(math.tan(math.radians(lat))) / math.pi
-    return (lon + 180) / 360 * 2**zoom, (1 - up) / 2 * 2**zoom
+    x, y = on_mercator(lon, lat)
+    return float(x) * 2**zoom, float(y) * 2**zoom
 
 
 def zoom_for(gsd_m: float, latitude: float, tile_px: int) -> int:
