@@ -9,7 +9,10 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from exactextract import exact_extract
+from exactextract.raster import RasterioRasterSource
 from tests.gather.rasters import write_tif
 from tests.gather.world import SOMEWHERE, saved
 from tests.oracles import zonal as oracle
@@ -288,3 +291,10 @@ def test_real_night_light_and_income_of_h3_cells_are_what_the_pixels_say(city: s
     np.testing.assert_allclose(found.values, values, rtol=2e-5)
     np.testing.assert_allclose(found.cover, share, atol=1e-5)
     assert (found.cover > 0).sum() >= 5
+    # By hand: the same library on the file itself.
+    weight = "(coverage_weight=area_spherical_m2)" if kind == "mean" else ""
+    with rasterio.open(path) as file:
+        band = RasterioRasterSource(file, 1)
+        hand = exact_extract(band, regions, [f"value={kind}{weight}"], output="pandas")["value"]
+    there = found.cover > 0
+    np.testing.assert_array_equal(found.values[there], hand.to_numpy()[there])
