@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,17 +15,13 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from PIL import Image
-from tests.explore.world import EDGE, make_content
+from tests.explore.world import EDGE, PHONE, make_content, until
 
 from urbanln.explore.content import Column, Content
 from urbanln.explore.exporting import export_page
 from urbanln.explore.server import listen
 from urbanln.explore.taken import take
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the page is driven by playwright")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here to open the page with")
-DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 INERT = "A red lake. <img src=x onerror=alert(1)> A street."
 Open = Callable[..., Any]
 
@@ -55,65 +50,6 @@ def address(content: Content) -> Iterator[str]:
     yield address
     server.should_exit = True
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def browsers() -> Iterator[Callable[[bool], Any]]:
-    """Chromium with WebGL in software, or without any."""
-    with sync_api.sync_playwright() as play:
-        started: dict[bool, Any] = {}
-
-        def start(webgl: bool) -> Any:
-            if webgl not in started:
-                graphics = (
-                    ["--enable-unsafe-swiftshader", "--disable-gpu"] if webgl else ["--disable-3d-apis"]
-                )
-                started[webgl] = play.chromium.launch(
-                    executable_path=BROWSER, args=["--no-sandbox", *graphics]
-                )
-            return started[webgl]
-
-        yield start
-        for one in started.values():
-            one.close()
-
-
-@pytest.fixture
-def open_page(browsers: Callable[[bool], Any], address: str) -> Iterator[Open]:
-    """Opens the page ready to use; at the end nothing may have complained, nor asked elsewhere."""
-    contexts, said, asked = [], [], set()
-
-    def go(where: str = "", *, webgl: bool = True, size: dict[str, int] = DESK, **how: Any) -> Any:
-        contexts.append(browsers(webgl).new_context(viewport=size, accept_downloads=True, **how))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
-        page.on("pageerror", lambda one: said.append(str(one)))
-        page.on("request", lambda one: asked.add(one.url))
-        page.goto(where if "://" in where else address + where)
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield go
-    for one in contexts:
-        one.close()
-    assert not said
-    assert all(url.startswith((address, "file:", "data:", "blob:")) for url in asked)
-
-
-def _until(page: Any, what: str) -> None:
-    """Wait until something is so; asked in one call: the page's policy lets no text be evaluated."""
-    page.evaluate(
-        f"""() => new Promise((good, bad) => {{
-          const end = performance.now() + 60000;
-          const look = () => {{
-            if ({what}) good();
-            else if (performance.now() > end) bad(new Error("never came true"));
-            else setTimeout(look, 20);
-          }};
-          look();
-        }})"""
-    )
 
 
 def _least_squares(values: list[float], k: int) -> float:
@@ -149,7 +85,7 @@ def test_regions_have_the_colours_of_their_classes(
     page = open_page(webgl=webgl)
     assert page.evaluate("Boolean(Explore.state.content.tiled)") == (drawn_by == "tiles")
     page.select_option(".pane-top select >> nth=0", "error:price")
-    _until(page, "Explore.panes.all()[0].scale.column.key === 'error:price'")
+    until(page, "Explore.panes.all()[0].scale.column.key === 'error:price'")
     if webgl:
         still = "new Promise((r) => { map.once('idle', r); map.triggerRepaint(); })"
         page.evaluate(f"() => {{ const map = Explore.panes.all()[0].map.library; return {still}; }}")
@@ -175,7 +111,7 @@ def test_a_region_tells_what_is_known_of_it_and_its_texts_stay_texts(open_page: 
     assert INERT in panel.inner_text()
     assert panel.locator("blockquote img").count() == 0
     assert "label 0 · predicted 1 · interval −1 to 3" in panel.inner_text()
-    _until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
+    until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
     # By keyboard: from region to region, from the one in the middle on.
     page.focus(".maplibregl-canvas")
     page.keyboard.press("ArrowUp")
@@ -184,7 +120,7 @@ def test_a_region_tells_what_is_known_of_it_and_its_texts_stay_texts(open_page: 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     assert page.evaluate("Explore.state.row") == first + EDGE + 1
-    _until(page, f"document.getElementById('said').textContent === 'Region r{first + EDGE + 1}'")
+    until(page, f"document.getElementById('said').textContent === 'Region r{first + EDGE + 1}'")
 
 
 def test_what_is_alike_and_what_words_find_colour_the_map(open_page: Open) -> None:
@@ -222,17 +158,17 @@ def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tm
     page.click("#handle-select")
     page.locator(".filter .lower").focus()
     page.keyboard.press("End")  # at least the largest price
-    _until(page, "Explore.selection.count() === 1")
+    until(page, "Explore.selection.count() === 1")
     page.click("text=Clear")
     # A swatch of the legend selects the regions of its class.
     for c in (0, 3, 6):
         page.click(f".swatch >> nth={c}")
-        _until(page, f"Explore.selection.count() === Explore.panes.all()[0].scale.counts[{c}]")
+        until(page, f"Explore.selection.count() === Explore.panes.all()[0].scale.counts[{c}]")
         assert page.evaluate(
             "c => Explore.selection.rows().every((row) => Explore.panes.all()[0].scale.classes[row] === c)", c
         )
         page.click("text=Clear")
-        _until(page, "Explore.selection.count() === 0")
+        until(page, "Explore.selection.count() === 0")
     # Around the left half of the layout, whose axis across is the column of squares.
     sheet = page.locator(".scatter .lasso").first
     sheet.scroll_into_view_if_needed()
@@ -242,11 +178,11 @@ def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tm
     for x, y in ((0.5, 0.01), (0.5, 0.99), (0.003, 0.99)):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=3)
     page.mouse.up()
-    _until(page, "Explore.selection.count() === 18")
+    until(page, "Explore.selection.count() === 18")
     page.click("text=By a list of ids")
     page.fill("#ids", "r0, r1\nr5")
     page.click("#tab-select details >> text=Select these")
-    _until(page, "Explore.selection.count() === 2")  # listed and drawn
+    until(page, "Explore.selection.count() === 2")  # listed and drawn
     with page.expect_download() as taken:
         page.click("text=Take away the selection")
     taken.value.save_as(tmp_path / "taken.geojson")
@@ -267,7 +203,7 @@ def test_a_link_restores_the_view(open_page: Open) -> None:
     page.evaluate("Explore.search.run('red roof')")
     page.evaluate("Explore.choose(8)")
     page.evaluate("Explore.panes.jump({ center: [0.02, 0.03], zoom: 11 })")
-    _until(page, "location.hash.includes('r8') && location.hash.includes('11')")
+    until(page, "location.hash.includes('r8') && location.hash.includes('11')")
     told = (
         "[Explore.state.row, Explore.state.query, Explore.selection.rows(), Explore.panes.view(), "
         "Explore.panes.all().map((pane) => pane.choice.key)]"
@@ -284,7 +220,7 @@ def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path
     export_page(content, tmp_path / "page")
     page = open_page((tmp_path / "page" / "index.html").as_uri())
     page.evaluate("Explore.choose(4)")
-    _until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
+    until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
     page.click("#tab-region >> text=Find similar")
     page.locator("#tab-similar .found li").first.wait_for()
     page.click("#handle-search")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -19,6 +20,7 @@ from urbanln.explore.words import words_of
 WORDS = ("red", "green", "blue", "lake", "roof", "tree", "street", "park")
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 EDGE = 6
+DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
 def read_texts(texts: Sequence[str]) -> np.ndarray:
@@ -95,3 +97,18 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         vectors=Vectors(VectorSearch(vectors), rows), spoken=Vectors(VectorSearch(read_texts(texts)), rows),
         reader=reader if reads else None, queries=("a red roof",),
     )  # fmt: skip
+
+
+def until(page: Any, what: str) -> None:
+    """Wait until something is so; asked in one call: the page's policy lets no text be evaluated."""
+    page.evaluate(
+        f"""() => new Promise((good, bad) => {{
+          const end = performance.now() + 60000;
+          const look = () => {{
+            if ({what}) good();
+            else if (performance.now() > end) bad(new Error("never came true"));
+            else setTimeout(look, 20);
+          }};
+          look();
+        }})"""
+    )

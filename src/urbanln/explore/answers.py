@@ -113,8 +113,12 @@ class Answers:
             )
         return found
 
-    def region(self, row: int) -> dict[str, Any]:
+    def region(self, row: int, alike: int = _ALIKE) -> dict[str, Any]:
         """All about one region.
+
+        Args:
+            row: Its number.
+            alike: How many neighbours in looks are told, six by default, as many as those in space.
 
         Raises:
             InputError: No such region.
@@ -140,7 +144,7 @@ class Answers:
             "pictures_total": int(last - first),
             "captions": self._captions(first, min(last, first + _PICTURES)),
             "near": [int(one) for one in np.atleast_1d(near) if one != at][:_NEAR],
-            "alike": self._alike(at),
+            "alike": self._alike(at, alike),
         }  # fmt: skip
 
     def pictures_of(self, row: int, views: tuple[str, ...] = ()) -> list[int]:
@@ -184,10 +188,10 @@ class Answers:
             for one in found.itertuples()
         ]  # fmt: skip
 
-    def _alike(self, row: int) -> list[dict[str, Any]]:
-        if self._vector_of[row] < 0:
+    def _alike(self, row: int, k: int) -> list[dict[str, Any]]:
+        if self._vector_of[row] < 0 or not k:
             return []
-        hits = self.similar([row], k=_ALIKE)
+        hits = self.similar([row], k=k)
         return [{"row": one, "score": score} for one, score in zip(hits["rows"], hits["scores"], strict=True)]
 
     def direction(self, rows: list[int]) -> npt.NDArray[np.float32]:

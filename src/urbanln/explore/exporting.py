@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from urbanln.explore.asking import Asking
 from urbanln.explore.assembled import page_files
 from urbanln.explore.content import Content
 from urbanln.explore.pictures import SIDES, small
+from urbanln.explore.rounded import as_base64, rounded
 from urbanln.pages.maps import MOST_REGIONS, embed_json
 
-_ALIKE = 50
 _PICTURES_PER_REGION = 4
 _EVIDENCE = 10  # of each prepared query: the regions it found first
 
@@ -61,11 +60,18 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     }  # fmt: skip
     served = "this is an export: serve the city with urbanln explore"
     overview["why_not"] |= {"upload": served} | ({} if texts else {"text": served, "evidence": served})
+    near = rounded(content.vectors) if content.vectors else None
     data = {
         "content": overview, "texts": texts, "columns": _columns(content, asking, texts),
-        "similar": _similar(answers), "regions": _regions(answers, shown),
+        "vectors": near and near.packed(content.metres()), "regions": _regions(answers, shown),
         "evidence": _evidence(asking, texts),
     }  # fmt: skip
+    if near:
+        n, width = near.steps.shape
+        say(
+            f"data.js holds {n:,} vectors of {width} numbers, {near.steps.nbytes * 4 / 3e6:.1f} MB; "
+            f"cosines there are within {near.bound:.0e} of the exact ones"
+        )
     write_text(target / "data.js", f"window.URBANLN_DATA = {embed_json(plain(data))};\n")
     for name, (_, body) in reversed(page_files(content.title, exported=True).items()):
         write_quickly(target / name, body)
@@ -77,38 +83,16 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     return [str(target / "index.html")]
 
 
-def _base64(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
-
-
 def _columns(content: Content, asking: Asking, texts: Mapping[str, Any]) -> dict[str, str]:
     asked = [f"{one['key']}:{by}" for one in texts.values() for by in one["by"] if one["by"][by]]
-    return {key: _base64(asking.column(key).values.astype("<f4")) for key in [*content.columns, *asked]}
-
-
-def _similar(answers: Answers) -> dict[str, Any] | None:
-    """The regions most alike to each; one that has no vector has none."""
-    vectors = answers.content.vectors
-    if vectors is None:
-        return None
-    n = len(answers.content)
-    width = min(_ALIKE, n - 1)
-    rows = np.full((n, width), -1, "<i4")
-    scores = np.zeros((n, width), "<f4")
-    with progress("comparing regions", len(vectors.rows)) as advance:
-        for row in vectors.rows[vectors.search.lengths > 0]:
-            found = answers.similar([int(row)], k=width) if width else {"rows": [], "scores": []}
-            rows[row, : len(found["rows"])] = found["rows"]
-            scores[row, : len(found["rows"])] = found["scores"]
-            advance(1)
-    return {"k": width, "rows": _base64(rows), "scores": _base64(scores)}
+    return {key: as_base64(asking.column(key).values.astype("<f4")) for key in [*content.columns, *asked]}
 
 
 def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
     """Everything about each region; of its pictures those that were exported."""
     out = []
     for row in range(len(answers.content)):
-        told = answers.region(row)
+        told = answers.region(row, alike=0)
         told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in shown]
         out.append(told)
     return out

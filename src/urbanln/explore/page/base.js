@@ -132,11 +132,15 @@ var Explore = (function () {
       .trim();
   }
 
-  function floats(base64) {
+  function bytes(base64) {
     const text = atob(base64),
-      bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    return new Float32Array(bytes.buffer);
+      found = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
+    return found;
+  }
+
+  function floats(base64) {
+    return new Float32Array(bytes(base64).buffer);
   }
 
   // Kilometres between two places, on a sphere.
@@ -166,6 +170,7 @@ var Explore = (function () {
     tip,
     dark,
     colour,
+    bytes,
     floats,
     distance
   };

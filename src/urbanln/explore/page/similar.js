@@ -40,8 +40,7 @@ Explore.similar = (function () {
       found.exact === false ? "found by an approximate search" : null,
       km() > 0 && found.left_out
         ? "without " + found.left_out.toLocaleString("en-US") + " nearer than " + km() + " km"
-        : null,
-      found.prepared ? "of the " + found.prepared + " prepared with this export" : null
+        : null
     ].filter(Boolean);
     clear(answer).append(
       el("h3", { text: title }),

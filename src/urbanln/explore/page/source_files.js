@@ -1,8 +1,9 @@
 // Answers of an export: everything stands in data.js as window.URBANLN_DATA =
 //   { content,                        as api/content
 //     columns: { key: base64 },       float32, n values each, those of the queries among them
-//     regions: [ … ] or { row: … },   as api/region; by row
-//     similar: { k, rows, scores },   base64 of int32 and float32, n × k, most alike first (row −1: none)
+//     regions: [ … ],                 as api/region, by row; without `alike`, which the page finds
+//     vectors: { width, step, bound,  directions of regions, see likeness.js; null without
+//       rows, steps, metres },        base64 of int32 (m), int16 (m × width), float64 (n × 2)
 //     texts: { query: … },            as api/text
 //     evidence: { "row key": … } }    as api/evidence
 // Files that the page makes itself (GeoJSON, CSV) are made here. Pictures lie in the folder pictures/.
@@ -13,27 +14,29 @@ Explore.exported = (function () {
     return Promise.reject(Object.assign(new Error(what + " is not in this export."), { remedy: remedy }));
   }
 
+  const ALIKE = 6;
   const served = "Run `urbanln explore` to have it.";
   const data = () => window.URBANLN_DATA;
 
   function similar(rows, far, k) {
-    const all = data().similar;
-    if (!all || rows.length !== 1) return missing("What is like several regions", served);
-    const width = all.k,
-      at = rows[0] * width;
-    const found = new Int32Array(Explore.floats(all.rows).buffer).subarray(at, at + width);
-    const scores = Explore.floats(all.scores).subarray(at, at + width);
-    const places = Explore.places,
-      near = (row) => far > 0 && Explore.distance(places.of(row), places.of(rows[0])) < far;
-    const kept = Array.from(found, (row, i) => [row, scores[i]])
-      .filter(([row]) => row >= 0 && !near(row))
-      .slice(0, k);
+    const found = data().vectors && rows.length ? Explore.likeness.similar(rows, far, k) : null;
+    return found ? Promise.resolve(found) : missing("A vector of these regions", "Choose another region.");
+  }
+
+  function column(key) {
+    const made = data().columns[key] ? Explore.floats(data().columns[key]) : data().vectors && Explore.likeness.column(key);
+    return made ? Promise.resolve(made) : missing("The column " + key, served);
+  }
+
+  // Everything about a region stands there but its neighbours in looks, which are looked for when they are shown.
+  function region(row) {
+    const told = data().regions[row];
+    if (!told) return missing("This region", served);
     return Promise.resolve({
-      rows: kept.map((pair) => pair[0]),
-      scores: kept.map((pair) => pair[1]),
-      exact: true,
-      left_out: found.filter((row) => row >= 0 && near(row)).length,
-      prepared: width
+      ...told,
+      get alike() {
+        return data().vectors ? Explore.likeness.alike(row, ALIKE) : [];
+      }
     });
   }
 
@@ -69,9 +72,8 @@ Explore.exported = (function () {
 
   return {
     content: () => Promise.resolve(data().content),
-    column: (key) =>
-      data().columns[key] ? Promise.resolve(Explore.floats(data().columns[key])) : missing("The column " + key, served),
-    region: (row) => (data().regions[row] ? Promise.resolve(data().regions[row]) : missing("This region", served)),
+    column: column,
+    region: region,
     picture: (id) => "pictures/" + encodeURIComponent(id) + ".jpg",
     similar: similar,
     upload: () => missing("Search by a picture", served),
