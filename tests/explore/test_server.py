@@ -39,6 +39,11 @@ def content() -> Content:
 
 @pytest.fixture(scope="module")
 def ask(content: Content) -> Callable[..., httpx.Response]:
+    return asker(content)
+
+
+def asker(content: Content) -> Callable[..., httpx.Response]:
+    """Asks an application as a browser does, without a socket."""
     import asyncio
 
     app = make_app(content, "127.0.0.1", PORT)
@@ -126,6 +131,9 @@ def test_no_text_is_a_formula_for_a_spreadsheet(content: Content) -> None:
         ("POST", "/api/text", b'{"text": 3}', 400),
         ("POST", "/api/take", b'{"rows": [1], "format": "exe", "columns": []}', 400),
         ("POST", "/api/upload", b"x" * 100, 400), ("POST", "/api/upload", b"x" * (MOST_BYTES + 1), 413),
+        ("POST", "/api/evidence", b'{"row": 1, "key": "prediction:x"}', 400),
+        ("POST", "/api/similar", b'{"rows": []}', 400), ("GET", "/api/nothing", None, 404),
+        ("GET", "/api/content/", None, 404), ("POST", "/api/content", b"{}", 405),
     ],
 )  # fmt: skip
 def test_bad_questions_have_one_clear_answer(
@@ -133,8 +141,8 @@ def test_bad_questions_have_one_clear_answer(
 ) -> None:
     answer = ask(method, path, content=body)
     assert answer.status_code == status, answer.text
-    if path.startswith("/api"):
-        assert set(answer.json()) == {"error", "remedy"}
+    assert set(answer.json()) == {"error", "remedy"}
+    assert all(answer.json().values())
 
 
 @pytest.mark.parametrize(
@@ -162,6 +170,39 @@ def test_refusals_reach_the_wire(ask) -> None:
         ask("POST", "/api/text", headers={"origin": "http://elsewhere.example"}, content=b"{}").status_code
         == 403
     )
+
+
+def test_a_city_that_goes_away_is_said(content: Content) -> None:
+    def gone(row: int) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", "p.png")
+
+    ask = asker(replace(content, open_picture=gone))
+    asked = {"row": 1, "key": "prediction:price"}
+    told = ask("POST", "/api/evidence", content=json.dumps(asked))
+    assert (told.status_code, told.json()["error"]) == (
+        404,
+        "a file could not be used: No such file or directory",
+    )
+
+
+def test_who_stops_in_the_middle_neither_holds_the_server_nor_is_a_fault(
+    content: Content, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server, sock, address = listen(content)
+    port = sock.getsockname()[1]
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    serving.start()
+    head = f"POST /api/upload HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 9\r\n\r\nabc".encode()
+    with socket.create_connection(("127.0.0.1", port)) as gone:
+        gone.sendall(head)
+    with socket.create_connection(("127.0.0.1", port)) as stays:
+        stays.sendall(head)
+        assert httpx.get(address + "api/region?row=0").status_code == 200  # so both are being listened to
+        server.should_exit = True
+        serving.join(20)
+        assert not serving.is_alive()
+        assert stays.recv(9) == b""
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_answers_are_sent_at_once(content: Content) -> None:

@@ -106,7 +106,9 @@ class Answers:
             InputError: None, or one that does not exist.
         """
         found = np.asarray(rows, dtype=np.int64)
-        if not len(found) or found.min() < 0 or found.max() >= len(self.content):
+        if not len(found):
+            raise InputError("no region is named", where="rows", remedy="name one, or several")
+        if found.min() < 0 or found.max() >= len(self.content):
             n = len(self.content)
             raise InputError(
                 "no such region", value=rows[:3], where="rows", remedy=f"give numbers from 0 to {n - 1}"

@@ -132,8 +132,8 @@ class Asking:
         row = int(self.answers.check_rows([row])[0])
         reader = self._reader()
         pictures = self.answers.pictures_of(row, self.content.vectors.views if self.content.vectors else ())
-        if key in self.content.columns:
-            column = self.content.columns[key]
+        if not key.startswith("q:"):
+            column = self.answers.column(key)
             if column.group != "prediction":
                 what, remedy = "there is nothing to explain about this", "ask about a prediction or a query"
                 raise InputError(what, value=key, where="key", remedy=remedy)

@@ -9,9 +9,10 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from typing_extensions import TypedDict
 
 from urbanln.base.errors import InputError, UrbanLNError
@@ -22,6 +23,7 @@ from urbanln.explore.content import Content
 from urbanln.explore.guard import HEADERS, is_loopback, refusal
 from urbanln.explore.pictures import SIDES, small
 from urbanln.explore.requests import posted, shaped, whole
+from urbanln.explore.serving import Server
 from urbanln.explore.taken import TYPES, take
 from urbanln.explore.tile_routes import tile_routes
 
@@ -62,16 +64,16 @@ def make_app(content: Content, host: str, port: int, token: str = "") -> Starlet
     asking = Asking(answers)
     routes = [*_answer_routes(answers, asking), *_page_routes(content.title)]
     app = Starlette(
-        routes=[Mount(f"/{token}" if token else "/", routes=routes)],
-        exception_handlers={UrbanLNError: _fault},
-    )
+        routes=[Mount(f"/{token}" if token else "/", app=Router(routes, redirect_slashes=False))],
+        exception_handlers={
+            UrbanLNError: _fault, HTTPException: _no_answer, OSError: _no_file, MemoryError: _too_much,
+        },
+    )  # fmt: skip
     app.add_middleware(_Guard, host=host, port=port)
     return app
 
 
-def listen(
-    content: Content, host: str = "127.0.0.1", port: int = 0
-) -> tuple[uvicorn.Server, socket.socket, str]:
+def listen(content: Content, host: str = "127.0.0.1", port: int = 0) -> tuple[Server, socket.socket, str]:
     """A server that is ready to run, its socket, and its address.
 
     Args:
@@ -103,9 +105,12 @@ def listen(
         access_log=False,
         server_header=False,
         lifespan="off",
+        # What is at hand everywhere, whatever else is installed.
+        http="h11",
+        ws="none",
     )
     shown = f"[{host}]" if ":" in host else host
-    return uvicorn.Server(config), sock, f"http://{shown}:{port}/" + (f"{token}/" if token else "")
+    return Server(config), sock, f"http://{shown}:{port}/" + (f"{token}/" if token else "")
 
 
 class _Guard:
@@ -140,13 +145,31 @@ async def _fault(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"{error.what}{value}"[:500], "remedy": error.remedy}, 400)
 
 
+async def _no_answer(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = "there is nothing at this address" if error.status_code == 404 else "this is not asked that way"
+    told = {"error": what, "remedy": "open the address that explore printed"}
+    return JSONResponse(told, error.status_code, headers=error.headers)
+
+
+async def _no_file(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    what = f"a file could not be used: {error.strerror or error}"
+    remedy = "check that the city is where it was, then start explore again"
+    return JSONResponse({"error": what[:500], "remedy": remedy}, 404)
+
+
+async def _too_much(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "this takes more memory than there is", "remedy": "ask for less"}, 413)
+
+
 def _page_routes(title: str) -> list[Route]:
     files = page_files(title)
 
     async def file(request: Request) -> Response:
         name = request.path_params.get("name") or "index.html"
         if name not in files:
-            return Response("no such file", 404)
+            raise HTTPException(404)
         kind, data = files[name]
         return Response(data, media_type=kind)
 

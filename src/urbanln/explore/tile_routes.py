@@ -99,7 +99,8 @@ def _number(text: str, where: str) -> float:
     except ValueError:
         found = float("nan")
     if not np.isfinite(found):
-        raise InputError("not a number", value=text[:40], where=where, remedy="give a finite number")
+        what = f"{where} is no number"
+        raise InputError(what, value=text[:40], where=where, remedy="give a finite number")
     return found
 
 
