@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.explore.world import colour_of, make_content
+from PIL import Image
+from tests.explore.world import colour_of, make_content, stored
 
 from urbanln.base.errors import InputError
 from urbanln.explore.answers import Answers
@@ -71,7 +72,7 @@ def test_far_ones_are_far_and_the_asked_are_not_among_them(content: Content) -> 
 
 @pytest.mark.parametrize("rows", [[], [-1], [36], [10**12]])
 def test_regions_that_do_not_exist_are_refused(content: Content, rows: list[int]) -> None:
-    with pytest.raises(InputError, match="no such region"):
+    with pytest.raises(InputError, match=r"no such region|no region is named"):
         Answers(content).similar(rows)
 
 
@@ -82,10 +83,31 @@ def test_a_text_finds_its_colour_by_pictures_captions_and_words(asking: Asking) 
         assert all(colour_of(row) == "blue" for row in best), by
         assert by == "pictures" or set(best) == {5, 20, 35}, "those whose caption says lake too"
     assert (told["tokens"], told["cut"]) == (5, False)
-    shown = asking.column(f"{told['key']}:captions").values
+    shown = asking.column(f"{told['key']}:captions").values  # of all regions, those that were not found too
     assert np.argmax(shown) == told["by"]["captions"]["rows"][0]
     with pytest.raises(InputError, match="no longer held"):
         asking.column("q:0123:pictures")
+
+
+def test_likeness_of_all_regions_can_be_had_when_it_is_asked_for(content: Content) -> None:
+    asking = Asking(Answers(content))
+    told = asking.similar([4, 7], far_km=2, k=3)
+    assert asking.answers.similar([4, 7], far_km=2, k=3) == {key: told[key] for key in told if key != "key"}
+    found = [asking.column(f"{told['key']}:pictures").values]
+    assert content.vectors is not None
+    exact = content.vectors.search.scores(asking.answers.direction([4, 7]))
+    np.testing.assert_array_equal(found[0][content.vectors.rows], exact)
+    # Where many later ones are held instead it is made again, the same; a query of long ago is asked anew.
+    pictures = [stored(Image.new("RGB", (4, 4), (shade, 0, 9))) for shade in range(1, 40)]
+    for one in pictures[:9]:
+        asking.column(f"{asking.picture(one)['key']}:pictures")
+    found.append(asking.column(f"{told['key']}:pictures").values)
+    assert found[0] is not found[1]
+    np.testing.assert_array_equal(*found)
+    for one in pictures:
+        asking.picture(one)
+    with pytest.raises(InputError, match="no longer held"):
+        asking.evidence(0, told["key"])
 
 
 def test_words_that_nobody_said_find_nothing(asking: Asking) -> None:

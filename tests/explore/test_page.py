@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from tests.explore.world import EDGE, PHONE, make_content, until
 
+from urbanln.explore.answers import Answers
 from urbanln.explore.content import Column, Content
 from urbanln.explore.exporting import export_page
 from urbanln.explore.server import listen
@@ -123,14 +124,28 @@ def test_a_region_tells_what_is_known_of_it_and_its_texts_stay_texts(open_page: 
     until(page, f"document.getElementById('said').textContent === 'Region r{first + EDGE + 1}'")
 
 
-def test_what_is_alike_and_what_words_find_colour_the_map(open_page: Open) -> None:
+def test_what_is_alike_and_what_words_find_colour_the_map(open_page: Open, content: Content) -> None:
     page = open_page()
     page.evaluate("Explore.choose(4)")
     page.click("#tab-region >> text=Find similar")
     page.locator("#tab-similar .found li").first.wait_for()
     found = [int(one.split("r")[1]) for one in page.locator("#tab-similar .found .link").all_inner_texts()]
     assert {row % 3 for row in found[:11]} == {4 % 3}  # the pictures of the same colour
-    assert page.evaluate("Explore.panes.all()[0].choice.key") == "found:similar"
+    # The map shows the likeness of all regions, not of those found alone.
+    key = page.evaluate("Explore.panes.all()[0].choice.key")
+    until(page, f"Explore.panes.all()[0].scale.column.key === '{key}'")
+    assert page.evaluate("Explore.panes.all()[0].scale.missing") == 0
+    shown = page.evaluate("Array.from(Explore.panes.all()[0].values)")
+    answers = Answers(content)
+    vectors = content.vectors
+    assert vectors is not None
+    np.testing.assert_allclose(shown, vectors.search.scores(answers.direction([4])), atol=1e-6)
+    assert page.locator(".legend .at.chosen").count() == page.locator(".legend .at.least").count() == 1
+    assert "r4 1" in page.locator(".legend .marked").inner_text()
+    page.evaluate("Explore.choose(5)")
+    page.click("#handle-similar")
+    until(page, "document.querySelector('#tab-similar figcaption').textContent.includes('r5')")
+    assert "r5" in page.locator(".legend .marked").inner_text()
     red = io.BytesIO()
     Image.new("RGB", (30, 30), (220, 20, 20)).save(red, "PNG")
     page.set_input_files(
@@ -223,6 +238,8 @@ def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path
     until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
     page.click("#tab-region >> text=Find similar")
     page.locator("#tab-similar .found li").first.wait_for()
+    until(page, "Explore.panes.all()[0].scale.column.title === 'Like r4'")
+    assert page.evaluate("Explore.panes.all()[0].scale.missing") == 0, "the likeness of all is coloured"
     page.click("#handle-search")
     page.click("#tab-search >> text=a red roof")
     page.locator("#tab-search .way").first.wait_for()

@@ -46,11 +46,12 @@ def _parts(data: bytes, boxes: Sequence[tuple[float, float, float, float]]) -> n
             (127, 127, 127),
             (round(left * edge), round(top * edge), round(right * edge), round(bottom * edge)),
         )
-        shown.append(_stored(one))
+        shown.append(stored(one))
     return np.stack([read_picture(one) for one in shown])
 
 
-def _stored(picture: Image.Image) -> bytes:
+def stored(picture: Image.Image) -> bytes:
+    """A picture as the content of a file."""
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
@@ -67,7 +68,7 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
     shapes = [box(x / 100, y / 100, (x + 1) / 100, (y + 1) / 100) for y in range(EDGE) for x in range(EDGE)]
     regions = gpd.GeoDataFrame({"region_id": [f"r{i}" for i in range(n)]}, geometry=shapes, crs=4326)
     lonlat = np.array([[one.centroid.x, one.centroid.y] for one in shapes])
-    stored = [_stored(Image.new("RGB", (24, 24), COLOURS[colour_of(row)])) for row in range(n)]
+    files = [stored(Image.new("RGB", (24, 24), COLOURS[colour_of(row)])) for row in range(n)]
     pictures = pd.DataFrame(
         {"row": range(n), "view": "satellite", "captured": "2024", "attribution": "somebody"}
     )
@@ -86,14 +87,14 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         "low:price": Column("low:price", "", "low", value - 1, of="price"),
         "high:price": Column("high:price", "", "high", value + 3, of="price"),
     }
-    vectors = np.stack([read_picture(one) for one in stored])
+    vectors = np.stack([read_picture(one) for one in files])
     reader = Reader(
         read_texts, lambda said: [len(one.split()) + 2 for one in said], 248, read_picture, _parts
     )
     rows = np.arange(n)
     return Content(
         title="Squares", regions=regions, lonlat=lonlat, places=[Place("Squares", 0, n, ("made, CC0",))],
-        columns=columns, pictures=pictures, captions=captions, open_picture=lambda row: stored[row],
+        columns=columns, pictures=pictures, captions=captions, open_picture=lambda row: files[row],
         vectors=Vectors(VectorSearch(vectors), rows), spoken=Vectors(VectorSearch(read_texts(texts)), rows),
         reader=reader if reads else None, queries=("a red roof",),
     )  # fmt: skip

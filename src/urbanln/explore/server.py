@@ -203,7 +203,7 @@ def _answer_routes(answers: Answers, asking: Asking) -> list[Route]:
     def similar(body: bytes) -> Response:
         asked = shaped(body, _Similar)
         return JSONResponse(
-            answers.similar(asked.get("rows", []), float(asked.get("far_km", 0)), asked.get("k", 100))
+            asking.similar(asked.get("rows", []), float(asked.get("far_km", 0)), asked.get("k", 100))
         )
 
     def text(body: bytes) -> Response:

@@ -148,5 +148,24 @@ Explore.columns = (function () {
     return scales.get(name);
   }
 
-  return { all, entry, add, get, options, breakOptions, usual, format, unit, scale };
+  // What stands out among a column's values: [style, values, text], of the chosen region and of where those that a
+  // query found begin.
+  function marks(column, found) {
+    const row = Explore.state.row,
+      value = row === null ? NaN : found[row];
+    const told = [];
+    if (!Number.isNaN(value)) told.push(["chosen", [value], Explore.label(row) + " " + format(column, value)]);
+    if (column.least) told.push(["least", [column.least.value], column.least.text]);
+    return told;
+  }
+
+  // Where the regions that a query found begin: { value, text }; null where it found none.
+  function least(found) {
+    const value = found.scores[found.scores.length - 1];
+    return found.rows.length
+      ? { value: value, text: "the " + found.rows.length + " found, from " + urbanln.quantity(value) + " on" }
+      : null;
+  }
+
+  return { all, entry, add, get, options, breakOptions, usual, format, unit, scale, marks, least };
 })();

@@ -51,6 +51,8 @@ Explore.histogram = (function () {
     });
   }
 
+  const TALL = new Set(["best", "chosen", "least"]);
+
   // Options: mask (passing rows), marks ([[style, values], …] below), from and to (a chosen range), height, label.
   function draw(values, options) {
     const height = options.height || 54,
@@ -85,10 +87,9 @@ Explore.histogram = (function () {
       some.forEach((value) =>
         parts.push(
           el("svg:path", {
-            d:
-              style === "best"
-                ? "M" + x(value).toFixed(1) + " 0V" + (height + foot)
-                : "M" + x(value).toFixed(1) + " " + (height + 2) + "v8",
+            d: TALL.has(style)
+              ? "M" + x(value).toFixed(1) + " 0V" + (height + foot)
+              : "M" + x(value).toFixed(1) + " " + (height + 2) + "v8",
             class: "tick " + style
           })
         )
@@ -106,5 +107,24 @@ Explore.histogram = (function () {
     );
   }
 
-  return { draw, range };
+  // With a key of its marks, [style, values, text] each; in words for who does not see it.
+  function keyed(values, marks, label) {
+    const shown = marks.filter(([, some]) => some.length);
+    return [
+      draw(values, {
+        marks: shown,
+        height: 64,
+        label: [label + " of all regions"].concat(shown.map(([, , text]) => text)).join("; ")
+      }),
+      el(
+        "figcaption",
+        { class: "key quiet" },
+        [el("span", {}, [el("i", { class: "bar-mark" }), "all regions"])].concat(
+          shown.map(([style, , text]) => el("span", {}, [el("i", { class: "tick " + style }), text]))
+        )
+      )
+    ];
+  }
+
+  return { draw, keyed, range };
 })();

@@ -29,6 +29,7 @@ Explore.legend = (function () {
         el("b", { text: column.title }),
         el("span", { text: [unit ? " " + unit : "", column.note].filter(Boolean).join(" · ") })
       ]),
+      el("span", { class: "missing marked" }),
       scale.missing
         ? el("span", { class: "missing" }, [
             el("i", { class: "none" }),
@@ -71,5 +72,41 @@ Explore.legend = (function () {
     }
   }
 
-  return legend;
+  // The share of the bar at which a value stands: its class, and how far into it.
+  function place(ends, value) {
+    const k = ends.length - 1;
+    let c = 0;
+    while (c < k - 1 && value >= ends[c + 1]) c++;
+    const within = (value - ends[c]) / (ends[c + 1] - ends[c] || 1);
+    return (c + Math.max(0, Math.min(1, within))) / k;
+  }
+
+  // Marks on the bar: the chosen region, which is named, and where those that a query found begin.
+  function mark(pane) {
+    const { scale } = pane,
+      told = Explore.columns.marks(scale.column, pane.values),
+      chosen = told.find(([style]) => style === "chosen");
+    pane.legend.querySelector(".marked").textContent = chosen ? chosen[2] : "";
+    pane.legend.querySelectorAll(".classes > .at").forEach((one) => one.remove());
+    if (!scale.ends) return;
+    pane.legend
+      .querySelector(".classes")
+      .append(
+        ...told.map(([style, [value], text]) =>
+          el("li", {
+            class: "at " + style,
+            title: text,
+            "aria-hidden": "true",
+            style: { left: 100 * place(scale.ends, value) + "%" }
+          })
+        )
+      );
+  }
+
+  function draw(pane) {
+    legend(pane);
+    mark(pane);
+  }
+
+  return { draw, mark };
 })();

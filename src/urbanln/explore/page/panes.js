@@ -113,7 +113,7 @@ Explore.panes = (function () {
     pane.scale = scale;
     pane.values = values;
     pane.map.paint(scale, Explore.selection.mask());
-    Explore.legend(pane);
+    Explore.legend.draw(pane);
     const known = scale.classes.length - scale.missing;
     pane.map.focusable.setAttribute(
       "aria-label",
@@ -244,7 +244,12 @@ Explore.panes = (function () {
   function start() {
     still = !urbanln.canDraw();
     document.getElementById("no-webgl").hidden = !still;
-    Explore.on("row", () => mark());
+    Explore.on("row", () => {
+      mark();
+      panes.forEach((pane) => {
+        if (pane.scale) Explore.legend.mark(pane);
+      });
+    });
     Explore.on("hover", () => mark());
     Explore.on("selection", () =>
       panes.forEach((pane) => {

@@ -93,18 +93,16 @@ Explore.evidence = (function () {
     return el(
       "ul",
       { class: "phrases" },
-      all
-        .slice(0, 8)
-        .map((one) =>
-          el("li", {}, [
-            el("span", {
-              class: one.gain < 0 ? "gain less" : "gain",
-              style: { width: (44 * Math.abs(one.gain)) / most + "px" }
-            }),
-            el("span", { class: "amount", text: (one.gain < 0 ? "−" : "+") + Math.abs(one.gain).toFixed(3) }),
-            el("span", { text: one.text })
-          ])
-        )
+      all.slice(0, 8).map((one) =>
+        el("li", {}, [
+          el("span", {
+            class: one.gain < 0 ? "gain less" : "gain",
+            style: { width: (44 * Math.abs(one.gain)) / most + "px" }
+          }),
+          el("span", { class: "amount", text: (one.gain < 0 ? "−" : "+") + Math.abs(one.gain).toFixed(3) }),
+          el("span", { text: one.text })
+        ])
+      )
     );
   }
 

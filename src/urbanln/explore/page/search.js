@@ -3,37 +3,30 @@ Explore.search = (function () {
   "use strict";
   const { state, el, clear, attempt } = Explore;
   const WAYS = { pictures: "By pictures", captions: "By captions" };
-  let body = null;
+  let body = null,
+    drawn = []; // what draws the histograms of the last answer
 
-  // The scores of all regions as a histogram; marks for the mean of the ten best, of this query and of those it is
-  // held against, which are known by how far they stand above the mean.
-  function picture(values, found) {
+  // The scores of all regions; marks for the mean of the ten best, of this query and of those it is held against,
+  // which are known by how far they stand above the mean.
+  function picture(key, values, found) {
     const reach = (heights) => (heights || []).map((height) => found.mean + height);
-    const marks = [
-      ["shuffled", reach(found.null.shuffled)],
-      ["random", reach(found.null.random)],
-      ["best", [found.mean + found.height]]
-    ];
-    const most = (some) => Math.max(...some).toFixed(3);
-    return el("figure", {}, [
-      Explore.histogram.draw(values, {
-        marks: marks,
-        height: 64,
-        label:
-          "Scores of all regions: mean " +
-          found.mean.toFixed(3) +
-          ", mean of the ten best " +
-          most(marks[2][1]) +
-          (marks[0][1].length ? "; of the same words in other orders up to " + most(marks[0][1]) : "") +
-          (marks[1][1].length ? "; of other words up to " + most(marks[1][1]) : "")
-      }),
-      el("figcaption", { class: "key quiet" }, [
-        el("span", {}, [el("i", { class: "bar-mark" }), "all regions"]),
-        el("span", {}, [el("i", { class: "tick best" }), "its ten best"]),
-        marks[0][1].length ? el("span", {}, [el("i", { class: "tick shuffled" }), "its words in other orders"]) : null,
-        marks[1][1].length ? el("span", {}, [el("i", { class: "tick random" }), "other words"]) : null
-      ])
-    ]);
+    const held = [
+      ["shuffled", reach(found.null.shuffled), "its words in other orders"],
+      ["random", reach(found.null.random), "other words"],
+      ["best", [found.mean + found.height], "its ten best"]
+    ].map(([style, some, text]) => [style, some, text + (some.length ? ", to " + Math.max(...some).toFixed(3) : "")]);
+    const box = el("figure", {});
+    const draw = () =>
+      clear(box).append(
+        ...Explore.histogram.keyed(
+          values,
+          held.concat(Explore.columns.marks(Explore.columns.entry(key), values)),
+          "Scores"
+        )
+      );
+    draw();
+    drawn.push(draw);
+    return box;
   }
 
   async function way(answer, name) {
@@ -51,7 +44,7 @@ Explore.search = (function () {
             ? "The best regions score above what other words reach."
             : "Nothing here: other words reach as much.")
       }),
-      picture(values, found)
+      picture(key, values, found)
     );
     const list = Explore.results.list(found.rows, found.scores, answer.key);
     section.append(
@@ -72,7 +65,9 @@ Explore.search = (function () {
           unit: "cosine",
           kind: "number",
           low: -1,
-          high: 1
+          high: 1,
+          note: "of all regions",
+          least: Explore.columns.least(answer.by[name])
         });
       });
   }
@@ -96,12 +91,14 @@ Explore.search = (function () {
 
   async function show(text, answer) {
     columns(answer, text);
+    drawn = [];
     const ways = await Promise.all(Object.keys(WAYS).map((name) => way(answer, name)));
     const length = answer.tokens
       ? answer.tokens + " tokens of " + answer.positions + (answer.cut ? "; what came after was cut off" : "")
       : "";
     // Where captions hold the words, these are the better guide, as measured (docs/explore.md).
-    const said = words(answer.by.words), first = said && answer.by.words.rows.length;
+    const said = words(answer.by.words),
+      first = said && answer.by.words.rows.length;
     clear(body).append(
       el("h2", { text: "“" + text + "”" }),
       length ? el("p", { class: answer.cut ? "hint" : "quiet", text: length }) : "",
@@ -168,6 +165,7 @@ Explore.search = (function () {
       event.preventDefault();
       run(input.value);
     });
+    Explore.on("row", () => drawn.forEach((draw) => draw()));
     blank();
   }
 

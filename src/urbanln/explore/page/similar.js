@@ -6,35 +6,27 @@ Explore.similar = (function () {
   let body = null,
     answer = null,
     far = null,
-    last = null;
+    last = null,
+    redraw = null;
 
   function km() {
     const value = Number(far.value);
     return value >= 0 && Number.isFinite(value) ? value : 0;
   }
 
-  // The scores of the regions found, as a column.
-  function column(key, title, found) {
-    const values = new Float32Array(state.content.n).fill(NaN);
-    found.rows.forEach((row, i) => {
-      values[row] = found.scores[i];
-    });
-    Explore.columns.add(
-      {
-        key: key,
-        title: title,
-        group: "found",
-        unit: "cosine",
-        kind: "number",
-        low: -1,
-        high: 1,
-        note: "of the " + found.rows.length + " found"
-      },
-      values
-    );
+  // All regions by their likeness; marks for the chosen one and for where those found begin.
+  async function spread(key) {
+    const values = await Explore.columns.get(key),
+      column = Explore.columns.entry(key),
+      box = el("figure", {});
+    const draw = () =>
+      clear(box).append(...Explore.histogram.keyed(values, Explore.columns.marks(column, values), "Likeness"));
+    draw();
+    redraw = draw;
+    return box;
   }
 
-  function show(title, found, key) {
+  async function show(title, found) {
     const facts = [
       found.rows.length + " regions, most alike first",
       found.exact === false ? "found by an approximate search" : null,
@@ -42,16 +34,27 @@ Explore.similar = (function () {
         ? "without " + found.left_out.toLocaleString("en-US") + " nearer than " + km() + " km"
         : null
     ].filter(Boolean);
+    const key = found.key + ":pictures";
+    Explore.columns.add({
+      key: key,
+      title: title,
+      group: "found",
+      unit: "cosine",
+      kind: "number",
+      low: -1,
+      high: 1,
+      note: "likeness of all regions",
+      least: Explore.columns.least(found)
+    });
+    const all = await spread(key);
+    Explore.panes.colour(key);
     clear(answer).append(
       el("h3", { text: title }),
       el("p", { class: "quiet", text: facts.join(" · ") }),
-      button("Select these", () => Explore.selection.pick("list", found.rows)),
+      all,
+      el("div", { class: "actions" }, [button("Select these", () => Explore.selection.pick("list", found.rows))]),
       Explore.results.list(found.rows, found.scores)
     );
-    if (found.key)
-      Explore.columns.add({ key: key, title: title, group: "found", unit: "cosine", kind: "number", low: -1, high: 1 });
-    else column(key, title, found);
-    Explore.panes.colour(key);
     Explore.say(title + ": " + found.rows.length + " regions");
   }
 
@@ -65,13 +68,12 @@ Explore.similar = (function () {
     return attempt(async () => {
       const found = await Explore.source.similar(rows, km(), MOST);
       state.similar = { rows: rows, far: km() };
-      show(
+      await show(
         title ||
           (rows.length === 1
             ? "Like " + Explore.label(rows[0])
             : "Like the mean of " + rows.length.toLocaleString("en-US") + " regions"),
-        found,
-        "found:similar"
+        found
       );
       Explore.emit("view");
     }, body);
@@ -85,7 +87,7 @@ Explore.similar = (function () {
     }
     attempt(async () => {
       const found = await Explore.source.upload(file);
-      show("Like your picture", found, found.key + ":pictures");
+      await show("Like your picture", found);
     }, body);
   }
 
@@ -115,6 +117,7 @@ Explore.similar = (function () {
       const mean = button("Like the selection’s mean", () => of(Explore.selection.rows()), { disabled: true });
       Explore.on("row", (row) => {
         one.disabled = row === null;
+        if (redraw) redraw();
       });
       Explore.on("selection", () => {
         mean.disabled = !Explore.selection.count();

@@ -24,7 +24,9 @@ Explore.exported = (function () {
   }
 
   function column(key) {
-    const made = data().columns[key] ? Explore.floats(data().columns[key]) : data().vectors && Explore.likeness.column(key);
+    const made = data().columns[key]
+      ? Explore.floats(data().columns[key])
+      : data().vectors && Explore.likeness.column(key);
     return made ? Promise.resolve(made) : missing("The column " + key, served);
   }
 
@@ -54,7 +56,11 @@ Explore.exported = (function () {
       entries = keys.map((key) => Explore.columns.entry(key)),
       columns = await Promise.all(keys.map((key) => Explore.exported.column(key)));
     const told = (value, i) =>
-      Number.isNaN(value) ? null : (entries[i].classes || []).length ? entries[i].classes[value] : Number(value.toPrecision(7));
+      Number.isNaN(value)
+        ? null
+        : (entries[i].classes || []).length
+          ? entries[i].classes[value]
+          : Number(value.toPrecision(7));
     const values = (row) =>
       [content.ids[row], content.lon[row], content.lat[row]].concat(columns.map((column, i) => told(column[row], i)));
     const names = ["region_id", "lon", "lat"].concat(keys);
@@ -67,7 +73,9 @@ Explore.exported = (function () {
       properties: Object.fromEntries(values(row).map((value, i) => [names[i], value])),
       geometry: Explore.places.shape(row)
     }));
-    return new Blob([JSON.stringify({ type: "FeatureCollection", features: features })], { type: "application/geo+json" });
+    return new Blob([JSON.stringify({ type: "FeatureCollection", features: features })], {
+      type: "application/geo+json"
+    });
   }
 
   return {
