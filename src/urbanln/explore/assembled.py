@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
 
 from urbanln.base.version import __version__
 from urbanln.pages.text import finalize
+
+_ASSETS = "pages/assets"
+_PARQUET = f"{_ASSETS}/hyparquet-writer/hyparquet-writer.js"  # a server writes Parquet itself
 
 
 def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes]]:
@@ -19,7 +23,7 @@ def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes
             policy by origin there, so scripts are allowed by being beside it and no address may be asked at
             all.
     """
-    script = _script()
+    script = _script([_PARQUET] if exported else [])
     # A file has no origin that 'self' could mean.
     policy = (
         "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
@@ -33,9 +37,10 @@ def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes
     )
     html = environment.get_template("page.html.j2").render(
         title=title, version=__version__, exported=exported, policy=policy,
-        map_licence=_text("pages/assets/maplibre/LICENSE.txt"),
+        map_licence=_text(f"{_ASSETS}/maplibre/LICENSE.txt"),
+        parquet_licence=_text(f"{_ASSETS}/hyparquet-writer/LICENSE.txt") if exported else "",
     )  # fmt: skip
-    styles = _text("pages/assets/maplibre/maplibre-gl.css") + _text("explore/page/explore.css")
+    styles = _text(f"{_ASSETS}/maplibre/maplibre-gl.css") + _text("explore/page/explore.css")
     return {
         "index.html": ("text/html; charset=utf-8", html.encode()),
         "explore.css": ("text/css; charset=utf-8", styles.encode()),
@@ -43,12 +48,12 @@ def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes
     }
 
 
-def _script() -> str:
-    """MapLibre and our scripts in the order that ``scripts.txt`` names, as one classic script."""
+def _script(more: Sequence[str]) -> str:
+    """Others, then MapLibre and ours in the order that ``scripts.txt`` names, as one classic script."""
     names = [line.split("#")[0].strip() for line in _text("explore/page/scripts.txt").splitlines()]
     # Without addresses of source maps: a browser's developer tools would ask for them.
     lines = [
-        line for name in filter(None, names) for line in _text(name).split("\n")
+        line for name in [*more, *filter(None, names)] for line in _text(name).split("\n")
         if not line.startswith("//# sourceMappingURL")
     ]  # fmt: skip
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 
 from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.base.files import plain, write_json, write_quickly, write_text
@@ -55,8 +56,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     shown, kept = _pictures(content, target, with_pictures)
     overview = answers.overview()
     overview["can"] |= {
-        "upload": False, "take": ["geojson", "csv"], "text": bool(texts), "evidence": bool(texts),
-        "pictures": bool(shown),
+        "upload": False, "text": bool(texts), "evidence": bool(texts), "pictures": bool(shown),
     }  # fmt: skip
     served = "this is an export: serve the city with urbanln explore"
     overview["why_not"] |= {"upload": served} | ({} if texts else {"text": served, "evidence": served})
@@ -64,7 +64,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     data = {
         "content": overview, "texts": texts, "columns": _columns(content, asking, texts),
         "vectors": near and near.packed(content.metres()), "regions": _regions(answers, shown),
-        "evidence": _evidence(asking, texts),
+        "evidence": _evidence(asking, texts), "crs": pyproj.CRS(4326).to_json_dict(),
     }  # fmt: skip
     if near:
         n, width = near.steps.shape

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.explore.content import Column, Content, Ints
+from urbanln.explore.content import Column, Content, Floats, Ints
 
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -43,7 +44,7 @@ def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) 
         if one.classes:
             frame[name] = [one.classes[int(v)] if v == v else None for v in one.values[rows]]
         else:
-            frame[name] = one.values[rows].astype("float64").round(6)
+            frame[name] = one.values[rows] if form == "parquet" else _shortest(one.values[rows])
     if form == "csv":
         return frame.apply(lambda column: column.map(_inert)).to_csv(index=False).encode()
     shaped = gpd.GeoDataFrame(frame, geometry=content.regions.geometry.to_numpy()[rows], crs=4326)
@@ -52,6 +53,14 @@ def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) 
     whole = io.BytesIO()
     shaped.to_parquet(whole, index=False)
     return whole.getvalue()
+
+
+def _shortest(values: Floats) -> pd.Series:
+    """Numbers as they are written: 0.1 for what 32 bits hold as 0.10000000149; a year without a point."""
+    short = pd.Series(values.astype(np.str_).astype(np.float64))
+    known = short.dropna()
+    whole = ((known == known.round()) & (known.abs() < 2**53)).all()
+    return short.astype("Int64") if whole else short
 
 
 def _inert(value: Any) -> Any:

@@ -31,6 +31,12 @@ Explore.about = (function () {
     ]);
   }
 
+  // What the page holds by others; null where it does not.
+  function licence(id, title) {
+    const text = document.getElementById(id);
+    return text && el("details", {}, [el("summary", { text: title }), el("pre", { text: text.textContent })]);
+  }
+
   function start() {
     const content = state.content,
       body = Explore.panel.add("about", "About");
@@ -90,10 +96,8 @@ Explore.about = (function () {
         { class: "values", id: "map-keys" },
         KEYS.map(([key, text]) => el("div", {}, [el("dt", { text: key }), el("dd", { text: text })]))
       ),
-      el("details", {}, [
-        el("summary", { text: "Licence of the map library (MapLibre GL JS, BSD 3-Clause)" }),
-        el("pre", { text: document.getElementById("licence").textContent })
-      ])
+      licence("licence", "Licence of the map library (MapLibre GL JS, BSD 3-Clause)"),
+      licence("parquet-licence", "Licence of what writes Parquet files (hyparquet-writer, MIT)") || ""
     );
   }
 

@@ -89,18 +89,16 @@ Explore.legend = (function () {
     pane.legend.querySelector(".marked").textContent = chosen ? chosen[2] : "";
     pane.legend.querySelectorAll(".classes > .at").forEach((one) => one.remove());
     if (!scale.ends) return;
-    pane.legend
-      .querySelector(".classes")
-      .append(
-        ...told.map(([style, [value], text]) =>
-          el("li", {
-            class: "at " + style,
-            title: text,
-            "aria-hidden": "true",
-            style: { left: 100 * place(scale.ends, value) + "%" }
-          })
-        )
-      );
+    pane.legend.querySelector(".classes").append(
+      ...told.map(([style, [value], text]) =>
+        el("li", {
+          class: "at " + style,
+          title: text,
+          "aria-hidden": "true",
+          style: { left: 100 * place(scale.ends, value) + "%" }
+        })
+      )
+    );
   }
 
   function draw(pane) {

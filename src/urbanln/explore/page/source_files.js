@@ -5,8 +5,9 @@
 //     vectors: { width, step, bound,  directions of regions, see likeness.js; null without
 //       rows, steps, metres },        base64 of int32 (m), int16 (m × width), float64 (n × 2)
 //     texts: { query: … },            as api/text
-//     evidence: { "row key": … } }    as api/evidence
-// Files that the page makes itself (GeoJSON, CSV) are made here. Pictures lie in the folder pictures/.
+//     evidence: { "row key": … },     as api/evidence
+//     crs }                           as GeoParquet names it
+// Files to take away are made in take_files.js. Pictures lie in the folder pictures/.
 Explore.exported = (function () {
   "use strict";
 
@@ -42,42 +43,6 @@ Explore.exported = (function () {
     });
   }
 
-  function cell(value) {
-    const text = value === null || value === undefined || Number.isNaN(value) ? "" : String(value);
-    // As the server writes it (taken.py): no formula for a spreadsheet; ids of digits stay what they are.
-    const formula = typeof value === "string" && /^[=+\-@\t\r]/.test(text) && !/^[+-]?\d+(\.\d+)?$/.test(text);
-    const safe = formula ? "'" + text : text;
-    return /[",\n\r]/.test(safe) ? '"' + safe.replace(/"/g, '""') + '"' : safe;
-  }
-
-  // The same columns as the server's: id, middle, then what is asked for, classes by name.
-  async function take(rows, format, keys) {
-    const content = data().content,
-      entries = keys.map((key) => Explore.columns.entry(key)),
-      columns = await Promise.all(keys.map((key) => Explore.exported.column(key)));
-    const told = (value, i) =>
-      Number.isNaN(value)
-        ? null
-        : (entries[i].classes || []).length
-          ? entries[i].classes[value]
-          : Number(value.toPrecision(7));
-    const values = (row) =>
-      [content.ids[row], content.lon[row], content.lat[row]].concat(columns.map((column, i) => told(column[row], i)));
-    const names = ["region_id", "lon", "lat"].concat(keys);
-    if (format === "csv") {
-      const lines = [names].concat(rows.map(values)).map((line) => line.map(cell).join(","));
-      return new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" });
-    }
-    const features = rows.map((row) => ({
-      type: "Feature",
-      properties: Object.fromEntries(values(row).map((value, i) => [names[i], value])),
-      geometry: Explore.places.shape(row)
-    }));
-    return new Blob([JSON.stringify({ type: "FeatureCollection", features: features })], {
-      type: "application/geo+json"
-    });
-  }
-
   return {
     content: () => Promise.resolve(data().content),
     column: column,
@@ -93,6 +58,6 @@ Explore.exported = (function () {
       (data().evidence || {})[row + " " + key]
         ? Promise.resolve(data().evidence[row + " " + key])
         : missing("This evidence", served),
-    take: take
+    take: Explore.taken.take
   };
 })();
