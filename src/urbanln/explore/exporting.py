@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,12 @@ from urbanln.explore.answers import Answers
 from urbanln.explore.asking import Asking
 from urbanln.explore.assembled import page_files
 from urbanln.explore.content import Content
+from urbanln.explore.explaining import Explaining
 from urbanln.explore.pictures import SIDES, small
 from urbanln.explore.rounded import as_base64, rounded
 from urbanln.pages.maps import MOST_REGIONS, embed_json
 
 _PICTURES_PER_REGION = 4
-_EVIDENCE = 10  # of each prepared query: the regions it found first
 
 
 def export_page(content: Content, folder: Path, *, with_pictures: bool = False) -> list[str]:
@@ -52,19 +51,20 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     write_json(target / "explore.json", {"kind": "explore", "title": content.title, "regions": len(content)})
     answers = Answers(content)
     asking = Asking(answers)
-    texts = {text: asking.text(text) for text in content.queries} if content.reader else {}
+    texts, columns, explaining = _prepared(asking)
     shown, kept = _pictures(content, target, with_pictures)
     overview = answers.overview()
     overview["can"] |= {
-        "upload": False, "text": bool(texts), "evidence": bool(texts), "pictures": bool(shown),
+        "upload": False, "text": bool(texts), "evidence": bool(explaining.whose), "pictures": bool(shown),
     }  # fmt: skip
-    served = "this is an export: serve the city with urbanln explore"
-    overview["why_not"] |= {"upload": served} | ({} if texts else {"text": served, "evidence": served})
+    cannot = ["upload", *([] if texts else ["text"]), *([] if explaining.whose else ["evidence"])]
+    overview["why_not"] |= dict.fromkeys(cannot, "this is an export: serve the city with urbanln explore")
     near = rounded(content.vectors) if content.vectors else None
     data = {
-        "content": overview, "texts": texts, "columns": _columns(content, asking, texts),
+        "content": overview, "texts": texts, "columns": columns,
         "vectors": near and near.packed(content.metres()), "regions": _regions(answers, shown),
-        "evidence": _evidence(asking, texts), "crs": pyproj.CRS(4326).to_json_dict(),
+        "evidence": explaining.evidence, "explained": explaining.whose,
+        "crs": pyproj.CRS(4326).to_json_dict(),
     }  # fmt: skip
     if near:
         n, width = near.steps.shape
@@ -83,9 +83,23 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     return [str(target / "index.html")]
 
 
-def _columns(content: Content, asking: Asking, texts: Mapping[str, Any]) -> dict[str, str]:
-    asked = [f"{one['key']}:{by}" for one in texts.values() for by in one["by"] if one["by"][by]]
-    return {key: as_base64(asking.column(key).values.astype("<f4")) for key in [*content.columns, *asked]}
+def _prepared(asking: Asking) -> tuple[dict[str, Any], dict[str, str], Explaining]:
+    """Answers to the queries that are offered; columns, theirs among them; evidence."""
+    content, explaining = asking.content, Explaining(asking)
+    texts: dict[str, Any] = {}
+    columns = {key: _numbers(asking, key) for key in content.columns}
+    # One query after the other, since only the last ones are held.
+    for text in content.queries if content.reader else ():
+        told = texts[text] = asking.text(text)
+        made = [f"{told['key']}:{by}" for by, found in told["by"].items() if found]
+        columns |= {key: _numbers(asking, key) for key in made}
+        explaining.query(told)
+    explaining.predictions()
+    return texts, columns, explaining
+
+
+def _numbers(asking: Asking, key: str) -> str:
+    return as_base64(asking.column(key).values.astype("<f4"))
 
 
 def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
@@ -95,15 +109,6 @@ def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
         told = answers.region(row, alike=0)
         told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in shown]
         out.append(told)
-    return out
-
-
-def _evidence(asking: Asking, texts: Mapping[str, Any]) -> dict[str, Any]:
-    out = {}
-    for one in texts.values():
-        found = [by["rows"][:_EVIDENCE] for by in one["by"].values() if by]
-        for row in dict.fromkeys(row for rows in found for row in rows):
-            out[f"{row} {one['key']}"] = asking.evidence(row, one["key"])
     return out
 
 

@@ -164,7 +164,7 @@ Explore.region = (function () {
               text: one.inside ? "inside" : "outside its interval"
             })
           : null,
-        state.content.can.evidence && !window.URBANLN_DATA && typeof one.prediction === "number"
+        state.content.can.evidence && Explore.source.explains(key) && typeof one.prediction === "number"
           ? button("Why?", () => Explore.evidence.show(box, region, key), {
               class: "small",
               "aria-label": "Why this prediction of " + title

@@ -42,7 +42,7 @@ Explore.results = (function () {
         el("div", { class: "line" }, [
           link(row),
           score === null ? null : el("span", { class: "score", text: score.toFixed(3) }),
-          key && Explore.state.content.can.evidence
+          key && Explore.state.content.can.evidence && Explore.source.explains(key)
             ? button(
                 "Why?",
                 () => Explore.source.region(row).then((region) => Explore.evidence.show(why, region, key)),
@@ -116,11 +116,35 @@ Explore.evidence = (function () {
         if (!by.has(one.picture)) by.set(one.picture, []);
         by.get(one.picture).push(Object.assign({ share: one.gain / most }, one));
       });
+    const shown = Array.from(by, ([id, boxes]) => [
+      (region.pictures || []).find((one) => one.id === id) || (window.URBANLN_DATA ? null : { id: id }),
+      boxes
+    ]);
+    return el("div", {}, [
+      el(
+        "div",
+        { class: "thumbs" },
+        shown.map(([picture, boxes]) => picture && Explore.region.thumb(picture, boxes))
+      ),
+      shown.every(([picture]) => picture)
+        ? null
+        : el("p", { class: "quiet", text: "Parts of a picture that is not on this page carry it." })
+    ]);
+  }
+
+  function elsewhere(whose) {
     return el(
-      "div",
-      { class: "thumbs" },
-      Array.from(by).map(([id, boxes]) =>
-        Explore.region.thumb((region.pictures || []).find((one) => one.id === id) || { id: id }, boxes)
+      "dl",
+      { class: "whose" },
+      whose.map(([what, rows]) =>
+        el("div", {}, [
+          el("dt", { class: "quiet", text: what }),
+          el(
+            "dd",
+            {},
+            rows.map((row) => Explore.results.link(row))
+          )
+        ])
       )
     );
   }
@@ -135,6 +159,7 @@ Explore.evidence = (function () {
       const nodes = [el("p", { class: "quiet", text: found.note })];
       if ((found.phrases || []).length) nodes.push(phrases(found.phrases));
       if ((found.parts || []).some((one) => one.gain > 0)) nodes.push(parts(found.parts, region));
+      if (found.whose) nodes.push(elsewhere(found.whose));
       if (nodes.length === 1) nodes.push(el("p", { text: "Nothing of it carries the score alone." }));
       clear(box).append(...nodes);
     }, box);

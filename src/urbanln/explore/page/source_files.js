@@ -6,6 +6,7 @@
 //       rows, steps, metres },        base64 of int32 (m), int16 (m × width), float64 (n × 2)
 //     texts: { query: … },            as api/text
 //     evidence: { "row key": … },     as api/evidence
+//     explained: { key: { what: [row, …] } },  whose evidence that is
 //     crs }                           as GeoParquet names it
 // Files to take away are made in take_files.js. Pictures lie in the folder pictures/.
 Explore.exported = (function () {
@@ -43,6 +44,14 @@ Explore.exported = (function () {
     });
   }
 
+  // Why, where it was prepared; else of which regions it was: [what they are, rows].
+  function evidence(row, key) {
+    const found = data().evidence[row + " " + key],
+      whose = Object.entries(data().explained[key] || {}).filter(([, rows]) => rows.length);
+    if (!found && !whose.length) return missing("This evidence", served);
+    return Promise.resolve(found || { note: "This export explains other regions, but not this one.", whose: whose });
+  }
+
   return {
     content: () => Promise.resolve(data().content),
     column: column,
@@ -54,10 +63,8 @@ Explore.exported = (function () {
       data().texts && data().texts[text]
         ? Promise.resolve(data().texts[text])
         : missing("That query", "Pick one of the prepared queries, or run `urbanln explore`."),
-    evidence: (row, key) =>
-      (data().evidence || {})[row + " " + key]
-        ? Promise.resolve(data().evidence[row + " " + key])
-        : missing("This evidence", served),
+    evidence: evidence,
+    explains: (key) => key in data().explained,
     take: Explore.taken.take
   };
 })();

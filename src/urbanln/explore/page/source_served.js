@@ -81,6 +81,7 @@ Explore.served = (function () {
         (answer) => answer.json()
       ),
     text: (text) => post("api/text", { text: text }).then((answer) => answer.json()),
+    explains: () => true,
     evidence: (row, key) => post("api/evidence", { row: row, key: key }).then((answer) => answer.json()),
     take: (rows, format, columns) =>
       post("api/take", { rows: rows, format: format, columns: columns }).then((answer) => answer.blob())
