@@ -133,7 +133,7 @@ def test_twins_of_place_and_a_line_of_places_are_no_trouble() -> None:
 def test_bad_calls() -> None:
     lonlat, y = make(40)
     fold = Fold(np.arange(20), np.arange(20, 30), np.arange(30, 40))
-    for bad in (np.full(40, np.nan), y[:, None]):
+    for bad in (np.full(40, np.nan), y[:, None, None]):
         with pytest.raises(InputError, match="finite number per row"):
             mean_floor(bad, [fold])
     with pytest.raises(InputError, match="one or more"):

@@ -9,6 +9,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from urbanln.base.errors import InputError
+from urbanln.probe.floors import FLOORS
+from urbanln.probe.heads import HEADS
 from urbanln.probe.held_out import floor_held_out, held_out, map_held_out
 from urbanln.probe.labels import prepare_labels
 from urbanln.probe.metrics import r2
@@ -43,6 +45,26 @@ def test_rows_without_a_label_change_nothing_and_the_table_is_not_copied(head) -
 
     held_out(spy, X, labels.y, folds, 0, labels.rows)
     assert seen == [True] * len(folds)
+
+
+@pytest.mark.parametrize("who", [*FLOORS, *HEADS, LinearRegression()])
+@pytest.mark.parametrize("width", [3, 140])
+def test_labels_predicted_together_are_as_each_alone(who, width: int) -> None:
+    """A table wider than its rows are many, and one that is not."""
+    lonlat, field, _ = place(150)
+    X = np.random.default_rng(1).normal(size=(150, width)).astype("float32")
+    labels = prepare_labels(field + X[:, 0], lonlat, transform="none")
+    several = np.column_stack([labels.y, X[:, 1] ** 2, field])
+
+    def predict(y: np.ndarray) -> np.ndarray:
+        own, folds = replace(labels, y=y), folds_of(labels)[:2]
+        if who in FLOORS:
+            return floor_held_out(who, own, folds, 0)
+        return np.stack([map_held_out(who, X, own, folds, 0), held_out(who, X, y, folds, 0)], axis=1)
+
+    together = predict(several)
+    for label, y in enumerate(several.T):
+        np.testing.assert_allclose(together[..., label], predict(y), rtol=1e-9, atol=1e-9)
 
 
 def test_the_map_and_the_vectors_tell_together_what_neither_tells_alone() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.neural_network import MLPRegressor
 
-from urbanln.probe import heads as network
-from urbanln.probe.columns import Scale
-from urbanln.probe.heads import mlp
+from urbanln.probe import network
+from urbanln.probe.columns import column_scale
+from urbanln.probe.network import mlp
 from urbanln.probe.splits import Fold, random_split
 
 
@@ -32,25 +33,57 @@ def test_the_mlp_stops_on_the_folds_own_validation() -> None:
     assert np.var(mlp(X, shuffled, fold, 0)) < np.var(mlp(X, y, fold, 0))
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(1000, 60), (25_000, 60), (64_000, 24), (10**6, 12)])
-def test_many_rows_take_fewer_epochs(rows: int, epochs: int) -> None:
-    """Counted with a network that gets better for ever, and never stops by itself."""
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs", "patience"),
+    [(20, 20, 60, 8), (300, 37, 60, 8), (25_000, 256, 60, 8), (64_000, 256, 24, 3), (10**6, 256, 12, 2)],
+)
+def test_many_rows_take_fewer_epochs(rows: int, batch: int, epochs: int, patience: int) -> None:
+    assert network.schedule(rows) == (batch, epochs, patience)
 
-    class Counting:
-        batch_size, count = 256, 0
-        coefs_: tuple = ()
-        intercepts_: tuple = ()
 
-        def partial_fit(self, X, y):
-            self.count += 1
+@pytest.mark.parametrize(("n", "d"), [(30, 2), (160, 6)])
+def test_networks_are_those_of_scikit_learn_fitted_one_by_one(n: int, d: int) -> None:
+    """First weights, batches, a last batch that is smaller, penalty, Adam, stopping and the weights kept."""
+    X, y, fold = make(n, d)
+    labels = np.column_stack([y, np.abs(X[:, 1]), np.random.default_rng(1).normal(size=n), np.ones(n)])
+    ours = mlp(X, labels, fold, 3)
+    theirs = [one_by_one(X, label, fold, 3) for label in labels.T]
+    stopped = {epochs for _, epochs in theirs}
+    assert len(stopped) > 1, "labels stop at different epochs"
+    np.testing.assert_allclose(ours, np.column_stack([made for made, _ in theirs]), atol=2e-5)
 
-        def predict(self, X):
-            return np.full(len(X), 1 / self.count)
 
-    counting, X = Counting(), np.zeros((rows + 2, 1), dtype=np.float32)
-    fold = Fold(np.arange(rows), np.arange(rows, rows + 2), np.arange(0))
-    network._fit_epochs(counting, Scale(np.zeros(1), np.ones(1)), X, X[:, 0], fold)  # type: ignore[arg-type]
-    assert counting.count == epochs
+def test_a_network_does_not_depend_on_those_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on how many are fitted at once, nor on how many weights are moved at a time."""
+    X, y, fold = make()
+    labels = np.column_stack([y, y**2, -y])
+    whole = mlp(X, labels, fold, 0)
+    np.testing.assert_allclose(mlp(X, y**2, fold, 0), whole[:, 1], rtol=1e-9, atol=1e-9)
+    monkeypatch.setattr(network, "AT_ONCE", 1)
+    np.testing.assert_allclose(mlp(X, labels, fold, 0), whole, rtol=1e-9, atol=1e-9)
+
+
+def one_by_one(X: np.ndarray, y: np.ndarray, fold: Fold, seed: int) -> tuple[np.ndarray, int]:
+    """The same network by scikit-learn, and the epochs it took."""
+    batch, epochs, patience = network.schedule(len(fold.train))
+    scale, own = column_scale(X, fold.train), y[fold.train]
+    centre, spread = own.mean(), own.std() or 1.0
+    seen, target = scale.rows(X, np.arange(len(X))), ((y - centre) / spread).astype(np.float32)
+    one = MLPRegressor(
+        hidden_layer_sizes=(network.HIDDEN,),
+        alpha=network.PENALTY * batch,  # scikit-learn divides it by the rows of the batch
+        learning_rate_init=network.RATE,
+        batch_size=batch,
+        random_state=np.random.RandomState([seed, len(fold.train)]),
+    )
+    best, waited, kept, epoch = np.inf, 0, np.zeros(0), 0
+    while epoch < epochs and waited < patience:
+        one.partial_fit(seen[fold.train], target[fold.train])
+        epoch += 1
+        error = float(((one.predict(seen[fold.val]) - target[fold.val]) ** 2).mean())
+        best, waited = (error, 0) if error < best else (best, waited + 1)
+        kept = one.predict(seen[fold.test]) if waited == 0 else kept
+    return kept * spread + centre, epoch
 
 
 def test_a_table_of_float32_stays_float32_and_as_it_was() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import joblib  # type: ignore[import-untyped]
@@ -136,9 +137,9 @@ def _reason(error: InputError) -> str:
 
 
 class _Task(NamedTuple):
-    """Held-out predictions of one predictor under one seed."""
+    """Held-out predictions of one predictor under one seed, for all labels that share rows and folds."""
 
-    cell: int
+    cells: tuple[int, ...]
     who: Predictor
     table: str | None  # whose vectors it sees, if any
     k: int | None  # labels to learn from; None: all
@@ -167,15 +168,8 @@ def predict_cells(
     asked = list(dict.fromkeys(name for name in (main, baseline) if name is not None))
     tasks = [
         task
-        for number, cell in enumerate(cells)
-        for task in _cell_tasks(
-            number,
-            cell,
-            regions,
-            settings,
-            asked,
-            hardest_split([other.split for other in cells if other.indicator == cell.indicator]),
-        )
+        for together in _layouts(cells)
+        for task in _layout_tasks(together, cells, regions, settings, asked)
     ]
     if jobs is None:
         work = sum(_seconds(task, cells, regions) for task in tasks)
@@ -184,15 +178,31 @@ def predict_cells(
     with progress("probe", len(tasks)) as advance:
         outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator")(_calls(tasks, cells, regions))
         for task, values in zip(tasks, outcomes, strict=True):
-            blank = np.empty((settings.seeds, len(values)))
-            found[task.cell].setdefault((task.who, task.k), blank)[task.seed] = values
-            advance(1, cells[task.cell].indicator)
+            for number, own in zip(task.cells, values.T, strict=True):
+                blank = np.empty((settings.seeds, len(own)))
+                found[number].setdefault((task.who, task.k), blank)[task.seed] = own
+            advance(1, " ".join(task.who))
     return found
 
 
-def _cell_tasks(
-    number: int, cell: Cell, regions: Regions, settings: ProbeSettings, asked: Sequence[str], judged: str
+def _layouts(cells: Sequence[Cell]) -> list[tuple[int, ...]]:
+    """Numbers of the cells that share rows and folds, so that they can be predicted together."""
+    shared: dict[int, list[int]] = {}
+    for number, cell in enumerate(cells):
+        shared.setdefault(id(cell.folds_by_seed), []).append(number)
+    return [tuple(numbers) for numbers in shared.values()]
+
+
+def _layout_tasks(
+    numbers: tuple[int, ...],
+    cells: Sequence[Cell],
+    regions: Regions,
+    settings: ProbeSettings,
+    asked: Sequence[str],
 ) -> Iterator[_Task]:
+    cell = cells[numbers[0]]
+    # Indicators that share rows are scored under the same splits.
+    judged = hardest_split([other.split for other in cells if other.indicator == cell.indicator])
     floors = ("mean", *settings.floors)
     speaks = settings.heads[0]
     # Who predicts, from which table, with how many labels.
@@ -212,7 +222,7 @@ def _cell_tasks(
             wanted += [((name, speaks), name, few) for name in asked]
     for who, table, k in wanted:
         for seed in range(settings.seeds):
-            yield _Task(number, who, table, k, seed)
+            yield _Task(numbers, who, table, k, seed)
 
 
 def curve_sizes(folds_by_seed: Sequence[Sequence[Fold]], sizes: Sequence[int]) -> list[int]:
@@ -230,7 +240,9 @@ def _calls(
     tasks: Sequence[_Task], cells: Sequence[Cell], regions: Regions
 ) -> Iterator[tuple[Callable[..., Floats], tuple[Any, ...], dict[str, Any]]]:
     for task in tasks:
-        labels, folds = cells[task.cell].labels, cells[task.cell].folds_by_seed[task.seed]
+        own = [cells[number] for number in task.cells]
+        labels = replace(own[0].labels, y=np.column_stack([cell.labels.y for cell in own]))
+        folds = own[0].folds_by_seed[task.seed]
         features, head = task.who
         if task.k is not None:
             folds = few_shot(folds, task.k, task.seed)
@@ -247,7 +259,7 @@ def _calls(
 def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
     """A rough guess at the time of a task, only to decide whether processes are worth their start."""
     features, head = task.who
-    rows = len(cells[task.cell].labels.rows) if task.k is None else task.k
+    rows = len(cells[task.cells[0]].labels.rows) if task.k is None else task.k
     width = 50 if task.table is None else regions.vectors[task.table][0].shape[1]
     of_fold = {
         "mean": 0.0,
@@ -257,5 +269,5 @@ def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
         "ridge": 0.002 + 2e-10 * rows * width**2,
         "boosting": 0.03 + 5e-7 * rows * width,
     }
-    folds = len(cells[task.cell].folds_by_seed[task.seed])
-    return folds * of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows)
+    folds = len(cells[task.cells[0]].folds_by_seed[task.seed])
+    return folds * len(task.cells) * of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows)

@@ -26,20 +26,20 @@ def mean_floor(y: npt.ArrayLike, folds: Sequence[Fold]) -> Floats:
     hold out.
 
     Args:
-        y: (N,) labels, finite.
+        y: (N,) labels, or (N, L) of several, finite.
         folds: From :mod:`urbanln.probe.splits`; training and validation are both used, since a floor
             tunes nothing.
 
     Returns:
-        (N,) held-out predictions, NaN where a row is never held out.
+        Held-out predictions of the shape of ``y``, NaN where a row is never held out.
 
     Raises:
         InputError: A label is missing.
     """
     values = finite_labels(y)
-    held = np.full(len(values), np.nan)
+    held = np.full(values.shape, np.nan)
     for fold in folds:
-        held[fold.test] = values[fold.known].mean()
+        held[fold.test] = values[fold.known].mean(axis=0)
     return held
 
 
@@ -53,12 +53,12 @@ def coordinate_knn(
 
     Args:
         lonlat: (N, 2) longitude, latitude in degrees; distances are local metres.
-        y: (N,) labels, finite.
+        y: (N,) labels, or (N, L) of several, finite.
         folds: From :mod:`urbanln.probe.splits`; training and validation are both used.
         k: Neighbours; all where fewer may be looked at.
 
     Returns:
-        (N,) held-out predictions, NaN where a row is never held out.
+        Held-out predictions of the shape of ``y``, NaN where a row is never held out.
 
     Raises:
         InputError: A label is missing, positions are unusable, or ``k`` is below 1.
@@ -77,7 +77,7 @@ def nearest_neighbours(
     values = finite_labels(y, len(metres))
     if k < 1:
         raise InputError("neighbours: one or more", value=k, where="k", remedy="give k = 1 or more")
-    held = np.full(len(values), np.nan)
+    held = np.full(values.shape, np.nan)
     for fold in folds:
         known = fold.known
         count = min(k, len(known))
@@ -85,7 +85,9 @@ def nearest_neighbours(
         on_top = distance == 0
         with np.errstate(divide="ignore"):
             weight = np.where(on_top.any(axis=1, keepdims=True), on_top, 1 / distance)
-        held[fold.test] = (weight * values[known][neighbour]).sum(axis=1) / weight.sum(axis=1)
+        near = values.reshape(len(values), -1)[known][neighbour]  # (m, k, L)
+        made = np.einsum("mk,mkl->ml", weight, near) / weight.sum(axis=1, keepdims=True)
+        held[fold.test] = made.reshape(-1, *values.shape[1:])
     return held
 
 
@@ -97,19 +99,19 @@ def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold],
 
     Args:
         metres: (N, 2) positions in metres.
-        y: (N,) labels, finite.
+        y: (N,) labels, or (N, L) of several, finite.
         folds: From :mod:`urbanln.probe.splits`.
         seed: Of the draws for the borders of bins.
 
     Returns:
-        (N,) held-out predictions, NaN where a row is never held out.
+        Held-out predictions of the shape of ``y``, NaN where a row is never held out.
 
     Raises:
         InputError: A label is missing, or positions do not fit the labels.
     """
     values = finite_labels(y, len(metres))
     seen = np.column_stack([metres, metres[:, 0] + metres[:, 1], metres[:, 0] - metres[:, 1]])
-    held = np.full(len(values), np.nan)
+    held = np.full(values.shape, np.nan)
     for fold in folds:
         order = np.concatenate([fold.train, fold.val])
         held[fold.test] = boost(seen[order], values[order], len(fold.train), seen[fold.test], seed)
@@ -125,22 +127,23 @@ def coordinate_gp(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed:
 
     Args:
         metres: (N, 2) positions in metres.
-        y: (N,) labels, finite.
+        y: (N,) labels, or (N, L) of several, finite.
         folds: From :mod:`urbanln.probe.splits`; training and validation are both used.
         seed: Of the rows it is fitted on, where there are too many.
 
     Returns:
-        (N,) held-out predictions, NaN where a row is never held out.
+        Held-out predictions of the shape of ``y``, NaN where a row is never held out.
 
     Raises:
         InputError: A label is missing, or positions do not fit the labels.
     """
     values = finite_labels(y, len(metres))
-    held = np.full(len(values), np.nan)
+    held = np.full(values.shape, np.nan)
     for number, fold in enumerate(folds):
-        place, label = metres[fold.known], values[fold.known]
-        field = gp.fit_field(place, label, seed * len(folds) + number)
-        held[fold.test] = gp.predict_field(field, place, label, metres[fold.test])
+        place, known = metres[fold.known], values[fold.known].reshape(len(fold.known), -1)
+        fields = gp.fit_fields(place, known, seed * len(folds) + number)
+        made = gp.predict_fields(fields, place, known, metres[fold.test])
+        held[fold.test] = made.reshape(-1, *values.shape[1:])
     return held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,62 +55,91 @@ def covariance(distance_m: Floats, range_m: float, smooth: bool) -> Floats:
     return (1 + away) * np.exp(-away) if smooth else np.exp(-away)
 
 
-def fit_field(metres: Floats, y: Floats, seed: int = 0) -> Field:
+def fit_fields(metres: Floats, y: Floats, seed: int = 0) -> list[Field]:
     """Smoothness, range, noise and mean with the largest marginal likelihood; the variance is profiled out.
 
     Up to ``FIT_ROWS`` rows the likelihood is exact. Beyond, it is that of independent parts: some rows drawn
     from everywhere, for the long ranges, and patches of nearest neighbours, for the short ones (a block
     composite likelihood: Eidsvik et al. 2014, JCGS 23(2)).
 
-    One eigendecomposition of a covariance serves all noises. A grid of ranges is enough, since predictions
-    hardly change between its points, and it cannot stop at a lesser summit.
+    One eigendecomposition of a covariance serves all noises and all labels. A grid of ranges is enough,
+    since predictions hardly change between its points, and it cannot stop at a lesser summit.
 
     Args:
         metres: (n, 2) positions.
-        y: (n,) labels.
+        y: (n, L) labels, each with a field of its own.
         seed: Of the parts.
     """
     parts = _parts(metres, seed)
     distances = [cdist(metres[rows], metres[rows]) for rows in parts]
     ranges = np.geomspace(*_scales(distances), RANGES)
-    found = []
+    found: list[list[Field]] = [[] for _ in range(y.shape[1])]
     for smooth, range_m in itertools.product((False, True), ranges.tolist()):
         covariances = [covariance(distance, range_m, smooth) for distance in distances]
         likelihood, mean = _likelihood(covariances, [y[rows] for rows in parts])
-        at = int(np.argmax(likelihood))
-        found.append(Field(smooth, range_m, float(NOISES[at]), float(mean[at]), float(likelihood[at])))
-    return max(found, key=lambda field: field.log_likelihood)
+        for label, at in enumerate(np.argmax(likelihood, axis=0)):
+            best = float(NOISES[at]), float(mean[at, label]), float(likelihood[at, label])
+            found[label].append(Field(smooth, range_m, *best))
+    return [max(fields, key=lambda field: field.log_likelihood) for fields in found]
 
 
-def predict_field(field: Field, metres: Floats, y: Floats, metres_new: Floats) -> Floats:
-    """Kriging: the expected value at new places, given the labels at known ones.
+def predict_fields(fields: Sequence[Field], metres: Floats, y: Floats, metres_new: Floats) -> Floats:
+    """Kriging: the expected values (M, L) at new places, given the labels at known ones.
 
     Exact up to ``EXACT_ROWS`` known rows. Beyond, each place is told from its nearest known rows alone
     (kriging with a moving neighbourhood): those nearest screen the others off.
 
     Args:
-        field: From :func:`fit_field`.
+        fields: From :func:`fit_fields`, one per label.
         metres: (n, 2) known positions.
-        y: (n,) their labels.
+        y: (n, L) their labels.
         metres_new: (M, 2) positions to predict.
     """
-    away, kind = y - field.mean, (field.range_m, field.smooth)
-    parts = np.split(metres_new, range(TESTS_AT_ONCE, len(metres_new), TESTS_AT_ONCE))
-    if len(metres) <= EXACT_ROWS:
-        left = covariance(cdist(metres, metres), *kind) + field.noise * np.eye(len(metres))
-        weight = np.linalg.solve(left, away)
-        return np.concatenate([covariance(cdist(new, metres), *kind) @ weight for new in parts]) + field.mean
+    away = y - [field.mean for field in fields]
+    made = np.empty((len(metres_new), len(fields)))
+    parts = [slice(start, start + TESTS_AT_ONCE) for start in range(0, len(made), TESTS_AT_ONCE)]
+    predict = _exact if len(metres) <= EXACT_ROWS else _local
+    for part, values in zip(
+        parts, predict(fields, metres, away, [metres_new[p] for p in parts]), strict=True
+    ):
+        made[part] = values
+    return made + [field.mean for field in fields]
+
+
+def _exact(
+    fields: Sequence[Field], metres: Floats, away: Floats, parts: Sequence[Floats]
+) -> Iterator[Floats]:
+    """Labels less their means, by all known rows at once."""
+    between = cdist(metres, metres)
+    weight = np.empty_like(away)
+    for label, field in enumerate(fields):
+        left = covariance(between, field.range_m, field.smooth) + field.noise * np.eye(len(metres))
+        weight[:, label] = np.linalg.solve(left, away[:, label])
+    for new in parts:
+        across = cdist(new, metres)
+        yield np.column_stack(
+            [
+                covariance(across, field.range_m, field.smooth) @ weight[:, label]
+                for label, field in enumerate(fields)
+            ]
+        )
+
+
+def _local(
+    fields: Sequence[Field], metres: Floats, away: Floats, parts: Sequence[Floats]
+) -> Iterator[Floats]:
+    """Labels less their means, each place by the known rows nearest to it."""
     tree = cKDTree(metres)
-    made = []
     for new in parts:
         distance, near = tree.query(new, k=NEIGHBOURS)  # (m, K)
         place = metres[near]
         between = np.linalg.norm(place[:, :, None] - place[:, None], axis=-1)  # (m, K, K)
-        left = covariance(between, *kind) + field.noise * np.eye(NEIGHBOURS)
-        weight = np.linalg.solve(left, away[near][..., None])[..., 0]
-        across = covariance(distance, *kind)
-        made.append((across * weight).sum(axis=1) + field.mean)
-    return np.concatenate(made)
+        made = np.empty((len(new), len(fields)))
+        for label, field in enumerate(fields):
+            left = covariance(between, field.range_m, field.smooth) + field.noise * np.eye(NEIGHBOURS)
+            weight = np.linalg.solve(left, away[near, label][..., None])[..., 0]
+            made[:, label] = (covariance(distance, field.range_m, field.smooth) * weight).sum(axis=1)
+        yield made
 
 
 def _parts(metres: Floats, seed: int) -> list[Ints]:
@@ -135,20 +165,19 @@ def _scales(distances: list[Floats]) -> tuple[float, float]:
 
 
 def _likelihood(covariances: list[Floats], labels: list[Floats]) -> tuple[Floats, Floats]:
-    """Profiled log marginal likelihood (T,) and mean (T,) under each noise, up to a constant."""
-    sums = np.zeros((5, len(NOISES)))  # rows, log determinant, 1ᵀC⁻¹1, 1ᵀC⁻¹y, yᵀC⁻¹y
+    """Profiled log marginal likelihood (T, L) and mean (T, L) under each noise, up to a constant."""
+    shape = len(NOISES), labels[0].shape[1]
+    rows = sum(map(len, labels))
+    determinant, ones = np.zeros((2, len(NOISES), 1))
+    both, square = np.zeros((2, *shape))  # 1ᵀC⁻¹y, yᵀC⁻¹y
     for kernel, label in zip(covariances, labels, strict=True):
         power, axes = np.linalg.eigh(kernel)
-        spread = np.maximum(power, 0.0)[:, None] + NOISES  # (n, T)
-        one, along = axes.sum(axis=0)[:, None], (axes.T @ label)[:, None]
-        sums += [
-            np.full(len(NOISES), len(label)),
-            np.log(spread).sum(axis=0),
-            (one**2 / spread).sum(axis=0),
-            (one * along / spread).sum(axis=0),
-            (along**2 / spread).sum(axis=0),
-        ]
-    n, determinant, ones, both, square = sums
+        spread = np.maximum(power, 0.0) + NOISES[:, None]  # (T, n)
+        one, along = axes.sum(axis=0)[:, None], axes.T @ label
+        determinant += np.log(spread).sum(axis=1, keepdims=True)
+        ones += (1 / spread) @ one**2
+        both += (1 / spread) @ (one * along)
+        square += (1 / spread) @ along**2
     mean = both / ones
-    variance = np.maximum(square - both * mean, 1e-12 * np.maximum(square, 1e-300)) / n
-    return -0.5 * (n * np.log(variance) + determinant), mean
+    variance = np.maximum(square - both * mean, 1e-12 * np.maximum(square, 1e-300)) / rows
+    return -0.5 * (rows * np.log(variance) + determinant), mean

@@ -1,30 +1,27 @@
 """Heads: small regressors on frozen vectors. Everything they fit or choose comes from the fold's own rows.
 
-Here the paper's network, boosted trees and a regressor of one's own; ridge has a file of its own.
+Here boosted trees and a regressor of one's own; ridge and the paper's network have files of their own.
+scikit-learn is imported where it is used: it takes a second, and not every probe needs it.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, clone, is_regressor
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.neural_network import MLPRegressor
 
 from urbanln.base.errors import InputError
-from urbanln.base.space import Floats, Ints
-from urbanln.probe.columns import Scale, check_validation, chunks, column_scale, leading_axes
+from urbanln.base.space import Floats
+from urbanln.probe.columns import check_validation, column_scale, leading_axes
+from urbanln.probe.network import mlp
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold
 
-# The network.
-HIDDEN, MLP_RATE, PENALTY = 256, 1e-3, 0.1
-EPOCHS, MLP_PATIENCE = 60, 8
-# Beyond this many steps more epochs bring nothing: 60 epochs of some 25,000 rows.
-STEPS, FEWEST_EPOCHS = 6000, 12
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
 # The trees: 15 leaves hold interactions of three or four columns; a few hundred regions carry no more.
 LEAVES, TREE_RATE = 15, 0.1
 TREES, TREE_PATIENCE = 300, 10
@@ -49,70 +46,6 @@ class Head(Protocol):
         ...
 
 
-def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
-    """The paper's head, D-256-1 with ReLU, stopped early on the fold's own validation part.
-
-    scikit-learn's network has no dropout (the literature uses .01), and its own early stopping would take
-    random rows for validation, so epochs are driven here: up to 60, patience 8 on the fold's validation
-    blocks, the weights of the best epoch kept. Above some 25,000 training rows both shrink, so that a fit
-    takes about 6000 steps at most. Adam at 1e-3; UrbanCLIP and UrbanVLP use AdamW at 3e-4 for
-    up to 100 epochs, and the larger step reaches the same place in fewer. The L2 penalty is
-    .1 / 2 |w|² beside the mean squared error: their weight decay of .01 does next to nothing, and with a
-    few hundred regions the network then fits noise (on 400 simulated regions with 128 columns, held-out
-    R² .40 against .13 for a curved signal in noise).
-
-    Args:
-        X: (N, D) vectors, standardised by training rows.
-        y: (N,) labels, standardised by training rows.
-        fold: Row numbers.
-        seed: Of the first weights and the order of rows.
-
-    Raises:
-        InputError: The fold has no validation part.
-    """
-    check_validation(fold)
-    scale = column_scale(X, fold.train)
-    own = y[fold.train]
-    centre, spread = float(own.mean()), 1.0 if own.min() == own.max() else float(own.std())
-    target = ((y - centre) / spread).astype(np.float32)
-    rows = len(fold.train)
-    batch = int(min(rows, np.clip(rows // 8, 32, 256)))
-    network = MLPRegressor(
-        hidden_layer_sizes=(HIDDEN,),
-        alpha=PENALTY * batch,  # scikit-learn divides it by the rows of the batch
-        learning_rate_init=MLP_RATE,
-        batch_size=batch,
-        random_state=np.random.RandomState([seed, rows]),
-    )
-    _fit_epochs(network, scale, X, target, fold)
-    return _predict(network, scale, X, fold.test).astype(np.float64) * spread + centre
-
-
-def _fit_epochs(network: MLPRegressor, scale: Scale, X: npt.NDArray, target: npt.NDArray, fold: Fold) -> None:
-    train, y = scale.rows(X, fold.train), target[fold.train]
-    epochs = int(np.clip(STEPS * network.batch_size // len(train), FEWEST_EPOCHS, EPOCHS))
-    patience = max(MLP_PATIENCE * epochs // EPOCHS, 2)
-    best, waited, kept = np.inf, 0, None
-    for _ in range(epochs):
-        network.partial_fit(train, y)
-        error = float(((_predict(network, scale, X, fold.val) - target[fold.val]) ** 2).mean())
-        if error < best:
-            best, waited = error, 0
-            kept = [[part.copy() for part in parts] for parts in (network.coefs_, network.intercepts_)]
-        else:
-            waited += 1
-            if waited >= patience:
-                break
-    if kept is not None:
-        network.coefs_, network.intercepts_ = kept
-
-
-def _predict(network: MLPRegressor, scale: Scale, X: npt.NDArray, rows: Ints) -> npt.NDArray:
-    """Chunk by chunk: a standardised copy of the training rows is enough to hold."""
-    made = [network.predict(scale.rows(X, rows[part])) for part in chunks(rows, X.shape[1])]
-    return np.concatenate([np.zeros(0, dtype=np.float32), *made])
-
-
 def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     """Histogram gradient boosting; how many trees is chosen on the fold's own validation part.
 
@@ -124,7 +57,7 @@ def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
 
     Args:
         X: (N, D) vectors.
-        y: (N,) labels.
+        y: (N,) labels, or (N, L) of several.
         fold: Row numbers.
         seed: Of the draws for the borders of bins.
 
@@ -133,26 +66,33 @@ def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     """
     check_validation(fold)
     order = np.concatenate([fold.train, fold.val])
-    if X.shape[1] <= WIDEST:
-        return boost(X[order], y[order], len(fold.train), X[fold.test], seed)
-    scale = column_scale(X, order)
-    axes = leading_axes(X, order, scale, WIDEST)
-    # In float64 at once, since scikit-learn would copy anything else.
-    seen = scale.rows(X, order, axes, np.float64)
-    return boost(seen, y[order], len(fold.train), scale.rows(X, fold.test, axes, np.float64), seed)
+    seen, new = X[order], X[fold.test]
+    if X.shape[1] > WIDEST:
+        scale = column_scale(X, order)
+        axes = leading_axes(X, order, scale, WIDEST)
+        # In float64 at once, since scikit-learn would copy anything else.
+        seen, new = (scale.rows(X, rows, axes, np.float64) for rows in (order, fold.test))
+    return boost(seen, y[order], len(fold.train), new, seed)
 
 
 def boost(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) -> Floats:
-    """Predictions (M,) for new rows by trees whose number was chosen on the last of the known ones.
+    """Predictions for new rows by trees whose number was chosen on the last of the known ones.
 
     Args:
         X: (n, D) known rows.
-        y: (n,) their labels.
+        y: (n,) their labels, or (n, L) of several.
         train: The first so many are fitted on and the others choose the number of trees; then all are
             fitted on. Parts of one array, so that a large one is not copied.
         X_new: (M, D) rows to predict.
         seed: Of the draws for the borders of bins.
+
+    Returns:
+        (M,) or (M, L).
     """
+    if y.ndim == 2:
+        return np.column_stack([boost(X, label, train, X_new, seed) for label in y.T])
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     options = {"learning_rate": TREE_RATE, "max_leaf_nodes": LEAVES, "random_state": seed}
     search = HistGradientBoostingRegressor(
         max_iter=TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, tol=0.0, **options
@@ -187,6 +127,8 @@ class RegressorHead:
         Raises:
             InputError: The regressor failed.
         """
+        from sklearn.base import clone
+
         check_validation(fold)
         known = fold.known
         scale = column_scale(X, known)
@@ -220,6 +162,8 @@ def regressor_head(regressor: object, name: str | None = None) -> RegressorHead:
     Raises:
         InputError: It is no scikit-learn regressor, or its class needs arguments.
     """
+    from sklearn.base import BaseEstimator, is_regressor
+
     kind = regressor if isinstance(regressor, type) else type(regressor)
     name = name or kind.__name__
     remedy = "a head is a name, a function (X, y, fold, seed), or a scikit-learn regressor"
@@ -266,6 +210,7 @@ def load_regressor(text: str) -> RegressorHead:
     return regressor_head(found, text)
 
 
+# These take labels (N, L) as well as (N,), and answer in kind.
 HEADS: dict[str, Head] = {"ridge": ridge, "mlp": mlp, "boosting": boosting}
 
 
@@ -290,6 +235,6 @@ def find_head(head: str | Head | BaseEstimator | type) -> tuple[str, Head]:
                 where="probe.heads",
             )
         return head, HEADS[head]
-    elif isinstance(head, BaseEstimator | type) or not callable(head):
+    elif isinstance(head, type) or hasattr(head, "get_params") or not callable(head):
         head = regressor_head(head)
     return getattr(head, "__name__", type(head).__name__), head

@@ -1,27 +1,33 @@
-"""Held-out predictions of whatever predicts: a floor, a head on vectors, a head on the map with vectors."""
+"""Held-out predictions of whatever predicts: a floor, a head on vectors, a head on the map with vectors.
+
+Labels are (n,), or (n, L) of several labels of the same rows, and predictions have their shape: labels that
+share rows and folds are predicted together, since most of the work depends on no label.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
-from urbanln.probe.heads import Head, find_head
+from urbanln.probe.heads import HEADS, Head, find_head
 from urbanln.probe.labels import Labels
 from urbanln.probe.splits import Fold
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 NO_HEAD = "none"  # the head of a floor
 MAP = "map"  # the features of a head that sees the map alone
 CLIP_MARGIN = 0.05
-AnyHead: TypeAlias = str | Head | BaseEstimator | type
+AnyHead: TypeAlias = "str | Head | BaseEstimator | type"
 
 
 def joint_name(name: str) -> str:
@@ -85,7 +91,7 @@ def check_vectors(
 
 
 def floor_held_out(name: str, labels: Labels, folds: Sequence[Fold], seed: int) -> Floats:
-    """Held-out predictions (n,) of a floor, on the scale of ``labels.y``.
+    """Held-out predictions of a floor, of the shape and on the scale of ``labels.y``.
 
     Args:
         name: One of :data:`urbanln.probe.floors.FLOORS`.
@@ -112,7 +118,7 @@ def held_out(
     seed: int,
     rows: Ints | None = None,
 ) -> Floats:
-    """Held-out predictions (n,) of a head on vectors, NaN where a row is never held out.
+    """Held-out predictions of a head on vectors, NaN where a row is never held out.
 
     Predictions are cut to the range of the labels learned from, widened by 5 % on both sides: one vector
     far from all others would else give an absurd number after the logarithm is undone. One thread, so that
@@ -121,7 +127,7 @@ def held_out(
     Args:
         head: See :func:`urbanln.probe.heads.find_head`.
         X: (N, D) vectors. The table is handed on as it is, never copied here.
-        y: (n,) labels.
+        y: (n,) labels, or (n, L) of several.
         folds: Over the n labelled rows.
         seed: Of anything drawn at random.
         rows: (n,) which rows of ``X`` have a label, ascending; None: all of them.
@@ -132,9 +138,9 @@ def held_out(
     if rows is None or len(rows) == len(X):
         rows, everywhere = np.arange(len(y)), y
     else:
-        everywhere = np.full(len(X), np.nan)
+        everywhere = np.full((len(X), *y.shape[1:]), np.nan)
         everywhere[rows] = y
-    predicted = np.full(len(y), np.nan)
+    predicted = np.full(y.shape, np.nan)
     with threadpool_limits(1):
         for fold in folds:
             # Rows are ascending, so that the inner folds keep their order.
@@ -150,7 +156,7 @@ def map_held_out(
     folds: Sequence[Fold],
     seed: int,
 ) -> Floats:
-    """Held-out predictions (n,) of a head on the map alone, or on the map and vectors side by side.
+    """Held-out predictions of a head on the map alone, or on the map and vectors side by side.
 
     The same head on the same columns of the map with and without the vectors is the fair question whether
     they add anything to where a region lies.
@@ -165,7 +171,7 @@ def map_held_out(
     Raises:
         InputError: No such head, it cannot be fitted, or it did not predict one finite number per row.
     """
-    predicted = np.full(len(labels.rows), np.nan)
+    predicted = np.full(labels.y.shape, np.nan)
     with threadpool_limits(1):
         for fold in folds:
             seen = map_columns(labels.metres, fold)
@@ -184,18 +190,26 @@ def _predict(head: AnyHead, X: npt.NDArray, y: Floats, fold: Fold, seed: int) ->
     """
     name, fit = find_head(head)
     known = y[fold.known]
-    shown = np.full(len(y), np.nan)
+    shown = np.full(y.shape, np.nan)
     shown[fold.known] = known
-    made = np.asarray(fit(X, shown, fold, seed), dtype=np.float64)
-    if made.shape != fold.test.shape or not np.isfinite(made).all():
+    if y.ndim == 2 and fit not in HEADS.values():  # a head of one's own is shown one label at a time
+        made = np.column_stack([_checked(name, fit(X, label, fold, seed), fold) for label in shown.T])
+    else:
+        made = _checked(name, fit(X, shown, fold, seed), fold, y.shape[1:])
+    margin = CLIP_MARGIN * (known.max(axis=0) - known.min(axis=0))
+    return np.clip(made, known.min(axis=0) - margin, known.max(axis=0) + margin)
+
+
+def _checked(name: str, predicted: Floats, fold: Fold, labels: tuple[int, ...] = ()) -> Floats:
+    made = np.asarray(predicted, dtype=np.float64)
+    if made.shape != (len(fold.test), *labels) or not np.isfinite(made).all():
         raise InputError(
             f"a head has to predict {len(fold.test)} finite numbers",
-            value=made.shape if made.shape != fold.test.shape else "not finite",
+            value=made.shape if made.shape != (len(fold.test), *labels) else "not finite",
             where=f"head {name}",
             remedy="mend the head: a prediction for each row of fold.test",
         )
-    margin = CLIP_MARGIN * (known.max() - known.min())
-    return np.clip(made, known.min() - margin, known.max() + margin)
+    return made
 
 
 def _beside(columns: npt.NDArray, X: npt.NDArray, labels: Labels) -> npt.NDArray[np.float32]:

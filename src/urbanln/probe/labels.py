@@ -25,7 +25,8 @@ class Labels:
     Args:
         rows: (n,) rows of the input that are scored, ascending.
         truth: (n,) labels in their own unit.
-        y: (n,) labels on the scale that heads see; "log" in the names of scores means this scale.
+        y: (n,) labels on the scale that heads see; "log" in the names of scores means this scale;
+            (n, L) where several labels of the same rows are predicted together.
         transform: ``"log1p"``, ``"log"`` (natural) or ``"none"``.
         missing: Rows left out because they have no label.
         dropped_zeros: Rows left out because their label is 0, which has no logarithm.
@@ -151,17 +152,17 @@ def _column(column: npt.ArrayLike | None, rows: int, name: str) -> npt.NDArray[A
 
 
 def finite_labels(labels: npt.ArrayLike, rows: int | None = None) -> Floats:
-    """Labels as (N,) float64.
+    """Labels as float64, (N,), or (N, L) of several.
 
     Args:
-        labels: (N,) labels.
+        labels: (N,) labels, or (N, L).
         rows: Number of positions that they stand beside; None: any.
 
     Raises:
         InputError: A label is missing or no number, or there are more or fewer than positions.
     """
     values = _as_floats(labels)
-    if values.ndim != 1 or not np.isfinite(values).all():
+    if values.ndim not in (1, 2) or not np.isfinite(values).all():
         raise InputError(
             "labels are one finite number per row",
             value=values.shape,

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
@@ -45,6 +44,8 @@ def mae(truth: Floats, prediction: Floats) -> float:
 
 def spearman(truth: Floats, prediction: Floats) -> float:
     """Rank correlation, ties at their mean rank; NaN where one side has a single value."""
+    from scipy.stats import rankdata  # here, since it takes a third of a second to import
+
     a, b = rankdata(truth) - (len(truth) + 1) / 2, rankdata(prediction) - (len(truth) + 1) / 2
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else math.nan

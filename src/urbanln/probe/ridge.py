@@ -1,4 +1,7 @@
-"""Ridge regression: one number to choose, chosen by spatial cross-validation inside the known rows."""
+"""Ridge regression: one number to choose, chosen by spatial cross-validation inside the known rows.
+
+Nothing dear depends on a label: all labels of a fold share their products and decompositions.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ def ridge(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
 
     The rows are read once: products of columns are summed per inner fold, and those of its training side
     are the sum less its own (with fewer rows than columns: products of rows). One decomposition per inner
-    fold serves all penalties.
+    fold serves all penalties and all labels; each label chooses its own.
 
     Args:
         X: (N, D) vectors.
-        y: (N,) labels.
+        y: (N,) labels, or (N, L) of several.
         fold: Row numbers; ``inner`` may be None.
         seed: Not used; ridge has nothing random.
 
@@ -41,11 +44,12 @@ def ridge(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     known = fold.known
     scale = column_scale(X, known)
     parts = _held_parts(fold)
-    target = y[known] - y[known].mean()
+    mean = y[known].mean(axis=0)
+    target = (y[known] - mean).reshape(len(known), -1)
     fit = _by_rows if len(known) < X.shape[1] else _by_columns
     weight = fit(X, target, known, scale, parts)
     made = [scale.wide(X, fold.test[part]) @ weight for part in chunks(fold.test, X.shape[1])]
-    return np.concatenate([np.zeros(0), *made]) + y[known].mean()
+    return np.concatenate([np.zeros((0, target.shape[1])), *made]).reshape(-1, *y.shape[1:]) + mean
 
 
 def _held_parts(fold: Fold) -> list[npt.NDArray[np.bool_]]:
@@ -57,50 +61,61 @@ def _held_parts(fold: Fold) -> list[npt.NDArray[np.bool_]]:
     return [np.isin(fold.known, fold.val)]
 
 
-def _best(errors: Floats) -> float:
-    """The penalty with the smallest error; the larger of two equals."""
-    return float(ALPHAS[len(ALPHAS) - 1 - int(np.argmin(errors[::-1]))])
+def _best(errors: Floats) -> list[float]:
+    """The penalty with the smallest error of each label (A, L); the larger of two equals."""
+    return [float(ALPHAS[at]) for at in len(ALPHAS) - 1 - np.argmin(errors[::-1], axis=0)]
 
 
 def _products(
     X: npt.NDArray, target: Floats, known: Ints, scale: Scale, mask: npt.NDArray[np.bool_]
 ) -> Floats:
-    """Sums over some rows of the products of all columns, the label and a 1: (D + 2, D + 2)."""
-    size = X.shape[1] + 2
+    """Sums over some rows of the products of all columns, labels and a 1: (D + L + 1, D + L + 1)."""
+    width = X.shape[1]
+    size = width + target.shape[1] + 1
     rows, own = known[mask], target[mask]
     total: Floats = np.zeros((size, size))
     for part in chunks(rows, size):
         wide = np.ones((len(rows[part]), size))
-        wide[:, :-2] = scale.wide(X, rows[part])
-        wide[:, -2] = own[part]
+        wide[:, :width] = scale.wide(X, rows[part])
+        wide[:, width:-1] = own[part]
         total += wide.T @ wide
     return total
 
 
 def _about(products: Floats, mean: Floats) -> Floats:
-    """Sums of products (D + 1, D + 1) of columns and label about a given mean (D + 1,)."""
+    """Sums of products (D + L, D + L) of columns and labels about given means (D + L,)."""
     shift = np.outer(products[:-1, -1], mean)
     return products[:-1, :-1] - shift - shift.T + products[-1, -1] * np.outer(mean, mean)
+
+
+def _along(power: Floats, axes: Floats, across: Floats, rows: float) -> Floats:
+    """Solutions (n, A, L) under every penalty, given the decomposition of what is on the left."""
+    left = np.maximum(power, 0.0)[:, None] + ALPHAS * rows
+    solved = (axes.T @ across)[:, None] / left[..., None]
+    return (axes @ solved.reshape(len(power), -1)).reshape(solved.shape)
 
 
 def _by_columns(
     X: npt.NDArray, target: Floats, known: Ints, scale: Scale, parts: list[npt.NDArray[np.bool_]]
 ) -> Floats:
-    """Weights (D,) of standardised columns, by sums of products of columns."""
+    """Weights (D, L) of standardised columns, by sums of products of columns."""
+    width = X.shape[1]
     products = [_products(X, target, known, scale, mask) for mask in parts]
     total = sum(products, start=_products(X, target, known, scale, ~np.any(parts, axis=0)))
-    errors: Floats = np.zeros(len(ALPHAS))
+    errors: Floats = np.zeros((len(ALPHAS), target.shape[1]))
     for held in products:
         train = total - held
         rows = train[-1, -1]
         mean = train[:-1, -1] / rows
         fitted, judged = _about(train, mean), _about(held, mean)
-        power, axes = np.linalg.eigh(fitted[:-1, :-1])
-        along = (axes.T @ fitted[:-1, -1])[:, None] / (np.maximum(power, 0.0)[:, None] + ALPHAS * rows)
-        ends = np.vstack([-(axes @ along), np.ones(len(ALPHAS))])  # (D + 1, A): label less prediction
-        errors += np.einsum("da,da->a", ends, judged @ ends)
-    left = total[:-2, :-2] + _best(errors) * len(known) * np.eye(X.shape[1])
-    return np.asarray(np.linalg.solve(left, total[:-2, -2]))
+        weight = _along(*np.linalg.eigh(fitted[:width, :width]), fitted[:width, width:], rows)
+        spread = (judged[:width, :width] @ weight.reshape(width, -1)).reshape(weight.shape)
+        # The square of label less prediction, summed without a look at the rows.
+        errors += np.diag(judged)[width:] + np.einsum(
+            "dal,dal->al", weight, spread - 2 * judged[:width, None, width:]
+        )
+    left = total[:width, :width]
+    return _solved(left, total[:width, width:-1], errors, len(known))
 
 
 def _by_rows(
@@ -109,18 +124,25 @@ def _by_rows(
     """The same weights by products of rows, where these are fewer."""
     Z = scale.wide(X, known)
     kernel = Z @ Z.T
-    errors: Floats = np.zeros(len(ALPHAS))
+    errors: Floats = np.zeros((len(ALPHAS), target.shape[1]))
     for held in parts:
         train = ~held
-        away = target[train] - target[train].mean()
-        power, axes = np.linalg.eigh(_centred(kernel[np.ix_(train, train)]))
-        along = (axes.T @ away)[:, None] / (np.maximum(power, 0.0)[:, None] + ALPHAS * train.sum())
-        across = kernel[np.ix_(held, train)] - kernel[np.ix_(train, train)].mean(axis=0)
-        duals = axes @ along  # (n, A), sums of 0: the mean of the training rows drops out of what follows
-        guess = across @ (duals - duals.mean(axis=0)) + target[train].mean()
-        errors += ((guess - target[held][:, None]) ** 2).sum(axis=0)
-    left = kernel + _best(errors) * len(known) * np.eye(len(known))
-    return np.asarray(Z.T @ np.linalg.solve(left, target))
+        own = kernel[np.ix_(train, train)]
+        mean = target[train].mean(axis=0)
+        duals = _along(*np.linalg.eigh(_centred(own)), target[train] - mean, float(train.sum()))
+        # Sums of 0: the mean of the training rows drops out of what follows.
+        duals = (duals - duals.mean(axis=0)).reshape(len(duals), -1)
+        guess = (kernel[np.ix_(held, train)] - own.mean(axis=0)) @ duals
+        errors += ((guess.reshape(-1, *errors.shape) + mean - target[held][:, None]) ** 2).sum(axis=0)
+    return np.asarray(Z.T @ _solved(kernel, target, errors, len(known)))
+
+
+def _solved(left: Floats, right: Floats, errors: Floats, rows: int) -> Floats:
+    """Each label's column of the right side, (n, L), under the penalty that did best for it."""
+    solved = np.empty_like(right)
+    for label, alpha in enumerate(_best(errors)):
+        solved[:, label] = np.linalg.solve(left + alpha * rows * np.eye(len(left)), right[:, label])
+    return solved
 
 
 def _centred(kernel: Floats) -> Floats:

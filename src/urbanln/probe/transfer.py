@@ -33,7 +33,6 @@ import joblib  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import wasserstein_distance
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
@@ -308,6 +307,8 @@ def _with_shots(y: Floats, base: Fold, shots: Ints, test: Ints, alone: Floats) -
 def _floors(
     pair: Pair, base: Fold, shots: Ints, test: Ints, main: npt.NDArray[np.float32] | None
 ) -> dict[str, Floats]:
+    from scipy.stats import wasserstein_distance  # here, since it takes a third of a second to import
+
     y, known = pair.labels.y, base.known
     constants = {"mean": float(y[known].mean())}
     cities = np.asarray(pair.labels.cities)
