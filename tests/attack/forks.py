@@ -132,6 +132,10 @@ class Running:
             read["escaped"] if code == ESCAPED else "", orphans,
         )  # fmt: skip
 
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._read("out")
+
     def _read(self, name: str) -> str:
         try:
             return (self._log / name).read_text(encoding="utf-8", errors="replace")

@@ -38,20 +38,25 @@ class Artefact:
 
 
 ARTEFACTS = (
-    Artefact("c/city.toml", ("audit", "embed", "probe", "pretrain", "report"), TOML, 4),
-    Artefact("c/regions.parquet", ("audit", "embed-pixels", "probe", "report"), TABLE, 4),
-    Artefact("c/images.parquet", ("audit", "embed", "pretrain", "caption-c", "show"), TABLE, 3),
-    Artefact("c/indicators.parquet", ("audit", "probe", "report"), TABLE, 4),
+    Artefact("c/city.toml", ("audit", "embed", "probe", "pretrain", "report", "explore"), TOML, 4),
+    Artefact("c/regions.parquet", ("audit", "embed-pixels", "probe", "report", "explore"), TABLE, 4),
+    Artefact("c/images.parquet", ("audit", "embed", "pretrain", "caption-c", "show", "explore"), TABLE, 3),
+    Artefact("c/indicators.parquet", ("audit", "probe", "report", "explore"), TABLE, 4),
     Artefact(
-        "c/captions.parquet", ("audit", "pretrain", "embed-text", "caption-c", "report", "retrieve"), TABLE, 3
+        "c/captions.parquet",
+        ("audit", "pretrain", "embed-text", "caption-c", "report", "retrieve", "explore"),
+        TABLE,
+        3,
     ),
     Artefact("c/captions.sqlite", ("audit", "export", "show", "caption-c"), {}, 4),
-    Artefact("c/images/satellite/@", ("audit", "embed", "pretrain", "embed-pixels", "report"), {}, 2),
+    Artefact(
+        "c/images/satellite/@", ("audit", "embed", "pretrain", "embed-pixels", "report", "explore"), {}, 2
+    ),
     Artefact("c/images/satellite/@.scene.json", ("caption",), JSON, 4),
-    Artefact("run/run.toml", ("embed", "report", "pretrain", "export-model"), TOML, 4),
+    Artefact("run/run.toml", ("embed", "report", "pretrain", "export-model", "explore"), TOML, 4),
     Artefact("run/metrics.jsonl", ("report", "pretrain"), JSON, 7),
     Artefact("run/model/config.json", ("embed", "pretrain", "export-model"), JSON, 4),
-    Artefact("run/model/urbanln.json", ("embed", "pretrain", "export-model"), JSON, 4),
+    Artefact("run/model/urbanln.json", ("embed", "pretrain", "export-model", "explore"), JSON, 4),
     Artefact("run/model/tokenizer.json", ("embed-model", "pretrain"), JSON, 2),
     Artefact("run/model/preprocessor_config.json", ("embed", "embed-model"), JSON, 4),
     Artefact("run/model/model.safetensors", ("embed", "embed-model", "pretrain", "export-model"), {}, 4),
@@ -61,9 +66,9 @@ ARTEFACTS = (
     Artefact("half/run.toml", ("resume",), TOML, 4),
     Artefact("half/metrics.jsonl", ("resume",), JSON, 6),
     Artefact("half/checkpoint/@", ("resume",), JSON, 10),
-    Artefact("v.parquet", ("probe", "probe-v"), TABLE, 6),
-    Artefact("s/scores.json", ("report",), JSON, 12),
-    Artefact("s/predictions.parquet", ("report",), TABLE, 6),
+    Artefact("v.parquet", ("probe", "probe-v", "explore"), TABLE, 6),
+    Artefact("s/scores.json", ("report", "explore"), JSON, 12),
+    Artefact("s/predictions.parquet", ("report", "explore"), TABLE, 6),
     Artefact("s/folds.parquet", ("report",), TABLE, 3),
     Artefact("ledger.parquet", ("import",), TABLE, 9),
     Artefact("study.toml", ("study-plan",), TOML, 10),

@@ -24,9 +24,9 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "audit": ("a.json", ".json"), "audit-page": ("a.html", ".html"), "pretrain": ("run", ""),
     "embed": ("v.parquet", ".parquet"), "embed-pixels": ("px.parquet", ".parquet"),
     "embed-text": ("tx.parquet", ".parquet"), "probe": ("s", ""), "report": ("r.html", ".html"),
-    "study": ("st", ""),
+    "study": ("st", ""), "explore": ("page", ""),
 }  # fmt: skip
-_SENT = 240  # of half as many more: another seed sends to others
+_SENT = 255  # of half as many more: another seed sends to others
 _MINE = "What I wrote myself.\n"
 
 
@@ -192,6 +192,7 @@ _INPUTS = {
     "probe": ("c", "v.parquet", "c/images"),
     "pretrain": ("c", "base", "c/images"),
     "study": ("c",),
+    "explore": ("c", "s", "run", "v.parquet", "c/city.toml"),
     "ingest": ("pics", "t.csv"),
     "ingest-table": ("t.csv",),
     "ingest-corpus": ("t.csv", "pics"),

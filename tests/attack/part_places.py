@@ -68,7 +68,7 @@ def attacks(rng: random.Random) -> Sequence[Attack]:
         if name != "synthetic-many":
             for share in (rng.uniform(0, 0.3), rng.uniform(0.3, 0.95)):
                 found.append(Attack(PART, f"disk-{name}-{share:.2f}", _small(name, share)))
-    for name in ("pretrain", "embed"):
+    for name in ("pretrain", "embed", "explore"):
         found.append(Attack(PART, f"cache-disk-{name}", _cache_disk(name)))
         for how in ("file", "below-a-file", "loop", "no-home", "nul", "empty"):
             found.append(Attack(PART, f"cache-{how}-{name}", _no_cache(name, how)))
@@ -244,7 +244,7 @@ def _read_only(name: str, expect: Expected) -> Callable[[Case], None]:
     def do(case: Case) -> None:
         chosen = verb(name, case.world)
         case.take(*chosen.needs)
-        with _locked(case.root / "c"):
+        with locked(case.root / "c"):
             case.run(*chosen.argv, expect=expect, changes=chosen.changes, limit=150)
             for made, theirs in expected(name, case.world):
                 case.same(made, theirs)
@@ -253,7 +253,7 @@ def _read_only(name: str, expect: Expected) -> Callable[[Case], None]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """A folder in which nobody may write."""
     if can_mount():
         with _mounted(folder, "--bind", str(folder)):
@@ -279,7 +279,7 @@ def _read_only_output(name: str) -> Callable[[Case], None]:
         case.take(*chosen.needs)
         if os.geteuid() == 0 and not can_mount():
             return  # root may write everywhere
-        with _locked(case.root):
+        with locked(case.root):
             case.run(*chosen.argv, expect="refused", limit=100)
 
     return do

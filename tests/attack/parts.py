@@ -8,7 +8,7 @@ from importlib import import_module
 
 from tests.attack.case import Attack
 
-PARTS = ("inputs", "outputs", "settings", "kills", "pairs", "server", "network", "places")
+PARTS = ("inputs", "outputs", "settings", "kills", "pairs", "server", "network", "places", "explore")
 
 
 def attacks(seed: int) -> Sequence[Attack]:

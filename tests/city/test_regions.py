@@ -12,6 +12,7 @@ import shapely
 
 from urbanln.base.errors import InputError
 from urbanln.base.written import Written
+from urbanln.city.checks import check_regions
 from urbanln.city.regions import h3_regions, make_regions, one_per_picture, polygon_regions, tile_regions
 
 
@@ -191,3 +192,11 @@ def test_a_file_of_polygons_is_read_as_the_table_is(
     assert "id name, 3 polygons ('WKT' holds WKB or WKT without a CRS, read as EPSG:32650)" in line
     districts.to_file(tmp_path / "d.gpkg")
     assert len(make_regions(str(tmp_path / "d.gpkg"), LON, LAT, nothing, **told)[0]) == 3
+
+
+def test_heights_of_shapes_are_not_kept() -> None:
+    shape = shapely.Polygon([(0, 0, 1), (1, 0, np.nan), (1, 1, 3)])
+    frame = gpd.GeoDataFrame({"region_id": ["a"]}, geometry=[shape], crs="EPSG:4326")
+    tidy = check_regions(frame, reproject=False)
+    assert not tidy.has_z.any()
+    assert shapely.centroid(tidy.geometry.iloc[0]).x == pytest.approx(2 / 3), "not NaN"

@@ -41,10 +41,13 @@ def open_page(browsers: Callable[[bool], Any], address: str) -> Iterator[Callabl
     """Opens the page ready to use; at the end nothing may have complained, nor asked elsewhere."""
     contexts, said, asked = [], [], set()
 
-    def go(where: str = "", *, webgl: bool = True, size: dict[str, int] = DESK, **how: Any) -> Any:
+    def go(
+        where: str = "", *, webgl: bool = True, size: dict[str, int] = DESK, before: str = "", **how: Any
+    ) -> Any:
         contexts.append(browsers(webgl).new_context(viewport=size, accept_downloads=True, **how))
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
+        page.add_init_script(before)
         page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
         page.on("pageerror", lambda one: said.append(str(one)))
         page.on("request", lambda one: asked.add(one.url))

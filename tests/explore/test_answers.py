@@ -13,7 +13,8 @@ from tests.explore.world import colour_of, make_content, stored
 from urbanln.base.errors import InputError
 from urbanln.explore.answers import Answers
 from urbanln.explore.asking import Asking
-from urbanln.explore.content import Content
+from urbanln.explore.content import Content, Vectors
+from urbanln.explore.search import VectorSearch
 from urbanln.explore.words import TRIES, height_of, rivals, standing
 
 
@@ -144,6 +145,9 @@ def test_a_query_among_its_equals_claims_nothing() -> None:
     assert found.above
     assert found.height == pytest.approx(height_of(high))
     assert "order" in found.sentence()
+    alone = standing("one two", high, [], lambda texts: noise[: len(texts)])
+    assert alone.above is None, "without captions there is nothing to hold it against"
+    assert "nothing is claimed" in alone.sentence()
 
 
 def test_evidence_is_what_the_likeness_loses(asking: Asking) -> None:
@@ -185,3 +189,15 @@ def test_without_a_model_what_needs_one_says_so() -> None:
     assert not quiet.answers.overview()["can"]["upload"]
     with pytest.raises(InputError, match="no model"):
         quiet.text("red")
+
+
+def test_a_region_whose_vector_has_no_direction_is_like_none() -> None:
+    made = make_content()
+    assert made.vectors is not None
+    table = made.vectors.search.vectors.copy()
+    table[4] = 0
+    answers = Answers(replace(made, vectors=Vectors(VectorSearch(table), made.vectors.rows)))
+    assert answers.region(4)["alike"] == []
+    assert 4 not in answers.similar([1], k=1000)["rows"]
+    with pytest.raises(InputError, match="none of these regions has a vector"):
+        answers.similar([4])

@@ -103,6 +103,18 @@ def test_regions_have_the_colours_of_their_classes(
     assert page.locator("#no-webgl").is_visible() is not webgl
 
 
+def test_a_map_that_is_fitted_before_it_is_drawn_is_not_blank(open_page: Open) -> None:
+    # A browser so slow that MapLibre never comes to draw: what stands in its place has to stay.
+    page = open_page(before="Worker.prototype.postMessage = () => {}")
+    page.evaluate("Explore.panes.fit()")
+    assert page.locator(".early").count() == 1
+    box = page.locator(".map").first.bounding_box()
+    shown = Image.open(io.BytesIO(page.screenshot(clip=box))).convert("RGB")
+    colours = page.evaluate("Explore.panes.all()[0].scale.colours")
+    seen = {one for _, one in shown.getcolors(1 << 20) or []}
+    assert {tuple(bytes.fromhex(one[1:])) for one in colours} <= seen
+
+
 def test_a_region_tells_what_is_known_of_it_and_its_texts_stay_texts(open_page: Open) -> None:
     page = open_page()
     page.fill("#region-id", "r0")

@@ -164,6 +164,16 @@ def test_other_pages_are_refused(headers: dict[str, str]) -> None:
     assert refusal(good, "127.0.0.1", PORT) is None
 
 
+def test_another_name_of_this_machine_is_answered() -> None:
+    assert refusal({"host": f"127.0.0.2:{PORT}"}, "127.0.0.2", PORT) is None
+
+
+@pytest.mark.parametrize("host", ["a\0b", "\udce9", "a" * 5000, "203.0.113.9"])
+def test_an_address_that_is_none_is_said(content: Content, host: str) -> None:
+    with pytest.raises(InputError, match="cannot listen"):
+        listen(content, host)
+
+
 def test_refusals_reach_the_wire(ask) -> None:
     assert ask("GET", "/api/content", headers={"host": "rebound.example"}).status_code == 403
     assert (
@@ -255,6 +265,9 @@ def test_an_export_answers_what_was_prepared(tmp_path: Path, content: Content) -
     assert {path: path.read_bytes() for path in again} == again, "the same input gives the same bytes"
     export_page(content, tmp_path / "all", with_pictures=True)
     assert len(list((tmp_path / "all" / "pictures").iterdir())) == len(content.pictures)
+    export_page(content, tmp_path / "all")
+    left = {path.stem for path in (tmp_path / "all" / "pictures").iterdir()}
+    assert left == files, "what an earlier export took along stays no longer"
 
 
 def test_an_export_takes_no_folder_of_anybody(tmp_path: Path, content: Content) -> None:

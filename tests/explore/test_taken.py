@@ -38,7 +38,9 @@ def content() -> Content:
     sizes = (rng.normal(size=n) * 10.0 ** rng.integers(-12, 12, n)).astype(np.float32)
     halves = (np.arange(n) / 128).astype(np.float32)
     steps = np.where(np.arange(n) % 4 == 3, np.nan, np.arange(n) % 3).astype(np.float32)
+    sums = np.where(np.arange(n) == 4, np.nan, np.arange(n) * 1e9 + 0.25)
     more = [
+        Column("label:sum", "sum", "label", sums.astype(np.float32), exact=sums),
         Column("label:size", "size", "label", sizes),
         Column("label:half", "half", "label", halves),
         Column("label:zip", "zip code", "label", np.arange(98_101, 98_101 + n).astype(np.float32)),

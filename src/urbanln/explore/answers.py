@@ -43,10 +43,11 @@ class Answers:
 
     @cached_property
     def _vector_of(self) -> Ints:
-        """Row of each region's vector, −1 where it has none."""
+        """Row of each region's vector, −1 where it has none, or one without direction."""
         found = np.full(len(self.content), -1, np.int64)
         if self.content.vectors:
-            found[self.content.vectors.rows] = np.arange(len(self.content.vectors.rows))
+            vectors = self.content.vectors
+            found[vectors.rows] = np.where(vectors.search.lengths > 0, np.arange(len(vectors.rows)), -1)
         return found
 
     def overview(self) -> dict[str, Any]:
@@ -274,4 +275,4 @@ def _said(value: Any, limit: int) -> str:
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
+    return None if value is None or not np.isfinite(value) else float(value)

@@ -20,6 +20,7 @@ Group = Literal[
 ]  # fmt: skip
 Kind = Literal["number", "difference", "class", "year", "count"]
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -38,6 +39,7 @@ class Column:
         log: Whether an error is one of logarithms.
         note: Where it comes from, in a sentence.
         classes: Names of the classes.
+        exact: (N,) float64, as the city's table has them, for taking away; None where float32 holds as much.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Column:
     log: bool = False
     note: str = ""
     classes: tuple[str, ...] = ()
+    exact: Doubles | None = None
 
     def entry(self) -> dict[str, Any]:
         """All but the values, as JSON values."""

@@ -64,7 +64,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
         "content": overview, "texts": texts, "columns": columns,
         "vectors": near and near.packed(content.metres()), "regions": _regions(answers, shown),
         "evidence": explaining.evidence, "explained": explaining.whose,
-        "crs": pyproj.CRS(4326).to_json_dict(),
+        "crs": pyproj.CRS(4326).to_json_dict(), "exact": _exact(content),
     }  # fmt: skip
     if near:
         n, width = near.steps.shape
@@ -102,6 +102,15 @@ def _numbers(asking: Asking, key: str) -> str:
     return as_base64(asking.column(key).values.astype("<f4"))
 
 
+def _exact(content: Content) -> dict[str, str]:
+    """Columns of which float32 holds not all digits, to be taken away."""
+    return {
+        key: as_base64(one.exact.astype("<f8"))
+        for key, one in content.columns.items()
+        if one.exact is not None
+    }
+
+
 def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
     """Everything about each region; of its pictures those that were exported."""
     out = []
@@ -129,4 +138,8 @@ def _pictures(content: Content, target: Path, all_of_them: bool) -> tuple[set[in
             write_quickly(target / "pictures" / f"p{row}.jpg", data)
             shown.add(row)
             advance(1)
+    # An earlier export may have taken along more than this one may.
+    for path in (target / "pictures").glob("p*.jpg"):
+        if path.stem[1:].isdigit() and int(path.stem[1:]) not in shown:
+            path.unlink()
     return shown, int((~free).sum())

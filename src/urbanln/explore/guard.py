@@ -38,7 +38,7 @@ def refusal(headers: Mapping[str, str], host: str, port: int) -> str | None:
         host: That the server listens on.
         port: Of the server.
     """
-    names = {*_HERE} if is_loopback(host) else {host, f"[{host}]", *_HERE}
+    names = {host, f"[{host}]", *_HERE}
     allowed = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
     asked = headers.get("host", "")
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)

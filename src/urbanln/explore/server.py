@@ -92,11 +92,12 @@ def listen(content: Content, host: str = "127.0.0.1", port: int = 0) -> tuple[Se
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen()
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # a name with a sign that no name may have
         sock.close()
+        why = getattr(error, "strerror", None) or error
         raise InputError(
-            "cannot listen there", value=f"{host}:{port}", where="--host, --port",
-            remedy=f"choose another port, or 0 for any ({error.strerror or error})",
+            "cannot listen there", value=f"{host[:200]}:{port}", where="--host, --port",
+            remedy=f"choose another port, or 0 for any; or another address ({why})",
         ) from error  # fmt: skip
     port = int(sock.getsockname()[1])
     config = uvicorn.Config(

@@ -21,7 +21,7 @@ class Server(uvicorn.Server):
     """Answers until SIGINT or SIGTERM, as the package's other commands work until then."""
 
     _told: Callable[[], bool] = staticmethod(lambda: False)
-    _crowded = False
+    _crowded = _ending = False
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer until told to stop.
@@ -53,6 +53,7 @@ class Server(uvicorn.Server):
 
         A client that keeps its connection open, or sends its question without end, would be waited for.
         """
+        self._ending = True
         asyncio.get_running_loop().call_later(_GRACE, self._part)
         await super().shutdown(sockets)
 
@@ -61,6 +62,8 @@ class Server(uvicorn.Server):
             one.transport.abort()
 
     def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if self._ending:
+            return  # asyncio tries a socket again that was closed meanwhile
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
             loop.default_exception_handler(context)

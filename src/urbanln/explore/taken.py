@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.explore.content import Column, Content, Floats, Ints
+from urbanln.explore.content import Column, Content, Doubles, Floats, Ints
 
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -44,7 +44,7 @@ def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) 
         if one.classes:
             frame[name] = [one.classes[int(v)] if v == v else None for v in one.values[rows]]
         else:
-            frame[name] = one.values[rows] if form == "parquet" else _shortest(one.values[rows])
+            frame[name] = _numbers(one, rows, form)
     if form == "csv":
         return frame.apply(lambda column: column.map(_inert)).to_csv(index=False).encode()
     shaped = gpd.GeoDataFrame(frame, geometry=content.regions.geometry.to_numpy()[rows], crs=4326)
@@ -55,9 +55,17 @@ def take(content: Content, rows: Ints, columns: Sequence[Column], form: Format) 
     return whole.getvalue()
 
 
-def _shortest(values: Floats) -> pd.Series:
+def _numbers(column: Column, rows: Ints, form: Format) -> pd.Series | Floats | Doubles:
     """Numbers as they are written: 0.1 for what 32 bits hold as 0.10000000149; a year without a point."""
-    short = pd.Series(values.astype(np.str_).astype(np.float64))
+    if column.exact is None:
+        values = column.values[rows]
+        if form == "parquet":
+            return values
+        short = pd.Series(values.astype(np.str_).astype(np.float64))
+    elif form == "parquet":
+        return column.exact[rows]
+    else:
+        short = pd.Series(column.exact[rows])
     known = short.dropna()
     whole = ((known == known.round()) & (known.abs() < 2**53)).all()
     return short.astype("Int64") if whole else short

@@ -37,9 +37,9 @@ class Standing:
     random: tuple[float, ...]
 
     @property
-    def above(self) -> bool:
-        """Whether the query reaches more than every random one."""
-        return not self.random or self.height > max(self.random)
+    def above(self) -> bool | None:
+        """Whether the query reaches more than every random one; None where there is none."""
+        return self.height > max(self.random) if self.random else None
 
     def sentence(self) -> str:
         """What may be claimed."""

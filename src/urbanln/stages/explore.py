@@ -30,6 +30,7 @@ from urbanln.tables.cities import prefix, read_vectors
 from urbanln.tables.vectors import matrix
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 _CLUSTERS = 8
 _SAMPLE = 20_000
 # Licences that let anybody pass a picture on, also in another size.
@@ -114,16 +115,16 @@ def _pictures(cities: Sequence[City], rows: pd.Series) -> tuple[pd.DataFrame, Ca
     tables = []
     for number, city in enumerate(cities):
         images = city.images
-        table = images.reindex(
-            columns=["image_id", "path", "view", "captured", "licence", "source", "attribution"]
-        )
+        # Texts or nothing: columns that a city has not, and those of no rows, have no kind of their own.
+        wanted = ["image_id", "path", "view", "captured", "licence", "source", "attribution"]
+        table = images.reindex(columns=wanted).astype(object)
         table["row"] = (prefix(cities, city) + images["region_id"].astype(str)).map(rows)
         table["city"] = number
-        table["free"] = images["licence"].map(
-            lambda one: bool(_FREE.search(one)) if isinstance(one, str) else False
-        )
-        table["free"] |= city.meta.synthetic
-        table["attribution"] = table["attribution"].fillna(table["source"])
+        table["free"] = [
+            city.meta.synthetic or bool(isinstance(one, str) and _FREE.search(one))
+            for one in table["licence"]
+        ]
+        table["attribution"] = table["attribution"].where(table["attribution"].notna(), table["source"])
         tables.append(table.drop(columns="source"))
     joined = pd.concat(tables, ignore_index=True)
     lost = int(joined["row"].isna().sum())
@@ -156,13 +157,28 @@ def _labels(indicators: pd.DataFrame, units: dict[str, str], rows: pd.Series) ->
     table = indicators.set_index(indicators["region_id"].astype(str)).reindex(rows.index)
     out = {}
     for name in indicators.columns.drop("region_id"):
-        values = table[name].to_numpy(dtype="float32", na_value=np.nan)
+        exact = table[name].to_numpy(dtype="float64", na_value=np.nan)
+        exact = np.where(np.isfinite(exact), exact, np.nan)
         key = f"label:{name}"
-        out[key] = Column(key, words(name), "label", values, units.get(name, ""), _kind(values), of=str(name))
+        values = _drawn(key, exact)
+        out[key] = Column(
+            key, words(name), "label", values, units.get(name, ""), _kind(exact), of=str(name),
+            exact=None if np.array_equal(values, exact, equal_nan=True) else exact,
+        )  # fmt: skip
     return out
 
 
-def _kind(values: Floats) -> Any:
+def _drawn(key: str, exact: Doubles) -> Floats:
+    """A column as it is drawn: what float32 cannot hold is missing there."""
+    with np.errstate(over="ignore"):
+        values = exact.astype(np.float32)
+    beyond = ~np.isfinite(values) & ~np.isnan(exact)
+    if beyond.any():
+        say(f"{key}: {int(beyond.sum()):,} values are beyond {np.finfo(np.float32).max:.1e} and not drawn")
+    return np.where(beyond, np.float32(np.nan), values)
+
+
+def _kind(values: Doubles) -> Any:
     known = values[np.isfinite(values)]
     whole = len(known) > 0 and bool((known == np.round(known)).all())
     return "year" if whole and known.min() >= 1500 and known.max() <= 2100 else "count" if whole else "number"
@@ -176,7 +192,7 @@ def _of_texts(pictures: pd.DataFrame, captions: pd.DataFrame, n: int) -> dict[st
     chosen = captions[captions["selected"].astype(bool) & captions["agreement"].notna()]
     if len(chosen):
         mean = chosen["agreement"].groupby(pictures["row"].to_numpy()[chosen["picture"]]).mean()
-        values = mean.reindex(range(n)).to_numpy(dtype=np.float32)
+        values = _drawn("agreement", mean.reindex(range(n)).to_numpy(dtype=np.float64))
         note = "CAPTURE agreement of the voted caption with the others, mean over pictures"
         out["agreement"] = Column("agreement", "agreement of captions", "agreement", values, note=note)
     return out
@@ -195,7 +211,7 @@ def _predictions(
     for name, table in shown.items():
         placed = table.set_index("region_id").reindex(rows.index)
         truth, prediction, low, high = (
-            placed[c].to_numpy(np.float32) for c in ("truth", "prediction", "low", "high")
+            placed[c].to_numpy(np.float64) for c in ("truth", "prediction", "low", "high")
         )
         unit, log, title = units.get(name, ""), is_log(scores, name), words(name)
         error = np.log1p(prediction) - np.log1p(truth) if log else prediction - truth
@@ -206,14 +222,14 @@ def _predictions(
             ("high", f"{title}: interval to", high, unit, "number"),
             ("width", f"{title}: width of the interval", high - low, unit, "number"),
         ]
-        for group, said, values, of_unit, kind in made:
-            if np.isfinite(values).any():
+        for group, said, exact, of_unit, kind in made:
+            if np.isfinite(exact).any():
                 key = f"{group}:{name}"
                 out[key] = Column(
-                    key, said, group, values.astype(np.float32), of_unit, kind, of=name, log=log, note=note,  # type: ignore[arg-type]
+                    key, said, group, _drawn(key, exact), of_unit, kind, of=name, log=log, note=note,  # type: ignore[arg-type]
                 )  # fmt: skip
     told = answer(scores, units, len(rows))["rows"]
-    return out, [{"label": one["indicator"], "split": shown_split(scores), **one} for one in told]
+    return out, [{"label": one["indicator"], "split": shown_split(scores), "by": by, **one} for one in told]
 
 
 def _vectors(
@@ -237,7 +253,7 @@ def _of_vectors(vectors: Vectors, n: int) -> dict[str, Column]:
     from sklearn.decomposition import PCA
 
     search = vectors.search
-    if len(search) < 3:
+    if len(search) < 3 or search.vectors.shape[1] < 2:
         return {}
     some = search.units(np.linspace(0, len(search) - 1, min(len(search), _SAMPLE)).astype(np.int64))
     count = min(_CLUSTERS, len(some))

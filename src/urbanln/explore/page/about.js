@@ -12,19 +12,20 @@ Explore.about = (function () {
 
   // A row a label: R² of the vectors, of the strongest floor without them, their difference with its interval.
   function verdicts(all) {
-    const cell = (text, note) => el("td", {}, [text, note ? el("span", { class: "quiet", text: " " + note }) : null]);
+    const cell = (text, note, whole) =>
+      el("td", {}, [text, " ", note ? el("span", { class: whole ? "quiet whole" : "quiet", text: note }) : null]);
     const head = ["Label", "Vectors", "Without", "Difference"].map((text) => el("th", { scope: "col", text: text }));
     const rows = all.map((one) =>
       el("tr", {}, [
         el("th", { scope: "row" }, [one.indicator, el("span", { class: "quiet", text: " " + one.word })]),
-        cell(one.r2, one.range),
+        cell(one.r2, one.range, true),
         cell(one.floor_r2, one.floor),
-        cell(one.diff, one.diff_range)
+        cell(one.diff, one.diff_range, true)
       ])
     );
     return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "R² of held-out predictions" }, [
       el("table", {}, [
-        el("caption", { class: "quiet", text: "R² of held-out predictions, " + (all[0].split || "") + " split" }),
+        el("caption", { class: "quiet", text: "R² of predictions held out under the " + all[0].split + " split, by " + all[0].by }),
         el("thead", {}, [el("tr", {}, head)]),
         el("tbody", {}, rows)
       ])

@@ -27,7 +27,7 @@ Explore.legend = (function () {
     const head = el("p", { class: "legend-head" }, [
       el("span", { class: "named", title: column.note || null }, [
         el("b", { text: column.title }),
-        el("span", { text: [unit ? " " + unit : "", column.note].filter(Boolean).join(" · ") })
+        el("span", { text: (unit ? " " + unit : "") + (column.note ? " · " + column.note : "") })
       ]),
       el("span", { class: "missing marked" }),
       scale.missing

@@ -82,7 +82,13 @@ Explore.glMap = function (container, bounds, hooks) {
   // Until MapLibre has cut the shapes into tiles, which takes a second for 10,000, a plain drawing stands in its place.
   const early = Explore.el("canvas", { class: "early", "aria-hidden": "true" });
   container.append(early);
-  ["idle", "movestart"].forEach((event) => map.once(event, () => early.remove()));
+  map.once("idle", () => early.remove());
+  map.on("movestart", (event) => {
+    if (event.originalEvent) early.remove(); // by hand; a map that is fitted anew is drawn anew
+  });
+  map.on("move", () => {
+    if (scale && early.isConnected) drawEarly();
+  });
 
   function drawEarly() {
     const box = size(),

@@ -35,8 +35,7 @@ Explore.region = (function () {
   function marked(part) {
     const [x0, y0, x1, y1] = part.box;
     return el("span", {
-      class: "part",
-      title: "gain " + part.gain.toFixed(3),
+      class: part.gain < 0 ? "part less" : "part",
       style: {
         left: 100 * x0 + "%",
         top: 100 * y0 + "%",
@@ -230,12 +229,15 @@ Explore.region = (function () {
         el(
           "ol",
           { class: "plain" },
-          pairs.map(([row, text]) =>
-            el("li", {}, [Explore.results.link(row), el("span", { class: "quiet", text: text })])
+          pairs.map(([row, ...facts]) =>
+            el("li", {}, [
+              Explore.results.link(row),
+              ...facts.flatMap((text) => [" ", el("span", { class: "quiet whole", text: text })])
+            ])
           )
         )
       ]);
-    const far = (row) => " " + kilometres(Explore.distance([region.lon, region.lat], Explore.places.of(row)));
+    const far = (row) => kilometres(Explore.distance([region.lon, region.lat], Explore.places.of(row)));
     if (!(region.near || []).length && !(region.alike || []).length) return [];
     return [
       el("h3", { text: "Neighbours" }),
@@ -247,7 +249,7 @@ Explore.region = (function () {
         (region.alike || []).length
           ? list(
               "In looks",
-              region.alike.slice(0, 6).map((one) => [one.row, " " + one.score.toFixed(2) + " ·" + far(one.row)])
+              region.alike.slice(0, 6).map((one) => [one.row, one.score.toFixed(3), far(one.row)])
             )
           : null
       ])

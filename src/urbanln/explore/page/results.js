@@ -87,6 +87,17 @@ Explore.results = (function () {
 Explore.evidence = (function () {
   "use strict";
   const { el, clear, attempt } = Explore;
+  const MARKED = 3; // parts of a picture: all nine marked would tell nothing
+
+  function signed(gain) {
+    const size = Math.abs(gain);
+    return (gain < 0 ? "−" : "+") + (size >= 100 ? urbanln.quantity(size) : size.toPrecision(2));
+  }
+
+  function where([x0, y0, x1, y1]) {
+    const name = (low, high, names) => names[Math.min(2, Math.floor(((low + high) / 2) * 3))];
+    return name(y0, y1, ["upper", "middle", "lower"]) + " " + name(x0, x1, ["left", "middle", "right"]);
+  }
 
   function phrases(all) {
     const most = Math.max(...all.map((one) => Math.abs(one.gain)), 1e-9);
@@ -99,7 +110,7 @@ Explore.evidence = (function () {
             class: one.gain < 0 ? "gain less" : "gain",
             style: { width: (44 * Math.abs(one.gain)) / most + "px" }
           }),
-          el("span", { class: "amount", text: (one.gain < 0 ? "−" : "+") + Math.abs(one.gain).toFixed(3) }),
+          el("span", { class: "amount", text: signed(one.gain) }),
           el("span", { text: one.text })
         ])
       )
@@ -107,24 +118,27 @@ Explore.evidence = (function () {
   }
 
   function parts(all, region) {
-    const most = Math.max(...all.map((one) => one.gain), 1e-9),
+    const most = Math.max(...all.map((one) => Math.abs(one.gain)), 1e-9),
       by = new Map();
-    all
-      .filter((one) => one.gain > 0)
-      .slice(0, 12)
-      .forEach((one) => {
-        if (!by.has(one.picture)) by.set(one.picture, []);
-        by.get(one.picture).push(Object.assign({ share: one.gain / most }, one));
-      });
+    all.forEach((one) => {
+      if (!by.has(one.picture)) by.set(one.picture, []);
+      const own = by.get(one.picture);
+      if (own.length < MARKED) own.push(Object.assign({ share: Math.abs(one.gain) / most }, one));
+    });
     const shown = Array.from(by, ([id, boxes]) => [
       (region.pictures || []).find((one) => one.id === id) || (window.URBANLN_DATA ? null : { id: id }),
       boxes
     ]);
+    const marked = (picture, boxes) =>
+      el("figure", {}, [
+        Explore.region.thumb(picture, boxes),
+        el("figcaption", { class: "quiet", text: boxes.map((one) => where(one.box) + " " + signed(one.gain)).join(", ") })
+      ]);
     return el("div", {}, [
       el(
         "div",
         { class: "thumbs" },
-        shown.map(([picture, boxes]) => picture && Explore.region.thumb(picture, boxes))
+        shown.map(([picture, boxes]) => picture && marked(picture, boxes))
       ),
       shown.every(([picture]) => picture)
         ? null
@@ -158,7 +172,7 @@ Explore.evidence = (function () {
       const found = await Explore.source.evidence(region.row, key);
       const nodes = [el("p", { class: "quiet", text: found.note })];
       if ((found.phrases || []).length) nodes.push(phrases(found.phrases));
-      if ((found.parts || []).some((one) => one.gain > 0)) nodes.push(parts(found.parts, region));
+      if ((found.parts || []).length) nodes.push(parts(found.parts, region));
       if (found.whose) nodes.push(elsewhere(found.whose));
       if (nodes.length === 1) nodes.push(el("p", { text: "Nothing of it carries the score alone." }));
       clear(box).append(...nodes);

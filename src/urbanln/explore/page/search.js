@@ -37,7 +37,7 @@ Explore.search = (function () {
     const values = await Explore.columns.get(key);
     section.append(
       el("p", {
-        class: found.above ? "verdict yes" : "verdict no",
+        class: "verdict" + (found.above ? " yes" : found.above === false ? " no" : ""),
         text:
           found.sentence ||
           (found.above
@@ -49,7 +49,7 @@ Explore.search = (function () {
     const list = Explore.results.list(found.rows, found.scores, answer.key);
     section.append(
       el("div", { class: "actions" }, [Explore.button("Colour the map", () => Explore.panes.colour(key))]),
-      found.above ? list : el("details", {}, [el("summary", { text: "Show the best scoring all the same" }), list])
+      found.above !== false ? list : el("details", {}, [el("summary", { text: "Show the best scoring all the same" }), list])
     );
     return section;
   }

@@ -7,6 +7,7 @@
 //     texts: { query: … },            as api/text
 //     evidence: { "row key": … },     as api/evidence
 //     explained: { key: { what: [row, …] } },  whose evidence that is
+//     exact: { key: base64 },         float64, where float32 holds not all digits
 //     crs }                           as GeoParquet names it
 // Files to take away are made in take_files.js. Pictures lie in the folder pictures/.
 Explore.exported = (function () {

@@ -17,6 +17,11 @@ Explore.taken = (function () {
     const content = await Explore.source.content();
     const plain = (name, type, from) => ({ name: name, type: type, values: rows.map((row) => from[row]) });
     const made = keys.map(async (key) => {
+      const exact = (window.URBANLN_DATA.exact || {})[key];
+      if (exact) {
+        const all = new Float64Array(Explore.floats(exact).buffer);
+        return { name: key, type: "DOUBLE", values: rows.map((row) => (Number.isNaN(all[row]) ? null : all[row])) };
+      }
       const names = Explore.columns.entry(key).classes || [],
         found = await Explore.source.column(key);
       const told = (value) => (Number.isNaN(value) ? null : names.length ? names[value] : value);

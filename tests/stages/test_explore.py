@@ -1,0 +1,83 @@
+"""What ``explore`` is given becomes what a page shows; what is taken away is what the city says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.train.fake_city import make_city
+
+from urbanln.base.config import Settings
+from urbanln.city.store import City
+from urbanln.explore.answers import Answers
+from urbanln.explore.content import Content
+from urbanln.explore.taken import take
+from urbanln.stages.explore import Asked, content_of
+
+ODD = (1e308, 1234567891.25, 1e-9, 0.1, -7.0)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> City:
+    """A city whose label has numbers of all sizes, and none in its last region."""
+    folder = tmp_path_factory.mktemp("odd") / "city"
+    make_city(folder, regions=len(ODD) + 1)
+    table = pq.read_table(folder / "indicators.parquet")
+    values = pa.array([*ODD, None], pa.float64())
+    changed = table.set_column(table.column_names.index("label"), "label", values)
+    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), folder / "indicators.parquet")
+    return City.open(folder)
+
+
+@pytest.fixture(scope="module")
+def content(odd: City) -> Content:
+    return content_of([odd], Asked(), Settings())
+
+
+@pytest.mark.parametrize("form", ["geojson", "csv", "parquet"])
+def test_what_is_taken_away_has_all_its_digits(content: Content, odd: City, form: str) -> None:
+    rows = np.arange(len(content))
+    data = io.BytesIO(take(content, rows, list(content.columns.values()), form))  # type: ignore[arg-type]
+    read = {"csv": pd.read_csv, "parquet": gpd.read_parquet, "geojson": gpd.read_file}[form]
+    frame = read(data)
+    assert list(frame["region_id"]) == list(odd.regions["region_id"])
+    np.testing.assert_array_equal(frame["label:label"], odd.indicators["label"])
+    if form != "csv":
+        assert frame.geometry.geom_equals_exact(odd.regions.geometry, 1e-9).all()
+
+
+def test_a_number_too_large_to_be_drawn_is_left_out_and_said(
+    odd: City, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = content_of([odd], Asked(), Settings())
+    assert "1 values are beyond 3.4e+38 and not drawn" in capsys.readouterr().err
+    assert Answers(content).region(0)["values"]["label:label"] is None
+    (entry,) = [one for one in Answers(content).overview()["columns"] if one["key"] == "label:label"]
+    assert (entry["missing"], entry["high"]) == (2, np.float32(ODD[1]))
+
+
+def test_vectors_of_one_number_have_no_layout(odd: City, tmp_path: Path) -> None:
+    rows = odd.regions["region_id"]
+    pd.DataFrame({"region_id": rows, "a0": np.linspace(1, 2, len(rows))}).to_csv(
+        tmp_path / "v.csv", index=False
+    )
+    content = content_of([odd], Asked(vectors=f"{tmp_path / 'v.csv'}#a0"), Settings())
+    assert not Answers(content).overview()["layout"]
+    assert len(Answers(content).similar([0])["rows"]) == len(rows) - 1
+
+
+def test_a_city_of_nothing_but_regions_is_a_page(tmp_path: Path) -> None:
+    make_city(tmp_path / "bare", regions=1, captions=0)
+    for name in ("indicators", "images"):
+        table = pq.read_table(tmp_path / "bare" / f"{name}.parquet")
+        pq.write_table(table.slice(0, 0), tmp_path / "bare" / f"{name}.parquet")
+    content = content_of([City.open(tmp_path / "bare")], Asked(), Settings())
+    told = Answers(content).overview()
+    assert (told["n"], told["can"]["similar"], told["can"]["pictures"]) == (1, False, False)
+    assert Answers(content).region(0)["near"] == []
