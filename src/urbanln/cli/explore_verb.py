@@ -10,22 +10,32 @@ import typer
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import SetOption, SettingsOption, named_folder
 
+VectorsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="[NAME=]FILE[#COL,…]", help="table of region vectors, for what is alike; as of urbanln probe"
+    ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(metavar="NAME_OR_RUN", help="the model that made them, for search by words and pictures"),
+]
+BasemapOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE.pmtiles|ADDRESS",
+        help="a map of streets below; ADDRESS is https://…/{z}/{x}/{y}.png, which the page then asks",
+    ),
+]
+CreditOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="whom the map names for it; needed with an address")
+]
+
 
 def explore(
     cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
-    vectors: Annotated[
-        str,
-        typer.Option(
-            metavar="[NAME=]FILE[#COL,…]",
-            help="table of region vectors, for what is alike; as of urbanln probe",
-        ),
-    ] = "",
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME_OR_RUN", help="the model that made them, for search by words and pictures"
-        ),
-    ] = "",
+    vectors: VectorsOption = "",
+    model: ModelOption = "",
     scores: Annotated[
         Path | None,
         typer.Option(help="folder that probe wrote, for held-out predictions and their intervals"),
@@ -42,6 +52,8 @@ def explore(
         bool,
         typer.Option("--with-pictures", help="export pictures too whose licence is not named as a free one"),
     ] = False,
+    basemap: BasemapOption = "",
+    basemap_credit: CreditOption = "",
     host: Annotated[
         str, typer.Option(help="address to serve on; another than this machine's has a secret in its path")
     ] = "127.0.0.1",
@@ -55,7 +67,7 @@ def explore(
     from urbanln.city.store import City
     from urbanln.stages.explore import Asked, content_of
 
-    asked = Asked(vectors, model, scores, tuple(query))
+    asked = Asked(vectors, model, scores, tuple(query), basemap, basemap_credit)
     content = content_of([City.open(folder) for folder in cities], asked, load_settings(settings, set_))
     if export is not None:
         from urbanln.explore.exporting import export_page
@@ -65,6 +77,8 @@ def explore(
 
     server, sock, address = listen(content, host, port)
     answer(address)
+    if content.basemap and content.basemap.origin:
+        say(f"the page will ask {content.basemap.origin} for pictures of the map: it sees where you look")
     say("stop it with Ctrl-C")
     if browser:
         import webbrowser

@@ -76,6 +76,7 @@ class Answers:
             "queries": [clean(one, 500) for one in content.queries],
             "verdicts": [dict(one) for one in content.verdicts],
             "vectors": content.vectors.name if content.vectors else None,
+            "basemap": content.basemap.entry() if content.basemap else None,
         }  # fmt: skip
 
     def _can(self) -> dict[str, Any]:

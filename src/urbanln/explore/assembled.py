@@ -8,26 +8,34 @@ from importlib import resources
 import jinja2
 
 from urbanln.base.version import __version__
+from urbanln.explore.basemap import Basemap
+from urbanln.explore.guard import referrer
 from urbanln.pages.text import finalize
 
 _ASSETS = "pages/assets"
 _PARQUET = f"{_ASSETS}/hyparquet-writer/hyparquet-writer.js"  # a server writes Parquet itself
 
 
-def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes]]:
+def page_files(
+    title: str, basemap: Basemap | None = None, exported: bool = False
+) -> dict[str, tuple[str, bytes]]:
     """Name to media type and content of ``index.html``, ``explore.css`` and ``explore.js``.
 
     Args:
         title: Of the page.
+        basemap: What lies below the regions.
         exported: Whether the page is to be opened as a file, with ``data.js`` beside it. Browsers take no
-            policy by origin there, so scripts are allowed by being beside it and no address may be asked at
-            all.
+            policy by origin there, so scripts are allowed by being beside it and no address may be asked
+            but that of the map of streets.
     """
     script = _script([_PARQUET] if exported else [])
     # A file has no origin that 'self' could mean.
+    other = basemap.origin if basemap else ""
+    asked = other and f" {other}"
     policy = (
         "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
-        "img-src 'self' file: blob: data:; worker-src blob:; base-uri 'none'; form-action 'none'"
+        f"img-src 'self' file: blob: data:{asked}; {asked and f'connect-src{asked}; '}"
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("urbanln.explore", "page"),
@@ -37,6 +45,7 @@ def page_files(title: str, exported: bool = False) -> dict[str, tuple[str, bytes
     )
     html = environment.get_template("page.html.j2").render(
         title=title, version=__version__, exported=exported, policy=policy,
+        referrer=referrer(other), tiles=bool(basemap and basemap.archive),
         map_licence=_text(f"{_ASSETS}/maplibre/LICENSE.txt"),
         parquet_licence=_text(f"{_ASSETS}/hyparquet-writer/LICENSE.txt") if exported else "",
     )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from urbanln.base.space import to_metres
+from urbanln.explore.basemap import Basemap
 from urbanln.explore.search import VectorSearch
 
 Group = Literal[
@@ -141,6 +142,7 @@ class Content:
         verdicts: Of the probe, as JSON values.
         why_not: By thing that cannot be asked, what to do about it.
         queries: Texts that are offered.
+        basemap: A map of streets below the regions; None without.
     """
 
     title: str
@@ -157,6 +159,7 @@ class Content:
     verdicts: Sequence[Mapping[str, Any]] = ()
     why_not: Mapping[str, str] = field(default_factory=dict)
     queries: Sequence[str] = ()
+    basemap: Basemap | None = None
 
     def __len__(self) -> int:
         return len(self.regions)

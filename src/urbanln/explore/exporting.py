@@ -16,6 +16,7 @@ from urbanln.base.saying import say
 from urbanln.explore.answers import Answers
 from urbanln.explore.asking import Asking
 from urbanln.explore.assembled import page_files
+from urbanln.explore.basemap_cut import export_basemap, refuse_secret
 from urbanln.explore.content import Content
 from urbanln.explore.explaining import Explaining
 from urbanln.explore.pictures import SIDES, small
@@ -37,7 +38,8 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
         Lines on what was written.
 
     Raises:
-        InputError: More regions than a page from disk can hold, or the folder holds something else.
+        InputError: More regions than a page from disk can hold, the folder holds something else, or the map
+            of streets has an address with a key.
     """
     if len(content) > MOST_REGIONS:
         raise InputError(
@@ -45,6 +47,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
             value=f"{len(content):,}", where="--export",
             remedy=f"export a city of up to {MOST_REGIONS:,} regions, or serve this one: leave --export out",
         )  # fmt: skip
+    refuse_secret(content.basemap)
     target = output_folder(folder, EXPORT, option="--export")
     target.mkdir(parents=True, exist_ok=True)
     # First what says whose folder it is, last what opens: half an export is ours, and not taken for whole.
@@ -60,6 +63,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     cannot = ["upload", *([] if texts else ["text"]), *([] if explaining.whose else ["evidence"])]
     overview["why_not"] |= dict.fromkeys(cannot, "this is an export: serve the city with urbanln explore")
     near = rounded(content.vectors) if content.vectors else None
+    overview["basemap"] = export_basemap(content.basemap, content.regions.geometry.bounds.to_numpy(), target)
     data = {
         "content": overview, "texts": texts, "columns": columns,
         "vectors": near and near.packed(content.metres()), "regions": _regions(answers, shown),
@@ -73,7 +77,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
             f"cosines there are within {near.bound:.0e} of the exact ones"
         )
     write_text(target / "data.js", f"window.URBANLN_DATA = {embed_json(plain(data))};\n")
-    for name, (_, body) in reversed(page_files(content.title, exported=True).items()):
+    for name, (_, body) in reversed(page_files(content.title, content.basemap, exported=True).items()):
         write_quickly(target / name, body)
     if kept:
         say(

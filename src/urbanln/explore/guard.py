@@ -11,15 +11,30 @@ import ipaddress
 from collections.abc import Mapping
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:{other}; "
+    "connect-src 'self'{other}; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
-    "content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin", "cross-origin-opener-policy": "same-origin",
-    "cache-control": "no-store",
-}  # fmt: skip
 _HERE = ("localhost", "127.0.0.1", "[::1]")
+
+
+def answer_headers(other: str = "") -> dict[str, str]:
+    """What every answer carries.
+
+    Args:
+        other: Scheme and host that the page may ask besides this server; "" for nobody. It learns the
+            address of this server without path, which hosts of map pictures ask for.
+    """
+    return {
+        "content-security-policy": POLICY.format(other=other and f" {other}"),
+        "x-content-type-options": "nosniff", "referrer-policy": referrer(other),
+        "cross-origin-resource-policy": "same-origin", "cross-origin-opener-policy": "same-origin",
+        "cache-control": "no-store",
+    }  # fmt: skip
+
+
+def referrer(other: str) -> str:
+    """How much of its own address a page tells those whom it asks; see :func:`answer_headers`."""
+    return "strict-origin" if other else "no-referrer"
 
 
 def is_loopback(host: str) -> bool:

@@ -19,8 +19,9 @@ from urbanln.base.errors import InputError, UrbanLNError
 from urbanln.explore.answers import Answers
 from urbanln.explore.asking import Asking
 from urbanln.explore.assembled import page_files
+from urbanln.explore.basemap import basemap_routes
 from urbanln.explore.content import Content
-from urbanln.explore.guard import HEADERS, is_loopback, refusal
+from urbanln.explore.guard import answer_headers, is_loopback, refusal
 from urbanln.explore.pictures import SIDES, small
 from urbanln.explore.requests import posted, shaped, whole
 from urbanln.explore.serving import Server
@@ -62,14 +63,15 @@ def make_app(content: Content, host: str, port: int, token: str = "") -> Starlet
     """
     answers = Answers(content)
     asking = Asking(answers)
-    routes = [*_answer_routes(answers, asking), *_page_routes(content.title)]
+    routes = [*_answer_routes(answers, asking), *_page_routes(content)]
     app = Starlette(
         routes=[Mount(f"/{token}" if token else "/", app=Router(routes, redirect_slashes=False))],
         exception_handlers={
             UrbanLNError: _fault, HTTPException: _no_answer, OSError: _no_file, MemoryError: _too_much,
         },
     )  # fmt: skip
-    app.add_middleware(_Guard, host=host, port=port)
+    other = content.basemap.origin if content.basemap else ""
+    app.add_middleware(_Guard, host=host, port=port, other=other)
     return app
 
 
@@ -117,8 +119,9 @@ def listen(content: Content, host: str = "127.0.0.1", port: int = 0) -> tuple[Se
 class _Guard:
     """Refuses what comes from elsewhere, and gives every answer its headers."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], host: str, port: int) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], host: str, port: int, other: str) -> None:
         self.app, self.host, self.port = app, host, port
+        self.more = [(name.encode(), value.encode()) for name, value in answer_headers(other).items()]
 
     async def __call__(self, scope: _Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -128,8 +131,7 @@ class _Guard:
 
         async def told(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", []), *more]}
+                message = {**message, "headers": [*message.get("headers", []), *self.more]}
             await send(message)
 
         if why:
@@ -164,8 +166,8 @@ async def _too_much(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": "this takes more memory than there is", "remedy": "ask for less"}, 413)
 
 
-def _page_routes(title: str) -> list[Route]:
-    files = page_files(title)
+def _page_routes(content: Content) -> list[Route]:
+    files = page_files(content.title, content.basemap)
 
     async def file(request: Request) -> Response:
         name = request.path_params.get("name") or "index.html"
@@ -230,6 +232,7 @@ def _answer_routes(answers: Answers, asking: Asking) -> list[Route]:
     return [
         *(Route(f"/api/{name}", one) for name, one in gets.items()),
         *tile_routes(content, asking),
+        *basemap_routes(content.basemap),
         Route("/picture", picture),
         *(Route(f"/api/{name}", posted(one), methods=["POST"]) for name, one in posts.items()),
     ]

@@ -18,8 +18,10 @@ from urbanln.base.files import read_table
 from urbanln.base.saying import say
 from urbanln.city.checks import VIEWS
 from urbanln.city.store import City
+from urbanln.explore.basemap import covering, read_basemap
 from urbanln.explore.content import Column, Content, Place, Reader, Vectors
 from urbanln.explore.search import VectorSearch
+from urbanln.pages.maps import around
 from urbanln.pages.text import clean, words
 from urbanln.report.answer import answer
 from urbanln.report.drawn import held_out
@@ -49,12 +51,16 @@ class Asked:
         model: A run, a model's folder or name, that made the vectors; "" without.
         scores: Folder that ``urbanln probe`` wrote.
         queries: Texts to offer.
+        basemap: A PMTiles file or an address with ``{z}``, ``{x}`` and ``{y}``; "" for no map of streets.
+        basemap_credit: Whom to name for it.
     """
 
     vectors: str = ""
     model: str = ""
     scores: Path | None = None
     queries: tuple[str, ...] = ()
+    basemap: str = ""
+    basemap_credit: str = ""
 
 
 def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Content:
@@ -68,6 +74,7 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
     Raises:
         InputError: A corpus without places; files that do not fit the cities; vectors of another model.
     """
+    basemap = read_basemap(asked.basemap, asked.basemap_credit)
     for city in cities:
         city.need_places()
     joint, regions = join_cities(cities), join_regions(cities)
@@ -95,6 +102,7 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
         places=_places(cities), columns=columns, pictures=pictures.drop(columns=["image_id", "path"]),
         captions=captions, open_picture=opener, vectors=vectors, spoken=spoken, reader=reader,
         verdicts=verdicts, why_not=why_not, queries=asked.queries,
+        basemap=basemap and covering(basemap, lonlat, around(regions.geometry.bounds.to_numpy())),
     )  # fmt: skip
 
 

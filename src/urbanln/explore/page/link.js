@@ -15,6 +15,8 @@ Explore.link = (function () {
     if (state.row !== null) saved.region = state.content.ids[state.row];
     if (state.query) saved.query = state.query;
     if (state.similar && state.similar.rows.length <= 50) saved.similar = state.similar;
+    const ground = Explore.basemap.written();
+    if (ground) saved.ground = ground;
     if (state.tab !== "region") saved.tab = state.tab;
     const parts = Explore.selection.written();
     if (parts.length) saved.selection = parts;
@@ -69,6 +71,7 @@ Explore.link = (function () {
   async function restore() {
     const found = saved();
     if (Array.isArray(found.view)) Explore.panes.jump({ center: [found.view[0], found.view[1]], zoom: found.view[2] });
+    Explore.basemap.read(found.ground);
     if (found.two) Explore.panes.two(true);
     if (found.query && state.content.can.text !== undefined) await Explore.search.run(String(found.query));
     if (found.similar && Array.isArray(found.similar.rows)) await Explore.similar.restore(found.similar);
@@ -102,7 +105,7 @@ Explore.link = (function () {
   }
 
   function start() {
-    ["view", "selection", "row", "shown", "tab"].forEach((event) => Explore.on(event, later));
+    ["view", "selection", "row", "shown", "tab", "ground"].forEach((event) => Explore.on(event, later));
     window.addEventListener("hashchange", () => {
       if (location.hash !== written) location.reload();
     });

@@ -8,6 +8,7 @@ Explore.mapBase = function (container, bounds, hooks) {
   });
   const size = () => [container.clientWidth, container.clientHeight];
   const view = () => ({ center: map.getCenter().toArray(), zoom: map.getZoom() });
+  map.on("load", () => Explore.basemap.add(map));
   map.on("move", (event) => hooks.move(Boolean(event.originalEvent)));
   map.on("resize", () => hooks.resize());
 
@@ -25,6 +26,12 @@ Explore.mapBase = function (container, bounds, hooks) {
     zoomBy(step) {
       map.zoomTo(map.getZoom() + step, { duration: 200 });
     },
+    // The picture as it stands, streets and tiles included.
+    snapshot: () =>
+      new Promise((done) => {
+        map.once("render", () => createImageBitmap(map.getCanvas()).then(done));
+        map.triggerRepaint();
+      }),
     project: (place) => places.project(view(), size(), place),
     resize() {
       map.resize();

@@ -28,8 +28,10 @@ Explore.glMap = function (container, bounds, hooks) {
     const fill = names.length ? ["match", k].concat(...names.map((name, i) => [i, name]), empty) : empty;
     map.setPaintProperty("ground", "background-color", colour("ground-map"));
     map.setPaintProperty("areas", "fill-color", fill);
-    map.setPaintProperty("areas", "fill-opacity", ["case", faint, 0.18, 1]);
+    const solid = Explore.basemap.strength();
+    map.setPaintProperty("areas", "fill-opacity", ["case", faint, 0.18 * solid, solid]);
     map.setPaintProperty("outlines", "line-color", colour("ground-map"));
+    map.setPaintProperty("outlines", "line-opacity", solid);
     map.setPaintProperty("outlines", "line-width", ["interpolate", ["linear"], ["zoom"], 9, 0.15, 14, 0.7]);
     // Below: everything; above: what has a value and is selected, so that nothing faint or empty covers it.
     const stroke = drawn.radius > 3 ? 0.5 : 0;
@@ -38,8 +40,8 @@ Explore.glMap = function (container, bounds, hooks) {
       map.setPaintProperty(id, "circle-stroke-width", stroke);
       map.setPaintProperty(id, "circle-stroke-color", colour("edge"));
     });
-    const above = ["case", ["any", ["<", k, 0], faint], 0, 1],
-      under = ["case", faint, 0.18, 1];
+    const above = ["case", ["any", ["<", k, 0], faint], 0, solid],
+      under = ["case", ["all", [">=", k, 0], ["!", faint]], solid < 1 ? 0 : 1, faint, 0.18 * solid, solid];
     [
       ["points", above],
       ["points-under", under]
@@ -88,6 +90,10 @@ Explore.glMap = function (container, bounds, hooks) {
   });
   map.on("move", () => {
     if (scale && early.isConnected) drawEarly();
+  });
+  // A map of streets may come late, or never.
+  map.on("render", () => {
+    if (early.isConnected && drawn && drawn.sources.every((source) => map.isSourceLoaded(source))) early.remove();
   });
 
   function drawEarly() {

@@ -58,7 +58,11 @@ Explore.tileMap = function (container, bounds, hooks) {
           id: "tiles",
           type: "raster",
           source: "tiles",
-          paint: { "raster-fade-duration": 0, "raster-resampling": "nearest" }
+          paint: {
+            "raster-fade-duration": 0,
+            "raster-resampling": "nearest",
+            "raster-opacity": Explore.basemap.strength()
+          }
         },
         "found"
       );
@@ -165,6 +169,9 @@ Explore.tileMap = function (container, bounds, hooks) {
       if (!same) redraw();
       if (other) select();
     },
+    fade() {
+      if (map.getLayer("tiles")) map.setPaintProperty("tiles", "raster-opacity", Explore.basemap.strength());
+    },
     recolour() {
       if (ready) {
         redraw();
@@ -175,12 +182,6 @@ Explore.tileMap = function (container, bounds, hooks) {
       chosen = row;
       hovered = over;
       marked();
-    },
-    // The picture as it stands: the tiles are the server's.
-    snapshot: () =>
-      new Promise((done) => {
-        map.once("render", () => createImageBitmap(map.getCanvas()).then(done));
-        map.triggerRepaint();
-      })
+    }
   });
 };

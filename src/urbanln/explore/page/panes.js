@@ -41,6 +41,7 @@ Explore.panes = (function () {
       pane.bar.style.width = bar.pixels + "px";
       pane.bar.textContent = bar.text;
     });
+    if (leader.drawNames) leader.drawNames();
     if (moving) return;
     moving = true;
     panes.forEach((pane) => {
@@ -209,13 +210,16 @@ Explore.panes = (function () {
       hooks
     );
     panes.push(pane);
+    Explore.names.add(pane, box);
+    Explore.basemap.dress(pane, tools);
     mark();
     chip(pane);
     keys(pane);
     controls(pane);
     Explore.lasso.over(pane.node.querySelector(".map-box"), (row) => pane.map.project(Explore.places.of(row)), "map");
     moved(pane, false);
-    return Explore.attempt(() => show(pane), pane.node);
+    // MapLibre passes over what the first legend takes of the map where it comes at once.
+    return Explore.attempt(() => show(pane).then(() => pane.map.resize()), pane.node);
   }
 
   function two(on) {
@@ -244,6 +248,7 @@ Explore.panes = (function () {
   function start() {
     still = !urbanln.canDraw();
     document.getElementById("no-webgl").hidden = !still;
+    Explore.basemap.start(still);
     Explore.on("row", () => {
       mark();
       panes.forEach((pane) => {

@@ -53,7 +53,18 @@ Explore.exported = (function () {
     return Promise.resolve(found || { note: "This export explains other regions, but not this one.", whose: whose });
   }
 
+  // Tiles of the map of streets stand in basemap.js: each once, those of shapes compressed.
+  async function basemap(z, x, y) {
+    const all = window.URBANLN_BASEMAP,
+      at = all && all.at[z + "/" + x + "/" + y];
+    if (at === undefined) return null;
+    const bytes = Explore.bytes(all.tiles[at]);
+    if (data().content.basemap.kind === "raster") return bytes.buffer;
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  }
+
   return {
+    basemap: basemap,
     content: () => Promise.resolve(data().content),
     column: column,
     region: region,

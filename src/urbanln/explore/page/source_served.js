@@ -73,6 +73,8 @@ Explore.served = (function () {
       ask("api/column?key=" + encodeURIComponent(key))
         .then((answer) => answer.arrayBuffer())
         .then((bytes) => new Float32Array(bytes)),
+    basemap: (z, x, y) =>
+      ask("basemap/" + z + "/" + x + "/" + y).then((answer) => (answer.status === 204 ? null : answer.arrayBuffer())),
     region: region,
     picture: (id, size) => "picture?id=" + encodeURIComponent(id) + "&size=" + size,
     similar: (rows, far, k) => post("api/similar", { rows: rows, far_km: far, k: k }).then((answer) => answer.json()),

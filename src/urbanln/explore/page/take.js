@@ -82,16 +82,20 @@ Explore.take = (function () {
         const column_ = i % Math.floor(wide / each),
           line = Math.floor(i / Math.floor(wide / each));
         pen.fillStyle = scale.colours[i];
+        pen.globalAlpha = Explore.basemap.strength();
         pen.fillRect(x + column_ * each, y + 12 + 18 * line, 12, 12);
+        pen.globalAlpha = 1;
         pen.fillStyle = Explore.colour("ink");
         pen.fillText(text, x + column_ * each + 17, y + 22 + 18 * line, each - 22);
       });
       return;
     }
+    pen.globalAlpha = Explore.basemap.strength(); // as on the map
     scale.colours.forEach((c, i) => {
       pen.fillStyle = c;
       pen.fillRect(x + (i * wide) / k, y + 12, wide / k, 12);
     });
+    pen.globalAlpha = 1;
     pen.fillStyle = Explore.colour("soft");
     scale.ends.forEach((end, i) => {
       if (pane.choice.breaks === "diverging" && (i === 0 || i === k)) return;
@@ -116,7 +120,7 @@ Explore.take = (function () {
     pen.fillStyle = Explore.colour("ground");
     pen.fillRect(0, 0, wide, high + foot);
     let x = gap;
-    const shots = await Promise.all(panes.map((pane) => (pane.map.snapshot ? pane.map.snapshot() : null)));
+    const shots = await Promise.all(panes.map((pane) => (pane.map.snapshot && (state.content.tiled || Explore.basemap.shown()) ? pane.map.snapshot() : null)));
     panes.forEach((pane, i) => {
       const [w, h] = sizes[i],
         bar = Explore.places.bar(pane.map.view(), 110);
@@ -127,6 +131,7 @@ Explore.take = (function () {
       pen.clip();
       if (shots[i]) pen.drawImage(shots[i], 0, 0, w, h);
       else Explore.stillMap.draw(pen, pane.map.view(), [w, h], pane.scale, Explore.selection.mask(), state.row, null);
+      Explore.names.draw(pen, pane.map.view(), [w, h], pane.found);
       pen.fillStyle = Explore.colour("ink");
       pen.fillRect(10, h - 12, bar.pixels, 2);
       pen.font = "12px system-ui, sans-serif";
@@ -137,7 +142,7 @@ Explore.take = (function () {
     });
     pen.fillStyle = Explore.colour("soft");
     pen.font = "11px system-ui, sans-serif";
-    const terms = state.content.cities.reduce((all, city) => all.concat(city.terms || []), []);
+    const terms = state.content.cities.reduce((all, city) => all.concat(city.terms || []), [Explore.basemap.credit()]).filter(Boolean);
     pen.fillText(state.content.title + " · " + terms.join(" · "), gap, high + foot - 12, wide - 2 * gap);
     canvas.toBlob((blob) => {
       save(blob, name("map", "png"));
