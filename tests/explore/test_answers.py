@@ -13,7 +13,7 @@ from tests.explore.world import colour_of, make_content, stored
 from urbanln.base.errors import InputError
 from urbanln.explore.answers import Answers
 from urbanln.explore.asking import Asking
-from urbanln.explore.content import Content, Vectors
+from urbanln.explore.content import Column, Content, Vectors
 from urbanln.explore.search import VectorSearch
 from urbanln.explore.words import TRIES, height_of, rivals, standing
 
@@ -47,6 +47,13 @@ def test_a_region_has_truth_prediction_and_whether_the_interval_holds_it(content
     assert set(told["near"]) >= {4, 11}, "neighbours in space"
     assert all(colour_of(one["row"]) == colour_of(5) for one in told["alike"]), "neighbours in looks"
     assert Answers(content).region(3)["predictions"] == []
+
+
+def test_a_long_id_keeps_its_figures(content: Content) -> None:
+    ids = 530_330_005_001.0 + np.arange(len(content))
+    tract = Column("label:tract", "tract", "label", ids.astype(np.float32), kind="id", exact=ids)
+    told = Answers(replace(content, columns={**content.columns, tract.key: tract})).region(7)
+    assert told["values"]["label:tract"] == 530_330_005_008
 
 
 def test_what_a_table_leaves_out_is_empty_and_no_word(content: Content) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import geopandas as gpd
 import numpy as np
@@ -22,6 +22,7 @@ from urbanln.explore.content import Column, Content
 from urbanln.explore.exporting import export_page
 from urbanln.explore.server import listen
 from urbanln.explore.taken import take
+from urbanln.pages.text import Kind, written
 
 INERT = "A red lake. <img src=x onerror=alert(1)> A street."
 Open = Callable[..., Any]
@@ -74,6 +75,14 @@ def test_class_breaks_are_those_of_their_definitions(open_page: Open) -> None:
     assert page.evaluate(find, [[0, 1, 1, 1, 8], "equal", 4]) == [2, 4, 6]
     assert page.evaluate(find, [[-4, 1, 4, 2, -1], "diverging", 4]) == pytest.approx([-2, 0, 2], rel=0.03)
     assert page.evaluate(find, [[5, 5, 5], "quantile", 4]) == []
+
+
+def test_values_are_written_as_in_reports(open_page: Open) -> None:
+    page = open_page(webgl=False)
+    values = [0, 7, 1.5, 2016, 9_999, 10_000, 98_178, 98_178.4, -12_345, 1_234_567, 2.5e6, 1e18]
+    for kind in get_args(Kind):
+        shown = page.evaluate("([v, kind]) => v.map((one) => urbanln.told(one, kind))", [values, kind])
+        assert shown == [written(value, kind) for value in values], kind
 
 
 @pytest.mark.parametrize("drawn_by", ["shapes", "canvas", "tiles"])
@@ -246,6 +255,9 @@ def test_a_link_restores_the_view(open_page: Open) -> None:
 def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path: Path) -> None:
     export_page(content, tmp_path / "page")
     page = open_page((tmp_path / "page" / "index.html").as_uri())
+    # The whole city is seen at first: the map is as large as its box, also where its data are there at once.
+    canvas = "Explore.panes.all()[0].map.library.getCanvas().clientHeight"
+    assert page.evaluate(f"{canvas} - Explore.panes.all()[0].map.size()[1]") == 0
     page.evaluate("Explore.choose(4)")
     until(page, "document.querySelector('#tab-region .thumb img').naturalWidth > 0")
     page.click("#tab-region >> text=Find similar")

@@ -93,6 +93,32 @@ def test_pictures_to_look_at_stand_beside_each_other_by_what_is_odd(tmp_path: Pa
     assert "truncated" in page.words
 
 
+def test_what_a_page_has_no_room_for_is_said(tmp_path: Path, seen: Seen) -> None:
+    assert seen.labels is not None
+    assert "labels, the table has all" not in page_of(tmp_path, seen).words
+    many = pd.DataFrame({f"l{i}": seen.labels["gdp"] for i in range(43)})
+    files = [(f"{i}.jpg", "truncated") for i in range(201)]
+    page = page_of(tmp_path, replace(seen, labels=seen.labels.join(many), rejected=files))
+    assert page.words.count("the first 40 of 45 labels") == 2, "beside the map, beside the histograms"
+    assert page.words.count("16 values, 0 missing") + page.words.count("15 values, 1 missing") == 40
+    assert "The first 200 are listed" in page.words
+
+
+def test_ids_and_counts_keep_their_figures(tmp_path: Path, seen: Seen) -> None:
+    assert seen.labels is not None
+    codes = np.arange(98_101.0, 98_117.0)
+    labels = pd.DataFrame({"region_id": seen.labels["region_id"], "zip_code": codes, "population": codes})
+    told = {"n": 16, "minimum": 98_101.0, "median": 98_108.0, "maximum": 98_116.0}
+    audit = AUDIT | {"labels": {"zip_code": told, "population": told}}
+    page = page_of(tmp_path, replace(seen, labels=labels), audit)
+    assert "98101 · 98108 · 98116" in page.words
+    assert "98,101 · 98,108 · 98,116" in page.words
+    layer = next(one for one in map_data(page)["layers"] if one["views"][0]["title"] == "zip code")
+    shown = view(layer, "zip code")
+    assert sorted(shown["values"]) == codes.tolist()
+    assert shown["kind"] == "id"
+
+
 def test_coverage_is_counted_by_source(tmp_path: Path, seen: Seen) -> None:
     page = page_of(tmp_path, seen)
     heads = [text for _, _, text in page.all("th")]

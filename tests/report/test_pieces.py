@@ -19,7 +19,7 @@ from PIL import Image
 
 from urbanln.pages import charts, maps
 from urbanln.pages.still import stills
-from urbanln.pages.text import clean, interval, quantity, score, words
+from urbanln.pages.text import clean, interval, kind_of, quantity, score, words, written
 from urbanln.report import plots
 from urbanln.report.details import training_charts
 from urbanln.report.drawn import predicted
@@ -62,6 +62,30 @@ def test_scores_have_one_format(value: float | None, text: str) -> None:
 )
 def test_quantities_have_three_figures(value: float, text: str) -> None:
     assert quantity(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "texts"),
+    [
+        ("zipcode", [98_178, 98_001, np.nan], "id", ["98178", "98001", "–"]),
+        ("district_id", [1_234_567, 3], "id", ["1234567", "3"]),
+        ("year_built", [1995, 2016], "year", ["1995", "2016"]),
+        (
+            "population",
+            [47_812, 9_999, 1_234_567, -12_345],
+            "count",
+            ["47,812", "9999", "1,234,567", "−12,345"],
+        ),
+        ("price", [12_345.6, 12_345.0], "number", ["12,300", "12,300"]),
+        ("idle_hours", [12_345, 0], "count", ["12,345", "0"]),
+        ("gdp", [np.nan], "number", ["–"]),
+    ],
+)
+def test_whole_numbers_of_labels_are_written_as_they_are(
+    name: str, values: list[float], kind: str, texts: list[str]
+) -> None:
+    assert kind_of(name, values) == kind
+    assert [written(value, kind_of(name, values)) for value in values] == texts
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e13, max_value=1e13))

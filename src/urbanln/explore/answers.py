@@ -138,7 +138,7 @@ class Answers:
             "row": at, "id": self.ids[at], "city": clean(place.name, 120),
             "name": _said(content.regions["name"].iloc[at], 120) or None if named else None,
             "lon": float(content.lonlat[at, 0]), "lat": float(content.lonlat[at, 1]),
-            "values": {key: _number(one.values[at]) for key, one in content.columns.items()},
+            "values": {key: _value(one, at) for key, one in content.columns.items()},
             "predictions": self._predictions(at),
             "pictures": [
                 {"id": f"p{first + i}", **{key: _said(getattr(one, key), 300)
@@ -273,6 +273,12 @@ def _spans(rows: Ints, n: int) -> npt.NDArray[np.int64]:
 def _said(value: Any, limit: int) -> str:
     """A text of a table; what is missing there is empty, and no "nan"."""
     return "" if value is None or pd.isna(value) else clean(value, limit)
+
+
+def _value(column: Column, row: int) -> float | None:
+    """A value with all its figures, as a long id needs them; none that is not drawn either."""
+    drawn = _number(column.values[row])
+    return drawn if drawn is None or column.exact is None else float(column.exact[row])
 
 
 def _number(value: Any) -> float | None:

@@ -19,7 +19,7 @@ Group = Literal[
     "label", "prediction", "error", "width", "low", "high", "agreement", "pictures", "cluster", "coverage",
     "layout", "similarity",
 ]  # fmt: skip
-Kind = Literal["number", "difference", "class", "year", "count"]
+Kind = Literal["number", "difference", "class", "year", "count", "id"]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Column:
         group: What it is.
         values: (N,) float32, NaN where there is none; of a class its number.
         unit: Of the values.
-        kind: How it is shown: a difference has colours to both sides of 0, a year no separator.
+        kind: How it is shown: a difference has colours to both sides of 0, a year and an id no separator.
         of: The label that a prediction, error or width is of.
         log: Whether an error is one of logarithms.
         note: Where it comes from, in a sentence.

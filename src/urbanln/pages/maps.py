@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from markupsafe import Markup
 
-from urbanln.pages.text import clean, quantity, score
+from urbanln.pages.text import Kind, clean, quantity, score, written
 
 # Viridis (van der Walt and Smith, CC0) and a blue–white–red scale: colour-blind readers can order both.
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
@@ -88,7 +88,9 @@ def spread(values: np.ndarray, log: bool = False) -> list[float]:
     return [float(v) for v in unbend(np.linspace(bend(low), bend(high), len(VIRIDIS)))]
 
 
-def ramp_view(title: str, values: np.ndarray, stops: Sequence[float], unit: str = "") -> dict[str, Any]:
+def ramp_view(
+    title: str, values: np.ndarray, stops: Sequence[float], unit: str = "", kind: Kind = "number"
+) -> dict[str, Any]:
     """A number per region, dark to bright.
 
     Args:
@@ -96,9 +98,10 @@ def ramp_view(title: str, values: np.ndarray, stops: Sequence[float], unit: str 
         values: (N,), in the order of the regions drawn; NaN is grey.
         stops: From :func:`spread`; views that are to compare share them.
         unit: Of the values.
+        kind: Of the values; whole ones are shown as they are.
     """
-    labels = [quantity(v) for v in stops[::2]]
-    return {"title": title, "unit": unit, "values": _figures(values), "ramp": "viridis",
+    labels = [written(v, kind) for v in stops[::2]]
+    return {"title": title, "unit": unit, "kind": kind, "values": _figures(values), "ramp": "viridis",
             "stops": list(stops), "labels": labels}  # fmt: skip
 
 
@@ -168,7 +171,12 @@ def layer(
 
 
 def _figures(values: np.ndarray) -> list[float | None]:
-    return [float(f"{v:.4g}") if math.isfinite(v) else None for v in values]
+    """What a map needs of numbers: four figures, and whole ones whole."""
+    whole = np.round(values) == values
+    return [
+        (float(v) if one else float(f"{v:.4g}")) if math.isfinite(v) else None
+        for v, one in zip(values, whole, strict=True)
+    ]
 
 
 def map_data(

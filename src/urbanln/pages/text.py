@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 MINUS = "−"
@@ -92,6 +94,40 @@ def quantity(value: object) -> str:
         return f"{sign}{round(size / step) * step:,}"
     text = _figures(size)
     return text if text == "0" else sign + text
+
+
+Kind = Literal["number", "count", "year", "id"]
+"""What a label's values are; all but numbers are whole."""
+_NUMBERED = re.compile(
+    r"(^|[\W_])(id|zip|zip_?code|post_?code|postal_?code|plz|fips|geoid|code)($|[\W_])", re.I
+)
+
+
+def kind_of(name: str, values: npt.ArrayLike) -> Kind:
+    """What the values of a label are, as they are to be written.
+
+    Args:
+        name: Of the label; whole numbers of a ``zip_code`` count nothing.
+        values: (N,), NaN where there is none.
+    """
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    if not len(known) or (known != np.round(known)).any():
+        return "number"
+    if _NUMBERED.search(name):
+        return "id"
+    return "year" if known.min() >= 1500 and known.max() <= 2100 else "count"
+
+
+def written(value: object, kind: Kind = "number") -> str:
+    """A value of a label: whole ones as they are, ``98178`` and ``12,345``, others as :func:`quantity`."""
+    number = finite(value)
+    if number is None or kind == "number" or abs(number) >= 2**53:
+        return quantity(number)
+    if kind == "count" and (number != round(number) or abs(number) < 10_000):
+        return quantity(number)  # also a border between counts
+    text = f"{abs(round(number)):,}" if kind == "count" else str(abs(round(number)))
+    return (MINUS if number < 0 else "") + text
 
 
 def _figures(size: float) -> str:

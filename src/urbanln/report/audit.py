@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from urbanln.pages.charts import axis_score
-from urbanln.pages.text import DASH, clean, count, finite, quantity, score, share, words
+from urbanln.pages.text import DASH, clean, count, finite, kind_of, quantity, score, share, words, written
 from urbanln.report.caption_faults import caption_faults
 from urbanln.report.plots import Axis, Curve, curves
 
@@ -44,8 +44,11 @@ def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
     moran, gram, advice = (part.get(key) or {} for key in ("moran", "variogram", "advice"))
     unit = f" {part['unit']}" if part.get("unit") else ""
+    told = [part.get(key) for key in ("minimum", "median", "maximum")]
+    kind = kind_of(name, [number for one in told if (number := finite(one)) is not None])
     held = [
-        f"{quantity(one.get('value'))} in {share(one.get('share'))}" for one in part.get("saturated") or []
+        f"{written(one.get('value'), kind)} in {share(one.get('share'))}"
+        for one in part.get("saturated") or []
     ]
     reach = finite(gram.get("range_km"))
     return {
@@ -54,7 +57,7 @@ def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
         "n": count(part.get("n")),
         "missing": count(part.get("missing")),
         "zeros": count(part.get("zeros")),
-        "range": " · ".join(quantity(part.get(key)) for key in ("minimum", "median", "maximum")),
+        "range": " · ".join(written(one, kind) for one in told),
         "saturated": clean("; ".join(held), 300) or DASH,
         "twins": share(part.get("twins")),
         "heavy": bool(part.get("heavy_tail")),

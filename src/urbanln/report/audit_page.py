@@ -18,7 +18,7 @@ from urbanln.base.written import as_floats
 from urbanln.pages import maps
 from urbanln.pages.map_tool import map_tool
 from urbanln.pages.render import render
-from urbanln.pages.text import clean, count, share, words
+from urbanln.pages.text import clean, count, kind_of, share, words
 from urbanln.report.audit import audit_context
 from urbanln.report.details import thumbnail
 from urbanln.report.histograms import histogram
@@ -98,10 +98,12 @@ def write_audit_page(
         "synthetic": synthetic,
         "audit": found,
         "facts": _facts(audit),
+        "left_out": _left_out(seen.labels),
         "histograms": _histograms(seen.labels, audit.get("labels") or {}),
         "suspects": _suspects(seen.suspects),
         "rejected": [(clean(file, 200), clean(why, 300)) for file, why in seen.rejected[:_MOST_REJECTED]],
         "n_rejected": count(len(seen.rejected)),
+        "n_listed": count(_MOST_REJECTED) if len(seen.rejected) > _MOST_REJECTED else "",
         "coverage": _coverage(seen),
         **drawn,
     }
@@ -139,9 +141,20 @@ def _numbers(frame: pd.DataFrame | None) -> dict[str, np.ndarray]:
     return {name: np.where(np.isfinite(values), values, np.nan) for name, values in found.items()}
 
 
+def _left_out(frame: pd.DataFrame | None) -> str:
+    """What is said where labels are more than a page has room for."""
+    labels = 0 if frame is None else len(frame.columns.drop("region_id", errors="ignore"))
+    if labels <= _MOST_LABELS:
+        return ""
+    return (
+        f"Map and histograms show the first {_MOST_LABELS} of {count(labels)} labels, the table has all. "
+        "urbanln audit --label NAME shows those it names."
+    )
+
+
 def _histograms(frame: pd.DataFrame | None, labels: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        histogram(words(name), _unit(labels, name), values, _is_log(labels, name))
+        histogram(name, _unit(labels, name), values, _is_log(labels, name))
         for name, values in _numbers(frame).items()
     ]
 
@@ -161,7 +174,10 @@ def _maps(seen: Seen, labels: Mapping[str, Any]) -> dict[str, Any]:
             for name, values in _numbers(frame).items():
                 placed, shown = _placed(values, rows), title.format(words(name))
                 stops = maps.spread(placed, _is_log(known, name))
-                made.append(maps.layer(shown, [maps.ramp_view(shown, placed, stops, _unit(known, name))]))
+                kind = kind_of(name, values)
+                made.append(
+                    maps.layer(shown, [maps.ramp_view(shown, placed, stops, _unit(known, name), kind)])
+                )
         return made + _coverage_layers(seen, ids)
 
     return map_tool(seen.regions, layers, none="There is nothing to draw on a map.", chooser="Show")

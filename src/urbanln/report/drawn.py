@@ -13,7 +13,7 @@ from markupsafe import Markup
 from urbanln.base.written import as_floats
 from urbanln.pages import maps
 from urbanln.pages.map_tool import map_tool
-from urbanln.pages.text import clean, finite, score, words
+from urbanln.pages.text import clean, finite, kind_of, score, words
 from urbanln.report.plots import Dot, SplitDots, forest, scatter
 from urbanln.report.reading import (
     floors_of,
@@ -157,7 +157,7 @@ def predicted(
     made = maps.layer(
         name,
         [
-            maps.ramp_view("truth", truth, stops, unit),
+            maps.ramp_view("truth", truth, stops, unit, kind_of(name, truth)),
             maps.ramp_view("prediction", prediction, stops, unit),
             maps.difference_view("error", errors(truth, prediction, log), log, unit),
         ],

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from urbanln.pages.charts import WIDTH, Canvas, log_ticks, round_ticks
 from urbanln.pages.maps import VIRIDIS, spread
-from urbanln.pages.text import count, quantity
+from urbanln.pages.text import Kind, count, kind_of, words, written
 
 _BINS, _FEW = 32, 12
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 10.0, 150.0
@@ -19,7 +19,7 @@ def histogram(name: str, unit: str, values: np.ndarray, log: bool) -> dict[str, 
     """Picture and sentences for one label.
 
     Args:
-        name: Of the label, as a reader would write it.
+        name: Of the label.
         unit: Of its values.
         values: (N,) per region, NaN where it has none.
         log: Bars are equally wide in ln(1 + x), as the label is scored.
@@ -27,17 +27,20 @@ def histogram(name: str, unit: str, values: np.ndarray, log: bool) -> dict[str, 
     known = values[np.isfinite(values)]
     missing = len(values) - len(known)
     said = f"{count(len(known))} value{'' if len(known) == 1 else 's'}, {count(missing)} missing"
-    entry = {"name": name, "unit": unit, "said": said, "breaks": "", "picture": None}
+    entry = {"name": words(name), "unit": unit, "said": said, "breaks": "", "picture": None}
     if not len(known):
         return entry
+    kind = kind_of(name, known)
     fifths = np.quantile(known, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf")
     return entry | {
-        "breaks": " · ".join(dict.fromkeys(map(quantity, fifths))),
-        "picture": _picture(f"Histogram of {name}: {said}", unit, known, log and known.min() > -1, fifths),
+        "breaks": " · ".join(dict.fromkeys(written(one, kind) for one in fifths)),
+        "picture": _picture(
+            f"Histogram of {words(name)}: {said}", unit, known, log and known.min() > -1, fifths, kind
+        ),
     }
 
 
-def _picture(label: str, unit: str, known: np.ndarray, log: bool, fifths: np.ndarray) -> Markup:
+def _picture(label: str, unit: str, known: np.ndarray, log: bool, fifths: np.ndarray, kind: Kind) -> Markup:
     bend = np.log1p if log else np.asarray
     low, high = float(known.min()), float(known.max())
     if not high > low:
@@ -47,7 +50,9 @@ def _picture(label: str, unit: str, known: np.ndarray, log: bool, fifths: np.nda
     distinct = len(np.unique(known))
     edges = np.linspace(bend(low), bend(high), (2 * distinct + 1 if distinct <= _FEW else _BINS) + 1)
     counts = np.histogram(bend(known), edges)[0]
-    canvas = Canvas(WIDTH, _BOTTOM + 40, f"{label}; {quantity(low)} to {quantity(high)} {unit}".rstrip())
+    canvas = Canvas(
+        WIDTH, _BOTTOM + 40, f"{label}; {written(low, kind)} to {written(high, kind)} {unit}".rstrip()
+    )
     wide, tall, most = WIDTH - _LEFT - _RIGHT, _BOTTOM - _TOP, int(counts.max())
 
     def across(bent: float) -> float:
@@ -69,6 +74,6 @@ def _picture(label: str, unit: str, known: np.ndarray, log: bool, fifths: np.nda
         x = across(float(bend(value)))
         canvas.line(x, _TOP - 4, x, _BOTTOM, "floor-mean")
     for tick in log_ticks(low, high) if log else round_ticks(low, high, 4):
-        canvas.text(across(float(bend(tick))), _BOTTOM + 16, quantity(tick), anchor="middle")
+        canvas.text(across(float(bend(tick))), _BOTTOM + 16, written(tick, kind), anchor="middle")
     canvas.text(_LEFT + wide / 2, _BOTTOM + 33, unit or "value", "axis", "middle")
     return canvas.svg()

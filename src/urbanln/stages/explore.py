@@ -22,7 +22,7 @@ from urbanln.explore.basemap import covering, read_basemap
 from urbanln.explore.content import Column, Content, Place, Reader, Vectors
 from urbanln.explore.search import VectorSearch
 from urbanln.pages.maps import around
-from urbanln.pages.text import clean, words
+from urbanln.pages.text import clean, kind_of, words
 from urbanln.report.answer import answer
 from urbanln.report.drawn import held_out
 from urbanln.report.reading import is_log, main_head, shown_split, subject
@@ -170,7 +170,7 @@ def _labels(indicators: pd.DataFrame, units: dict[str, str], rows: pd.Series) ->
         key = f"label:{name}"
         values = _drawn(key, exact)
         out[key] = Column(
-            key, words(name), "label", values, units.get(name, ""), _kind(exact), of=str(name),
+            key, words(name), "label", values, units.get(name, ""), kind_of(str(name), exact), of=str(name),
             exact=None if np.array_equal(values, exact, equal_nan=True) else exact,
         )  # fmt: skip
     return out
@@ -184,12 +184,6 @@ def _drawn(key: str, exact: Doubles) -> Floats:
     if beyond.any():
         say(f"{key}: {int(beyond.sum()):,} values are beyond {np.finfo(np.float32).max:.1e} and not drawn")
     return np.where(beyond, np.float32(np.nan), values)
-
-
-def _kind(values: Doubles) -> Any:
-    known = values[np.isfinite(values)]
-    whole = len(known) > 0 and bool((known == np.round(known)).all())
-    return "year" if whole and known.min() >= 1500 and known.max() <= 2100 else "count" if whole else "number"
 
 
 def _of_texts(pictures: pd.DataFrame, captions: pd.DataFrame, n: int) -> dict[str, Column]:

@@ -25,7 +25,10 @@ Explore.about = (function () {
     );
     return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "R² of held-out predictions" }, [
       el("table", {}, [
-        el("caption", { class: "quiet", text: "R² of predictions held out under the " + all[0].split + " split, by " + all[0].by }),
+        el("caption", {
+          class: "quiet",
+          text: "R² of predictions held out under the " + all[0].split + " split, by " + all[0].by
+        }),
         el("thead", {}, [el("tr", {}, head)]),
         el("tbody", {}, rows)
       ])

@@ -72,8 +72,7 @@ Explore.columns = (function () {
   function format(column, value) {
     if (Number.isNaN(value) || value === null || value === undefined) return "no value";
     if (column.kind === "class") return (column.classes && column.classes[value]) || "class " + value;
-    if (column.kind === "year") return String(Math.round(value));
-    return column.kind === "difference" ? urbanln.difference(value, column.log) : urbanln.quantity(value);
+    return column.kind === "difference" ? urbanln.difference(value, column.log) : urbanln.told(value, column.kind);
   }
 
   function unit(column) {

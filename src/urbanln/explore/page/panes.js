@@ -29,7 +29,11 @@ Explore.panes = (function () {
       if (!column || (i && column === panes[0].scale.column)) return;
       const value = pane.values[row],
         unit = Number.isNaN(value) ? "" : " " + Explore.columns.unit(column);
-      lines.push(column.title + ": " + Explore.columns.format(column, value) + unit);
+      // What a map is coloured by has 24 bits: longer ids stand whole in the region's panel alone.
+      const whole = column.kind !== "id" || Math.abs(value) < 2 ** 24;
+      lines.push(
+        column.title + ": " + (whole ? Explore.columns.format(column, value) : urbanln.quantity(value)) + unit
+      );
     });
     return lines;
   }

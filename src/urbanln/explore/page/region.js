@@ -146,7 +146,9 @@ Explore.region = (function () {
     const column = Explore.columns.entry("label:" + one.label),
       key = "prediction:" + one.label;
     const facts = [
-      typeof one.truth === "number" ? "label " + number(one.truth) : "no label",
+      typeof one.truth === "number"
+        ? "label " + (column ? Explore.columns.format(column, region.values[column.key]) : number(one.truth))
+        : "no label",
       typeof one.prediction === "number" ? "predicted " + number(one.prediction) : "no prediction"
     ];
     if (typeof one.low === "number" && typeof one.high === "number")

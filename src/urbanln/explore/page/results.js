@@ -132,7 +132,10 @@ Explore.evidence = (function () {
     const marked = (picture, boxes) =>
       el("figure", {}, [
         Explore.region.thumb(picture, boxes),
-        el("figcaption", { class: "quiet", text: boxes.map((one) => where(one.box) + " " + signed(one.gain)).join(", ") })
+        el("figcaption", {
+          class: "quiet",
+          text: boxes.map((one) => where(one.box) + " " + signed(one.gain)).join(", ")
+        })
       ]);
     return el("div", {}, [
       el(

@@ -49,7 +49,9 @@ Explore.search = (function () {
     const list = Explore.results.list(found.rows, found.scores, answer.key);
     section.append(
       el("div", { class: "actions" }, [Explore.button("Colour the map", () => Explore.panes.colour(key))]),
-      found.above !== false ? list : el("details", {}, [el("summary", { text: "Show the best scoring all the same" }), list])
+      found.above !== false
+        ? list
+        : el("details", {}, [el("summary", { text: "Show the best scoring all the same" }), list])
     );
     return section;
   }

@@ -29,6 +29,15 @@ var urbanln = (function () {
     return text === "0" ? text : sign + text;
   }
 
+  // A value of a label as pages/text.py writes it: whole ones, of kind id, year or count, as they are.
+  function told(value, kind) {
+    const known = typeof value === "number" && Math.abs(value) < 2 ** 53;
+    if (!known || !["id", "year", "count"].includes(kind)) return quantity(value);
+    if (kind === "count" && (!Number.isInteger(value) || Math.abs(value) < 10000)) return quantity(value);
+    const size = Math.abs(Math.round(value));
+    return (value < 0 ? "−" : "") + (kind === "count" ? size.toLocaleString("en-US") : String(size));
+  }
+
   function difference(value, log) {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     if (!log) return (value > 0 ? "+" : "") + quantity(value);
@@ -127,6 +136,6 @@ var urbanln = (function () {
   }
 
   return { RAMPS: { viridis: VIRIDIS, diverging: DIVERGING }, CLASSES: CLASSES, PADDING: PADDING, canDraw: canDraw,
-    quantity: quantity, difference: difference, box: box, isArea: isArea, nearest: nearest, dotRadius: dotRadius,
+    quantity: quantity, told: told, difference: difference, box: box, isArea: isArea, nearest: nearest, dotRadius: dotRadius,
     create: create, addRegions: addRegions };
 })();

@@ -10,7 +10,7 @@
   function said(view, value, bare) {
     if (value === null || value === undefined) return "–";
     if (view.classes) return view.classes[value].name;
-    var text = view.ramp === "diverging" ? urbanln.difference(value, view.log) : urbanln.quantity(value);
+    var text = view.ramp === "diverging" ? urbanln.difference(value, view.log) : urbanln.told(value, view.kind);
     return text + (view.unit && !view.log && !bare ? " " + view.unit : "");
   }
 
