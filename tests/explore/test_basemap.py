@@ -97,10 +97,11 @@ def test_a_file_reads_as_by_the_format_s_own_library(tmp_path: Path) -> None:
     assert gzip.decompress(theirs.get(12, 2048, 2047)) == streets.streets(12, 2048, 2047)
 
 
-def test_a_file_says_what_it_is_and_whom_to_name(tmp_path: Path) -> None:
+def test_a_file_says_what_it_is_and_whom_to_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shapes = _covering(streets.street_file(tmp_path / "s.pmtiles"), "a city")
     assert (shapes.kind, shapes.layers) == ("vector", ("earth", "roads", "places"))
     assert shapes.credit == "© Mappers alert(1) · a city"
+    assert "map of streets: shapes, zooms 11 to 13 here; © Mappers" in capsys.readouterr().err
     told = shapes.entry()
     assert (told["minzoom"], told["maxzoom"], told["tiles"]) == (11, 13, None)
     pictures = _covering(streets.picture_file(tmp_path / "p.pmtiles"))
@@ -109,6 +110,10 @@ def test_a_file_says_what_it_is_and_whom_to_name(tmp_path: Path) -> None:
         tile = streets.picture_tile("red", 512, form)
         made = streets.write_pmtiles(tmp_path / kind, {(0, 0, 0): tile}, kind, outside=0)
         assert _covering(made).side == 512
+        assert "it names nobody" in capsys.readouterr().err
+    half = streets.write_pmtiles(tmp_path / "half", {(13, 4096, 4095): streets.streets(13, 0, 0)})
+    _covering(half)
+    assert "1 of 2 regions looked at are beside it" in capsys.readouterr().err
 
 
 def _broken(path: Path, change: Callable[[bytearray], None]) -> Path:
@@ -166,6 +171,28 @@ def test_what_cannot_lie_below_is_one_error(tmp_path: Path, make: Callable[[Path
         _covering(path)
     assert caught.value.remedy
     assert "a.pmtiles" in str(caught.value) or says == "not a readable picture"
+
+
+def test_no_damage_is_more_than_one_error(tmp_path: Path) -> None:
+    """Bytes changed anywhere, the file cut anywhere: what is read is tiles, nothing, or an error of ours."""
+    whole = streets.street_file(tmp_path / "s.pmtiles", leaf=3, zipped=False).read_bytes()
+    rng = np.random.default_rng(11)
+    path = tmp_path / "d.pmtiles"
+    seen = set()
+    for _ in range(400):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), rng.integers(1, 5)):
+            data[at % 700 if rng.random() < 0.7 else at] = rng.integers(0, 256)
+        path.write_bytes(data[: rng.integers(1, len(data))] if rng.random() < 0.2 else data)
+        try:
+            found = read_basemap(str(path), "")
+            assert found is not None
+            assert found.archive is not None
+            tiles = [found.archive.tile(*at) for z in (11, 12, 13) for at in streets.around(z)]
+            seen.add(any(tiles))
+        except InputError:
+            seen.add("error")
+    assert seen >= {True, "error"}
 
 
 def test_what_unpacks_without_end_is_not_unpacked(tmp_path: Path) -> None:

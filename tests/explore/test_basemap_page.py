@@ -109,6 +109,14 @@ def test_streets_lie_below_the_regions_and_can_be_faded(
     assert page.locator(".credit").inner_text() == "© Mappers alert(1)"
     assert set(_names(page)) == {"Squareham", "<b>Bold</b>", "Three"}  # no room in one square's width
     assert page.locator(".names").get_attribute("aria-hidden") == "true"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    printed = page.evaluate(
+        "() => { const c = document.querySelector('.printed');"
+        " return Array.from(c.getContext('2d').getImageData(3, c.height / 3, 1, 1).data); }"
+    )
+    assert np.abs(np.subtract(printed[:3], LAND)).max() <= 2, "what is printed has the streets"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".printed").count() == 0
     with page.expect_download() as taken:
         page.click("#picture")
     taken.value.save_as(tmp_path / "maps.png")

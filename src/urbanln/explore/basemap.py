@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from urbanln.base.errors import InputError
 from urbanln.base.pictures import open_picture
+from urbanln.base.saying import say
 from urbanln.base.space import MERCATOR_LATITUDE, on_mercator
 from urbanln.explore.pmtiles import Archive
 from urbanln.explore.requests import whole
@@ -153,16 +154,31 @@ def covering(basemap: Basemap, lonlat: npt.NDArray[np.float64], bounds: list[flo
     some = inside[np.linspace(0, len(inside) - 1, min(len(inside), _LOOKED_AT)).astype(int)]
     x, y = on_mercator(some[:, 0], some[:, 1])
     for z in range(archive.zooms[1], archive.zooms[0] - 1, -1):
-        for across, down in zip(x, y, strict=True):
-            data = archive.tile(z, *(min(int(one * (1 << z)), (1 << z) - 1) for one in (across, down)))
-            if data is not None:
-                return basemap if basemap.kind == "vector" else _sized(basemap, data)
+        edge = (1 << z) - 1
+        at = [
+            (min(int(a * (edge + 1)), edge), min(int(b * (edge + 1)), edge))
+            for a, b in zip(x, y, strict=True)
+        ]
+        there = [one for one in at if archive.has(z, *one)]
+        if there:
+            _say(basemap, z, len(at) - len(there), len(at))
+            data = archive.tile(z, *there[0])
+            return basemap if basemap.kind == "vector" or data is None else _sized(basemap, data)
     box = ",".join(f"{one:.4f}" for one in bounds)
     raise InputError(
         "this map of streets does not lie below the city",
         value="it covers " + ", ".join(f"{one:.4f}" for one in archive.bounds), where=archive.path,
         remedy=f"cut the city out of a larger file: pmtiles extract LARGE.pmtiles CITY.pmtiles --bbox={box}",
     )  # fmt: skip
+
+
+def _say(basemap: Basemap, finest: int, without: int, looked_at: int) -> None:
+    assert basemap.archive is not None
+    what = "shapes" if basemap.kind == "vector" else "pictures"
+    whom = basemap.credit or "it names nobody: --basemap-credit puts a name on the map"
+    say(f"map of streets: {what}, zooms {basemap.archive.zooms[0]} to {finest} here; {whom}")
+    if without:
+        say(f"it does not lie below the whole city: {without} of {looked_at} regions looked at are beside it")
 
 
 def _sized(basemap: Basemap, data: bytes) -> Basemap:

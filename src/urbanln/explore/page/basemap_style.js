@@ -32,7 +32,10 @@ Explore.basemapStyle = (function () {
     MIDDLE = ["medium_road", "secondary", "tertiary"],
     RAIL = ["rail", "transit"],
     SMALL = ["path", "track", "ferry", "pier", "other"];
+  const DETAIL = ["to-string", ["coalesce", ["get", "kind_detail"], ["get", "pmap:kind_detail"], ""]];
   const is = (kinds) => ["in", KIND, ["literal", kinds]];
+  // Protomaps calls trunk roads and tertiary ones major alike, and tells them apart in the detail.
+  const lesser = ["in", DETAIL, ["literal", MIDDLE]];
   const wide = (...stops) => ["interpolate", ["exponential", 1.5], ["zoom"], ...stops];
   const polygons = ["==", ["geometry-type"], "Polygon"],
     lines = ["==", ["geometry-type"], "LineString"];
@@ -49,8 +52,8 @@ Explore.basemapStyle = (function () {
       minzoom: 12
     }),
     line("street-rail", wide(11, 0.5, 18, 3), ["all", lines, is(RAIL)], { minzoom: 11, dash: [3, 2] }),
-    line("street-road", wide(9, 0.4, 18, 13), ["all", lines, is(MIDDLE)]),
-    line("street-major", wide(6, 0.4, 18, 18), ["all", lines, is(MAJOR)])
+    line("street-road", wide(9, 0.4, 18, 13), ["all", lines, ["any", is(MIDDLE), ["all", is(MAJOR), lesser]]]),
+    line("street-major", wide(6, 0.4, 18, 18), ["all", lines, is(MAJOR), ["!", lesser]])
   ];
   const borders = [line("street-rail", wide(4, 0.5, 12, 1.4), lines, { dash: [4, 2] })];
   const buildings = [area("street-house", polygons, { minzoom: 14 })];

@@ -10,6 +10,16 @@ Explore.mapBase = function (container, bounds, hooks) {
   const view = () => ({ center: map.getCenter().toArray(), zoom: map.getZoom() });
   map.on("load", () => Explore.basemap.add(map));
   map.on("move", (event) => hooks.move(Boolean(event.originalEvent)));
+  // What WebGL has shown is gone from its canvas: a copy is printed.
+  const printed = Explore.el("canvas", { class: "printed", "aria-hidden": "true" });
+  window.addEventListener("beforeprint", () => {
+    map.redraw();
+    const shown = map.getCanvas();
+    Object.assign(printed, { width: shown.width, height: shown.height });
+    printed.getContext("2d").drawImage(shown, 0, 0);
+    container.append(printed);
+  });
+  window.addEventListener("afterprint", () => printed.remove());
   map.on("resize", () => hooks.resize());
 
   return {

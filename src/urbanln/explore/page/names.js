@@ -6,7 +6,8 @@ Explore.names = (function () {
     HEIGHT = 15,
     MOST = 40,
     LONGEST = 40,
-    POINTS = 150; // named dots in view: of more, no few say anything
+    POINTS = 60, // named dots in view: of more, no few say anything
+    BELOW = 16; // pixels from a dot to its name
   // The most important first; countries and their parts are larger than any map of a city.
   const ORDER = ["city", "town", "borough", "suburb", "village", "quarter", "macrohood", "neighbourhood", "hamlet"];
   const pen = document.createElement("canvas").getContext("2d");
@@ -44,20 +45,23 @@ Explore.names = (function () {
         byName.set(key, one);
       }
     });
-    groups = Array.from(byName.values()).sort((a, b) => b.size - a.size);
+    groups = Array.from(byName.values());
     groups.forEach((one) => {
+      const [west, south, east, north] = one.box;
+      one.size = one.size || (east - west) * (north - south); // several dots of one name
       const all = one.rows.map(places.of),
         middle = [0, 1].map((k) => all.reduce((sum, place) => sum + place[k], 0) / all.length);
       one.place = all[urbanln.nearest(all, middle)];
     });
+    groups.sort((a, b) => b.size - a.size);
     return groups;
   }
 
   const any = () => Boolean((state.content.names || []).some(Boolean) || Explore.basemap.layer());
 
   function rank(told) {
-    const kind = told.kind_detail || told["pmap:kind_detail"] || told.place || told.class || told.kind;
-    const at = ORDER.indexOf(kind);
+    const kinds = [told.kind_detail, told["pmap:kind_detail"], told.place, told.class, told.kind, told["pmap:kind"]];
+    const at = Math.max(...kinds.map((kind) => ORDER.indexOf(kind)));
     return at < 0 ? null : at * 100 - (told.population_rank || told["pmap:population_rank"] || 0) + (told.rank || 0);
   }
 
@@ -94,11 +98,12 @@ Explore.names = (function () {
       [east, south] = places.unproject(view, size, size);
     const inside = ([lon, lat]) => lon > west && lon < east && lat > south && lat < north;
 
-    function put(name, place, strong, room) {
+    function put(name, place, strong, room, below) {
       if (placed.length >= most || placed.some((one) => one[0] === name)) return;
       const w = width(name, strong);
       if (w > room) return;
-      const [x, y] = places.project(view, size, place),
+      const [x, at] = places.project(view, size, place),
+        y = at + (below || 0),
         box = [x - w / 2 - 3, y - HEIGHT / 2, x + w / 2 + 3, y + HEIGHT / 2];
       if (box[0] < 0 || box[1] < 0 || box[2] > wide || box[3] > high) return;
       if (taken.some((one) => box[0] < one[2] && box[2] > one[0] && box[1] < one[3] && box[3] > one[1])) return;
@@ -111,7 +116,7 @@ Explore.names = (function () {
     near
       .filter((one) => one.size)
       .forEach((one) => put(one.name, one.place, false, (one.box[2] - one.box[0]) * world * 1.1));
-    if (dots.length <= POINTS) dots.forEach((one) => put(one.name, one.place, false, Infinity));
+    if (dots.length <= POINTS) dots.forEach((one) => put(one.name, one.place, false, Infinity, BELOW));
     (of || []).forEach((one) => {
       if (inside(one.place)) put(one.name, one.place, one.order < 100, Infinity);
     });
