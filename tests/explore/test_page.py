@@ -124,6 +124,17 @@ def test_a_map_that_is_fitted_before_it_is_drawn_is_not_blank(open_page: Open) -
     assert {tuple(bytes.fromhex(one[1:])) for one in colours} <= seen
 
 
+def test_the_first_screen_says_what_can_be_asked_and_what_the_vectors_are_worth(
+    open_page: Open, content: Content
+) -> None:
+    page = open_page()
+    panel = page.locator("#tab-region")
+    assert content.verdicts[0]["indicator"] in panel.locator("table").inner_text()
+    panel.get_by_text(content.queries[0]).click()
+    page.locator("#tab-search .found li").first.wait_for(state="attached")
+    assert page.locator("#tab-search").is_visible()
+
+
 def test_a_region_tells_what_is_known_of_it_and_its_texts_stay_texts(open_page: Open) -> None:
     page = open_page()
     page.fill("#region-id", "r0")

@@ -87,6 +87,10 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         "low:price": Column("low:price", "", "low", value - 1, of="price"),
         "high:price": Column("high:price", "", "high", value + 3, of="price"),
     }
+    verdict = {
+        "indicator": "price", "word": "Yes", "r2": ".55", "range": "[.44, .62]", "floor": "coordinates",
+        "floor_r2": ".36", "diff": "+.19", "diff_range": "[.03, .41]", "split": "block",
+    }  # fmt: skip
     vectors = np.stack([read_picture(one) for one in files])
     reader = Reader(
         read_texts, lambda said: [len(one.split()) + 2 for one in said], 248, read_picture, _parts
@@ -96,7 +100,7 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         title="Squares", regions=regions, lonlat=lonlat, places=[Place("Squares", 0, n, ("made, CC0",))],
         columns=columns, pictures=pictures, captions=captions, open_picture=lambda row: files[row],
         vectors=Vectors(VectorSearch(vectors), rows), spoken=Vectors(VectorSearch(read_texts(texts)), rows),
-        reader=reader if reads else None, queries=("a red roof",),
+        reader=reader if reads else None, queries=("a red roof",), verdicts=(verdict,),
     )  # fmt: skip
 
 

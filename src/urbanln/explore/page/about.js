@@ -35,6 +35,28 @@ Explore.about = (function () {
     ]);
   }
 
+  // For somebody who has just come: what can be asked here, and what the vectors are worth.
+  function first() {
+    const { can, queries, verdicts: all } = state.content,
+      go = (text, action) => el("li", {}, [Explore.button(text, action, { class: "link" })]),
+      words = (queries || []).slice(0, 3);
+    const ways = [
+      ...(can.text || words.length
+        ? words.map((text) => go("Where does it look like “" + text + "”?", () => Explore.search.run(text)))
+        : []),
+      can.text && !words.length ? go("Search by your own words", () => document.getElementById("words").focus()) : null,
+      go("Draw around regions, filter them, take them away as a file", () => Explore.panel.show("select", true)),
+      go("Sources, licences, keys", () => Explore.panel.show("about", true))
+    ];
+    const look = can.similar ? "Of a chosen region you see its pictures, and where else it looks like that." : "";
+    return [
+      look ? el("p", { class: "quiet", text: look }) : null,
+      el("h3", { text: "To begin with" }),
+      el("ul", { class: "queries" }, ways),
+      ...((all || []).length ? [el("h3", { text: "What the vectors are worth" }), verdicts(all)] : [])
+    ].filter(Boolean);
+  }
+
   // What the page holds by others; null where it does not.
   function licence(id, title) {
     const text = document.getElementById(id);
@@ -105,5 +127,5 @@ Explore.about = (function () {
     );
   }
 
-  return { start };
+  return { start, first };
 })();

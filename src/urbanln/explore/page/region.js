@@ -293,7 +293,8 @@ Explore.region = (function () {
         class: "quiet",
         text: "Click a region on the map, or go from region to region with the arrow keys and press Enter."
       }),
-      chooser()
+      chooser(),
+      ...Explore.about.first()
     );
   }
 
