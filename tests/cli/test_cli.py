@@ -137,6 +137,23 @@ def test_help_and_version_answer() -> None:
     assert runner.invoke(app, ["--version"]).stdout.startswith("urbanln ")
 
 
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("from urbanln.cli.app import main; main(['probe', '--help'])", ["numpy", "pandas", "rich"]),
+        (
+            "import urbanln.cli.program, urbanln.stages.probe, urbanln.probe.run, urbanln.probe.transfer",
+            ["sklearn", "scipy.stats", "scipy.optimize", "torch"],
+        ),
+    ],
+)
+def test_what_takes_long_to_import_is_not_imported_before_it_is_used(code: str, heavy: list[str]) -> None:
+    told = f"atexit.register(lambda: print([m for m in {heavy} if m in sys.modules]))"
+    said = f"import sys, atexit; {told}; {code}"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

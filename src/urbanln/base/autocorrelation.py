@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar, nnls
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
@@ -215,6 +214,8 @@ def _fit(
     distance: Floats, gamma: Floats, pairs: npt.NDArray[np.int64], weight: Floats, longest: float
 ) -> Variogram:
     """Nugget, sill and practical range of an exponential model by weighted least squares."""
+    from scipy.optimize import minimize_scalar, nnls  # here, since only the audit needs it
+
     root = np.sqrt(np.maximum(weight, 1e-12) / max(float(weight.max()), 1e-12))
 
     def solve(log_range: float) -> tuple[float, Floats]:

@@ -10,7 +10,6 @@ import typer
 
 from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.errors import InputError
-from urbanln.base.outputs import PAGE, output_file
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
     CrsOption,
@@ -198,6 +197,7 @@ def audit(
 ) -> None:
     """Look at labels, pictures and captions before anything is trained; suggest blocks and a buffer."""
     from urbanln.base.config import load_settings
+    from urbanln.base.outputs import PAGE, output_file
     from urbanln.base.written import Written
     from urbanln.captions.settings import CaptionSettings
     from urbanln.city.coordinates import Positions

@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: the frames of rich take as long to import as all else of a help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -43,7 +44,8 @@ for _verb in (
     vector_verbs.report, explore_verb.explore, vector_verbs.study,
     model_verbs.import_model, model_verbs.export_model,
 ):  # fmt: skip
-    app.command()(_verb)
+    # The whole sentence: what is left to click is cut after 45 letters.
+    app.command(short_help=(_verb.__doc__ or "").splitlines()[0])(_verb)
 
 
 def run(arguments: list[str] | None) -> None:

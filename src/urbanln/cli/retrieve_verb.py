@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from urbanln.base.outputs import output_file
 from urbanln.base.saying import answer, answer_table, say
 from urbanln.cli.options import SetOption, SettingsOption
 
@@ -45,6 +44,7 @@ def retrieve(
     """Find each picture's text among all texts, and each text's picture: recall beside chance."""
     from urbanln.base.config import load_settings
     from urbanln.base.files import write_json
+    from urbanln.base.outputs import output_file
     from urbanln.stages import retrieve as stage
 
     chosen = load_settings(settings, set_)

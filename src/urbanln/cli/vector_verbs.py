@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from urbanln.base.outputs import PAGE, output_file
 from urbanln.base.saying import answer
 from urbanln.cli.options import (
     DecimalOption,
@@ -178,6 +177,7 @@ def report(
     ] = True,
 ) -> None:
     """Write one self-contained HTML page: verdict, scores, audit, maps, curves, examples."""
+    from urbanln.base.outputs import PAGE, output_file
     from urbanln.stages.audit import audit as audit_city
     from urbanln.stages.report import report_run
 

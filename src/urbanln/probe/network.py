@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg.blas import saxpy
@@ -134,19 +136,33 @@ class Networks:
         self._sums = np.zeros((2, *self.best.shape), dtype=np.float32)
         self._gradient = np.empty_like(self.best)
         self._grown, self._steps = [1.0, 1.0], 0
-        self._spare = np.empty(BLOCK, dtype=np.float32)
+        self._hidden = np.empty((labels, batch, HIDDEN), dtype=np.float32)
+        self._active = np.empty(self._hidden.shape, dtype=bool)
+        self._views()
 
     def _parts(self, weights: Single) -> tuple[Single, Single, Single]:
         """Weights to the output (L, 256), from the input (L, D + 1, 256), bias of the output (L, 1)."""
         entry = weights[:, HIDDEN:-1].reshape(len(weights), self._columns, HIDDEN)
         return weights[:, :HIDDEN], entry, weights[:, -1:]
 
+    def _views(self) -> None:
+        """What a step of Adam goes through, made once: slicing takes as long as a thousand weights."""
+        inner, size = HIDDEN * self._columns, self.best.shape[1]
+        spare = np.empty(min(BLOCK, size), dtype=np.float32)
+        rows = list(zip(self._weights, self._gradient, *self._sums, strict=True))
+        self._punished = [(weights[:inner], gradient[:inner]) for weights, gradient, *_ in rows]
+        self._blocks = [
+            (*(values[start : start + BLOCK] for values in row), spare[: min(BLOCK, size - start)])
+            for row in rows
+            for start in range(0, size, BLOCK)
+        ]
+
     def step(self, rows: Single, y: Single) -> None:
         """Move the weights by a batch: rows (B, D + 1) and labels (L', B) of the networks still going."""
         leave, entry, bias = self._parts(self._weights)
         to_leave, to_entry, to_bias = self._parts(self._gradient)
-        hidden = np.matmul(rows, entry)
-        active = hidden > 0
+        hidden = np.matmul(rows, entry, out=self._hidden[: len(entry), : len(rows)])
+        active = np.greater(hidden, 0, out=self._active[: len(entry), : len(rows)])
         hidden *= active
         error = np.matmul(hidden, leave[..., None])[..., 0]
         error += bias
@@ -168,21 +184,20 @@ class Networks:
                 self._sums[which] /= self._grown[which]
                 self._grown[which] = 1.0
             up[which] = self._grown[which] = self._grown[which] / decay
-        root = np.sqrt((1 - DECAYS[1]) / up[1])
-        rate = -RATE * np.sqrt(mean_part[1]) / mean_part[0] * (1 - DECAYS[0]) / up[0] / root
-        inner = HIDDEN * self._columns
-        for w, g, mean, square in zip(self._weights, self._gradient, *self._sums, strict=True):
-            saxpy(w[:inner], g[:inner], a=penalty)
-            for start in range(0, len(w), BLOCK):
-                part = slice(start, start + BLOCK)
-                gradient, along = g[part], self._spare[: len(w[part])]
-                saxpy(gradient, mean[part], a=up[0])
-                np.multiply(gradient, gradient, out=gradient)
-                saxpy(gradient, square[part], a=up[1])
-                np.sqrt(square[part], out=along)
-                along += TINY / root
-                np.divide(mean[part], along, out=along)
-                saxpy(along, w[part], a=rate)
+        # Numbers of Python's: one of numpy's would make a pass in float64 of each.
+        root = math.sqrt((1 - DECAYS[1]) / up[1])
+        rate = -RATE * math.sqrt(mean_part[1]) / mean_part[0] * (1 - DECAYS[0]) / up[0] / root
+        tiny = TINY / root
+        for weights, gradient in self._punished:
+            saxpy(weights, gradient, a=penalty)
+        for weights, gradient, mean, square, along in self._blocks:
+            saxpy(gradient, mean, a=up[0])
+            np.multiply(gradient, gradient, out=gradient)
+            saxpy(gradient, square, a=up[1])
+            np.sqrt(square, out=along)
+            np.add(along, tiny, out=along)
+            np.divide(mean, along, out=along)
+            saxpy(along, weights, a=rate)
 
     def predict(self, rows: Single, going: bool = False) -> Single:
         """Labels (L, M) of rows (M, D + 1), by each network's best weights or those of the ones going."""
@@ -204,3 +219,4 @@ class Networks:
             self.going = self.going[still]
             self._weights, self._gradient = self._weights[still], self._gradient[still]
             self._sums = self._sums[:, still]
+            self._views()
