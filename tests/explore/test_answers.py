@@ -31,10 +31,13 @@ def asking(content: Content) -> Asking:
 def test_the_overview_is_json_and_counts_what_is_missing(content: Content) -> None:
     told = Answers(content).overview()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert (told["n"], len(told["shapes"]), told["drawn"]) == (36, 36, None)
+    assert (told["n"], told["tiles"]) == (36, None)
     price = next(one for one in told["columns"] if one["key"] == "label:price")
     assert (price["missing"], price["unit"], price["low"], price["high"]) == (1, "USD", 0.0, 35.0)
     assert told["cities"][0]["terms"] == ["made, CC0"]
+    placed = Answers(content).places()
+    assert [len(placed[name]) for name in ("ids", "lon", "lat", "shapes")] == [36] * 4
+    assert (placed["names"], placed["drawn"]) == (None, None)
 
 
 def test_a_region_has_truth_prediction_and_whether_the_interval_holds_it(content: Content) -> None:
@@ -60,7 +63,7 @@ def test_what_a_table_leaves_out_is_empty_and_no_word(content: Content) -> None:
     pictures = content.pictures.assign(licence=np.nan, captured=None)
     regions = content.regions.assign(name=[np.nan, None, *["Kallio"] * 34])
     answers = Answers(replace(content, pictures=pictures, regions=regions))
-    assert answers.overview()["names"][:3] == [None, None, "Kallio"]
+    assert answers.places()["names"][:3] == [None, None, "Kallio"]
     told = answers.region(0)
     assert (told["name"], told["pictures"][0]["licence"], told["pictures"][0]["captured"]) == (None, "", "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import socket
@@ -79,20 +80,43 @@ def test_answers_are_numbers_and_files(ask, content: Content) -> None:
     assert len(found["rows"]) == 4
 
 
-def test_tiles_and_what_lies_there(ask) -> None:
-    colours = "colours=ff0000,0000ff,cccccc"
-    tile = ask("GET", f"/tile/13/4096/4095?key=label:price&stops=9.5&{colours}")
-    picture = np.asarray(Image.open(io.BytesIO(tile.content)))
-    seen = {tuple(one) for one in picture.reshape(-1, 4).tolist()}
-    assert {(255, 0, 0, 255), (0, 0, 255, 255), (204, 204, 204, 255)} <= seen
-    key = ask("POST", "/api/selected", content=b'{"rows": [0]}').json()["key"]
-    chosen = ask("GET", f"/tile/13/4096/4095?key=label:price&stops=9.5&{colours}&selected={key}")
-    assert chosen.content != tile.content
-    found = ask("GET", "/api/at?lon=0.005&lat=0.005&reach=0").json()
-    assert (found["row"], found["shape"]["type"]) == (0, "Polygon")
-    assert ask("GET", "/api/shape?row=1").json()["row"] == 1
-    for bad in ("stops=9.5&colours=ff0000", "stops=x&" + colours, "stops=9.5&colours=red,blue,grey"):
-        assert ask("GET", f"/tile/13/4096/4095?key=label:price&{bad}").status_code == 400
+def _unpacked(body: bytes) -> dict[str, tuple[str, bytes]]:
+    """Parts of a binary answer by name, as its head says where they lie."""
+    size = int.from_bytes(body[:4], "little")
+    out, at = {}, 4 + size
+    for part in json.loads(body[4:at]):
+        assert at % 8 == 0
+        out[part["name"]] = (part["kind"], body[at : at + part["bytes"]])
+        at += -(-part["bytes"] // 8) * 8
+    assert at == len(body)
+    return out
+
+
+def test_what_is_of_each_region_comes_in_binary(
+    ask, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = _unpacked(ask("GET", "/api/places").content)
+    assert {name: kind for name, (kind, _) in parts.items()} == {
+        "lon": "i4", "lat": "i4", "ids": "lines", "shapes": "wkb",
+    }  # fmt: skip
+    lonlat = np.column_stack([np.frombuffer(parts[name][1], "<i4") / 1e6 for name in ("lon", "lat")])
+    np.testing.assert_allclose(lonlat, content.lonlat, atol=5e-7)
+    assert parts["ids"][1].decode().split("\n") == list(content.regions["region_id"])
+    assert len(parts["shapes"][1]) == 36 * len(content.regions.geometry.iloc[0].wkb)
+    # Of very many the middles alone; ids come when they are asked for.
+    monkeypatch.setattr("urbanln.explore.answers.MOST_REGIONS", 10)
+    assert set(_unpacked(ask("GET", "/api/places").content)) == {"lon", "lat"}
+    assert _unpacked(gzip.decompress(ask("GET", "/api/texts").content))["ids"] == parts["ids"]
+
+
+def test_tiles_and_outlines(ask) -> None:
+    tile = gzip.decompress(ask("GET", "/tile/12/2048/2047").content)
+    planes = np.frombuffer(tile, np.uint8).reshape(4, -1)
+    assert set(planes[0].tolist()) == set(range(37)), "all 36 regions, and where there is none"
+    assert not planes[1:].any()
+    assert ask("GET", "/api/shape?row=1").json()["shape"]["type"] == "Polygon"
+    for bad in ("/tile/13/4096/9000", "/tile/x/0/0", "/api/shape?row=36", "/api/shape"):
+        assert ask("GET", bad).status_code == 400
 
 
 @pytest.mark.parametrize("form", ["geojson", "csv", "parquet"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +14,9 @@ from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
 from urbanln.explore.content import Column, Content, Ints
-from urbanln.pages.maps import MOST_REGIONS, around, region_shapes
+from urbanln.explore.packed import pack, pack_places, pack_shapes, pack_texts
+from urbanln.explore.tiling import Tiles
+from urbanln.pages.maps import MOST_REGIONS, around, drawn_shapes, geojson, placed
 from urbanln.pages.text import clean
 
 SCHEMA = 1
@@ -30,8 +34,32 @@ class Answers:
 
     def __init__(self, content: Content) -> None:
         self.content = content
-        self.ids = [clean(one, 120) for one in content.regions["region_id"].astype(str)]
         self._pictures = _spans(content.pictures["row"].to_numpy(np.int64), len(content))
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of all regions, fit to be shown."""
+        return [clean(one, 120) for one in self.content.regions["region_id"].astype(str)]
+
+    @cached_property
+    def _names(self) -> list[str | None] | None:
+        regions = self.content.regions
+        return [_said(one, 120) or None for one in regions["name"]] if "name" in regions.columns else None
+
+    @property
+    def tiled(self) -> bool:
+        """Whether there are too many regions for a page to draw their shapes."""
+        return len(self.content) > MOST_REGIONS
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """Tiles of the regions."""
+        return Tiles(self.content.regions)
+
+    @cached_property
+    def _drawn(self) -> tuple[Ints | None, npt.NDArray[Any], list[str]]:
+        rows, shapes, notes = drawn_shapes(self.content.regions)
+        return None if len(rows) == len(self.content) else rows, shapes, notes
 
     @cached_property
     def _metres(self) -> npt.NDArray[np.float64]:
@@ -51,26 +79,19 @@ class Answers:
         return found
 
     def overview(self) -> dict[str, Any]:
-        """Everything a page needs at first, but the columns' values."""
+        """What a page needs at first, but what is of each region."""
         content = self.content
-        ids, shapes, notes = region_shapes(content.regions)
-        rows = {name: row for row, name in enumerate(content.regions["region_id"].astype(str))}
-        drawn = [rows[one] for one in ids]
-        named = "name" in content.regions.columns
-        names = [_said(one, 120) or None for one in content.regions["name"]] if named else None
-        lon, lat = content.lonlat[:, 0], content.lonlat[:, 1]
         bounds = content.regions.geometry.bounds.to_numpy()
         return {
-            "schema": SCHEMA, "title": clean(content.title, 200), "n": len(content), "ids": self.ids,
-            "lon": [round(float(v), 6) for v in lon], "lat": [round(float(v), 6) for v in lat],
+            "schema": SCHEMA, "title": clean(content.title, 200), "n": len(content),
             "cities": [
                 {"name": clean(one.name, 120), "rows": [one.first, one.last],
                  "terms": [clean(term, 500) for term in one.terms],
                  "bounds": around(bounds[one.first : one.last])}
                 for one in content.places
             ],
-            "shapes": shapes, "drawn": None if len(drawn) == len(content) else drawn, "names": names,
-            "notes": notes, "tiled": len(content) > MOST_REGIONS,
+            "notes": self._lost() if self.tiled else self._drawn[2],
+            "tiles": asdict(self.tiles.zooms) if self.tiled else None,
             "columns": [one.entry() for one in content.columns.values()],
             "layout": "layout:x" in content.columns, "can": self._can(), "why_not": dict(content.why_not),
             "queries": [clean(one, 500) for one in content.queries],
@@ -78,6 +99,32 @@ class Answers:
             "vectors": content.vectors.name if content.vectors else None,
             "basemap": content.basemap.entry() if content.basemap else None,
         }  # fmt: skip
+
+    def _lost(self) -> list[str]:
+        lost = int((~placed(np.asarray(self.content.regions.geometry.values, dtype=object))).sum())
+        return [f"{lost:,} regions have no geometry and are not on the map."] if lost else []
+
+    def places(self) -> dict[str, Any]:
+        """What is of each region, as JSON values: for a page that holds its data itself."""
+        rows, shapes, _ = self._drawn
+        lon, lat = self.content.lonlat.round(6).T.tolist()
+        return {
+            "ids": self.ids, "names": self._names, "lon": lon, "lat": lat, "shapes": geojson(shapes),
+            "drawn": None if rows is None else rows.tolist(),
+        }  # fmt: skip
+
+    def packed_places(self) -> bytes:
+        """The same in binary; of very many regions the middles alone, their ids come when they are needed."""
+        parts = pack_places(self.content.lonlat)
+        return pack(parts if self.tiled else parts | self._texts() | pack_shapes(*self._drawn[:2]))
+
+    def packed_texts(self) -> bytes:
+        """Ids and names of all regions, in gzip."""
+        return gzip.compress(pack(self._texts()), compresslevel=1, mtime=0)
+
+    def _texts(self) -> dict[str, tuple[str, bytes]]:
+        names = pack_texts("names", self._names) if self._names else {}
+        return pack_texts("ids", self.ids) | names
 
     def _can(self) -> dict[str, Any]:
         content = self.content
@@ -132,11 +179,11 @@ class Answers:
         near = self._tree.query(self._metres[at], k=min(_NEAR + 1, len(content)))[1]
         first, last = self._pictures[at]
         shown = content.pictures.iloc[first : min(last, first + _PICTURES)]
-        named = "name" in content.regions.columns
+        names = self._names
         place = next(one for one in content.places if one.first <= at < one.last)
         return {
             "row": at, "id": self.ids[at], "city": clean(place.name, 120),
-            "name": _said(content.regions["name"].iloc[at], 120) or None if named else None,
+            "name": names[at] if names else None,
             "lon": float(content.lonlat[at, 0]), "lat": float(content.lonlat[at, 1]),
             "values": {key: _value(one, at) for key, one in content.columns.items()},
             "predictions": self._predictions(at),

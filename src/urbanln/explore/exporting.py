@@ -56,7 +56,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     asking = Asking(answers)
     texts, columns, explaining = _prepared(asking)
     shown, kept = _pictures(content, target, with_pictures)
-    overview = answers.overview()
+    overview = answers.overview() | answers.places()
     overview["can"] |= {
         "upload": False, "text": bool(texts), "evidence": bool(explaining.whose), "pictures": bool(shown),
     }  # fmt: skip

@@ -23,10 +23,10 @@ from urbanln.explore.basemap import basemap_routes
 from urbanln.explore.content import Content
 from urbanln.explore.guard import answer_headers, is_loopback, refusal
 from urbanln.explore.pictures import SIDES, small
+from urbanln.explore.place_routes import BINARY, place_routes
 from urbanln.explore.requests import posted, shaped, whole
 from urbanln.explore.serving import Server
 from urbanln.explore.taken import TYPES, take
-from urbanln.explore.tile_routes import tile_routes
 
 _Scope = MutableMapping[str, Any]
 
@@ -187,7 +187,7 @@ def _answer_routes(answers: Answers, asking: Asking) -> list[Route]:
 
     def column(request: Request) -> Response:
         values = asking.column(request.query_params.get("key", "")).values
-        return Response(values.astype("<f4").tobytes(), media_type="application/octet-stream")
+        return Response(values.astype("<f4").tobytes(), media_type=BINARY)
 
     def region(request: Request) -> Response:
         return JSONResponse(answers.region(whole(request.query_params.get("row", ""), "row")))
@@ -231,7 +231,7 @@ def _answer_routes(answers: Answers, asking: Asking) -> list[Route]:
     gets = {"content": overview, "column": column, "region": region}
     return [
         *(Route(f"/api/{name}", one) for name, one in gets.items()),
-        *tile_routes(content, asking),
+        *place_routes(answers),
         *basemap_routes(content.basemap),
         Route("/picture", picture),
         *(Route(f"/api/{name}", posted(one), methods=["POST"]) for name, one in posts.items()),

@@ -1,27 +1,50 @@
-"""Map tiles of very many regions, drawn here: a browser that draws 20,000 shapes at ease chokes on a million.
+"""Map tiles of very many regions: a browser that draws 20,000 shapes at ease chokes on a million.
 
-A tile shows every region that lies on it. What is smaller than a few pixels is drawn as that many pixels
-around its middle, what is larger by its shape; what has no value goes first, so that it covers nothing that
-has one.
+A tile says which region each of its pixels belongs to, and nothing of any column: the page colours it, tells
+what lies under the pointer, and what is selected, without asking again. What is smaller than a few pixels is
+drawn as that many pixels around its middle, what is larger by its shape; smaller regions lie on larger ones.
 """
 
 from __future__ import annotations
 
-import io
+import gzip
+from dataclasses import dataclass
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import shapely
 from PIL import Image, ImageDraw
+from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import MERCATOR_LATITUDE, Floats, on_mercator
 
+Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.uint32]
 SIDE = 512
-MOST_ZOOM = 22
+MOST_ZOOM = 20
 _SMALL = 4  # pixels; smaller regions are squares, and none is smaller than two
 _LEAST = 2
+_APART = (
+    16  # what has no extent is a dot of two pixels; an eighth of the way to the next one looks like a dot
+)
+_SAMPLE = 1000  # places whose neighbours tell how far apart regions without an extent lie
+
+
+@dataclass(frozen=True)
+class Zooms:
+    """Which tiles there are.
+
+    Attributes:
+        most: The last zoom; a page that goes closer enlarges these tiles.
+        crowded: Up to this zoom several regions may share a pixel.
+        typical: Pixels across of the region in the middle of all sizes, at the last zoom; 0 for points.
+    """
+
+    most: int
+    crowded: int
+    typical: float
 
 
 class Tiles:
@@ -29,106 +52,126 @@ class Tiles:
 
     Args:
         regions: In EPSG:4326.
+        typical: Pixels across that a region has in the closest tiles, at most twice as many; more are
+            sharper edges and more tiles.
     """
 
-    def __init__(self, regions: gpd.GeoDataFrame) -> None:
+    def __init__(self, regions: gpd.GeoDataFrame, typical: int = 128) -> None:
         self._shapes = np.asarray(regions.geometry.values, dtype=object)
-        boxes = shapely.bounds(self._shapes)
-        west, north = _square(boxes[:, 0], boxes[:, 3])
-        east, south = _square(boxes[:, 2], boxes[:, 1])
-        self._boxes = np.column_stack([west, north, east, south])
+        bounds = shapely.bounds(self._shapes)
+        west, north = _square(bounds[:, 0], bounds[:, 3])
+        east, south = _square(bounds[:, 2], bounds[:, 1])
+        self._ends = west, north, east, south
+        self._size = np.maximum(east - west, south - north)
+        self.zooms = self._zooms(typical)
 
-    def at(self, lon: float, lat: float, reach: float) -> int | None:
-        """The region around a place, else the nearest middle within a reach; None where there is none.
+    def _zooms(self, typical: int) -> Zooms:
+        known = self._size[np.isfinite(self._size)]
+        if not len(known):
+            return Zooms(0, 0, 0.0)
+        across = float(np.median(known))
+        wide = across or _APART * self._apart()
+        most = int(np.clip(np.ceil(np.log2(typical / (SIDE * wide))), 0, MOST_ZOOM)) if wide else 0
+        least = float(np.percentile(known, 1))
+        crowded = int(np.clip(np.ceil(np.log2(_SMALL / (SIDE * least))), 0, most)) if least else most
+        return Zooms(most, crowded, SIDE * across * 2.0**most)
 
-        Args:
-            lon: Longitude, degrees.
-            lat: Latitude, degrees.
-            reach: Of a dot, as a share of the width of the whole map.
-        """
-        x, y = (float(one[0]) for one in _square(np.array([lon]), np.array([lat])))
-        west, north, east, south = self._boxes.T
-        around = np.flatnonzero((west <= x) & (x <= east) & (north <= y) & (y <= south))
-        held = around[shapely.intersects(self._shapes[around], shapely.points(lon, lat))]
-        if len(held):
-            return int(held[0])
-        away = np.hypot((west + east) / 2 - x, (north + south) / 2 - y)
-        away[~np.isfinite(away)] = np.inf
-        nearest = int(np.argmin(away))
-        return nearest if away[nearest] <= reach else None
+    def _apart(self) -> float:
+        """How far the next region is, where they are points."""
+        west, north, _, _ = self._ends
+        middles = np.column_stack([west, north])
+        middles = np.unique(middles[np.isfinite(middles).all(axis=1)], axis=0)
+        if len(middles) < 2:
+            return 0.0
+        some = middles[np.linspace(0, len(middles) - 1, min(_SAMPLE, len(middles))).astype(int)]
+        return float(np.median(cKDTree(middles).query(some, k=2)[0][:, 1]))
 
-    def draw(
-        self, place: tuple[int, int, int], classes: npt.NDArray[np.int64],
-        colours: list[tuple[int, int, int]],
-        faint: npt.NDArray[np.bool_] | None = None,
-    ) -> bytes:  # fmt: skip
-        """A tile as PNG, 512 pixels a side.
+    def draw(self, place: tuple[int, int, int], rows: Ints | None = None) -> Rows:
+        """The region of each pixel, (512, 512): its row + 1, 0 where there is none.
 
         Args:
             place: Zoom, column, row.
-            classes: (N,) class of each region, −1 without a value.
-            colours: Of the classes, and last of what has none.
-            faint: (N,) regions that are drawn faintly.
+            rows: Regions that can lie there, if it is known; all by default.
 
         Raises:
             InputError: No such tile.
         """
         zoom, column, row = place
-        if not (0 <= zoom <= MOST_ZOOM and 0 <= column < 2**zoom and 0 <= row < 2**zoom):
-            what, remedy = (
-                "no such tile",
-                f"zoom from 0 to {MOST_ZOOM}, column and row from 0 below 2 to its power",
-            )
-            raise InputError(what, value=f"{zoom}/{column}/{row}", where="tile", remedy=remedy)
-        edge = SIDE * 2.0**zoom
-        boxes = self._boxes * edge - np.array([column, row, column, row]) * SIDE
-        # A square is two pixels at least, so one beside the tile may reach in.
-        on = (boxes[:, 2] > -_LEAST) & (boxes[:, 0] < SIDE + _LEAST)
-        on &= (boxes[:, 3] > -_LEAST) & (boxes[:, 1] < SIDE + _LEAST)
-        rows = np.flatnonzero(on)
-        palette = np.array([(*one, 255) for one in colours], np.uint8)
-        inks = palette[np.where(classes[rows] < 0, len(colours) - 1, classes[rows])]
-        if faint is not None:
-            inks[faint[rows], 3] = 46
-        order = np.argsort((classes[rows] >= 0) & (inks[:, 3] == 255), kind="stable")
-        rows, inks = rows[order], inks[order]
-        size = np.maximum(boxes[rows, 2] - boxes[rows, 0], boxes[rows, 3] - boxes[rows, 1])
-        picture = np.zeros((SIDE, SIDE, 4), np.uint8)
-        small = size < _SMALL
-        _dots(picture, boxes[rows[small]], size[small], inks[small])
-        image = Image.fromarray(picture)
-        self._areas(image, rows[~small], inks[~small], edge, (column * SIDE, row * SIDE))
-        out = io.BytesIO()
-        image.save(out, "PNG", compress_level=1)
-        return out.getvalue()
+        if not (0 <= zoom <= self.zooms.most and 0 <= column < 2**zoom and 0 <= row < 2**zoom):
+            raise InputError(
+                "no such tile", value=f"{zoom}/{column}/{row}", where="tile",
+                remedy=f"zoom from 0 to {self.zooms.most}, column and row from 0 below 2 to its power",
+            )  # fmt: skip
+        edge, corner = SIDE * 2.0**zoom, np.array([column, row]) * float(SIDE)
+        rows = self._on(edge, corner, rows)
+        # The largest first, so that the smaller lie on them; equal ones in the order of their rows.
+        rows = rows[np.argsort(-self._size[rows], kind="stable")]
+        size = self._size[rows] * edge
+        large = int(np.searchsorted(-size, -_SMALL, side="right"))
+        image = Image.new("I", (SIDE, SIDE))
+        _areas(image, rows[:large], self._shapes[rows[:large]], edge, corner)
+        drawn = np.array(image, dtype=np.uint32)
+        west, north, east, south = (one[rows[large:]] * edge for one in self._ends)
+        middles = np.column_stack([(west + east) / 2, (north + south) / 2]) - corner
+        _dots(drawn, middles, size[large:], rows[large:])
+        return drawn
 
-    def _areas(
-        self, image: Image.Image, rows: npt.NDArray[np.int64], inks: npt.NDArray[np.uint8], edge: float,
-        corner: tuple[int, int],
-    ) -> None:  # fmt: skip
-        pen = ImageDraw.Draw(image, "RGBA")
-        for row, ink in zip(rows, inks, strict=True):
-            for part in shapely.get_parts(self._shapes[row]):
-                lon, lat = np.asarray(shapely.get_coordinates(shapely.get_exterior_ring(part))).T
-                x, y = _square(lon, lat)
-                points = np.column_stack([x * edge - corner[0], y * edge - corner[1]])
-                if len(points) > 2:
-                    line = (255, 255, 255, 110)
-                    pen.polygon(
-                        [tuple(one) for one in points.tolist()], fill=tuple(ink.tolist()), outline=line
-                    )
+    def _on(self, edge: float, corner: Floats, rows: Ints | None) -> Ints:
+        """Regions that reach into a tile; a square is two pixels at least, so one beside it may."""
+        west, north, east, south = self._ends if rows is None else (one[rows] for one in self._ends)
+        left, top = (corner - _LEAST) / edge
+        right, bottom = (corner + SIDE + _LEAST) / edge
+        found = np.flatnonzero((east > left) & (west < right) & (south > top) & (north < bottom))
+        return found if rows is None else rows[found]
 
 
-def _dots(picture: npt.NDArray[np.uint8], boxes: Floats, size: Floats, inks: npt.NDArray[np.uint8]) -> None:
+def pack_tile(drawn: Rows) -> bytes:
+    """A tile as it is sent and stored: first the lowest bytes of all pixels, then the next ones, in gzip.
+
+    Neighbours' high bytes are equal, so that the whole is a tenth of what numbers one by one come to.
+    """
+    planes = drawn.astype("<u4").reshape(-1, 1).view(np.uint8).T
+    return gzip.compress(planes.tobytes(), compresslevel=1, mtime=0)
+
+
+def _areas(
+    image: Image.Image, rows: Ints, shapes: npt.NDArray[np.object_], edge: float, corner: Floats
+) -> None:
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    flat = shapely.get_dimensions(parts) == 2
+    parts, owner = parts[flat], owner[flat]
+    outer, at = shapely.get_coordinates(shapely.get_exterior_ring(parts), return_index=True)
+    pixels = _pixels(outer, edge, corner)
+    ends = np.searchsorted(at, np.arange(len(parts) + 1))
+    holes = shapely.get_num_interior_rings(parts)
+    pen = ImageDraw.Draw(image)
+    for i, row in enumerate((rows[owner] + 1).tolist()):
+        line = pixels[ends[i] : ends[i + 1]].ravel().tolist()
+        if not holes[i]:
+            pen.polygon(line, fill=row)
+            continue
+        mask = Image.new("1", image.size)
+        cut = ImageDraw.Draw(mask)
+        cut.polygon(line, fill=1)
+        for ring in shapely.get_rings(parts[i])[1:]:
+            cut.polygon(_pixels(shapely.get_coordinates(ring), edge, corner).ravel().tolist(), fill=0)
+        image.paste(row, mask=mask)
+
+
+def _pixels(lonlat: Floats, edge: float, corner: Floats) -> Floats:
+    return np.column_stack(_square(*lonlat.T)) * edge - corner
+
+
+def _dots(drawn: Rows, middles: Floats, size: Floats, rows: Ints) -> None:
     """Squares of two to four pixels around the middles, the last one on top."""
     wide = np.clip(np.round(size), _LEAST, _SMALL).astype(int)
-    left = np.floor((boxes[:, 0] + boxes[:, 2] - wide) / 2).astype(int)
-    top = np.floor((boxes[:, 1] + boxes[:, 3] - wide) / 2).astype(int)
-    for across in range(_SMALL):
-        for down in range(_SMALL):
+    left, top = np.floor(middles - wide[:, None] / 2).astype(int).T
+    most = int(wide.max(initial=0))
+    for across in range(most):
+        for down in range(most):
             x, y = left + across, top + down
             there = (across < wide) & (down < wide) & (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
-            picture[y[there], x[there]] = inks[there]
+            drawn[y[there], x[there]] = rows[there] + 1
 
 
 def _square(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:

@@ -46,31 +46,46 @@ def embed_json(value: Any) -> Markup:
 
 
 def region_shapes(regions: gpd.GeoDataFrame) -> tuple[list[str], list[dict[str, Any]], list[str]]:
-    """Ids, GeoJSON geometries (EPSG:4326, 6 decimals = 0.1 m), and notes on what was left out.
+    """Ids, GeoJSON geometries (EPSG:4326, 6 decimals = 0.1 m), and notes on what was left out."""
+    rows, shapes, notes = drawn_shapes(regions)
+    ids = regions["region_id"].astype(str).to_numpy()[rows]
+    return list(ids), geojson(shapes), notes
+
+
+def geojson(shapes: np.ndarray) -> list[dict[str, Any]]:
+    """Shapes as GeoJSON values."""
+    return [json.loads(text) for text in shapely.to_geojson(shapes)]
+
+
+def drawn_shapes(regions: gpd.GeoDataFrame) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows and shapes (EPSG:4326, 6 decimals = 0.1 m) of what a map draws, and notes on what it leaves out.
 
     Polygons are simplified only when there are very many vertices, by less than a pixel of the first view.
     """
-    notes: list[str] = []
-    frame = regions[["region_id", "geometry"]]
+    frame = regions[["geometry"]]
     if frame.crs is not None and not frame.crs.equals("EPSG:4326"):
         frame = frame.to_crs("EPSG:4326")
     shapes = np.asarray(frame.geometry.values, dtype=object)
-    bounds = shapely.bounds(shapes) if len(shapes) else np.empty((0, 4))
-    drawn = np.isfinite(bounds).all(axis=1)
-    if not drawn.all():
-        notes.append(f"{int((~drawn).sum()):,} regions have no geometry and are not on the map.")
-    ids, shapes = frame["region_id"].astype(str).to_numpy()[drawn], shapes[drawn]
-    if len(shapes) > MOST_REGIONS:
-        keep = np.linspace(0, len(shapes) - 1, MOST_REGIONS).round().astype(int)
-        notes.append(f"The map shows {MOST_REGIONS:,} of {len(shapes):,} regions, evenly picked.")
-        ids, shapes = ids[keep], shapes[keep]
+    rows, notes = np.flatnonzero(placed(shapes)), []
+    if len(rows) < len(shapes):
+        notes.append(f"{len(shapes) - len(rows):,} regions have no geometry and are not on the map.")
+    if len(rows) > MOST_REGIONS:
+        keep = np.linspace(0, len(rows) - 1, MOST_REGIONS).round().astype(int)
+        notes.append(f"The map shows {MOST_REGIONS:,} of {len(rows):,} regions, evenly picked.")
+        rows = rows[keep]
+    shapes = shapes[rows]
     # Squares have nothing to lose but their shape, so many vertices are those of many corners each.
     if shapely.get_num_coordinates(shapes).sum() > max(_MOST_VERTICES, 8 * len(shapes)):
         west, south, east, north = shapely.total_bounds(shapes)
         shapes = shapely.simplify(shapes, max(east - west, north - south) / 3000)
         notes.append("Outlines are simplified by less than a pixel of the first view.")
     rounded = shapely.transform(shapes, lambda xy: np.round(xy, 6)) if len(shapes) else shapes
-    return list(ids), [json.loads(text) for text in shapely.to_geojson(rounded)], notes
+    return rows, rounded, notes
+
+
+def placed(shapes: np.ndarray) -> np.ndarray:
+    """Which of some shapes lie anywhere, (N,) of bool."""
+    return np.isfinite(shapely.bounds(shapes)).all(axis=1) if len(shapes) else np.empty(0, bool)
 
 
 def spread(values: np.ndarray, log: bool = False) -> list[float]:

@@ -66,13 +66,11 @@ Explore.about = (function () {
   function start() {
     const content = state.content,
       body = Explore.panel.add("about", "About");
-    // Tiles show every region; only without them are some picked, and shapes made simpler.
-    const picked = !content.tiled || !urbanln.canDraw();
     body.append(
       el("h2", { text: content.title }),
       el("p", { class: "quiet", text: content.n.toLocaleString("en-US") + " regions" })
     );
-    if (picked) (content.notes || []).forEach((text) => body.append(el("p", { class: "hint", text: text })));
+    (content.notes || []).forEach((text) => body.append(el("p", { class: "hint", text: text })));
     content.cities.forEach((city) => {
       body.append(el("h3", { text: "Sources of " + city.name }));
       body.append(

@@ -96,9 +96,26 @@ var Explore = (function () {
       });
   }
 
+  // Ids and names of very many regions come when they are first needed.
+  let naming = null;
+  function named() {
+    if (state.content.ids) return Promise.resolve();
+    if (naming) return naming;
+    naming = Explore.source.texts().then((found) => {
+      Object.assign(state.content, found);
+      emit("named");
+    });
+    naming.catch(() => {
+      naming = null;
+    });
+    return naming;
+  }
+
   function label(row) {
-    const names = state.content.names;
-    return (names && names[row] ? names[row] + " · " : "") + state.content.ids[row];
+    const { ids, names } = state.content;
+    if (ids) return (names && names[row] ? names[row] + " · " : "") + ids[row];
+    named().catch(fail);
+    return "region " + (row + 1).toLocaleString("en-US");
   }
 
   function choose(row) {
@@ -139,6 +156,12 @@ var Explore = (function () {
     return found;
   }
 
+  // A colour as a number of four bytes, as pixels have it.
+  function ink(hex, alpha) {
+    const code = parseInt(hex.slice(1), 16);
+    return ((alpha << 24) | ((code & 255) << 16) | (code & 0xff00) | (code >> 16)) >>> 0;
+  }
+
   function floats(base64) {
     return new Float32Array(bytes(base64).buffer);
   }
@@ -164,12 +187,14 @@ var Explore = (function () {
     say,
     fail,
     attempt,
+    named,
     label,
     choose,
     hover,
     tip,
     dark,
     colour,
+    ink,
     bytes,
     floats,
     distance

@@ -166,5 +166,5 @@ Explore.columns = (function () {
       : null;
   }
 
-  return { all, entry, add, get, options, breakOptions, usual, format, unit, scale, marks, least };
+  return { all, entry, add, get, mix, options, breakOptions, usual, format, unit, scale, marks, least };
 })();

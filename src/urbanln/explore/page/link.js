@@ -12,7 +12,7 @@ Explore.link = (function () {
     if (state.two) saved.two = 1;
     if (Explore.panes.touched())
       saved.view = [Number(view.center[0].toFixed(5)), Number(view.center[1].toFixed(5)), Number(view.zoom.toFixed(2))];
-    if (state.row !== null) saved.region = state.content.ids[state.row];
+    if (state.row !== null && state.content.ids) saved.region = state.content.ids[state.row];
     if (state.query) saved.query = state.query;
     if (state.similar && state.similar.rows.length <= 50) saved.similar = state.similar;
     const ground = Explore.basemap.written();
@@ -77,6 +77,7 @@ Explore.link = (function () {
     if (found.similar && Array.isArray(found.similar.rows)) await Explore.similar.restore(found.similar);
     if (Array.isArray(found.selection)) await Explore.selection.read(found.selection);
     if (found.region) {
+      await Explore.named();
       const row = state.content.ids.indexOf(String(found.region));
       if (row >= 0) Explore.choose(row);
     }
@@ -105,7 +106,7 @@ Explore.link = (function () {
   }
 
   function start() {
-    ["view", "selection", "row", "shown", "tab", "ground"].forEach((event) => Explore.on(event, later));
+    ["view", "selection", "row", "named", "shown", "tab", "ground"].forEach((event) => Explore.on(event, later));
     window.addEventListener("hashchange", () => {
       if (location.hash !== written) location.reload();
     });

@@ -36,10 +36,10 @@ Explore.mapBase = function (container, bounds, hooks) {
     zoomBy(step) {
       map.zoomTo(map.getZoom() + step, { duration: 200 });
     },
-    // The picture as it stands, streets and tiles included.
+    // The picture when all of it is there, streets and tiles included.
     snapshot: () =>
       new Promise((done) => {
-        map.once("render", () => createImageBitmap(map.getCanvas()).then(done));
+        map.once("idle", () => createImageBitmap(map.getCanvas()).then(done));
         map.triggerRepaint();
       }),
     project: (place) => places.project(view(), size(), place),

@@ -26,12 +26,9 @@ Explore.stillMap = (function () {
   }
 
   // All regions in their colours: the empty and the faint first, so that they cover nothing.
-  function draw(pen, view, size, scale, mask, chosen, hovered) {
+  function regions(pen, view, size, scale, mask, radius) {
     const rows = places.rows(),
-      radius = urbanln.dotRadius(size[0], size[1], Math.max(rows.length, 1));
-    const empty = Explore.colour("empty");
-    pen.fillStyle = Explore.colour("ground-map");
-    pen.fillRect(0, 0, size[0], size[1]);
+      empty = Explore.colour("empty");
     const layer = (row) => (mask && !mask[row] ? 0 : scale && scale.classes[row] >= 0 ? 2 : 1);
     [0, 1, 2].forEach((turn) => {
       const byColour = new Map();
@@ -53,6 +50,15 @@ Explore.stillMap = (function () {
       });
     });
     pen.globalAlpha = 1;
+  }
+
+  // The map as a picture; `tiles` draws the regions where they are too many for their shapes.
+  function draw(pen, view, size, scale, mask, chosen, hovered, tiles) {
+    const radius = urbanln.dotRadius(size[0], size[1], Math.max(places.rows().length, 1));
+    pen.fillStyle = Explore.colour("ground-map");
+    pen.fillRect(0, 0, size[0], size[1]);
+    if (tiles) tiles.draw(pen, view, size);
+    else regions(pen, view, size, scale, mask, radius);
     [
       [hovered, 1.6],
       [chosen, 2.8]
@@ -73,6 +79,9 @@ Explore.stillMap = (function () {
     const canvas = Explore.el("canvas", { tabindex: "0", class: "still" });
     container.append(canvas);
     const size = () => [container.clientWidth, container.clientHeight];
+    const painter = Explore.state.content.tiles ? Explore.tiles.painter() : null,
+      tiles = painter && Explore.tiles.sheet(painter, later),
+      outlines = places.outlines(later);
     let view = places.fit(bounds, size()),
       scale = null,
       mask = null,
@@ -92,8 +101,13 @@ Explore.stillMap = (function () {
         canvas.height = high * sharp;
         const pen = canvas.getContext("2d");
         pen.scale(sharp, sharp);
-        draw(pen, view, [wide, high], scale, mask, chosen, hovered);
+        draw(pen, view, [wide, high], scale, mask, chosen, hovered, scale && tiles);
       });
+    }
+
+    function recolour() {
+      if (painter && scale) painter.set(scale, mask);
+      later();
     }
 
     function move(to, byHand) {
@@ -108,7 +122,8 @@ Explore.stillMap = (function () {
     }
 
     function at(event) {
-      return places.at(places.unproject(view, size(), pixel(event)), (12 * 360) / (512 * 2 ** view.zoom));
+      const place = places.unproject(view, size(), pixel(event));
+      return painter ? painter.at(place, view.zoom, 8) : places.at(place, (12 * 360) / (512 * 2 ** view.zoom));
     }
 
     function shift(dx, dy) {
@@ -161,14 +176,16 @@ Explore.stillMap = (function () {
       paint(next, selected) {
         scale = next;
         mask = selected;
-        later();
+        recolour();
       },
-      recolour: later,
+      recolour: recolour,
       mark(row, over) {
         chosen = row;
         hovered = over;
+        outlines(row, over);
         later();
       },
+      snapshot: painter ? () => tiles.drawn().then(() => createImageBitmap(canvas)) : null,
       jump(to) {
         move(to, false);
       },

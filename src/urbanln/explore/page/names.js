@@ -51,7 +51,7 @@ Explore.names = (function () {
       one.size = one.size || (east - west) * (north - south); // several dots of one name
       const all = one.rows.map(places.of),
         middle = [0, 1].map((k) => all.reduce((sum, place) => sum + place[k], 0) / all.length);
-      one.place = all[urbanln.nearest(all, middle)];
+      one.place = all[urbanln.nearest(all.length, (i) => all[i], middle)];
     });
     groups.sort((a, b) => b.size - a.size);
     return groups;

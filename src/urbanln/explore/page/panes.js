@@ -5,16 +5,13 @@ Explore.panes = (function () {
   const panes = [];
   let moving = false,
     touched = false,
-    still = false;
+    still = false,
+    pointed = [null];
 
   function bounds() {
     const cities = state.content.cities,
       at = document.getElementById("city").value;
-    if (at !== "" && cities[at]) return cities[at].bounds;
-    const every = cities.map((city) => city.bounds);
-    return [0, 1]
-      .map((i) => Math.min(...every.map((b) => b[i])))
-      .concat([2, 3].map((i) => Math.max(...every.map((b) => b[i]))));
+    return at !== "" && cities[at] ? cities[at].bounds : Explore.places.around(cities);
   }
 
   function fit() {
@@ -56,6 +53,7 @@ Explore.panes = (function () {
   }
 
   function hovered(row, event) {
+    pointed = [row, event];
     Explore.hover(row);
     Explore.tip(
       row === null || !event ? "" : describe(row).join("\n"),
@@ -70,8 +68,8 @@ Explore.panes = (function () {
       from = state.hovered;
     const next =
       from === null
-        ? urbanln.nearest(Explore.places.middles(), view().center)
-        : urbanln.nearest(Explore.places.middles(), Explore.places.of(from), direction, from);
+        ? urbanln.nearest(state.content.n, Explore.places.of, view().center)
+        : urbanln.nearest(state.content.n, Explore.places.of, Explore.places.of(from), direction, from);
     if (next === null) return;
     touched = true;
     Explore.hover(next);
@@ -208,7 +206,7 @@ Explore.panes = (function () {
         else moved(pane, false);
       }
     };
-    pane.map = (still ? Explore.stillMap.make : state.content.tiled ? Explore.tileMap : Explore.glMap)(
+    pane.map = (still ? Explore.stillMap.make : state.content.tiles ? Explore.tileMap : Explore.glMap)(
       box,
       bounds(),
       hooks
@@ -260,6 +258,9 @@ Explore.panes = (function () {
       });
     });
     Explore.on("hover", () => mark());
+    Explore.on("named", () => {
+      if (pointed[0] !== null) hovered(...pointed);
+    });
     Explore.on("selection", () =>
       panes.forEach((pane) => {
         pane.map.paint(pane.scale, Explore.selection.mask());

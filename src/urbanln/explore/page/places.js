@@ -4,10 +4,11 @@ Explore.places = (function () {
   const TILE = 512;
   let rowOf = [],
     shapeOf = new Map(),
+    asked = [],
     boxes = [],
     lons = [],
     lats = [],
-    middles = null;
+    squares = null;
 
   function prepare(content) {
     const shapes = content.shapes || [];
@@ -18,10 +19,49 @@ Explore.places = (function () {
     lats = content.lat;
   }
 
+  // The bounds of cities.
+  function around(cities) {
+    return [0, 1, 2, 3].map((i) => Math[i < 2 ? "min" : "max"](...cities.map((city) => city.bounds[i])));
+  }
+
   function features() {
     return {
       type: "FeatureCollection",
       features: rowOf.map((row) => ({ type: "Feature", id: row, properties: {}, geometry: shapeOf.get(row) }))
+    };
+  }
+
+  // The outline of a region, asked for where the content holds none; the last ones are kept.
+  async function outline(row) {
+    if (row === null || shapeOf.has(row)) return row === null ? null : shapeOf.get(row);
+    if (!Explore.source.shape) return null;
+    const found = await Explore.source.shape(row);
+    asked.push(row);
+    shapeOf.set(row, found);
+    if (asked.length > 500) shapeOf.delete(asked.shift());
+    return found;
+  }
+
+  // Hands over pairs of row and outline of the region chosen and of the one pointed at; the last ones asked for, one
+  // question at a time.
+  function outlines(show) {
+    let wanted = null,
+      busy = false;
+    async function next() {
+      while (wanted) {
+        const rows = wanted;
+        wanted = null;
+        const found = await Promise.all(rows.map((row) => outline(row).catch(() => null)));
+        if (!wanted) show(rows.map((row, i) => [row, found[i]]));
+      }
+      busy = false;
+    }
+    return (chosen, hovered) => {
+      wanted = [chosen, hovered];
+      if (!busy) {
+        busy = true;
+        next();
+      }
     };
   }
 
@@ -112,7 +152,11 @@ Explore.places = (function () {
     inside,
     rows: () => rowOf,
     shape: (row) => shapeOf.get(row) || null,
+    outlines,
+    around,
     of: (row) => [lons[row], lats[row]],
-    middles: () => (middles = middles || lons.map((lon_, row) => [lon_, lats[row]]))
+    // On the square of Web Mercator: a place, and the middles of all regions.
+    onWorld: (place) => [x(place[0]), y(place[1])],
+    world: () => (squares = squares || [Float64Array.from(lons, x), Float64Array.from(lats, y)])
   };
 })();

@@ -303,7 +303,7 @@ Explore.region = (function () {
     const options = el(
       "datalist",
       { id: "region-ids" },
-      state.content.ids.slice(0, 500).map((id) => el("option", { value: id }))
+      (state.content.ids || []).slice(0, 500).map((id) => el("option", { value: id }))
     );
     return el(
       "form",
@@ -311,10 +311,13 @@ Explore.region = (function () {
         class: "row",
         onsubmit: (event) => {
           event.preventDefault();
-          const row = state.content.ids.indexOf(input.value.trim());
-          if (row < 0)
-            Explore.fail({ message: "There is no region with this id.", remedy: "Ids are written as in regions." });
-          else Explore.choose(row);
+          attempt(async () => {
+            await Explore.named();
+            const row = state.content.ids.indexOf(input.value.trim());
+            if (row < 0)
+              Explore.fail({ message: "There is no region with this id.", remedy: "Ids are written as in regions." });
+            else Explore.choose(row);
+          });
         }
       },
       [
@@ -336,7 +339,7 @@ Explore.region = (function () {
       Explore.panes.reveal(row);
       Explore.panel.show("region");
       attempt(async () => {
-        const region = await Explore.source.region(row);
+        const [region] = await Promise.all([Explore.source.region(row), Explore.named()]);
         if (state.row === row) fill(region);
       }, body);
     });

@@ -125,7 +125,7 @@ Explore.search = (function () {
     document.getElementById("words").value = asked;
     Explore.panel.show("search");
     return attempt(async () => {
-      const answer = await Explore.source.text(asked);
+      const [answer] = await Promise.all([Explore.source.text(asked), Explore.named()]);
       state.query = asked;
       await show(asked, answer);
       Explore.emit("view");

@@ -132,13 +132,9 @@ Explore.select = (function () {
     clear(list).append(
       ...(rows.length
         ? [
-            el("details", {}, [
+            el("details", { ontoggle: (event) => attempt(() => listed(event.target.querySelector("ol"), rows)) }, [
               el("summary", { text: "List of the selected" }),
-              el(
-                "ol",
-                { class: "plain" },
-                rows.slice(0, 50).map((row) => el("li", {}, [Explore.results.link(row)]))
-              ),
+              el("ol", { class: "plain" }),
               rows.length > 50
                 ? el("p", {
                     class: "quiet",
@@ -152,7 +148,13 @@ Explore.select = (function () {
     if (names.length) Explore.say(head.textContent);
   }
 
-  function byIds(text) {
+  async function listed(box, rows) {
+    await Explore.named();
+    clear(box).append(...rows.slice(0, 50).map((row) => el("li", {}, [Explore.results.link(row)])));
+  }
+
+  async function byIds(text) {
+    await Explore.named();
     const asked = text.split(/[\s,;]+/).filter(Boolean),
       at = new Map(state.content.ids.map((id, row) => [id, row]));
     const rows = asked.filter((id) => at.has(id)).map((id) => at.get(id)),
@@ -182,7 +184,7 @@ Explore.select = (function () {
       el("summary", { text: "By a list of ids" }),
       el("label", { for: "ids", class: "quiet", text: "Ids, one a line or with commas between" }),
       text,
-      button("Select these", () => byIds(text.value))
+      button("Select these", () => attempt(() => byIds(text.value)))
     ]);
   }
 
@@ -258,7 +260,15 @@ Explore.select = (function () {
       add
     );
     adder(add);
-    scatters(body);
+    // What is drawn here reads whole columns: not before it is looked at.
+    let begun = false;
+    Explore.on("tab", (name) => {
+      if (name !== "select" || begun) return;
+      begun = true;
+      scatters(body);
+      const first = state.content.columns.find((column) => column.group === "label") || state.content.columns[0];
+      if (first) attempt(() => addFilter(first.key));
+    });
     Explore.on("columns", () => adder(add));
     Explore.on("selection", () => {
       selected();
@@ -270,8 +280,6 @@ Explore.select = (function () {
         refresh(filter);
       });
     });
-    const first = state.content.columns.find((column) => column.group === "label") || state.content.columns[0];
-    if (first) attempt(() => addFilter(first.key));
   }
 
   return { start };

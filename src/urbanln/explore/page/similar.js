@@ -66,7 +66,7 @@ Explore.similar = (function () {
       );
     last = { rows: rows, title: title };
     return attempt(async () => {
-      const found = await Explore.source.similar(rows, km(), MOST);
+      const [found] = await Promise.all([Explore.source.similar(rows, km(), MOST), Explore.named()]);
       state.similar = { rows: rows, far: km() };
       await show(
         title ||
@@ -86,7 +86,7 @@ Explore.similar = (function () {
       return;
     }
     attempt(async () => {
-      const found = await Explore.source.upload(file);
+      const [found] = await Promise.all([Explore.source.upload(file), Explore.named()]);
       await show("Like your picture", found);
     }, body);
   }

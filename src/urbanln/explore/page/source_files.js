@@ -66,6 +66,7 @@ Explore.exported = (function () {
   return {
     basemap: basemap,
     content: () => Promise.resolve(data().content),
+    places: () => Promise.resolve({}), // they stand in the content
     column: column,
     region: region,
     picture: (id) => "pictures/" + encodeURIComponent(id) + ".jpg",

@@ -37,42 +37,19 @@ Explore.served = (function () {
     return regions.get(row);
   }
 
-  // Shapes are asked for one by one only where the content holds not all.
-  const shapes = new Map();
-
-  function shape(row) {
-    if (!shapes.has(row))
-      shapes.set(
-        row,
-        ask("api/shape?row=" + row)
-          .then((answer) => answer.json())
-          .then((answer) => answer.shape)
-      );
-    return shapes.get(row);
-  }
+  const bytes = (address) => ask(address).then((answer) => answer.arrayBuffer());
 
   return {
-    at: (lon, lat, reach) =>
-      ask("api/at?lon=" + lon + "&lat=" + lat + "&reach=" + reach)
-        .then((answer) => answer.json())
-        .then((answer) => answer.row),
-    shape: shape,
-    selected: (rows) => post("api/selected", { rows: rows }).then((answer) => answer.json()),
-    // MapLibre fills in {z}, {x} and {y}, and needs the whole address.
-    tiles: (key, stops, colours, selected) =>
-      new URL("tile/", location.href.split("#")[0]).href +
-      "{z}/{x}/{y}?key=" +
-      encodeURIComponent(key) +
-      "&stops=" +
-      stops.join(",") +
-      "&colours=" +
-      colours.join(",") +
-      (selected ? "&selected=" + selected : ""),
     content: () => ask("api/content").then((answer) => answer.json()),
-    column: (key) =>
-      ask("api/column?key=" + encodeURIComponent(key))
-        .then((answer) => answer.arrayBuffer())
-        .then((bytes) => new Float32Array(bytes)),
+    places: () => bytes("api/places").then(Explore.packed.places),
+    // Only where the content holds more regions than it has shapes, ids and names at once.
+    texts: () => bytes("api/texts").then(Explore.packed.unzip).then(Explore.packed.read),
+    tile: (z, x, y) => bytes("tile/" + z + "/" + x + "/" + y),
+    shape: (row) =>
+      ask("api/shape?row=" + row)
+        .then((answer) => answer.json())
+        .then((answer) => answer.shape),
+    column: (key) => bytes("api/column?key=" + encodeURIComponent(key)).then((found) => new Float32Array(found)),
     basemap: (z, x, y) =>
       ask("basemap/" + z + "/" + x + "/" + y).then((answer) => (answer.status === 204 ? null : answer.arrayBuffer())),
     region: region,

@@ -37,8 +37,8 @@
 
   async function start() {
     Explore.source = window.URBANLN_DATA ? Explore.exported : Explore.served;
-    const content = await Explore.source.content();
-    state.content = content;
+    const [content, placed] = await Promise.all([Explore.source.content(), Explore.source.places()]);
+    state.content = Object.assign(content, placed);
     Explore.places.prepare(content);
     document.getElementById("title").textContent = content.title;
     cities();

@@ -60,21 +60,21 @@ var urbanln = (function () {
     return shape.type !== "Point" && shape.type !== "MultiPoint";
   }
 
-  // The nearest of some middles from a place: in a direction, within 60° of it, or any where there is none.
-  function nearest(middles, from, direction, but) {
+  // The nearest of `count` middles, given by number, from a place: in a direction, within 60° of it, or any.
+  function nearest(count, of, from, direction, but) {
     const narrow = Math.cos(from[1] * Math.PI / 180);
     let best = null, least = Infinity;
-    middles.forEach(function (middle, i) {
-      if (i === but) return;
-      const x = (middle[0] - from[0]) * narrow, y = middle[1] - from[1];
+    for (let i = 0; i < count; i++) {
+      if (i === but) continue;
+      const middle = of(i), x = (middle[0] - from[0]) * narrow, y = middle[1] - from[1];
       let cost = Math.hypot(x, y);
       if (direction) {
         const along = x * direction[0] + y * direction[1], aside = Math.abs(x * direction[1] - y * direction[0]);
-        if (along <= 0 || aside > 1.74 * along) return;
+        if (along <= 0 || aside > 1.74 * along) continue;
         cost = along + 2 * aside;
       }
       if (cost < least) { least = cost; best = i; }
-    });
+    }
     return best;
   }
 

@@ -123,8 +123,8 @@
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     var map = this.map, regions = this.options.regions, to = MOVES[event.key], o = this.options;
     if (to) {
-      var from = this.chosen, middle = map.getCenter();
-      var next = from === null ? urbanln.nearest(regions.middles, [middle.lng, middle.lat]) : urbanln.nearest(regions.middles, regions.middles[from], to, from);
+      var from = this.chosen, middle = map.getCenter(), of = function (i) { return regions.middles[i]; };
+      var next = from === null ? urbanln.nearest(regions.middles.length, of, [middle.lng, middle.lat]) : urbanln.nearest(regions.middles.length, of, of(from), to, from);
       this.popup.remove();
       if (next !== null) {
         o.point(next);

@@ -1,0 +1,127 @@
+"""The page of 100,000 regions: nothing vanishes where many share a pixel, the pointer tells what is drawn."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from PIL import Image
+from tests.explore.world import until
+
+from urbanln.explore.content import Column, Content, Place, Vectors
+from urbanln.explore.search import VectorSearch
+from urbanln.explore.server import listen
+
+ACROSS, DOWN = 400, 250
+N = ACROSS * DOWN
+EDGE = 0.0005
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    """Squares of 50 m, in an order that tells no place; one of a hundred has the rare value."""
+    rng = np.random.default_rng(0)
+    at = rng.permutation(N)
+    x, y = at % ACROSS, at // ACROSS
+    shapes = shapely.box(24 + x * EDGE, y * EDGE, 24 + (x + 1) * EDGE, (y + 1) * EDGE)
+    names = [f"sq-{a}-{b}" for a, b in zip(x, y, strict=True)]
+    rare = np.where(rng.random(N) < 0.01, x, np.nan).astype(np.float32)
+    none = pd.DataFrame(columns=["row", "view", "captured", "licence", "attribution", "free"])
+    captions = pd.DataFrame(columns=["picture", "text", "captioner", "selected", "agreement", "weight"])
+    columns = [
+        Column("label:east", "east", "label", x.astype(np.float32), "squares", of="east"),
+        Column("label:rare", "rare", "label", rare, "squares", of="rare"),
+    ]
+    place = Place("Many", 0, N, ("made, CC0",))
+    return Content(
+        title="Many", regions=gpd.GeoDataFrame({"region_id": names}, geometry=shapes, crs=4326),
+        lonlat=shapely.get_coordinates(shapely.centroid(shapes)), places=[place],
+        columns={one.key: one for one in columns}, pictures=none.astype({"row": int}), captions=captions,
+        open_picture=lambda row: b"",
+        vectors=Vectors(VectorSearch(rng.normal(size=(N, 4)).astype(np.float32)), np.arange(N)),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(content: Content) -> Iterator[str]:
+    server, sock, address = listen(content)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    yield address
+    server.should_exit = True
+    thread.join()
+
+
+def _seen(page: Any, content: Content, rows: np.ndarray) -> np.ndarray:
+    """Colours on the screen at the middles of regions, (N, 3)."""
+    page.evaluate("Explore.panes.all()[0].map.snapshot().then(() => true)")
+    project = "rows => rows.map((row) => Explore.panes.all()[0].map.project(Explore.places.of(row)))"
+    box = page.locator(".map").first.bounding_box()
+    places = np.add(page.evaluate(project, rows.tolist()), (box["x"], box["y"]))
+    shown = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+    column, line = np.floor(places).astype(int).T
+    return shown[line, column]
+
+
+def _colours(page: Any) -> np.ndarray:
+    names = page.evaluate("Explore.panes.all()[0].scale.colours")
+    return np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in names])
+
+
+def _coloured(page: Any, seen: np.ndarray) -> np.ndarray:
+    """Which of some colours are one of the legend's."""
+    return (np.abs(seen[:, None] - _colours(page)[None]).max(axis=2) <= 2).any(axis=1)
+
+
+def test_few_values_do_not_vanish_among_many_regions(open_page: Open, content: Content) -> None:
+    page = open_page()
+    assert page.evaluate("Explore.state.content.ids") is None, "ids are not sent at the start"
+    page.select_option(".pane-top select >> nth=0", "label:rare")
+    until(page, "Explore.panes.all()[0].scale.column.key === 'label:rare'")
+    known = np.flatnonzero(np.isfinite(content.columns["label:rare"].values))
+    seen = _seen(page, content, known)
+    assert _coloured(page, seen).mean() > 0.98
+    # Those who are selected, too, whatever lies on their pixels; the others are faint.
+    page.select_option(".pane-top select >> nth=0", "label:east")
+    until(page, "Explore.panes.all()[0].scale.column.key === 'label:east'")
+    chosen = np.linspace(7, N - 7, 9).astype(int)
+    page.evaluate("rows => Explore.selection.pick('list', rows)", chosen.tolist())
+    until(page, "Explore.selection.count() === 9")
+    assert _coloured(page, _seen(page, content, chosen)).all()
+    others = np.setdiff1d(np.linspace(0, N - 1, 300).astype(int), chosen)
+    assert _coloured(page, _seen(page, content, others)).mean() < 0.1
+
+
+@pytest.mark.parametrize("webgl", [True, False])
+def test_what_is_pointed_at_is_what_lies_there(open_page: Open, content: Content, webgl: bool) -> None:
+    page = open_page(webgl=webgl)
+    most = page.evaluate("Explore.state.content.tiles.most")
+    box = page.locator(".map").first.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    # Closer than the closest tiles, which are then enlarged; and where a region is some pixels wide.
+    for row, zoom in ((4, most + 1.6), (77_777, most - 2.3)):
+        west, south, east, north = content.regions.geometry.iloc[row].bounds
+        aside = (west + 0.8 * (east - west), south + 0.3 * (north - south))
+        page.evaluate("to => Explore.panes.jump(to)", {"center": aside, "zoom": zoom})
+        seen = _seen(page, content, np.array([row]))
+        due = _colours(page)[page.evaluate("row => Explore.panes.all()[0].scale.classes[row]", row)]
+        assert np.abs(seen[0] - due).max() <= 2
+        page.mouse.move(middle[0] + 1, middle[1])
+        page.mouse.move(*middle)
+        until(page, f"Explore.state.hovered === {row}")
+        page.mouse.click(*middle)
+        page.locator("#tab-region h2", has_text=content.regions["region_id"].iloc[row]).wait_for()
+        until(page, "document.getElementById('tip').textContent.startsWith('sq-')")
+    page.mouse.move(middle[0], box["y"] + box["height"] + 200)
+    page.click("#tab-region >> text=Close")
+    page.fill("#region-id", content.regions["region_id"].iloc[99])
+    page.press("#region-id", "Enter")
+    until(page, "Explore.state.row === 99")
