@@ -200,12 +200,11 @@ def everything(server: Served, regions: int = 40) -> None:
     content = server.json("api/content")
     if content is None:
         return
-    for path in ("", "explore.js", "explore.css"):
+    for path in ("", "explore.js", "explore.css", "api/places", "api/texts", "tile/0/0/0"):
         server.ask(Question(server.path + path, wanted="answered"))
     for column in content["columns"]:
         key = "".join(f"%{byte:02x}" for byte in column["key"].encode("utf-8", "surrogatepass"))
         server.ask(Question(f"{server.path}api/column?key={key}", wanted="answered"))
-        server.ask(Question(f"{server.path}tile/3/4/2?key={key}&colours=aabbcc,ddeeff"))
     for row in range(0, content["n"], max(1, content["n"] // regions)):
         told = server.json(f"api/region?row={row}")
         if told is None:

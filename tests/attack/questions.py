@@ -157,12 +157,11 @@ def _taken(**changes: Any) -> dict[str, Any]:
     return {"rows": [0], "format": "csv", "columns": ["label:population"], **changes}
 
 
-_TILE = "/tile/3/4/2?key=label:population"
 GROUPS: Mapping[str, Sequence[Question]] = {
     "paths": [Question(path, wanted="refused") for path in _CLIMBS],
     "json": [
         Question(f"/api/{name}", body, wanted="refused")
-        for name in ("similar", "text", "evidence", "take", "selected")
+        for name in ("similar", "text", "evidence", "take")
         for body in _BAD_JSON
     ],
     "values": [Question(_ROWS, body, wanted="refused") for body in _BAD_VALUES],
@@ -174,7 +173,6 @@ GROUPS: Mapping[str, Sequence[Question]] = {
         ),
         Question(_ROWS, {"rows": [0] * 500_000}),
         Question(_ROWS, {"rows": [0], "far_km": 20_000}),
-        Question("/api/selected", {"rows": [0] * 500_000}),
     ],
     "columns": [
         *(
@@ -233,36 +231,17 @@ GROUPS: Mapping[str, Sequence[Question]] = {
             for path in (
                 "/tile",
                 "/tile/0/0",
-                "/tile/0/0/0",
-                _TILE,
-                _TILE + "&colours=red,blue",
-                _TILE + "&colours=ffffff",
-                _TILE + "&colours=ffffff,ffffff,ffffff",
-                _TILE + "&stops=nan&colours=ffffff,ffffff,ffffff",
-                _TILE + "&stops=2,1&colours=ffffff,ffffff,ffffff,ffffff",
-                _TILE + "&stops=" + "1," * 9000,
-                "/tile/30/0/0?key=label:population&colours=ffffff,ffffff",
-                "/tile/0/5/0?colours=ffffff,ffffff",
+                "/tile/30/0/0",
+                "/tile/0/5/0",
                 "/tile/-1/0/0",
+                "/tile/1e1/0/0",
                 "/tile/a/b/c",
                 "/tile/0/0/0/0",
                 "/tile/99999999999/0/0",
                 "/tile/0/0/" + "9" * 3000,
             )
         ),
-        *(
-            Question(f"/api/at?lon={lon}&lat={lat}&reach={reach}")
-            for lon, lat, reach in (
-                ("", "", ""),
-                ("nan", "0", "0"),
-                ("inf", "0", "0"),
-                ("1e308", "-1e308", "1e308"),
-                ("0", "90", "1"),
-                ("0", "-90", "-1"),
-                ("181", "0", "9"),
-                ("x", "y", "z"),
-            )
-        ),
+        *(Question(path, wanted="answered") for path in ("/tile/0/0/0?key=x", "/api/places", "/api/texts")),
     ],
     "methods": [
         Question(path, method=method, wanted="refused")
