@@ -18,7 +18,7 @@ from PIL import Image
 from tests.explore.world import EDGE, PHONE, make_content, until
 
 from urbanln.explore.answers import Answers
-from urbanln.explore.content import Column, Content
+from urbanln.explore.content import Column, Content, Place
 from urbanln.explore.exporting import export_page
 from urbanln.explore.server import listen
 from urbanln.explore.taken import take
@@ -114,7 +114,9 @@ def test_regions_have_the_colours_of_their_classes(
     assert page.locator("#no-webgl").is_visible() is not webgl
 
 
-def test_a_map_that_is_fitted_before_it_is_drawn_is_not_blank(open_page: Open) -> None:
+def test_a_map_that_is_fitted_before_it_is_drawn_is_neither_blank_nor_deaf(
+    open_page: Open, content: Content
+) -> None:
     # A browser so slow that MapLibre never comes to draw: what stands in its place has to stay.
     page = open_page(before="Worker.prototype.postMessage = () => {}")
     page.evaluate("Explore.panes.fit()")
@@ -124,6 +126,10 @@ def test_a_map_that_is_fitted_before_it_is_drawn_is_not_blank(open_page: Open) -
     colours = page.evaluate("Explore.panes.all()[0].scale.colours")
     seen = {one for _, one in shown.getcolors(1 << 20) or []}
     assert {tuple(bytes.fromhex(one[1:])) for one in colours} <= seen
+    place = [float(v) for v in content.lonlat[15]]
+    x, y = page.evaluate("p => Explore.panes.all()[0].map.project(p)", place)
+    page.locator(".map").first.click(position={"x": x, "y": y})
+    assert page.evaluate("Explore.state.row") == 15
 
 
 def test_the_first_screen_says_what_can_be_asked_and_what_the_vectors_are_worth(
@@ -287,6 +293,35 @@ def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path
     found = json.loads((tmp_path / "taken.json").read_text())["features"]
     served = json.loads(take(content, np.arange(EDGE * EDGE), list(content.columns.values()), "geojson"))
     assert [one["properties"] for one in found] == [one["properties"] for one in served["features"]]
+
+
+def test_who_follows_a_result_is_led_there_and_finds_the_list_again(open_page: Open) -> None:
+    page = open_page(webgl=False)
+    page.evaluate("Explore.similar.of([4])")
+    page.locator("#tab-similar .found .link >> nth=11").focus()
+    place = "document.getElementById('panel').scrollTop"
+    left = page.evaluate(place)
+    assert left > 100
+    page.keyboard.press("Enter")
+    until(page, "document.activeElement.matches('#tab-region h2')")
+    assert page.evaluate(place) == 0
+    page.click("#handle-similar")
+    assert page.evaluate(place) == left
+
+
+def test_a_region_of_another_city_is_shown_with_its_city(
+    open_page: Open, content: Content, tmp_path: Path
+) -> None:
+    cities = [Place("South", 0, 12), Place("North", 12, EDGE * EDGE)]
+    export_page(replace(content, places=cities, queries=()), tmp_path / "page")
+    page = open_page((tmp_path / "page" / "index.html").as_uri(), webgl=False)
+    assert page.locator("#city").input_value() == "0"
+    page.evaluate("Explore.choose(35)")
+    assert page.locator("#city").input_value() == "1"
+    x, y = page.evaluate("Explore.panes.all()[0].map.project(Explore.places.of(35))")
+    box = page.locator(".map").first.bounding_box()
+    assert 0 < x < box["width"]
+    assert 0 < y < box["height"]
 
 
 def test_nothing_is_wider_than_a_phone(open_page: Open) -> None:

@@ -107,18 +107,19 @@ Explore.glMap = function (container, bounds, hooks) {
   }
 
   function under(event) {
+    if (early.isConnected) return places.at(event.lngLat.toArray(), map.getZoom());
     const found = map.queryRenderedFeatures(event.point, { layers: ["areas", "points-under"] });
     return found.length ? found[0].id : null;
   }
 
   if (matchMedia("(hover: hover)").matches) {
     map.on("mousemove", (event) => {
-      if (drawn) hooks.hover(under(event), event.originalEvent);
+      hooks.hover(under(event), event.originalEvent);
     });
     map.on("mouseout", () => hooks.hover(null));
   }
   map.on("click", (event) => {
-    if (drawn) hooks.click(under(event));
+    hooks.click(under(event));
   });
 
   return Object.assign(base, {

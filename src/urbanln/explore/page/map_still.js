@@ -26,7 +26,7 @@ Explore.stillMap = (function () {
   }
 
   // All regions in their colours: the empty and the faint first, so that they cover nothing.
-  function regions(pen, view, size, scale, mask, radius) {
+  function regions(pen, view, size, scale, mask, radius, seen) {
     const rows = places.rows(),
       empty = Explore.colour("empty");
     const layer = (row) => (mask && !mask[row] ? 0 : scale && scale.classes[row] >= 0 ? 2 : 1);
@@ -35,7 +35,7 @@ Explore.stillMap = (function () {
       rows.forEach((row) => {
         if (layer(row) !== turn) return;
         // Dots may cover each other, holes of areas must not: two rules of filling.
-        const rule = places.shape(row).type === "Point" ? "nonzero" : "evenodd";
+        const rule = seen(row).type === "Point" ? "nonzero" : "evenodd";
         const name = rule + " " + (scale && scale.classes[row] >= 0 ? scale.colours[scale.classes[row]] : empty);
         if (!byColour.has(name)) byColour.set(name, []);
         byColour.get(name).push(row);
@@ -45,7 +45,7 @@ Explore.stillMap = (function () {
         const [rule, c] = name.split(" ");
         pen.fillStyle = c;
         pen.beginPath();
-        some.forEach((row) => trace(pen, view, size, places.shape(row), radius));
+        some.forEach((row) => trace(pen, view, size, seen(row), radius));
         pen.fill(rule);
       });
     });
@@ -54,18 +54,19 @@ Explore.stillMap = (function () {
 
   // The map as a picture; `tiles` draws the regions where they are too many for their shapes.
   function draw(pen, view, size, scale, mask, chosen, hovered, tiles) {
-    const radius = urbanln.dotRadius(size[0], size[1], Math.max(places.rows().length, 1));
+    const radius = urbanln.dotRadius(size[0], size[1], Math.max(places.rows().length, 1)),
+      seen = (row) => places.seen(row, view, 2 * radius);
     pen.fillStyle = Explore.colour("ground-map");
     pen.fillRect(0, 0, size[0], size[1]);
     if (tiles) tiles.draw(pen, view, size);
-    else regions(pen, view, size, scale, mask, radius);
+    else regions(pen, view, size, scale, mask, radius, seen);
     [
       [hovered, 1.6],
       [chosen, 2.8]
     ].forEach(([row, width]) => {
       if (row === null || !places.shape(row)) return;
       pen.beginPath();
-      trace(pen, view, size, places.shape(row), radius + 2);
+      trace(pen, view, size, seen(row), radius + 2);
       pen.strokeStyle = Explore.colour("ground");
       pen.lineWidth = width + 3;
       pen.stroke();
@@ -123,7 +124,7 @@ Explore.stillMap = (function () {
 
     function at(event) {
       const place = places.unproject(view, size(), pixel(event));
-      return painter ? painter.at(place, view.zoom, 8) : places.at(place, (12 * 360) / (512 * 2 ** view.zoom));
+      return painter ? painter.at(place, view.zoom, 8) : places.at(place, view.zoom);
     }
 
     function shift(dx, dy) {

@@ -295,6 +295,13 @@ Explore.panes = (function () {
     const [x, y] = panes[0].map.project(place),
       [wide, high] = panes[0].map.size();
     if (x < 0 || y < 0 || x > wide || y > high) {
+      const chooser = document.getElementById("city"),
+        city = state.content.cities.findIndex((one) => row >= one.rows[0] && row < one.rows[1]);
+      if (chooser.value !== "" && Number(chooser.value) !== city) {
+        chooser.value = city; // another city is another view
+        fit();
+        return;
+      }
       touched = true;
       panes[0].map.jump({ center: place, zoom: panes[0].map.view().zoom });
     }

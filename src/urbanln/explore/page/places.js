@@ -6,6 +6,7 @@ Explore.places = (function () {
     shapeOf = new Map(),
     asked = [],
     boxes = [],
+    boxOf = new Map(),
     lons = [],
     lats = [],
     squares = null;
@@ -15,6 +16,7 @@ Explore.places = (function () {
     rowOf = content.drawn || shapes.map((_, i) => i);
     shapeOf = new Map(shapes.map((shape, i) => [rowOf[i], shape]));
     boxes = shapes.map((shape) => (urbanln.isArea(shape) ? urbanln.box(shape) : null));
+    boxOf = new Map(boxes.map((box, i) => [rowOf[i], box]));
     lons = content.lon;
     lats = content.lat;
   }
@@ -112,8 +114,8 @@ Explore.places = (function () {
     return odd;
   }
 
-  // The region at a place: the area around it, else the middle nearest to it within `reach` degrees.
-  function at(place, reach) {
+  // The region at a place: the area around it, else the middle nearest to it within a dozen pixels at this zoom.
+  function at(place, zoom) {
     for (let i = 0; i < rowOf.length; i++) {
       const box = boxes[i];
       if (!box || place[0] < box[0] || place[0] > box[2] || place[1] < box[1] || place[1] > box[3]) continue;
@@ -122,7 +124,7 @@ Explore.places = (function () {
       if (polygons.some((polygon) => inside(polygon, place))) return rowOf[i];
     }
     let best = null,
-      least = reach * reach;
+      least = ((12 * 360) / (TILE * 2 ** zoom)) ** 2;
     rowOf.forEach((row) => {
       const size = (lons[row] - place[0]) ** 2 + (lats[row] - place[1]) ** 2;
       if (size < least) {
@@ -131,6 +133,13 @@ Explore.places = (function () {
       }
     });
     return best;
+  }
+
+  // A region as it can be seen: an area narrower than so many pixels is its middle.
+  function seen(row, view, pixels) {
+    const box = boxOf.get(row);
+    if (!box || ((box[2] - box[0]) / 360) * TILE * 2 ** view.zoom >= pixels) return shapeOf.get(row) || null;
+    return { type: "Point", coordinates: [lons[row], lats[row]] };
   }
 
   // A round length for a scale bar of at most `most` pixels: { text, pixels }.
@@ -150,6 +159,7 @@ Explore.places = (function () {
     at,
     bar,
     inside,
+    seen,
     rows: () => rowOf,
     shape: (row) => shapeOf.get(row) || null,
     outlines,

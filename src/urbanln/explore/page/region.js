@@ -206,6 +206,7 @@ Explore.region = (function () {
       if (!(column.key in region.values) || shown.has(column.of) || shown.has(column.key.replace(/^label:/, "")))
         return;
       const value = region.values[column.key];
+      if (value === null && state.content.cities.length > 1) return; // perhaps a column of another city
       rows.push(
         el("div", {}, [
           el("dt", { text: column.title }),
@@ -234,7 +235,8 @@ Explore.region = (function () {
           pairs.map(([row, ...facts]) =>
             el("li", {}, [
               Explore.results.link(row),
-              ...facts.flatMap((text) => [" ", el("span", { class: "quiet whole", text: text })])
+              " ",
+              el("span", { class: "quiet whole", text: facts.join(" · ") })
             ])
           )
         )
@@ -337,10 +339,15 @@ Explore.region = (function () {
         return;
       }
       Explore.panes.reveal(row);
+      // A link that is gone with its list takes the focus along: then it goes to what it led to.
+      const led = document.getElementById("bodies").contains(document.activeElement);
       Explore.panel.show("region");
+      document.getElementById("panel").scrollTop = 0;
       attempt(async () => {
         const [region] = await Promise.all([Explore.source.region(row), Explore.named()]);
-        if (state.row === row) fill(region);
+        if (state.row !== row) return;
+        fill(region);
+        if (led) body.querySelector("h2").focus({ preventScroll: true });
       }, body);
     });
     blank();

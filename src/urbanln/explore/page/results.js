@@ -60,14 +60,14 @@ Explore.results = (function () {
   }
 
   // `key` names the query that evidence is asked for; none where nothing explains a score.
-  function list(rows, scores, key) {
+  function list(rows, scores, key, first) {
     const items = rows.map((row, i) => [row, scores ? scores[i] : null]);
     const node = el(
       "ol",
       { class: "found" },
-      items.slice(0, FIRST).map(([row, score]) => item(row, score, key))
+      items.slice(0, first || FIRST).map(([row, score]) => item(row, score, key))
     );
-    let shown = Math.min(FIRST, items.length);
+    let shown = Math.min(first || FIRST, items.length);
     const more = button(
       "Show more",
       () => {

@@ -2,6 +2,7 @@
 Explore.search = (function () {
   "use strict";
   const { state, el, clear, attempt } = Explore;
+  const BEST = 3; // of the words themselves, so that the other ways are in sight
   const WAYS = { pictures: "By pictures", captions: "By captions" };
   let body = null,
     drawn = []; // what draws the histograms of the last answer
@@ -74,20 +75,17 @@ Explore.search = (function () {
       });
   }
 
-  function words(found) {
+  function words(found, key) {
     if (!found) return null;
     return el("section", { class: "way" }, [
       el("h3", { text: "By the words themselves" }),
       el("p", {
         class: "quiet",
-        text: found.rows.length ? "Captions that hold the words, best first." : "No caption holds these words."
+        text: found.rows.length
+          ? "Captions of " + found.rows.length + " regions hold the words, best first."
+          : "No caption holds these words."
       }),
-      found.rows.length
-        ? el("details", {}, [
-            el("summary", { text: found.rows.length + " regions" }),
-            Explore.results.list(found.rows, found.scores)
-          ])
-        : null
+      found.rows.length ? Explore.results.list(found.rows, found.scores, key, BEST) : null
     ]);
   }
 
@@ -99,7 +97,7 @@ Explore.search = (function () {
       ? answer.tokens + " tokens of " + answer.positions + (answer.cut ? "; what came after was cut off" : "")
       : "";
     // Where captions hold the words, these are the better guide, as measured (docs/explore.md).
-    const said = words(answer.by.words),
+    const said = words(answer.by.words, answer.key),
       first = said && answer.by.words.rows.length;
     clear(body).append(
       el("h2", { text: "“" + text + "”" }),
@@ -143,7 +141,7 @@ Explore.search = (function () {
         })
       );
     else if (!(queries || []).length)
-      body.append(el("p", { class: "hint", text: (why || {}).text || "Search needs a model." }));
+      body.append(el("p", { class: "hint", text: "Search by words: " + ((why || {}).text || "needs a model") + "." }));
     if ((queries || []).length) {
       body.append(
         el("h3", { text: can.text ? "To begin with" : "Prepared queries" }),

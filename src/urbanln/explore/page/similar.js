@@ -127,7 +127,7 @@ Explore.similar = (function () {
         el("p", { class: "row" }, [el("label", { for: "far-km", text: "Leave out what is nearer than" }), far, " km"])
       );
     } else {
-      body.append(el("p", { class: "hint", text: (why || {}).similar || "There are no vectors of the regions." }));
+      body.append(el("p", { class: "hint", text: "What looks alike: " + ((why || {}).similar || "needs vectors of the regions") + "." }));
     }
     if (can.upload) {
       const input = el("input", {
@@ -143,7 +143,7 @@ Explore.similar = (function () {
         el("p", { class: "row" }, [el("label", { for: "own-picture", text: "Like a picture of yours" }), input])
       );
     } else {
-      body.append(el("p", { class: "hint", text: (why || {}).upload || "A picture of yours needs a model." }));
+      body.append(el("p", { class: "hint", text: "Like a picture of yours: " + ((why || {}).upload || "needs a model") + "." }));
     }
     body.append(answer);
   }

@@ -6,14 +6,25 @@ Explore.panel = (function () {
 
   function show(name, focus) {
     if (!tabs.has(name)) return;
+    const panel = document.getElementById("panel"),
+      left = tabs.get(state.tab);
+    // Who comes back to a list finds it where it was left; on a phone the whole page scrolls.
+    if (left && state.tab !== name) left.at = [panel.scrollTop, window.scrollY];
+    const at = state.tab !== name && tabs.get(name).at;
     state.tab = name;
+    const led = left && left.body !== tabs.get(name).body && left.body.contains(document.activeElement);
     tabs.forEach((tab, key) => {
       const on = key === name;
       tab.handle.setAttribute("aria-selected", String(on));
       tab.handle.tabIndex = on ? 0 : -1;
       tab.body.hidden = !on;
     });
+    if (at) {
+      panel.scrollTop = at[0];
+      window.scrollTo(0, at[1]);
+    }
     if (focus) tabs.get(name).handle.focus();
+    else if (led) tabs.get(name).body.focus({ preventScroll: true });
     Explore.emit("tab", name);
   }
 
