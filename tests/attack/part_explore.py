@@ -40,6 +40,15 @@ _WORDS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "host-control": (["c", "--host", "a\x1b[2Jb"], ["c"]), "host-long": (["c", "--host", "a" * 5000], ["c"]),
     "host-foreign": (["c", "--host", "203.0.113.9"], ["c"]), "host-nul": (["c", "--host", "a\0b"], ["c"]),
     "host-lone": (["c", "--host", "\udce9"], ["c"]),
+    "basemap-gone": (["c", "--basemap", "none.pmtiles"], ["c"]),
+    "basemap-city": (["c", "--basemap", "c"], ["c"]),
+    "basemap-table": (["c", "--basemap", "v.parquet"], ["c", "v.parquet"]),
+    "basemap-nul": (["c", "--basemap", "a\0b"], ["c"]), "basemap-lone": (["c", "--basemap", "\udce9"], ["c"]),
+    "basemap-control": (["c", "--basemap", "https://a\x1b[2Jb/{z}/{x}/{y}"], ["c"]),
+    "basemap-nobody": (["c", "--basemap", "https://tiles.example.org/{z}/{x}/{y}"], ["c"]),
+    "basemap-http": (["c", "--basemap", "http://a.example/{z}/{x}/{y}", "--basemap-credit", "x"], ["c"]),
+    "basemap-policy": (["c", "--basemap", "https://a;*/{z}/{x}/{y}", "--basemap-credit", "x"], ["c"]),
+    "credit-alone": (["c", "--basemap-credit", "x"], ["c"]),
 }  # fmt: skip
 
 

@@ -131,7 +131,7 @@ def write_pmtiles(
             leaves += packed
         entries = root
     top, told = pack(directory(entries)), pack(json.dumps(notes or {}).encode())
-    zooms = [at[0] for at in tiles]
+    zooms = [at[0] for at in tiles] or [0]
     starts = [127, 127 + len(top), 127 + len(top) + len(told), 127 + len(top) + len(told) + len(leaves)]
     spans = [v for pair in zip(starts, map(len, (top, told, leaves, data)), strict=True) for v in pair]
     degrees = [round(one * 1e7) for one in bounds]

@@ -155,6 +155,7 @@ def _overlong(path: Path) -> None:
             "none of this file's layers",
         ),
         (lambda p: streets.write_pmtiles(p, {(3, 1, 1): b"x"}), "does not lie below the city"),
+        (lambda p: streets.write_pmtiles(p, {}), "does not lie below the city"),
         (lambda p: _broken(p, lambda d: d.__setitem__(slice(130, 150), bytes(20))), "damaged"),
         (lambda p: _broken(p, lambda d: d.__delitem__(slice(128, None))), "damaged"),
         (lambda p: _broken(p, lambda d: struct.pack_into("<Q", d, 16, 1 << 60)), "damaged"),

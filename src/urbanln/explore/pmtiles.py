@@ -139,15 +139,14 @@ class Archive:
 
     def _read_directory(self, where: int, length: int) -> _Directory:
         values = _numbers(self._read(where, length, self._inside))
-        count = int(values[0]) if values is not None and len(values) else 0
-        if values is None or not count or len(values) != 1 + 4 * count:
+        if values is None or (len(values) - 1) % 4 or int(values[0]) != (len(values) - 1) // 4:
             raise self._damaged("a directory")
-        steps, runs, lengths, told = values[1:].reshape(4, count)
+        steps, runs, lengths, told = values[1:].reshape(4, -1)
         ids = np.cumsum(steps, dtype=np.uint64)
-        if (ids[1:] <= ids[:-1]).any() or not lengths.all() or told[0] == 0:
+        if (ids[1:] <= ids[:-1]).any() or not lengths.all() or (told[:1] == 0).any():
             raise self._damaged("a directory")
         # An offset of 0 means: behind the entry before it; others are told plus one.
-        base = np.maximum.accumulate(np.where(told != 0, np.arange(count), 0))
+        base = np.maximum.accumulate(np.where(told != 0, np.arange(len(told)), 0))
         before = np.cumsum(lengths, dtype=np.uint64) - lengths
         return _Directory(ids, runs, lengths, told[base] - np.uint64(1) + before - before[base])
 
