@@ -339,3 +339,33 @@ def test_nothing_is_wider_than_a_phone(open_page: Open) -> None:
     )
     light = [sum(map(int, one.strip("rgb()").split(","))) for one in (ground, ink)]
     assert light[0] < 150 < 500 < light[1]
+
+
+@pytest.mark.parametrize("webgl", [True, False])
+def test_paper_is_light_and_has_maps_and_legends(open_page: Open, content: Content, webgl: bool) -> None:
+    page = open_page(webgl=webgl, color_scheme="dark")
+    page.evaluate("Explore.choose(4)")
+    wide = page.evaluate("Explore.panes.all()[0].map.size()[0]")
+    places = page.evaluate("v => v.map(Explore.panes.all()[0].map.project)", content.lonlat.tolist())
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    ground, ink = page.evaluate(
+        "['background-color', 'color'].map((k) => getComputedStyle(document.body).getPropertyValue(k))"
+    )
+    assert [ground, ink] == ["rgb(255, 255, 255)", "rgb(23, 33, 43)"]
+    assert page.locator("#find").is_hidden()
+    sheet = page.locator(".map .on-paper")
+    box = sheet.bounding_box()
+    shown = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    assert min(shown.getpixel((round(box["x"]) + 3, round(box["y"]) + 3))) > 240, "light around the regions"
+    for row in (0, 17, 35):
+        x, y = np.array(places[row]) * box["width"] / wide
+        pixel = shown.getpixel((round(box["x"] + x), round(box["y"] + y)))
+        colour = page.evaluate(
+            "r => { const s = Explore.panes.all()[0].scale; return s.colours[s.classes[r]] }", row
+        )
+        assert np.abs(np.subtract(pixel, [int(colour[i : i + 2], 16) for i in (1, 3, 5)])).max() <= 12, row
+    exact = "getComputedStyle(document.querySelector('.swatch')).getPropertyValue('print-color-adjust')"
+    assert page.evaluate(exact) == "exact", "the legend keeps its colours"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert sheet.count() == 0

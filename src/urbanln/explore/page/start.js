@@ -60,6 +60,7 @@
     tools();
     const drawn = Explore.panes.start();
     Explore.link.start();
+    Explore.printing.start();
     await drawn;
     await Explore.link.restore();
     document.documentElement.setAttribute("data-ready", "");

@@ -103,7 +103,8 @@ var urbanln = (function () {
   function create(container, bounds, ground, more) {
     const map = new maplibregl.Map(Object.assign({
       container: container, bounds: bounds, fitBoundsOptions: { padding: PADDING },
-      style: { version: 8, sources: {}, layers: [{ id: "ground", type: "background", paint: { "background-color": ground } }] },
+      // Without transitions, which would still show the old colours on paper.
+      style: { version: 8, transition: { duration: 0, delay: 0 }, sources: {}, layers: [{ id: "ground", type: "background", paint: { "background-color": ground } }] },
       attributionControl: false, renderWorldCopies: false, dragRotate: false, touchPitch: false,
       pitchWithRotate: false, keyboard: false, fadeDuration: 0, maxZoom: 20,
       // Printing reads the picture back after it was drawn.

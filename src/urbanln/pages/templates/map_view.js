@@ -4,7 +4,7 @@
   var LIGHT = { ground: "#fbfcfd", empty: "#c9ced3", edge: "#ffffff", ring: "#66727e", mark: "#17212b", chosen: "#000000" };
   var DARK = { ground: "#20272e", empty: "#4a555f", edge: "#20272e", ring: "#8d98a3", mark: "#ffffff", chosen: "#ffffff" };
   var MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-  var night = window.matchMedia("(prefers-color-scheme: dark)");
+  var night = window.matchMedia("(prefers-color-scheme: dark)"), paper = false;
 
   // A value of a view as text, with its unit where it is not `bare`.
   function said(view, value, bare) {
@@ -49,9 +49,17 @@
     canvas.addEventListener("keydown", function (event) { self.key(event); });
     this.map.on("load", function () { self.dress(); });
     night.addEventListener("change", function () { self.show(self.shown); });
+    // Paper is light, and is printed before a frame is drawn.
+    ["beforeprint", "afterprint"].forEach(function (kind) {
+      window.addEventListener(kind, function () {
+        paper = kind === "beforeprint";
+        self.show(self.shown);
+        if (self.ready) self.map.redraw();
+      });
+    });
   }
 
-  MapView.prototype.colours = function () { return night.matches ? DARK : LIGHT; };
+  MapView.prototype.colours = function () { return night.matches && !paper ? DARK : LIGHT; };
 
   MapView.prototype.dress = function () {
     var self = this, map = this.map, o = this.options;
