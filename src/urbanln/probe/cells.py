@@ -267,6 +267,7 @@ def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
         "coordinates-gp": 0.1 + 2e-5 * rows,
         "coordinates-boosting": 0.03 + 1e-5 * rows,
         "ridge": 0.002 + 2e-10 * rows * width**2,
+        "mlp": 7e-7 * rows * width,
         "boosting": 0.03 + 5e-7 * rows * width,
     }
     folds = len(cells[task.cells[0]].folds_by_seed[task.seed])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -130,7 +131,7 @@ def predict_vectors(
         y, rows = labels.y, labels.rows
         if not by_fold:
             return held_out(head, vectors[0], y, folds, seed, rows)
-        predicted = np.full(len(y), np.nan)
+        predicted = np.full(y.shape, np.nan)
         for X, fold in zip(vectors, folds, strict=True):
             predicted[fold.test] = held_out(head, X, y, [fold], seed, rows)[fold.test]
         return predicted
@@ -168,44 +169,69 @@ def _over_labels(
     seed: int,
     ways: Mapping[str, Predict],
 ) -> pd.DataFrame:
-    """Every split, indicator and way to predict; an indicator that cannot be scored is left out."""
-    labels = city.indicators.set_index("region_id").reindex(regions["region_id"])
+    """Every split, indicator and way to predict; an indicator that cannot be scored is left out.
+
+    Indicators with a label at the same regions share their folds and are predicted together.
+    """
+    values = city.indicators.set_index("region_id").reindex(regions["region_id"])
     lonlat = regions[["lon", "lat"]].to_numpy()
-    frames, reason = [], None
+    ready: dict[str, Labels] = {}
+    reason: InputError | None = None
+    for name in values.columns:
+        try:
+            ready[str(name)] = prepare_labels(
+                values[name].to_numpy(), lonlat, where=f"indicator {name}", transform=probe.transform
+            )
+        except InputError as error:
+            reason = error
+    alike: dict[bytes, list[str]] = {}
+    for name, labels in ready.items():
+        alike.setdefault(labels.rows.tobytes(), []).append(name)
+    frames = []
     for split in splits:
         folds = region_folds(regions, split, probe, seed)
-        for indicator in labels.columns:
+        found: dict[str, list[pd.DataFrame]] = {}
+        for names in alike.values():
             try:
-                ready = prepare_labels(
-                    labels[indicator].to_numpy(), lonlat, where=f"indicator {indicator}",
-                    transform=probe.transform,
-                )  # fmt: skip
-                own = labelled_folds(folds, ready.rows, len(regions))
+                found |= _together({name: ready[name] for name in names}, folds, regions, ways)
             except InputError as error:
                 reason = error
-                continue
-            fold = np.full(len(ready.rows), -1)
-            for number, part in enumerate(own):
-                fold[part.test] = number
-            frames += [
-                pd.DataFrame(
-                    {
-                        "split": split,
-                        "indicator": str(indicator),
-                        "head": head,
-                        "region_id": regions["region_id"].to_numpy()[ready.rows],
-                        "fold": fold,
-                        "truth": ready.y,
-                        "prediction": predict(ready, own),
-                    }
-                )
-                for head, predict in ways.items()
-            ]
+        frames += [
+            frame.assign(split=split, indicator=name)[["split", "indicator", *frame.columns]]
+            for name in ready
+            for frame in found.get(name, [])
+        ]
     if not frames:
         raise reason or InputError(
             "there is no indicator to score", where=city.folder, remedy="ingest the city with --label"
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _together(
+    ready: Mapping[str, Labels], folds: Sequence[Fold], regions: pd.DataFrame, ways: Mapping[str, Predict]
+) -> dict[str, list[pd.DataFrame]]:
+    """A frame per way to predict for each of several labels that stand at the same regions."""
+    first = next(iter(ready.values()))
+    own = labelled_folds(folds, first.rows, len(regions))
+    fold = np.full(len(first.rows), -1)
+    for number, part in enumerate(own):
+        fold[part.test] = number
+    several = replace(first, y=np.column_stack([labels.y for labels in ready.values()]))
+    predicted = {head: predict(several, own) for head, predict in ways.items()}
+    ids = regions["region_id"].to_numpy()[first.rows]
+    return {
+        name: [
+            pd.DataFrame(
+                {
+                    "head": head, "region_id": ids, "fold": fold, "truth": labels.y,
+                    "prediction": values[:, number],
+                }
+            )
+            for head, values in predicted.items()
+        ]
+        for number, (name, labels) in enumerate(ready.items())
+    }  # fmt: skip
 
 
 def labelled_folds(folds: Sequence[Fold], rows: npt.NDArray[np.int64], count: int) -> list[Fold]:
