@@ -324,6 +324,19 @@ def test_a_region_of_another_city_is_shown_with_its_city(
     assert 0 < y < box["height"]
 
 
+def test_of_a_column_without_values_nothing_has_a_colour(
+    open_page: Open, content: Content, tmp_path: Path
+) -> None:
+    nothing = Column("label:none", "none", "label", np.full(EDGE * EDGE, np.nan, np.float32))
+    columns = {"label:none": nothing, **content.columns}
+    export_page(replace(content, columns=columns, queries=()), tmp_path / "page")
+    page = open_page((tmp_path / "page" / "index.html").as_uri(), webgl=False)
+    assert page.evaluate("Explore.panes.all()[0].choice.key") == "label:price", "which has some"
+    page.select_option(".pane-top select >> nth=0", "label:none")
+    until(page, "document.querySelector('.legend').textContent.includes('36 without a value')")
+    assert page.locator(".legend .swatch").count() == 0
+
+
 def test_nothing_is_wider_than_a_phone(open_page: Open) -> None:
     page = open_page(webgl=False, size=PHONE, color_scheme="dark", reduced_motion="reduce")
     page.evaluate("Explore.choose(4)")

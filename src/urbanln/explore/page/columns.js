@@ -119,6 +119,8 @@ Explore.columns = (function () {
   function numbered(column, found, kind, count) {
     const cuts = Explore.breaks.find(found, kind, count),
       ends = [cuts.low].concat(cuts.inner, cuts.high);
+    // Nothing is known: no class has a colour.
+    if (Number.isNaN(cuts.low)) return { classes: new Int16Array(found.length).fill(-1), names: [], colours: [], ends: null };
     const names = Array.from({ length: cuts.inner.length + 1 }, (_, i) => {
       if (kind === "diverging" && i === 0) return "below " + format(column, ends[1]);
       if (kind === "diverging" && i === cuts.inner.length) return format(column, ends[i]) + " or more";

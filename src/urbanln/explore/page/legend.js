@@ -42,7 +42,7 @@ Explore.legend = (function () {
       { class: scale.ends ? "classes" : "classes named", "aria-label": "Classes" },
       scale.names.map((name, i) => el("li", {}, [swatch(pane, i), scale.ends ? null : el("span", { text: name })]))
     );
-    box.append(head, list);
+    box.append(head, scale.names.length ? list : "");
     if (scale.ends && scale.names.length) {
       const texts = scale.ends.map((end) => Explore.columns.format(column, end)),
         open = pane.choice.breaks === "diverging";
@@ -53,7 +53,7 @@ Explore.legend = (function () {
       const shown = (i) =>
         open
           ? i > 0 && i < last && (i - 1) % step === 0
-          : i === 0 || i === last || (i % step === 0 && last - i >= step);
+          : i === 0 || (i === last && texts[last] !== texts[0]) || (i % step === 0 && last - i >= step);
       box.append(
         el(
           "div",

@@ -4,7 +4,7 @@
   const { state } = Explore;
 
   function firstPanes(columns) {
-    const by = (group) => columns.find((column) => column.group === group);
+    const by = (group) => columns.find((column) => column.group === group && column.missing < state.content.n);
     const first = by("label") || by("prediction") || columns[0];
     const second =
       (first &&
@@ -41,6 +41,7 @@
     state.content = Object.assign(content, placed);
     Explore.places.prepare(content);
     document.getElementById("title").textContent = content.title;
+    document.getElementById("title").title = content.title;
     cities();
     if (!content.columns.length) {
       content.columns.push({
