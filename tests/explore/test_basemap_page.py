@@ -144,6 +144,23 @@ def test_streets_lie_below_the_regions_and_can_be_faded(
     assert again.locator(".ground").is_hidden()
 
 
+def test_streets_lie_below_tiles_too(
+    open_page: Open, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urbanln.explore.answers.MOST_REGIONS", 10)  # as a city of very many regions
+    page = open_page(size=SMALL)
+    _settle(page)
+    assert page.evaluate("Boolean(Explore.panes.all()[0].map.library.getLayer('tiles'))")
+    assert np.abs(_seen(page, OUTSIDE) - LAND).max() <= 2
+    place = tuple(content.lonlat[ROW])
+    assert np.abs(_seen(page, place) - _due(page, LAND, 0.65)).max() <= 3
+    assert set(_names(page)) == {"Squareham", "<b>Bold</b>", "Three"}
+    page.click(".ground-open")
+    page.uncheck(".ground >> text=Map of streets")
+    _settle(page)
+    assert np.abs(_seen(page, place) - _due(page, LAND, 1)).max() <= 2
+
+
 def test_without_webgl_the_page_says_so_and_names_regions(open_page: Open) -> None:
     page = open_page(webgl=False, size=PHONE, color_scheme="dark")
     assert "The map of streets is left out." in page.locator("#no-webgl").inner_text()

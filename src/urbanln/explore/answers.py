@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
 from urbanln.explore.content import Column, Content, Ints
+from urbanln.explore.naming import Named, named_places
 from urbanln.explore.packed import pack, pack_places, pack_shapes, pack_texts
 from urbanln.explore.tiling import Tiles
 from urbanln.pages.maps import MOST_REGIONS, around, drawn_shapes, geojson, placed
@@ -45,6 +46,10 @@ class Answers:
     def _names(self) -> list[str | None] | None:
         regions = self.content.regions
         return [_said(one, 120) or None for one in regions["name"]] if "name" in regions.columns else None
+
+    @cached_property
+    def _named(self) -> list[Named]:
+        return named_places(self.content.regions, self.content.lonlat, self.content.places)
 
     @property
     def tiled(self) -> bool:
@@ -98,6 +103,7 @@ class Answers:
             "verdicts": [dict(one) for one in content.verdicts],
             "vectors": content.vectors.name if content.vectors else None,
             "basemap": content.basemap.entry() if content.basemap else None,
+            "named": self._named,
         }  # fmt: skip
 
     def _lost(self) -> list[str]:

@@ -12,7 +12,6 @@ Explore.names = (function () {
   const ORDER = ["city", "town", "borough", "suburb", "village", "quarter", "macrohood", "neighbourhood", "hamlet"];
   const pen = document.createElement("canvas").getContext("2d");
   const widths = new Map();
-  let groups = null;
 
   function width(text, strong) {
     const key = strong + text;
@@ -26,38 +25,7 @@ Explore.names = (function () {
 
   const cut = (text) => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text);
 
-  // Regions of one name in one city are one place: in its middle, as large as all of them.
-  function regions() {
-    if (groups) return groups;
-    const names = state.content.names || [],
-      byName = new Map();
-    state.content.cities.forEach((city, i) => {
-      for (let row = city.rows[0]; row < city.rows[1]; row++) {
-        const shape = names[row] && places.shape(row);
-        if (!shape) continue;
-        const box = urbanln.box(shape),
-          key = i + " " + names[row];
-        const one = byName.get(key) || { name: cut(names[row]), rows: [], box: box.slice(), size: 0 };
-        one.rows.push(row);
-        one.size += (box[2] - box[0]) * (box[3] - box[1]);
-        [0, 1].forEach((k) => (one.box[k] = Math.min(one.box[k], box[k])));
-        [2, 3].forEach((k) => (one.box[k] = Math.max(one.box[k], box[k])));
-        byName.set(key, one);
-      }
-    });
-    groups = Array.from(byName.values());
-    groups.forEach((one) => {
-      const [west, south, east, north] = one.box;
-      one.size = one.size || (east - west) * (north - south); // several dots of one name
-      const all = one.rows.map(places.of),
-        middle = [0, 1].map((k) => all.reduce((sum, place) => sum + place[k], 0) / all.length);
-      one.place = all[urbanln.nearest(all.length, (i) => all[i], middle)];
-    });
-    groups.sort((a, b) => b.size - a.size);
-    return groups;
-  }
-
-  const any = () => Boolean((state.content.names || []).some(Boolean) || Explore.basemap.layer());
+  const any = () => Boolean(state.content.named.length || Explore.basemap.layer());
 
   function rank(told) {
     const kinds = [told.kind_detail, told["pmap:kind_detail"], told.place, told.class, told.kind, told["pmap:kind"]];
@@ -111,12 +79,12 @@ Explore.names = (function () {
       placed.push([name, x, y, strong]);
     }
 
-    const near = regions().filter((one) => inside(one.place)),
-      dots = near.filter((one) => !one.size);
-    near
-      .filter((one) => one.size)
-      .forEach((one) => put(one.name, one.place, false, (one.box[2] - one.box[0]) * world * 1.1));
-    if (dots.length <= POINTS) dots.forEach((one) => put(one.name, one.place, false, Infinity, BELOW));
+    const near = state.content.named.filter(([, lon, lat]) => inside([lon, lat])),
+      dots = near.filter((one) => !one[4]);
+    near.forEach(([name, lon, lat, wide, size]) => {
+      if (size) put(name, [lon, lat], false, wide * world * 1.1);
+    });
+    if (dots.length <= POINTS) dots.forEach(([name, lon, lat]) => put(name, [lon, lat], false, Infinity, BELOW));
     (of || []).forEach((one) => {
       if (inside(one.place)) put(one.name, one.place, one.order < 100, Infinity);
     });
