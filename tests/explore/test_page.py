@@ -112,6 +112,14 @@ def test_regions_have_the_colours_of_their_classes(
         pixel = shown.getpixel((round(box["x"] + x), round(box["y"] + y)))
         assert np.abs(np.subtract(pixel, [int(due[i : i + 2], 16) for i in (1, 3, 5)])).max() <= 2, row
     assert page.locator("#no-webgl").is_visible() is not webgl
+    with page.expect_download() as taken:
+        page.click("#picture")
+    high = 2 * page.evaluate("Explore.panes.all()[0].map.size()[1]")  # the legend, below, has all colours
+    saved = Image.open(taken.value.path()).convert("RGB")
+    saved = saved.crop((0, 0, saved.width, high)).getcolors(1 << 24) or []
+    there = "Explore.panes.all()[0].scale"
+    colours = page.evaluate(f"{there}.colours.filter((_, i) => {there}.counts[i])")
+    assert {tuple(bytes.fromhex(one[1:])) for one in colours} <= {one for _, one in saved}
 
 
 def test_a_map_that_is_fitted_before_it_is_drawn_is_neither_blank_nor_deaf(

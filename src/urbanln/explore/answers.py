@@ -75,6 +75,13 @@ class Answers:
         return cKDTree(self._metres)
 
     @cached_property
+    def _spoken(self) -> tuple[Ints, Ints]:
+        """Pictures of the captions, ascending, and their rows: no region looks through all captions."""
+        pictures = self.content.captions["picture"].to_numpy(np.int64)
+        order = np.argsort(pictures, kind="stable")
+        return pictures[order], order
+
+    @cached_property
     def _vector_of(self) -> Ints:
         """Row of each region's vector, −1 where it has none, or one without direction."""
         found = np.full(len(self.content), -1, np.int64)
@@ -236,8 +243,9 @@ class Answers:
         return out
 
     def _captions(self, first: int, last: int) -> list[dict[str, Any]]:
-        table = self.content.captions
-        found = table[(table["picture"] >= first) & (table["picture"] < last)].head(_CAPTIONS)
+        pictures, order = self._spoken
+        start, end = np.searchsorted(pictures, [first, last])
+        found = self.content.captions.iloc[order[start:end][:_CAPTIONS]]
         return [
             {"picture": f"p{one.picture}", "text": clean(one.text, 4000),
              "captioner": _said(one.captioner, 120), "selected": bool(one.selected),

@@ -118,10 +118,12 @@ def _exact(content: Content) -> dict[str, str]:
 def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
     """Everything about each region; of its pictures those that were exported."""
     out = []
-    for row in range(len(answers.content)):
-        told = answers.region(row, alike=0)
-        told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in shown]
-        out.append(told)
+    with progress("describing regions", len(answers.content)) as advance:
+        for row in range(len(answers.content)):
+            told = answers.region(row, alike=0)
+            told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in shown]
+            out.append(told)
+            advance(1)
     return out
 
 

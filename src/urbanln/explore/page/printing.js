@@ -15,7 +15,8 @@ Explore.printing = (function () {
     if (pane.map.library) {
       pane.map.library.redraw(); // at once: what was drawn before is gone when a picture is taken of it
       pen.drawImage(pane.map.library.getCanvas(), 0, 0, ...size);
-    } else
+    } else if (Explore.state.content.tiles) pen.drawImage(pane.map.focusable, 0, 0, ...size);
+    else
       Explore.stillMap.draw(pen, pane.map.view(), size, pane.scale, Explore.selection.mask(), Explore.state.row, null);
     Explore.names.draw(pen, pane.map.view(), size, pane.found);
     return canvas;

@@ -120,7 +120,11 @@ Explore.take = (function () {
     pen.fillStyle = Explore.colour("ground");
     pen.fillRect(0, 0, wide, high + foot);
     let x = gap;
-    const shots = await Promise.all(panes.map((pane) => (pane.map.snapshot && (state.content.tiled || Explore.basemap.shown()) ? pane.map.snapshot() : null)));
+    const shots = await Promise.all(
+      panes.map((pane) =>
+        pane.map.snapshot && (state.content.tiles || Explore.basemap.shown()) ? pane.map.snapshot() : null
+      )
+    );
     panes.forEach((pane, i) => {
       const [w, h] = sizes[i],
         bar = Explore.places.bar(pane.map.view(), 110);
@@ -142,7 +146,9 @@ Explore.take = (function () {
     });
     pen.fillStyle = Explore.colour("soft");
     pen.font = "11px system-ui, sans-serif";
-    const terms = state.content.cities.reduce((all, city) => all.concat(city.terms || []), [Explore.basemap.credit()]).filter(Boolean);
+    const terms = state.content.cities
+      .reduce((all, city) => all.concat(city.terms || []), [Explore.basemap.credit()])
+      .filter(Boolean);
     pen.fillText(state.content.title + " · " + terms.join(" · "), gap, high + foot - 12, wide - 2 * gap);
     canvas.toBlob((blob) => {
       save(blob, name("map", "png"));
