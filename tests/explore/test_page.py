@@ -390,3 +390,23 @@ def test_paper_is_light_and_has_maps_and_legends(open_page: Open, content: Conte
     assert page.evaluate(exact) == "exact", "the legend keeps its colours"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert sheet.count() == 0
+
+
+def test_dots_drawn_without_webgl_cover_each_other_in_their_own_order(open_page: Open) -> None:
+    page = open_page(webgl=False)
+    # Two regions as dots at one place: the later one is seen, whatever its class.
+    told = page.evaluate(
+        """() => {
+          const seen = [];
+          for (const classes of [[0, 1], [1, 0]]) {
+            const pen = document.createElement("canvas").getContext("2d"), n = Explore.state.content.n;
+            const view = { center: Explore.places.of(0), zoom: 0 };
+            const scale = { classes: new Int16Array(n).fill(classes[0]), colours: ["#ff0000", "#0000ff"] };
+            scale.classes[0] = scale.classes[n - 1] = classes[1];
+            Explore.stillMap.draw(pen, view, [40, 40], scale, null, null, null);
+            seen.push(Array.from(pen.getImageData(20, 20, 1, 1).data));
+          }
+          return seen;
+        }"""
+    )
+    assert told == [[0, 0, 255, 255], [255, 0, 0, 255]]

@@ -31,22 +31,28 @@ Explore.stillMap = (function () {
       empty = Explore.colour("empty");
     const layer = (row) => (mask && !mask[row] ? 0 : scale && scale.classes[row] >= 0 ? 2 : 1);
     [0, 1, 2].forEach((turn) => {
-      const byColour = new Map();
+      const areas = new Map(),
+        dots = [];
+      const inked = (row) => (scale && scale.classes[row] >= 0 ? scale.colours[scale.classes[row]] : empty);
       rows.forEach((row) => {
         if (layer(row) !== turn) return;
-        // Dots may cover each other, holes of areas must not: two rules of filling.
-        const rule = seen(row).type === "Point" ? "nonzero" : "evenodd";
-        const name = rule + " " + (scale && scale.classes[row] >= 0 ? scale.colours[scale.classes[row]] : empty);
-        if (!byColour.has(name)) byColour.set(name, []);
-        byColour.get(name).push(row);
+        if (seen(row).type === "Point") dots.push(row);
+        else if (areas.has(inked(row))) areas.get(inked(row)).push(row);
+        else areas.set(inked(row), [row]);
       });
       pen.globalAlpha = turn === 0 ? 0.18 : 1;
-      byColour.forEach((some, name) => {
-        const [rule, c] = name.split(" ");
-        pen.fillStyle = c;
+      areas.forEach((some, colour) => {
+        pen.fillStyle = colour;
         pen.beginPath();
         some.forEach((row) => trace(pen, view, size, seen(row), radius));
-        pen.fill(rule);
+        pen.fill("evenodd");
+      });
+      // Dots cover each other: one by one, so that no class lies above the others.
+      dots.forEach((row) => {
+        pen.fillStyle = inked(row);
+        pen.beginPath();
+        trace(pen, view, size, seen(row), radius);
+        pen.fill();
       });
     });
     pen.globalAlpha = 1;

@@ -132,10 +132,11 @@ Explore.evidence = (function () {
     const marked = (picture, boxes) =>
       el("figure", {}, [
         Explore.region.thumb(picture, boxes),
-        el("figcaption", {
-          class: "quiet",
-          text: boxes.map((one) => where(one.box) + " " + signed(one.gain)).join(", ")
-        })
+        el(
+          "figcaption",
+          { class: "quiet" },
+          boxes.map((one) => el("div", { text: where(one.box) + " " + signed(one.gain) }))
+        )
       ]);
     return el("div", {}, [
       el(
