@@ -155,13 +155,32 @@ def test_scores_are_the_mean_with_the_others_by_hand() -> None:
 @given(st.lists(st.lists(texts, max_size=4), max_size=8))
 def test_many_pictures_vote_as_one_by_one_in_chunks_of_any_size(groups: list[list[str]]) -> None:
     wanted = [repr(_vote(group)) for group in groups]
-    for parsed, scored in ((1, 1), (3, 2), (1000, 1000)):
+    for together in (1, 3, 1000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(consensus, "_PARSED", parsed)
-            patch.setattr(consensus, "_SCORED", scored)
+            patch.setattr(consensus, "_TOGETHER", together)
             assert (
                 list(map(repr, vote_many(groups, parser=ClauseParser(), vectors=HashedVectors()))) == wanted
             )
+
+
+class RoughVectors(HashedVectors):
+    """Quick ones that are off by more than a small lead, always the same way for a phrase."""
+
+    def encode_quickly(self, phrases: Sequence[str]) -> np.ndarray:
+        exact = self.encode(phrases)
+        noise = HashedVectors().encode([f"noise {phrase}" for phrase in phrases])
+        rough = exact + 1e-4 * noise
+        return rough / np.linalg.norm(rough, axis=1, keepdims=True)
+
+
+@given(st.lists(texts, max_size=6))
+def test_close_calls_are_decided_by_exact_vectors(captions: list[str]) -> None:
+    exact = _vote(captions)
+    quick = vote(captions, parser=ClauseParser(), vectors=RoughVectors())
+    assert quick.index == exact.index
+    np.testing.assert_allclose(quick.scores, exact.scores, atol=5e-4)
+    close = not exact.margin > consensus._CLOSE
+    assert not close or len(set(captions) - {""}) < 3 or quick.scores == exact.scores
 
 
 def test_each_text_is_parsed_once_and_its_parse_is_kept() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from urbanln.base.errors import InputError
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.parsing import parse
-from urbanln.captions.parsing.parse import _Worker, load_parser, parse_all, parse_in_processes
+from urbanln.captions.parsing.parse import _Worker, load_parser, parse_all, share_out
 from urbanln.captions.scene_graph import SceneGraph, graph_from_json, graph_to_json, phrases
 
 names = st.text(min_size=1, max_size=8)
@@ -71,6 +71,14 @@ def test_each_distinct_text_is_parsed_once_and_kept() -> None:
     assert other.asked == ["c"]
 
 
+def test_memory_keeps_the_last_used_facts() -> None:
+    facts = MemoryFacts(most=2)
+    facts.put_facts("kind", {"a": ["é", 1], "b": 2})
+    assert facts.get_facts("kind", ["a", "z"]) == {"a": ["é", 1]}
+    facts.put_facts("kind", {"a": 0, "c": 3})
+    assert facts.get_facts("kind", ["a", "b", "c"]) == {"a": ["é", 1], "c": 3}
+
+
 def test_batches_are_handed_over_and_kept_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parse, "BATCH", 4)
 
@@ -108,14 +116,16 @@ def test_a_file_in_the_current_folder_is_not_taken_for_a_module(
 ) -> None:
     (tmp_path / "random.py").write_text("raise RuntimeError('not this one')")
     monkeypatch.chdir(tmp_path)
-    ((number, found),) = parse_in_processes([["A tree."]], ("spacy", ""), 1)
+    worker = _Worker("")
+    ((number, found),) = share_out([["A tree."]], [worker])
+    worker.stop()
     assert (number, found[0]["objects"]) == (0, ["tree"])
 
 
 def test_a_process_that_fails_or_dies_gives_one_clear_error() -> None:
     with pytest.raises(InputError, match=r"failed\n.*no spaCy pipeline"):
-        list(parse_in_processes([["a"], ["b"]], ("spacy", "no_such_pipeline"), 2))
-    worker = _Worker(("spacy", ""))
+        list(share_out([["a"], ["b"]], [_Worker("no_such_pipeline"), _Worker("no_such_pipeline")]))
+    worker = _Worker("")
     worker._process.kill()
     with pytest.raises(InputError, match=r"died\n.*-9\n.*\n.*fewer processes"):
         worker.parse(["a"])
@@ -123,6 +133,8 @@ def test_a_process_that_fails_or_dies_gives_one_clear_error() -> None:
 
 
 def test_a_process_under_way_is_ended_with_the_caller() -> None:
-    started = parse_in_processes([["A tree."]] * 4, ("spacy", ""), 1)
+    worker = _Worker("")
+    started = share_out([["A tree."]] * 4, [worker])
     assert next(started)[1][0]["objects"] == ["tree"]
     started.close()  # returns: neither threads nor processes are waited for
+    assert worker._process.poll() is not None

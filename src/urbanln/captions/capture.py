@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -39,6 +39,14 @@ class PhraseVectors(Protocol):
 
     def encode(self, phrases: Sequence[str]) -> np.ndarray:
         """(N, D) float32 of length 1; a phrase has the same vector whatever stands beside it."""
+
+
+@runtime_checkable
+class QuickVectors(PhraseVectors, Protocol):
+    """Vectors that can also be had faster and less exactly, good enough where nothing hangs on little."""
+
+    def encode_quickly(self, phrases: Sequence[str]) -> np.ndarray:
+        """As ``encode``, but that cosines may differ by some thousandths."""
 
 
 def load_vectors(name_or_folder: str = "minilm") -> PhraseVectors:
@@ -127,16 +135,21 @@ class Scorer:
             return strict_elements(graph, self._lemma)
         return legacy_elements(graph, self._lemma, text)
 
-    def scores(self, pairs: Sequence[tuple[Elements, Elements]]) -> list[float]:
+    def scores(self, pairs: Sequence[tuple[Elements, Elements]], *, quickly: bool = False) -> list[float]:
         """CAPTURE of each (candidate, reference); the phrases of all pairs are encoded in one go.
 
         Memory grows with the number of pairs: hand in some thousands at a time.
+
+        Args:
+            pairs: To compare.
+            quickly: By vectors that are had faster and differ a little, where there are such
+                (:class:`QuickVectors`).
         """
         matched = [self._matcher.match(a, b) for a, b in pairs]
         left = [part.left for parts in matched for part in parts if part.open]
         phrases = dict.fromkeys(" ".join(item) for sides in left for side in sides for item in side)
         row_of = {phrase: row for row, phrase in enumerate(phrases)}
-        table = self._encode(list(row_of))
+        table = self._encode(list(row_of), quickly)
         finish = _strict if self.mode == "strict" else _legacy
         return [finish([(part, _cosines(part, row_of, table)) for part in parts]) for parts in matched]
 
@@ -144,13 +157,15 @@ class Scorer:
         """CAPTURE of one pair."""
         return self.scores([(candidate, reference)])[0]
 
-    def _encode(self, phrases: list[str]) -> np.ndarray:
+    def _encode(self, phrases: list[str], quickly: bool) -> np.ndarray:
         if not phrases:
             return np.zeros((0, 1))
         if self._vectors is None:
             self._vectors = load_vectors()
+        quick = quickly and isinstance(self._vectors, QuickVectors)
+        encode = cast(QuickVectors, self._vectors).encode_quickly if quick else self._vectors.encode
         # In double precision a dot product does not depend, to 1e-15, on the shape of the product it is in.
-        return np.asarray(self._vectors.encode(phrases), dtype=np.float64)
+        return np.asarray(encode(phrases), dtype=np.float64)
 
 
 def _strict(classes: Iterable[tuple[Matched, np.ndarray | None]]) -> float:

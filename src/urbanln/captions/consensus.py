@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -18,15 +19,15 @@ from urbanln.captions.capture import Mode, PhraseVectors, Scorer
 from urbanln.captions.elements import Elements
 from urbanln.captions.facts import Facts
 from urbanln.captions.languages import written_alike
-from urbanln.captions.parsing.parse import load_parser, parse_all
-from urbanln.captions.scene_graph import Parser
+from urbanln.captions.parsing.parse import Parsing, load_parser
+from urbanln.captions.scene_graph import Parser, SceneGraph
 from urbanln.captions.table import TokenCounter, candidates_table, spoken_candidates, tidy_candidate
 from urbanln.captions.wordnet import Synonyms
 from urbanln.city.checks import CAPTION_COLUMNS
 
-# Texts whose parses, and pictures whose phrase vectors, are in memory at once.
-_PARSED = 8_000
-_SCORED = 512
+_TOGETHER = 4_000  # texts whose parses and phrases are in memory at once
+# A lead that quick vectors might turn round: three times the most that they changed one by in 400 pictures.
+_CLOSE = 7e-4
 
 
 @dataclass(frozen=True)
@@ -133,18 +134,47 @@ def vote_many(
         return [_elect(group, {}, {}) for group in tidy]
     parser = load_parser("spacy") if parser is None else parser
     votes: list[Vote] = []
-    for chunk in _chunks(tidy):
+    parsing = Parsing(parser, facts=facts, processes=processes)
+    # While one chunk is compared, the next one is parsed.
+    with parsing, ThreadPoolExecutor(1) as ahead, progress("comparing captions", len(tidy)) as advance:
+        for chunk, texts, graphs in _parsed(_chunks(tidy), parsing, ahead):
+            elements = {text: scorer.elements(graph, text) for text, graph in zip(texts, graphs, strict=True)}
+            votes += _vote_on(chunk, elements, _tie_ranks(texts, count_tokens, max_tokens), scorer)
+            advance(len(chunk))
+    return votes
+
+
+_Chunk = list[list[str]]
+
+
+def _parsed(
+    chunks: Iterable[_Chunk], parsing: Parsing, ahead: ThreadPoolExecutor
+) -> Iterator[tuple[_Chunk, list[str], list[SceneGraph]]]:
+    """Each chunk with its distinct texts and their graphs; the one after it is under way by then."""
+    under_way: list[tuple[_Chunk, list[str], Future[list[SceneGraph]]]] = []
+    for chunk in chunks:
         texts = sorted({text for group in chunk for text in group if text})
-        graphs = parse_all(texts, parser, facts=facts, processes=processes)
-        elements = {text: scorer.elements(graph, text) for text, graph in zip(texts, graphs, strict=True)}
-        del graphs
-        ranks = _tie_ranks(texts, count_tokens, max_tokens)
-        with progress("comparing captions", len(chunk)) as advance:
-            for start in range(0, len(chunk), _SCORED):
-                part = chunk[start : start + _SCORED]
-                agreements = _agreements(part, elements, scorer)
-                votes += [_elect(group, found, ranks) for group, found in zip(part, agreements, strict=True)]
-                advance(len(part))
+        under_way.append((chunk, texts, ahead.submit(parsing.graphs, texts)))
+        if len(under_way) > 1:
+            earlier, its_texts, graphs = under_way.pop(0)
+            yield earlier, its_texts, graphs.result()
+    for last, its_texts, graphs in under_way:
+        yield last, its_texts, graphs.result()
+
+
+def _vote_on(
+    groups: list[list[str]],
+    elements: dict[str, Elements],
+    ranks: dict[str, tuple[bool, int, str]],
+    scorer: Scorer,
+) -> list[Vote]:
+    """By quick vectors; where the lead is so small that they might be wrong, by exact ones."""
+    agreements = _agreements(groups, elements, scorer, quickly=True)
+    votes = [_elect(group, found, ranks) for group, found in zip(groups, agreements, strict=True)]
+    close = [i for i, vote in enumerate(votes) if vote.margin <= _CLOSE and len(set(groups[i]) - {""}) > 2]
+    again = _agreements([groups[i] for i in close], elements, scorer, quickly=False)
+    for i, found in zip(close, again, strict=True):
+        votes[i] = _elect(groups[i], found, ranks)
     return votes
 
 
@@ -155,7 +185,7 @@ def _chunks(groups: list[list[str]]) -> Iterator[list[list[str]]]:
     for group in groups:
         chunk.append(group)
         size += len(group)
-        if size >= _PARSED:
+        if size >= _TOGETHER:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -174,14 +204,14 @@ def _tie_ranks(
 
 
 def _agreements(
-    groups: list[list[str]], elements: dict[str, Elements], scorer: Scorer
+    groups: list[list[str]], elements: dict[str, Elements], scorer: Scorer, *, quickly: bool
 ) -> list[dict[tuple[str, str], float]]:
     """For each picture, the agreement of every two distinct texts and of each text with its copies."""
     pairs = [list(combinations(sorted(set(group) - {""}), 2)) for group in groups]
     asked = [(elements[a], elements[b]) for found in pairs for a, b in found]
-    scores = np.array(scorer.scores(asked))
+    scores = np.array(scorer.scores(asked, quickly=quickly))
     if scorer.mode == "legacy":
-        scores = (scores + np.array(scorer.scores([(b, a) for a, b in asked]))) / 2
+        scores = (scores + np.array(scorer.scores([(b, a) for a, b in asked], quickly=quickly))) / 2
     values = iter(scores.tolist())
     result = []
     for group, found in zip(groups, pairs, strict=True):

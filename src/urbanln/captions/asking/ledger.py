@@ -29,6 +29,7 @@ from urbanln.captions.asking.ledger_schema import (
     TEXT_COLUMNS,
     add_spent,
     guard,
+    make_room,
     numbers,
     open_database,
     open_to_read,
@@ -351,6 +352,7 @@ class Ledger:
             return
         rows = [(kind, key, json.dumps(value, allow_nan=False)) for key, value in values.items()]
         with self._transaction() as db:
+            make_room(db, kind, len(rows))
             db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", rows)
 
 

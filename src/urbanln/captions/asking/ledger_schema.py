@@ -17,8 +17,11 @@ import pandas as pd
 from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
 from urbanln.base.files import scratch_folder, storing
 from urbanln.base.parsing import parse_json
+from urbanln.captions.facts import PARSES
 
 SCHEMA_VERSION = 1
+MOST_PARSES = 1_000_000
+"""Sentences whose parses are kept, some 400 bytes each; those of a city of 100,000 pictures."""
 ASKED_COLUMNS = (
     "key",
     "picture",
@@ -293,3 +296,26 @@ def add_spent(db: sqlite3.Connection, captioner: str, cost_usd: float) -> None:
         "INSERT INTO spent VALUES (?, ?) ON CONFLICT (captioner) DO UPDATE SET usd = usd + excluded.usd",
         (captioner, cost_usd),
     )
+
+
+def make_room(db: sqlite3.Connection, kind: str, coming: int) -> None:
+    """Let parses go where there would be too many: those of other parsers first, then any (keys are hashes).
+
+    Args:
+        db: Within a transaction.
+        kind: Of the facts that are to come; for kinds other than parses nothing is done.
+        coming: How many there are.
+    """
+    if not kind.startswith(PARSES):
+        return
+    spare = MOST_PARSES - coming
+    of_parses = "kind >= ?1 AND kind < ?1 || char(1114111)"
+    if _count(db, of_parses, PARSES) > spare:
+        db.execute(f"DELETE FROM facts WHERE {of_parses} AND kind != ?2", (PARSES, kind))  # noqa: S608
+        over = _count(db, "kind = ?1", kind) - max(spare, 0)
+        rows = "SELECT key FROM facts WHERE kind = ?1 ORDER BY key LIMIT ?2"
+        db.execute(f"DELETE FROM facts WHERE kind = ?1 AND key IN ({rows})", (kind, max(over, 0)))  # noqa: S608
+
+
+def _count(db: sqlite3.Connection, which: str, value: str) -> int:
+    return int(db.execute(f"SELECT count(*) FROM facts WHERE {which}", (value,)).fetchone()[0])  # noqa: S608

@@ -74,3 +74,12 @@ def version_of(kind: str, name_or_folder: str, config: Any) -> str:
 def usual_device(device: str | None) -> torch.device:
     """The named device; without a name a GPU where there is one, else the CPU."""
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def multiplies_bf16() -> bool:
+    """Whether this machine's processor multiplies bf16 faster than float32.
+
+    Torch's private names, absent from some of its builds: then float32, which is always right.
+    """
+    checks = (getattr(torch.cpu, f"_is_{part}_supported", None) for part in ("amx_tile", "avx512_bf16"))
+    return any(check() for check in checks if check is not None)

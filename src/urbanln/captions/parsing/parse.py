@@ -1,11 +1,7 @@
-"""Many texts parsed, each once and none twice, on several processes: each loads the parser once.
+"""Many texts parsed, each sentence once and none twice, on several processes: each loads the parser once.
 
 Plain child processes rather than a pool: they never import the caller's script again, so that parsing works
 from a notebook and from a script without a main guard, and one that dies is noticed at once.
-
-    python -m urbanln.captions.parsing.parse PARSER MODEL < batches > graphs
-
-Batches of texts and their graphs are a JSON line each.
 """
 
 from __future__ import annotations
@@ -15,21 +11,28 @@ import os
 import queue
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from urbanln.base.errors import InputError, UrbanLNError, require
+from urbanln.base.errors import InputError, require
 from urbanln.base.files import hash_bytes
-from urbanln.base.progress import progress
-from urbanln.captions.facts import Facts
+from urbanln.captions.facts import PARSES, Facts, MemoryFacts
 from urbanln.captions.parsing.spacy_parser import SpacyParser
-from urbanln.captions.scene_graph import Parser, PortableParser, SceneGraph, graph_from_json, graph_to_json
+from urbanln.captions.scene_graph import (
+    Parser,
+    PortableParser,
+    SceneGraph,
+    graph_from_json,
+    graph_to_json,
+    merge_graphs,
+)
 
-BATCH = 256  # texts handed over, parsed and cached at a time
+BATCH = 1_024  # pieces of text handed over, parsed and kept at a time
 _SMALL = 4 * BATCH  # starting processes takes longer than parsing so few
+_REMEMBERED = 100_000  # pieces whose graphs are kept in memory, half a kilobyte each
 
 
 def load_parser(name: str, model: str = "") -> Parser:
@@ -55,14 +58,12 @@ def load_parser(name: str, model: str = "") -> Parser:
 def parse_all(
     texts: Sequence[str], parser: Parser, *, facts: Facts | None = None, processes: int = 0
 ) -> list[SceneGraph]:
-    """Parse many texts, each distinct one once, and none that was parsed before.
+    """Parse many texts, what they are made of once, and nothing that was parsed before.
 
     Args:
         texts: In any order, with repeats.
         parser: What parses them.
-        facts: Where parses are kept, under ``parse:VERSION`` and the text's SHA-256; ``None`` keeps none.
-        processes: That parse at once; 0 for one per core, 1 for this one alone. Few texts, and parsers that
-            cannot be loaded anew, are parsed in this process in any case. The graphs do not depend on it.
+        facts: As for :class:`Parsing`, like ``processes``.
 
     Returns:
         One graph per text, in order.
@@ -70,44 +71,84 @@ def parse_all(
     Raises:
         InputError: ``processes`` is negative, or a parsing process failed or died.
     """
-    if processes < 0:
-        raise InputError(
-            "the number of processes is negative",
-            value=processes,
-            remedy="0: one per core",
-            where="vote.processes",
-        )
-    keys = [hash_bytes(text.encode("utf-8", "surrogatepass")) for text in texts]
-    distinct = dict(zip(keys, texts, strict=True))
-    kind = f"parse:{parser.version}"
-    known = facts.get_facts(kind, list(distinct)) if facts is not None else {}
-    graphs = {key: graph_from_json(value) for key, value in known.items()}
-    # By hash: which texts share a batch then depends neither on their order nor on the processes.
-    missing = sorted(distinct.keys() - graphs.keys())
-    batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
-    with progress("parsing captions", len(missing)) as advance:
-        for batch, found in _parse_batches(batches, distinct, parser, processes):
-            graphs.update(zip(batch, found, strict=True))
-            if facts is not None:
-                facts.put_facts(
-                    kind, {key: graph_to_json(graph) for key, graph in zip(batch, found, strict=True)}
-                )
-            advance(len(batch))
-    return [graphs[key] for key in keys]
+    with Parsing(parser, facts=facts, processes=processes) as parsing:
+        return parsing.graphs(texts)
 
 
-def _parse_batches(
-    batches: list[list[str]], texts: Mapping[str, str], parser: Parser, processes: int
-) -> Iterator[tuple[list[str], list[SceneGraph]]]:
-    count = min(processes or _cores(), len(batches))
-    if count < 2 or not isinstance(parser, PortableParser) or len(batches) * BATCH <= _SMALL:
-        for batch in batches:
-            yield batch, parser.parse([texts[key] for key in batch])
-        return
-    for number, found in parse_in_processes(
-        [[texts[key] for key in batch] for batch in batches], parser.recipe, count
-    ):
-        yield batches[number], [graph_from_json(value) for value in found]
+class Parsing:
+    """Parses texts as long as its block lasts, so that its processes load the parser once.
+
+    Args:
+        parser: What parses.
+        facts: Where parses are kept, under ``parse:VERSION`` and the SHA-256 of a piece of text (a sentence,
+            for parsers that read sentences); ``None`` keeps the last used ones in memory.
+        processes: That parse at once; 0 for one per core, 1 for this one alone. Few texts, and parsers that
+            cannot be loaded anew, are parsed in this process in any case. The graphs do not depend on it.
+
+    Raises:
+        InputError: ``processes`` is negative.
+    """
+
+    def __init__(self, parser: Parser, *, facts: Facts | None = None, processes: int = 0) -> None:
+        if processes < 0:
+            raise InputError(
+                "the number of processes is negative",
+                value=processes,
+                remedy="0: one per core",
+                where="vote.processes",
+            )
+        self._parser, self._processes = parser, processes or _cores()
+        self._facts = MemoryFacts(_REMEMBERED) if facts is None else facts
+        self._kind = f"{PARSES}{parser.version}"
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Parsing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.stop()
+        self._workers = []
+
+    def graphs(self, texts: Sequence[str]) -> list[SceneGraph]:
+        """One graph per text, in order.
+
+        Raises:
+            InputError: A parsing process failed or died.
+        """
+        pieces = self._pieces(texts)
+        keys = {piece: "" for found in pieces for piece in found}
+        keys = {piece: hash_bytes(piece.encode("utf-8", "surrogatepass")) for piece in keys}
+        known = self._facts.get_facts(self._kind, list(keys.values()))
+        graph_of = {piece: graph_from_json(known[key]) for piece, key in keys.items() if key in known}
+        del known
+        # By hash: which pieces share a batch then depends neither on their order nor on the processes.
+        missing = sorted(keys.keys() - graph_of.keys(), key=keys.__getitem__)
+        batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
+        for batch, found in self._parse(batches):
+            self._facts.put_facts(self._kind, {keys[p]: value for p, value in zip(batch, found, strict=True)})
+            graph_of.update(zip(batch, map(graph_from_json, found), strict=True))
+        return [merge_graphs([graph_of[piece] for piece in found]) for found in pieces]
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        if isinstance(self._parser, PortableParser):
+            return list(map(self._parser.pieces, texts))
+        return [[text] for text in texts]
+
+    def _parse(self, batches: list[list[str]]) -> Iterator[tuple[list[str], list[Any]]]:
+        """Batches with their graphs as JSON values, as they are finished."""
+        count = min(self._processes, len(batches))
+        if not isinstance(self._parser, PortableParser):
+            for batch in batches:
+                yield batch, list(map(graph_to_json, self._parser.parse(batch)))
+        elif count < 2 or (len(batches) * BATCH <= _SMALL and not self._workers):
+            for batch in batches:
+                yield batch, list(map(graph_to_json, self._parser.parse_pieces(batch)))
+        else:
+            while len(self._workers) < count:
+                self._workers.append(_Worker(self._parser.model))
+            for number, found in share_out(batches, self._workers):
+                yield batches[number], found
 
 
 def _cores() -> int:
@@ -115,15 +156,14 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parse_in_processes(
-    batches: Sequence[Sequence[str]], recipe: tuple[str, str], processes: int
+def share_out(
+    batches: Sequence[Sequence[str]], workers: Sequence[_Worker]
 ) -> Generator[tuple[int, list[Any]], None, None]:
-    """Parse batches of texts on several processes, handed out one at a time.
+    """Have batches parsed by several processes, handed out one at a time.
 
     Args:
-        batches: Texts; each batch is parsed by one process.
-        recipe: The parser, as :func:`load_parser` takes it.
-        processes: How many.
+        batches: Pieces of text; each batch is parsed by one process.
+        workers: The processes; they are ended where a block is left before its end.
 
     Yields:
         A batch's number and its graphs as JSON values, as they are finished.
@@ -131,8 +171,9 @@ def parse_in_processes(
     Raises:
         InputError: A process could not load the parser, or died.
     """
-    workers: list[_Worker] = []
     free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
 
     def parse(number: int) -> tuple[int, list[Any]]:
         worker = free.get()
@@ -141,28 +182,26 @@ def parse_in_processes(
         finally:
             free.put(worker)
 
-    with ThreadPoolExecutor(processes) as threads:
+    with ThreadPoolExecutor(len(workers)) as threads:
         try:
-            for _ in range(processes):
-                workers.append(_Worker(recipe))
-                free.put(workers[-1])
             for done in as_completed([threads.submit(parse, number) for number in range(len(batches))]):
                 yield done.result()
-        finally:
+        except BaseException:  # also where nobody wants the rest
             threads.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.stop()
+            raise
 
 
 class _Worker:
     """One child process."""
 
-    def __init__(self, recipe: tuple[str, str]) -> None:
+    def __init__(self, model: str) -> None:
         # One thread each, or the processes fight for cores; the caller's import path, however it was set, and
         # nothing else: without -P a file random.py in the current folder would stand before Python's own.
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         self._process = subprocess.Popen(  # noqa: S603 - our own module, started as a list of arguments
-            [sys.executable, "-P", "-m", "urbanln.captions.parsing.parse", *recipe],
+            [sys.executable, "-P", "-m", "urbanln.captions.parsing.worker", model],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
@@ -173,10 +212,10 @@ class _Worker:
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
-    def parse(self, texts: Sequence[str]) -> list[Any]:
+    def parse(self, pieces: Sequence[str]) -> list[Any]:
         """Graphs of a batch, as JSON values."""
         try:
-            self._stdin.write(json.dumps(list(texts)) + "\n")
+            self._stdin.write(json.dumps(list(pieces)) + "\n")
             self._stdin.flush()
             line = self._stdout.readline()
         except OSError:
@@ -205,26 +244,3 @@ class _Worker:
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
                 pipe.close()
-
-
-def main() -> None:
-    """Answer batches until there are no more."""
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # whatever a library prints must not get between the answers
-    if sys.argv[1] == "spacy":
-        # spaCy imports torch wherever it is installed, for nothing here: half the memory and time to start.
-        sys.modules["torch"] = None  # type: ignore[assignment]
-    parser = None
-    for line in sys.stdin:
-        answer: dict[str, Any]
-        try:
-            parser = parser or load_parser(sys.argv[1], sys.argv[2])
-            answer = {"graphs": [graph_to_json(graph) for graph in parser.parse(json.loads(line))]}
-        except UrbanLNError as error:
-            answer = {"fault": str(error)}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from urbanln.captions.parsing import scene_words as words
 from urbanln.captions.parsing.scene_denial import Denials
 from urbanln.captions.parsing.scene_tree import MOST_CONJUNCTS, MOST_STEPS, NOUNS, OBJECTS, SUBJECTS
+from urbanln.captions.parsing.spacy_words import Words
 from urbanln.captions.scene_graph import SceneGraph
-
-if TYPE_CHECKING:
-    from spacy.tokens import Doc
 
 _SAME_VERBS = {"lie": "lay", "rid": "ride", "shin": "shine", "ske": "ski"}  # used alike, or cut too short
 
@@ -29,11 +26,11 @@ class Reader(Denials):
     """What one text names, collected word by word.
 
     Args:
-        doc: With tags, lemmas and dependencies.
+        found: The words of the text.
     """
 
-    def __init__(self, doc: Doc) -> None:
-        super().__init__(doc)
+    def __init__(self, found: Words) -> None:
+        super().__init__(found)
         self.attributes: dict[int, set[str]] = defaultdict(set)
         self.relations: set[tuple[int, str, int]] = set()
         self.places: dict[int, set[str]] = defaultdict(set)

@@ -5,12 +5,8 @@ Words are addressed by their position in the text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from urbanln.captions.parsing import scene_words as words
-
-if TYPE_CHECKING:
-    from spacy.tokens import Doc
+from urbanln.captions.parsing.spacy_words import Words
 
 NOUNS = ("NOUN", "PROPN")
 SUBJECTS = ("nsubj", "nsubjpass")
@@ -20,31 +16,24 @@ MOST_STEPS = 12  # up a chain of verbs or prepositions
 
 
 class Tree:
-    """A parsed text as plain lists, one entry per word: spaCy's own tokens are slow to ask again and again.
+    """A parsed text: its words, which are mended in place, and what hangs on each.
 
     Args:
-        doc: With tags, lemmas and dependencies.
+        found: The words of the text.
 
     Attributes:
-        lower, lemma, pos, tag, dep: As spaCy's, in lower case where they are words.
-        head: The word each hangs on; itself at the root.
+        lower, lemma, pos, tag, dep, head, glued: As of the words.
         kids: The words that hang on each, in order.
-        glued: Whether no space stands before.
     """
 
-    def __init__(self, doc: Doc) -> None:
-        self.lower = [token.lower_ for token in doc]
-        self.lemma = [(token.lemma_ or token.lower_).lower() for token in doc]
-        self.pos = [token.pos_ for token in doc]
-        self.tag = [token.tag_ for token in doc]
-        self.dep = [token.dep_ for token in doc]
-        self.head = [token.head.i for token in doc]
-        self.kids: list[list[int]] = [[] for _ in doc]
+    def __init__(self, found: Words) -> None:
+        self.lower, self.lemma, self.pos, self.tag = found.lower, found.lemma, found.pos, found.tag
+        self.dep, self.head, self.glued = found.dep, found.head, found.glued
+        self.kids: list[list[int]] = [[] for _ in self.head]
         for i, head in enumerate(self.head):
             if head != i:
                 self.kids[head].append(i)
-        self.glued = [bool(i) and not doc[i - 1].whitespace_ for i in range(len(doc))]
-        for i in range(len(doc)):
+        for i in range(len(self.head)):
             self._mend(i)
 
     def below(self, i: int, *deps: str) -> list[int]:

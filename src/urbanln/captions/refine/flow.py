@@ -20,10 +20,11 @@ from urbanln.captions.captioners.answers import NothingSaid
 from urbanln.captions.captioners.base import Answer, Ask, Box, Captioner, LastingFault, Picture, Prompt, Stage
 from urbanln.captions.cleaning.text_faults import describes
 from urbanln.captions.facts import Facts
+from urbanln.captions.parsing.parse import Parsing
 from urbanln.captions.refine.grounding import Grounder, NoGrounder, Scored, ground_phrases
 from urbanln.captions.refine.mentions import denies, mentions, phrases_of, without_longer
 from urbanln.captions.refine.parts import Part, Segmenter, find_parts, parts_version
-from urbanln.captions.scene_graph import Parser, SceneGraph, graph_from_json, graph_to_json
+from urbanln.captions.scene_graph import Parser, SceneGraph
 from urbanln.captions.settings import RefineSettings
 from urbanln.captions.table import tidy_text
 
@@ -266,18 +267,9 @@ class _Check:
 
 
 def _graphs(texts: Sequence[str], tools: Tools) -> list[SceneGraph]:
-    """What texts say, each parsed once and kept where the vote looks for it (``parsing.parse.parse_all``)."""
-    kind = f"parse:{tools.parser.version}"
-    keys = {text: hash_bytes(text.encode("utf-8", "surrogatepass")) for text in texts}
-    known = tools.facts.get_facts(kind, list(keys.values()))
-    missing = [text for text, key in keys.items() if key not in known]
-    if missing:
-        with tools.parsing:
-            graphs = tools.parser.parse(missing)
-        fresh = {keys[text]: graph_to_json(graph) for text, graph in zip(missing, graphs, strict=True)}
-        tools.facts.put_facts(kind, fresh)
-        known |= fresh
-    return [graph_from_json(known[keys[text]]) for text in texts]
+    """What texts say, each parsed once and kept where the vote looks for it."""
+    with tools.parsing, Parsing(tools.parser, facts=tools.facts, processes=1) as parsing:
+        return parsing.graphs(texts)
 
 
 def _account(found: Refined, description: Answer, tools: Tools) -> dict[str, Any]:
