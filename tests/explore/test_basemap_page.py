@@ -199,6 +199,20 @@ def test_an_export_has_its_streets_from_disk(
     assert page.evaluate("Explore.panes.view().zoom") == pytest.approx(page.evaluate(due), abs=1e-3)
 
 
+def test_a_host_that_is_gone_is_said_and_nothing_else_waits(
+    browsers: Callable[[bool], Any], content: Content, tmp_path: Path
+) -> None:
+    gone = read_basemap("http://127.0.0.1:9/{z}/{x}/{y}.png", "somebody")  # where nobody listens
+    export_page(replace(content, basemap=gone), tmp_path / "page")
+    context = browsers(True).new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto((tmp_path / "page" / "index.html").as_uri())
+    page.locator(".credit", has_text="127.0.0.1:9 does not give every part of the map of streets").wait_for()
+    page.locator(".early").wait_for(state="detached")
+    assert np.abs(_seen(page, tuple(content.lonlat[ROW])) - _due(page, (0xF7, 0xF9, 0xFA), 0.65)).max() <= 3
+    context.close()
+
+
 def test_an_address_is_asked_and_no_other(open_page: Open, content: Content, tmp_path: Path) -> None:
     told: list[tuple[str, str | None]] = []
 
