@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     head = ["", *taken]
     rows = [
         [what, *(f"{np.median([run[key] for run in runs]):.1f}" for runs in taken.values())]
-        for what, key in (("processor s", "cpu_s"), ("of which imports beside pandas", "import_s"), ("s", "wall_s"),
+        for what, key in (("processor s", "cpu_s"), ("of which imports", "import_s"), ("s", "wall_s"),
                           ("peak MB", "peak_mb"))
     ]  # fmt: skip
     found = ratio(*([run["cpu_s"] for run in taken[name]] for name in ("this", "other")))
