@@ -14,12 +14,13 @@ from urbanln.probe.splits import Fold
 
 HIDDEN, RATE, PENALTY = 256, 1e-3, 0.1
 EPOCHS, PATIENCE = 60, 8
+FEWEST_ROWS, MOST_ROWS = 32, 256  # of a batch
 # Beyond this many steps more epochs bring nothing: 60 epochs of some 25,000 rows.
 STEPS, FEWEST_EPOCHS = 6000, 12
 # Adam's decays, and what keeps it from dividing by 0: as Kingma and Ba 2015 and scikit-learn have them.
 DECAYS, TINY = (0.9, 0.999), 1e-8
 RESCALE = 1e8  # what float32 bears of sums that grow
-AT_ONCE = 2**20  # weights of the networks fitted together: 25 MB with all that a step needs
+AT_ONCE = 2**20  # weights, or hidden values of a batch, of the networks fitted together: 30 MB in all
 BLOCK = 2**15  # weights moved at a time: five rows of so many stay in a processor's cache
 Single = npt.NDArray[np.float32]
 
@@ -55,8 +56,7 @@ def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     centre, equal = own.mean(axis=0), own.min(axis=0) == own.max(axis=0)
     spread = np.where(equal, 1.0, own.std(axis=0))
     target = ((labels - centre) / spread).astype(np.float32)
-    width = (X.shape[1] + 2) * HIDDEN + 1
-    piece = max(AT_ONCE // width, 1)
+    piece = max(AT_ONCE // (HIDDEN * max(X.shape[1] + 2, MOST_ROWS)), 1)
     seen = _with_one(scale, X, fold.train), _with_one(scale, X, fold.val)
     made = np.empty((len(fold.test), labels.shape[1]))
     for start in range(0, labels.shape[1], piece):
@@ -78,7 +78,7 @@ def _with_one(scale: Scale, X: npt.NDArray, rows: npt.NDArray) -> Single:
 
 def schedule(rows: int) -> tuple[int, int, int]:
     """Rows of a batch, epochs at most, and epochs to wait for a better one, for so many training rows."""
-    batch = int(min(rows, np.clip(rows // 8, 32, 256)))
+    batch = int(min(rows, np.clip(rows // 8, FEWEST_ROWS, MOST_ROWS)))
     epochs = int(np.clip(STEPS * batch // rows, FEWEST_EPOCHS, EPOCHS))
     return batch, epochs, max(PATIENCE * epochs // EPOCHS, 2)
 
