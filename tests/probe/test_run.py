@@ -349,6 +349,22 @@ def test_floors_and_the_map_do_not_depend_on_processes(full) -> None:
     pd.testing.assert_frame_equal(one.predictions, two.predictions)
 
 
+def test_a_label_is_scored_alike_alone_and_among_others() -> None:
+    """Labels that share rows are predicted together, one with holes by itself; order is no matter."""
+    tables, labels, where = make()
+    labels = labels[["region_id", "population", "growth"]].assign(holes=labels["growth"])
+    labels.loc[::7, "holes"] = np.nan
+    settings = SETTINGS.model_copy(update={"heads": ("ridge", "mlp"), "splits": ("random",), "seeds": 1})
+
+    def scored(*names: str) -> dict[tuple[str, ...], float]:
+        found = probe_tables({"ours": tables["ours"]}, labels[["region_id", *names]], where, settings)
+        return {(row["indicator"], row["features"], row["head"]): row["r2"] for row in found.scores["rows"]}
+
+    together = scored("holes", "growth", "population")
+    alone = scored("growth") | scored("holes") | scored("population")
+    assert together == pytest.approx(alone, abs=1e-9)
+
+
 def test_several_cities_are_held_out_whole_and_lie_apart() -> None:
     tables, labels, where = make()
     where["city"] = np.where(np.arange(N) % 2, "a", "b")  # on top of each other in degrees
