@@ -239,6 +239,30 @@ def test_who_stops_in_the_middle_neither_holds_the_server_nor_is_a_fault(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_an_answer_that_takes_long_does_not_hold_the_server(
+    content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, left = threading.Event(), threading.Event()
+
+    def slow(row: int) -> bytes:
+        asked.set()
+        assert left.wait(30)
+        return content.open_picture(row)
+
+    monkeypatch.setattr("urbanln.explore.serving.leave", left.set)  # in a program of ours it ends the process
+    server, sock, _ = listen(replace(content, open_picture=slow))
+    port = sock.getsockname()[1]
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    serving.start()
+    with socket.create_connection(("127.0.0.1", port)) as waits:
+        waits.sendall(f"GET /picture?id=p0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert asked.wait(20)
+        server.should_exit = True
+        assert left.wait(20)
+        serving.join(20)
+        assert not serving.is_alive()
+
+
 def test_answers_are_sent_at_once(content: Content) -> None:
     server, sock, address = listen(content)
     nodelay: list[int] = []

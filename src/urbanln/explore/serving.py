@@ -12,9 +12,9 @@ from typing import Any
 import uvicorn
 
 from urbanln.base.saying import say
-from urbanln.base.stopping import hold
+from urbanln.base.stopping import hold, leave
 
-_GRACE = 1.0  # seconds in which answers under way may end
+_GRACE = 1.0  # seconds in which answers under way may end; and threads that make them, once more as many
 
 
 class Server(uvicorn.Server):
@@ -54,7 +54,9 @@ class Server(uvicorn.Server):
         A client that keeps its connection open, or sends its question without end, would be waited for.
         """
         self._ending = True
-        asyncio.get_running_loop().call_later(_GRACE, self._part)
+        loop = asyncio.get_running_loop()
+        loop.call_later(_GRACE, self._part)
+        loop.call_later(2 * _GRACE, leave)
         await super().shutdown(sockets)
 
     def _part(self) -> None:
