@@ -75,13 +75,6 @@ class Answers:
         return cKDTree(self._metres)
 
     @cached_property
-    def _spoken(self) -> tuple[Ints, Ints]:
-        """Pictures of the captions, ascending, and their rows: no region looks through all captions."""
-        pictures = self.content.captions["picture"].to_numpy(np.int64)
-        order = np.argsort(pictures, kind="stable")
-        return pictures[order], order
-
-    @cached_property
     def _vector_of(self) -> Ints:
         """Row of each region's vector, −1 where it has none, or one without direction."""
         found = np.full(len(self.content), -1, np.int64)
@@ -139,6 +132,21 @@ class Answers:
         names = pack_texts("names", self._names) if self._names else {}
         return pack_texts("ids", self.ids) | names
 
+    # Columns as arrays: rows of a table one by one take a thousand times as long.
+    @cached_property
+    def _picture_columns(self) -> dict[str, npt.NDArray[Any]]:
+        names = ("view", "captured", "licence", "attribution")
+        return {name: self.content.pictures[name].to_numpy() for name in names}
+
+    @cached_property
+    def _caption_columns(self) -> tuple[Ints, Ints, dict[str, npt.NDArray[Any]]]:
+        """Picture of each caption in order, the caption's row, and what is told of it by row."""
+        table = self.content.captions
+        picture = table["picture"].to_numpy(np.int64)
+        order = np.argsort(picture, kind="stable")
+        names = ("text", "captioner", "selected", "agreement", "weight")
+        return picture[order], order, {name: table[name].to_numpy() for name in names}
+
     def _can(self) -> dict[str, Any]:
         content = self.content
         reads = content.reader is not None and content.vectors is not None
@@ -191,7 +199,8 @@ class Answers:
         at = int(self.check_rows([row])[0])
         near = self._tree.query(self._metres[at], k=min(_NEAR + 1, len(content)))[1]
         first, last = self._pictures[at]
-        shown = content.pictures.iloc[first : min(last, first + _PICTURES)]
+        shown = range(first, min(last, first + _PICTURES))
+        pictures = self._picture_columns
         names = self._names
         place = next(one for one in content.places if one.first <= at < one.last)
         return {
@@ -201,9 +210,8 @@ class Answers:
             "values": {key: _value(one, at) for key, one in content.columns.items()},
             "predictions": self._predictions(at),
             "pictures": [
-                {"id": f"p{first + i}", **{key: _said(getattr(one, key), 300)
-                 for key in ("view", "captured", "licence", "attribution")}}
-                for i, one in enumerate(shown.itertuples())
+                {"id": f"p{one}", **{key: _said(values[one], 300) for key, values in pictures.items()}}
+                for one in shown
             ],
             "pictures_total": int(last - first),
             "captions": self._captions(first, min(last, first + _PICTURES)),
@@ -243,14 +251,13 @@ class Answers:
         return out
 
     def _captions(self, first: int, last: int) -> list[dict[str, Any]]:
-        pictures, order = self._spoken
-        start, end = np.searchsorted(pictures, [first, last])
-        found = self.content.captions.iloc[order[start:end][:_CAPTIONS]]
+        picture, order, told = self._caption_columns
+        start, end = np.searchsorted(picture, [first, last])
         return [
-            {"picture": f"p{one.picture}", "text": clean(one.text, 4000),
-             "captioner": _said(one.captioner, 120), "selected": bool(one.selected),
-             "agreement": _number(one.agreement), "weight": _number(one.weight)}
-            for one in found.itertuples()
+            {"picture": f"p{picture[start + i]}", "text": clean(told["text"][one], 4000),
+             "captioner": _said(told["captioner"][one], 120), "selected": bool(told["selected"][one]),
+             "agreement": _number(told["agreement"][one]), "weight": _number(told["weight"][one])}
+            for i, one in enumerate(order[start : min(end, start + _CAPTIONS)])
         ]  # fmt: skip
 
     def _alike(self, row: int, k: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
+from typing import Literal
 
 import jinja2
 
@@ -17,24 +18,26 @@ _PARQUET = f"{_ASSETS}/hyparquet-writer/hyparquet-writer.js"  # a server writes 
 
 
 def page_files(
-    title: str, basemap: Basemap | None = None, exported: bool = False
+    title: str, basemap: Basemap | None = None, form: Literal["served", "disk", "wide"] = "served"
 ) -> dict[str, tuple[str, bytes]]:
     """Name to media type and content of ``index.html``, ``explore.css`` and ``explore.js``.
 
     Args:
         title: Of the page.
         basemap: What lies below the regions.
-        exported: Whether the page is to be opened as a file, with ``data.js`` beside it. Browsers take no
-            policy by origin there, so scripts are allowed by being beside it and no address may be asked
-            but that of the map of streets.
+        form: Whether a server answers; or the page is to be opened as a file, with ``data.js`` beside it
+            (browsers take no policy by origin there, so scripts are allowed by being beside it and no address
+            may be asked but that of the map of streets); or it asks for files on a static host.
     """
+    exported = form != "served"
     script = _script([_PARQUET] if exported else [])
     # A file has no origin that 'self' could mean.
     other = basemap.origin if basemap else ""
     asked = other and f" {other}"
+    may_ask = f"connect-src 'self'{asked}; " if form == "wide" else asked and f"connect-src{asked}; "
     policy = (
         "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
-        f"img-src 'self' file: blob: data:{asked}; {asked and f'connect-src{asked}; '}"
+        f"img-src 'self' file: blob: data:{asked}; {may_ask}"
         "worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     environment = jinja2.Environment(

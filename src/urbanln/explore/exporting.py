@@ -1,14 +1,20 @@
-"""The page as files that open from disk or any static host: what a server would answer is prepared."""
+"""The page as files: what a server would answer is prepared.
+
+Up to 20,000 regions one script holds it all, and the page opens from disk or any static host. Of more the
+page asks a static host for the parts that it shows (``wide``).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyproj
 
-from urbanln.base.errors import InputError, UrbanLNError
+from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import plain, write_json, write_quickly, write_text
 from urbanln.base.outputs import EXPORT, output_folder
 from urbanln.base.progress import progress
@@ -21,9 +27,12 @@ from urbanln.explore.content import Content
 from urbanln.explore.explaining import Explaining
 from urbanln.explore.pictures import SIDES, small
 from urbanln.explore.rounded import as_base64, rounded
-from urbanln.pages.maps import MOST_REGIONS, embed_json
+from urbanln.explore.wide import Wide
+from urbanln.pages.maps import embed_json
 
 _PICTURES_PER_REGION = 4
+_MOST_PICTURES = 80_000  # four of 20,000 regions; of more regions the first pictures of as many as that
+_Kept = Callable[[npt.NDArray[Any]], str]
 
 
 def export_page(content: Content, folder: Path, *, with_pictures: bool = False) -> list[str]:
@@ -38,15 +47,8 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
         Lines on what was written.
 
     Raises:
-        InputError: More regions than a page from disk can hold, the folder holds something else, or the map
-            of streets has an address with a key.
+        InputError: The folder holds something else, or the map of streets has an address with a key.
     """
-    if len(content) > MOST_REGIONS:
-        raise InputError(
-            "a page that opens from disk holds its data itself, and these are too many regions",
-            value=f"{len(content):,}", where="--export",
-            remedy=f"export a city of up to {MOST_REGIONS:,} regions, or serve this one: leave --export out",
-        )  # fmt: skip
     refuse_secret(content.basemap)
     target = output_folder(folder, EXPORT, option="--export")
     target.mkdir(parents=True, exist_ok=True)
@@ -54,75 +56,105 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
     write_json(target / "explore.json", {"kind": "explore", "title": content.title, "regions": len(content)})
     answers = Answers(content)
     asking = Asking(answers)
-    texts, columns, explaining = _prepared(asking)
+    wide = Wide(answers, target) if answers.tiled else None
+    keep = wide.numbers if wide else as_base64
+    texts, columns, explaining = _prepared(asking, keep)
     shown, kept = _pictures(content, target, with_pictures)
-    overview = answers.overview() | answers.places()
+    told = _Told(answers, shown)
+    overview = answers.overview() | ({"tiles": wide.regions(told)} if wide else answers.places())
     overview["can"] |= {
         "upload": False, "text": bool(texts), "evidence": bool(explaining.whose), "pictures": bool(shown),
     }  # fmt: skip
     cannot = ["upload", *([] if texts else ["text"]), *([] if explaining.whose else ["evidence"])]
     overview["why_not"] |= dict.fromkeys(cannot, "this is an export: serve the city with urbanln explore")
-    near = rounded(content.vectors) if content.vectors else None
+    near = _vectors(answers, wide)
+    if content.vectors and not near:
+        overview["can"]["similar"] = False
+        overview["why_not"]["similar"] = (
+            "its vectors are too large for an export: serve the city with urbanln explore"
+        )
     overview["basemap"] = export_basemap(content.basemap, content.regions.geometry.bounds.to_numpy(), target)
     data = {
         "content": overview, "texts": texts, "columns": columns,
-        "vectors": near and near.packed(content.metres()), "regions": _regions(answers, shown),
+        "vectors": near, "regions": None if wide else _regions(told, len(content)),
         "evidence": explaining.evidence, "explained": explaining.whose,
-        "crs": pyproj.CRS(4326).to_json_dict(), "exact": _exact(content),
+        "crs": pyproj.CRS(4326).to_json_dict(), "exact": _exact(content, keep), "wide": bool(wide),
     }  # fmt: skip
-    if near:
-        n, width = near.steps.shape
-        say(
-            f"data.js holds {n:,} vectors of {width} numbers, {near.steps.nbytes * 4 / 3e6:.1f} MB; "
-            f"cosines there are within {near.bound:.0e} of the exact ones"
-        )
     write_text(target / "data.js", f"window.URBANLN_DATA = {embed_json(plain(data))};\n")
-    for name, (_, body) in reversed(page_files(content.title, content.basemap, exported=True).items()):
+    form: Literal["wide", "disk"] = "wide" if wide else "disk"
+    for name, (_, body) in reversed(page_files(content.title, content.basemap, form).items()):
         write_quickly(target / name, body)
     if kept:
         say(
             f"{kept:,} pictures stay here: no licence that lets anybody pass them on is named; "
             "--with-pictures exports them"
         )
+    if wide:
+        say(
+            f"{len(content):,} regions are too many for a page from disk: run `python -m http.server` in "
+            f"{target}, or put it on a static host; one that answers range requests sends only what is shown"
+        )
     return [str(target / "index.html")]
 
 
-def _prepared(asking: Asking) -> tuple[dict[str, Any], dict[str, str], Explaining]:
+def _vectors(answers: Answers, wide: Wide | None) -> dict[str, Any] | None:
+    content = answers.content
+    if content.vectors is None:
+        return None
+    if wide:
+        return wide.vectors(content.vectors)
+    near = rounded(content.vectors)
+    n, width = near.steps.shape
+    say(
+        f"data.js holds {n:,} vectors of {width} numbers, {near.steps.nbytes * 4 / 3e6:.1f} MB; "
+        f"cosines there are within {near.bound:.0e} of the exact ones"
+    )
+    return near.packed(content.metres())
+
+
+def _prepared(asking: Asking, keep: _Kept) -> tuple[dict[str, Any], dict[str, str], Explaining]:
     """Answers to the queries that are offered; columns, theirs among them; evidence."""
     content, explaining = asking.content, Explaining(asking)
     texts: dict[str, Any] = {}
-    columns = {key: _numbers(asking, key) for key in content.columns}
+    columns = {key: keep(_numbers(asking, key)) for key in content.columns}
     # One query after the other, since only the last ones are held.
     for text in content.queries if content.reader else ():
         told = texts[text] = asking.text(text)
         made = [f"{told['key']}:{by}" for by, found in told["by"].items() if found]
-        columns |= {key: _numbers(asking, key) for key in made}
+        columns |= {key: keep(_numbers(asking, key)) for key in made}
         explaining.query(told)
     explaining.predictions()
     return texts, columns, explaining
 
 
-def _numbers(asking: Asking, key: str) -> str:
-    return as_base64(asking.column(key).values.astype("<f4"))
+def _numbers(asking: Asking, key: str) -> npt.NDArray[Any]:
+    return asking.column(key).values.astype("<f4")
 
 
-def _exact(content: Content) -> dict[str, str]:
+def _exact(content: Content, keep: _Kept) -> dict[str, str]:
     """Columns of which float32 holds not all digits, to be taken away."""
     return {
-        key: as_base64(one.exact.astype("<f8"))
-        for key, one in content.columns.items()
-        if one.exact is not None
+        key: keep(one.exact.astype("<f8")) for key, one in content.columns.items() if one.exact is not None
     }
 
 
-def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
-    """Everything about each region; of its pictures those that were exported."""
+class _Told:
+    """Everything about a region; of its pictures those that were exported."""
+
+    def __init__(self, answers: Answers, shown: set[int]) -> None:
+        self._answers, self._shown = answers, shown
+
+    def __call__(self, row: int) -> dict[str, Any]:
+        told = self._answers.region(row, alike=0)
+        told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in self._shown]
+        return told
+
+
+def _regions(told: _Told, n: int) -> list[dict[str, Any]]:
     out = []
-    with progress("describing regions", len(answers.content)) as advance:
-        for row in range(len(answers.content)):
-            told = answers.region(row, alike=0)
-            told["pictures"] = [one for one in told["pictures"] if int(one["id"][1:]) in shown]
-            out.append(told)
+    with progress("describing regions", n) as advance:
+        for row in range(n):
+            out.append(told(row))
             advance(1)
     return out
 
@@ -130,9 +162,12 @@ def _regions(answers: Answers, shown: set[int]) -> list[dict[str, Any]]:
 def _pictures(content: Content, target: Path, all_of_them: bool) -> tuple[set[int], int]:
     """Write small pictures: which were written, and how many were kept back for their licence."""
     table = content.pictures
-    first = table.groupby("row").cumcount() < _PICTURES_PER_REGION
+    turn = table.groupby("row").cumcount().to_numpy()
     free = table["free"].to_numpy(bool) | all_of_them
-    chosen = np.flatnonzero(first & free)
+    chosen = np.flatnonzero((turn < _PICTURES_PER_REGION) & free)
+    if len(chosen) > _MOST_PICTURES:
+        say(f"{_MOST_PICTURES:,} of {len(chosen):,} pictures go along: an export holds no more")
+        chosen = np.sort(chosen[np.argsort(turn[chosen], kind="stable")[:_MOST_PICTURES]])
     shown = set()
     (target / "pictures").mkdir(exist_ok=True)
     with progress("exporting pictures", len(chosen)) as advance:

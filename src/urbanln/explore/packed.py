@@ -1,8 +1,8 @@
 """Values of all regions as one binary answer: as JSON they would be many times the size, and slow to read.
 
 Four bytes tell the length of a head, JSON that names each part with its kind and length; the parts follow,
-each at a multiple of eight. Kinds are ``i4`` (little-endian), ``lines`` (UTF-8, one text a line) and ``wkb``.
-The page reads it in ``packed.js``.
+each at a multiple of eight. Kinds are ``i2``, ``i4`` and ``f8`` (little-endian), ``lines`` (UTF-8, one text a
+line) and ``wkb``. The page reads it in ``packed.js``.
 """
 
 from __future__ import annotations

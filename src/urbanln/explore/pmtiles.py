@@ -21,8 +21,8 @@ from urbanln.base.errors import InputError
 from urbanln.base.parsing import parse_json, refuse_endless
 
 MOST_ZOOM = 31
-_HEADER = struct.Struct("<7sB11Q6B4iB2i")
-_PLAIN, _GZIP = 1, 2
+HEADER = struct.Struct("<7sB11Q6B4iB2i")
+_PLAIN, GZIP = 1, 2
 _COMPRESSIONS = {0: "an unknown compression", 3: "Brotli", 4: "Zstandard"}
 _TILES = {1: "mvt", 2: "png", 3: "jpeg", 4: "webp", 5: "avif", 6: "mlt"}
 _MOST_STORED, _MOST_BYTES = 16 << 20, 64 << 20  # of one directory, one tile, the notes
@@ -62,13 +62,13 @@ class Archive:
         try:
             refuse_endless(path)
             self._size = path.stat().st_size
-            head = self._bytes(0, _HEADER.size)
+            head = self._bytes(0, HEADER.size)
         except OSError as error:
             raise self._fault("this file cannot be read", error.strerror, "name an existing file") from error
-        if head[:7] != b"PMTiles" or len(head) < _HEADER.size:
+        if head[:7] != b"PMTiles" or len(head) < HEADER.size:
             what = "an MBTiles file" if head.startswith(b"SQLite format 3") else None
             raise self._fault("this is no PMTiles file", what, _CONVERT)
-        fields = _HEADER.unpack(head)
+        fields = HEADER.unpack(head)
         if fields[1] != 3:
             raise self._fault("PMTiles of this version are not read", fields[1], _CONVERT)
         self._root = (fields[2], fields[3])
@@ -81,7 +81,7 @@ class Archive:
         if self._outside == 0 and self.tiles != "mvt":
             self._outside = _PLAIN  # pictures are compressed by themselves, and some writers say nothing
         for how in (self._inside, self._outside):
-            if how not in (_PLAIN, _GZIP):
+            if how not in (_PLAIN, GZIP):
                 what = _COMPRESSIONS.get(how, f"compression {how}")
                 raise self._fault("compressed by what is not read here", what, "make it anew, with gzip")
         if not 0 <= low <= high <= MOST_ZOOM:
@@ -123,7 +123,9 @@ class Archive:
 
     def _find(self, z: int, x: int, y: int) -> tuple[int, int] | None:
         """Where in the file a tile's bytes are: offset and length."""
-        number = tile_number(z, x, y)
+        return self._find_number(tile_number(z, x, y))
+
+    def _find_number(self, number: int) -> tuple[int, int] | None:
         where, length = self._root
         for _ in range(_MOST_DEPTH):
             directory = self._directory(where, length)
@@ -156,7 +158,7 @@ class Archive:
         data = self._bytes(where, length)
         if len(data) < length:
             raise self._damaged("it became shorter")
-        if compression != _GZIP:
+        if compression != GZIP:
             return data
         unpacking = zlib.decompressobj(31)
         try:

@@ -7,22 +7,24 @@ Explore.likeness = (function () {
   let held = null;
 
   // { width, step, rows, steps, metres, of }: of = place of each region's vector, −1 without.
-  function vectors() {
-    if (held) return held;
-    const packed = window.URBANLN_DATA.vectors,
-      rows = new Int32Array(Explore.bytes(packed.rows).buffer);
+  function hold(found) {
     const of = new Int32Array(window.URBANLN_DATA.content.n).fill(-1);
-    rows.forEach((row, i) => {
+    found.rows.forEach((row, i) => {
       of[row] = i;
     });
-    held = {
+    held = Object.assign({ of: of }, found);
+  }
+
+  function vectors() {
+    if (held) return held;
+    const packed = window.URBANLN_DATA.vectors;
+    hold({
       width: packed.width,
       step: packed.step,
-      rows: rows,
+      rows: new Int32Array(Explore.bytes(packed.rows).buffer),
       steps: new Int16Array(Explore.bytes(packed.steps).buffer),
-      metres: new Float64Array(Explore.bytes(packed.metres).buffer),
-      of: of
-    };
+      metres: new Float64Array(Explore.bytes(packed.metres).buffer)
+    });
     delete packed.steps; // the text is of no more use, and the largest thing here
     return held;
   }
@@ -76,8 +78,11 @@ Explore.likeness = (function () {
     const { rows } = vectors(),
       all = scores(query),
       out = unwanted(asked, far);
-    const best = Array.from(rows.keys())
-      .filter((i) => !out[rows[i]])
+    // Of very many the few are sorted that reach the k-th.
+    const open = Array.from(rows.keys()).filter((i) => !out[rows[i]]),
+      least = Float32Array.from(open, (i) => all[rows[i]]).sort()[Math.max(0, open.length - k)];
+    const best = open
+      .filter((i) => all[rows[i]] >= least)
       .sort((a, b) => all[rows[b]] - all[rows[a]] || a - b)
       .slice(0, k)
       .map((i) => rows[i]);
@@ -123,5 +128,5 @@ Explore.likeness = (function () {
     return query ? scores(query) : null;
   }
 
-  return { similar, alike, column };
+  return { hold, similar, alike, column };
 })();

@@ -6,11 +6,6 @@ Explore.packed = (function () {
     return new TextDecoder().decode(bytes).split("\n");
   }
 
-  // Millionths of a degree to degrees; rows stay whole numbers.
-  function numbers(bytes) {
-    return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  }
-
   // GeoJSON geometries out of little-endian WKB, one behind the other.
   function shapes(bytes) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
@@ -34,7 +29,14 @@ Explore.packed = (function () {
     return found;
   }
 
-  const READ = { lines: lines, i4: numbers, wkb: shapes };
+  const typed = (Kind) => (bytes) => new Kind(bytes.buffer, bytes.byteOffset, bytes.length / Kind.BYTES_PER_ELEMENT);
+  const READ = {
+    lines: lines,
+    i2: typed(Int16Array),
+    i4: typed(Int32Array),
+    f8: typed(Float64Array),
+    wkb: shapes
+  };
 
   // The parts by name.
   function read(buffer) {
@@ -55,7 +57,7 @@ Explore.packed = (function () {
     return new Response(stream).arrayBuffer();
   }
 
-  // Places as the page has them.
+  // Places as the page has them, in degrees.
   function places(buffer) {
     const found = read(buffer),
       degrees = (whole) => Float64Array.from(whole, (value) => value / 1e6);

@@ -162,6 +162,7 @@ Explore.places = (function () {
     seen,
     rows: () => rowOf,
     shape: (row) => shapeOf.get(row) || null,
+    outline,
     outlines,
     around,
     of: (row) => [lons[row], lats[row]],

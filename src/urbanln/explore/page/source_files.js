@@ -8,7 +8,8 @@
 //     evidence: { "row key": … },     as api/evidence
 //     explained: { key: { what: [row, …] } },  whose evidence that is
 //     exact: { key: base64 },         float64, where float32 holds not all digits
-//     crs }                           as GeoParquet names it
+//     crs,                            as GeoParquet names it
+//     wide }                          whether the large parts lie in files of their own, see source_wide.js
 // Files to take away are made in take_files.js. Pictures lie in the folder pictures/.
 Explore.exported = (function () {
   "use strict";
@@ -77,6 +78,8 @@ Explore.exported = (function () {
         ? Promise.resolve(data().texts[text])
         : missing("That query", "Pick one of the prepared queries, or run `urbanln explore`."),
     evidence: evidence,
+    exact: (key) =>
+      Promise.resolve(data().exact[key] ? new Float64Array(Explore.bytes(data().exact[key]).buffer) : null),
     explains: (key) => key in data().explained,
     take: Explore.taken.take
   };

@@ -36,7 +36,8 @@
   }
 
   async function start() {
-    Explore.source = window.URBANLN_DATA ? Explore.exported : Explore.served;
+    const data = window.URBANLN_DATA;
+    Explore.source = data ? (data.wide ? Explore.wide : Explore.exported) : Explore.served;
     const [content, placed] = await Promise.all([Explore.source.content(), Explore.source.places()]);
     state.content = Object.assign(content, placed);
     Explore.places.prepare(content);

@@ -14,12 +14,12 @@ Explore.taken = (function () {
 
   // The id, the middle, then what is asked for, as { name, type, values } by row; classes by name, null without a value.
   async function table(rows, keys) {
-    const content = await Explore.source.content();
+    await Explore.named();
+    const content = Explore.state.content;
     const plain = (name, type, from) => ({ name: name, type: type, values: rows.map((row) => from[row]) });
     const made = keys.map(async (key) => {
-      const exact = (window.URBANLN_DATA.exact || {})[key];
-      if (exact) {
-        const all = new Float64Array(Explore.floats(exact).buffer);
+      const all = await Explore.source.exact(key);
+      if (all) {
         return { name: key, type: "DOUBLE", values: rows.map((row) => (Number.isNaN(all[row]) ? null : all[row])) };
       }
       const names = Explore.columns.entry(key).classes || [],
@@ -109,7 +109,10 @@ Explore.taken = (function () {
 
   async function take(rows, format, keys) {
     const [make, type] = FORMS[format];
-    return new Blob(make(await table(rows, keys), rows.map(Explore.places.shape)), { type: type });
+    const shapes = [];
+    // One after the other: of very many regions they come in parts of files.
+    for (const row of rows) shapes.push(Explore.places.shape(row) || (await Explore.places.outline(row)));
+    return new Blob(make(await table(rows, keys), shapes), { type: type });
   }
 
   return { take };

@@ -33,7 +33,9 @@ Explore.tiles = (function () {
   function ids(z, x, y) {
     const key = z + "/" + x + "/" + y;
     if (held.has(key)) return keep(held, key, held.get(key));
-    const asked = Explore.source.tile(z, x, y).then(Explore.packed.unzip).then(joined);
+    const asked = Explore.source
+      .tile(z, x, y)
+      .then((found) => (found ? Explore.packed.unzip(found).then(joined) : new Uint32Array(SIDE * SIDE)));
     asked.catch(() => held.delete(key));
     return keep(held, key, asked);
   }
