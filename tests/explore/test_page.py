@@ -279,6 +279,23 @@ def test_a_link_restores_the_view(open_page: Open) -> None:
     assert after[4] == before[4]
 
 
+def test_ends_of_the_legend_never_touch_whatever_the_width(open_page: Open) -> None:
+    page = open_page(webgl=False)
+    page.evaluate("Explore.columns.format = (column, value) => (123456 + value).toLocaleString('en-US')")
+    page.evaluate("Explore.panes.all().forEach(Explore.legend.draw)")
+    # Ends of every legend that is shown: how many, and whether one begins before the last one ended.
+    told = (
+        "[...document.querySelectorAll('.legend')].filter((one) => one.clientWidth).map((one) => "
+        "[...one.querySelectorAll('.ends span')].map((end) => end.getBoundingClientRect()))"
+    )
+    apart = "boxes.every((one) => one.length > 1 && one.every((end, i) => !i || end.left > one[i - 1].right))"
+    for width, two in ((1400, False), (1400, True), (800, True), (390, False), (1400, False)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.set_checked("#two", two)
+        until(page, f"((boxes) => boxes.length === {1 + two} && {apart})({told})")
+    assert page.evaluate(f"{told}[0].length") == 8
+
+
 def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path: Path) -> None:
     export_page(content, tmp_path / "page")
     page = open_page((tmp_path / "page" / "index.html").as_uri())

@@ -101,9 +101,21 @@ Explore.legend = (function () {
     );
   }
 
+  // Which ends have room depends on the width, which a second map or a turned phone changes.
+  function watch(pane) {
+    let width = pane.legend.clientWidth;
+    pane.watch = new ResizeObserver(() => {
+      if (pane.legend.clientWidth === width) return;
+      width = pane.legend.clientWidth;
+      draw(pane);
+    });
+    pane.watch.observe(pane.legend);
+  }
+
   function draw(pane) {
     legend(pane);
     mark(pane);
+    if (!pane.watch) watch(pane);
   }
 
   return { draw, mark };
