@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +93,7 @@ def morans_i(
     n = len(numbers)
     if n < 3 or np.ptp(numbers) == 0:
         return Moran(np.nan, -1 / (n - 1) if n > 1 else np.nan, np.nan)
-    weights = _neighbour_weights(places, min(k, n - 1))
+    weights = _neighbour_weights(places.tobytes(), min(k, n - 1))
     z = numbers - numbers.mean()
     scale = n / (weights.sum() * (z @ z)) if weights.nnz else np.nan
     found = float(scale * (z @ (weights @ z)))
@@ -121,8 +122,13 @@ def _present(values: npt.ArrayLike, metres: npt.ArrayLike) -> tuple[Floats, Floa
     return numbers[there], places[there]
 
 
-def _neighbour_weights(places: Floats, k: int) -> csr_array:
-    """(N, N) sparse: 1/k for each of the k nearest others, 0 elsewhere."""
+@lru_cache(maxsize=1)
+def _neighbour_weights(positions: bytes, k: int) -> csr_array:
+    """(N, N) sparse: 1/k for each of the k nearest others, 0 elsewhere; (N, 2) float64 as bytes.
+
+    The last one is remembered: all that predicts a label is judged at the same places.
+    """
+    places = np.frombuffer(positions).reshape(-1, 2)
     n = len(places)
     distance, nearest = cKDTree(places).query(places, k=k + 1)
     others = nearest != np.arange(n)[:, None]

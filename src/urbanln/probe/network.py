@@ -146,7 +146,8 @@ class Networks:
         return weights[:, :HIDDEN], entry, weights[:, -1:]
 
     def _views(self) -> None:
-        """What a step of Adam goes through, made once: slicing takes as long as a thousand weights."""
+        """What a step goes through, made once: slicing takes as long as a pass over a thousand weights."""
+        self._now, self._towards = self._parts(self._weights), self._parts(self._gradient)
         inner, size = HIDDEN * self._columns, self.best.shape[1]
         spare = np.empty(min(BLOCK, size), dtype=np.float32)
         rows = list(zip(self._weights, self._gradient, *self._sums, strict=True))
@@ -159,8 +160,8 @@ class Networks:
 
     def step(self, rows: Single, y: Single) -> None:
         """Move the weights by a batch: rows (B, D + 1) and labels (L', B) of the networks still going."""
-        leave, entry, bias = self._parts(self._weights)
-        to_leave, to_entry, to_bias = self._parts(self._gradient)
+        leave, entry, bias = self._now
+        to_leave, to_entry, to_bias = self._towards
         hidden = np.matmul(rows, entry, out=self._hidden[: len(entry), : len(rows)])
         active = np.greater(hidden, 0, out=self._active[: len(entry), : len(rows)])
         hidden *= active
@@ -201,7 +202,7 @@ class Networks:
 
     def predict(self, rows: Single, going: bool = False) -> Single:
         """Labels (L, M) of rows (M, D + 1), by each network's best weights or those of the ones going."""
-        leave, entry, bias = self._parts(self._weights if going else self.best)
+        leave, entry, bias = self._now if going else self._parts(self.best)
         made = np.empty((len(leave), len(rows)), dtype=np.float32)
         for part in chunks(np.arange(len(rows)), HIDDEN * len(leave)):
             hidden = np.matmul(rows[part], entry)
