@@ -49,7 +49,7 @@ Explore.legend = (function () {
       // The first and the last stand inside, so each needs one and a half widths to the next.
       const last = texts.length - 1,
         wide = Math.max(...texts.map((text) => text.length)) * 6.6 * 1.5 + 8;
-      const step = Math.ceil(wide / ((pane.legend.clientWidth || 320) / last));
+      const step = Math.ceil(wide / ((list.clientWidth || 320) / last));
       const shown = (i) =>
         open
           ? i > 0 && i < last && (i - 1) % step === 0
