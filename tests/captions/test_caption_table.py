@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from urbanln.base.errors import InputError
 from urbanln.captions.table import candidates_table, fill_gaps, merge_candidates, tidy_text
@@ -76,3 +80,10 @@ def test_what_is_measured_fills_gaps_only() -> None:
         ("a", "x"), ("b", "measured"), ("c", "x"), ("a", "y")
     ]  # fmt: skip
     assert fill_gaps(rows[rows["captioner"] == "measured"])["image_id"].tolist() == ["a", "b"]
+
+
+@given(st.text(st.sampled_from("ab \t\n\u3000\xa0\u200b\x07"), max_size=30))
+def test_tidied_texts_have_single_blanks_and_stay_the_same_object(text: str) -> None:
+    tidied = tidy_text(text)
+    assert tidied == " ".join(re.sub("[\u200b\x07]", "", text).split())
+    assert tidy_text(tidied) is tidied

@@ -163,6 +163,29 @@ def test_many_pictures_vote_as_one_by_one_in_chunks_of_any_size(groups: list[lis
             )
 
 
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_table_is_voted_on_block_by_block_as_at_once(
+    monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    rng = random.Random(0)
+    rows = [(f"i{k % 7}", f"c{k}", ". ".join(rng.choices(_CLAUSES, k=3))) for k in range(30)]
+    frame = pd.DataFrame(
+        [*rows, (None, "c", "sea"), ("i9", "c", " ")], columns=["image_id", "captioner", "caption"]
+    )
+    frame = frame.sample(frac=1, random_state=0)
+    options: Any = {
+        "parser": ClauseParser(),
+        "vectors": HashedVectors(),
+        "count_tokens": lambda t: [*map(len, t)],
+    }
+    wanted = vote_table(frame, **options)
+    monkeypatch.setattr(consensus, "_TOGETHER", together)
+    pd.testing.assert_frame_equal(vote_table(frame, **options), wanted)
+    assert list(dict.fromkeys(wanted["image_id"])) == [
+        image for image in dict.fromkeys(frame["image_id"].dropna()) if image != "i9"
+    ]
+
+
 class RoughVectors(HashedVectors):
     """Quick ones that are off by more than a small lead, always the same way for a phrase."""
 

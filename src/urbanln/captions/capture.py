@@ -23,7 +23,7 @@ _EPS = 1e-6
 # Similarities are counted in steps of 1e-4: the encoder's rounding (1e-7) seldom shows, and sums of whole
 # numbers are the same in any order.
 _STEPS = 10_000
-_CACHED = 500_000
+_CACHED = 100_000
 # Elements that are the same which one contradiction outweighs: of facts in the whole score, of looks among
 # attributes. At 2 and 0, paraphrases of long texts fall behind changed facts; at 8, or at 4 for looks, on
 # which captioners often differ, the vote chooses worse captions.

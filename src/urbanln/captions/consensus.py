@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -21,13 +21,22 @@ from urbanln.captions.facts import Facts
 from urbanln.captions.languages import written_alike
 from urbanln.captions.parsing.parse import Parsing, load_parser
 from urbanln.captions.scene_graph import Parser, SceneGraph
-from urbanln.captions.table import TokenCounter, candidates_table, spoken_candidates, tidy_candidate
+from urbanln.captions.table import (
+    TokenCounter,
+    candidates_table,
+    check_columns,
+    spoken_candidates,
+    tidy_candidate,
+)
 from urbanln.captions.wordnet import Synonyms
-from urbanln.city.checks import CAPTION_COLUMNS
+from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
 
 _TOGETHER = 4_000  # texts whose parses and phrases are in memory at once
 # A lead that quick vectors might turn round: three times the most that they changed one by in 400 pictures.
 _CLOSE = 7e-4
+
+
+_Chunk = list[list[str]]  # the candidates of each of some pictures
 
 
 @dataclass(frozen=True)
@@ -128,23 +137,36 @@ def vote_many(
         InputError: No such mode.
         MissingExtraError: The default parser or vectors are not installed.
     """
-    scorer = Scorer(mode, vectors, synonyms)
     tidy = [[tidy_candidate(text) for text in group] for group in groups]
     if not any(any(group) for group in tidy):
         return [_elect(group, {}, {}) for group in tidy]
+    found = _votes(
+        _chunks(tidy), len(tidy), Scorer(mode, vectors, synonyms), parser, count_tokens, max_tokens,
+        facts=facts, processes=processes,
+    )  # fmt: skip
+    return [vote for votes in found for vote in votes]
+
+
+def _votes(
+    chunks: Iterable[_Chunk],
+    total: int,
+    scorer: Scorer,
+    parser: Parser | None,
+    count_tokens: TokenCounter | None,
+    max_tokens: int,
+    *,
+    facts: Facts | None,
+    processes: int,
+) -> Iterator[list[Vote]]:
+    """The votes of each chunk of pictures, so that no more than two chunks are in memory."""
     parser = load_parser("spacy") if parser is None else parser
-    votes: list[Vote] = []
     parsing = Parsing(parser, facts=facts, processes=processes)
     # While one chunk is compared, the next one is parsed.
-    with parsing, ThreadPoolExecutor(1) as ahead, progress("comparing captions", len(tidy)) as advance:
-        for chunk, texts, graphs in _parsed(_chunks(tidy), parsing, ahead):
+    with ThreadPoolExecutor(1) as ahead, parsing, progress("comparing captions", total) as advance:
+        for chunk, texts, graphs in _parsed(chunks, parsing, ahead):
             elements = {text: scorer.elements(graph, text) for text, graph in zip(texts, graphs, strict=True)}
-            votes += _vote_on(chunk, elements, _tie_ranks(texts, count_tokens, max_tokens), scorer)
+            yield _vote_on(chunk, elements, _tie_ranks(texts, count_tokens, max_tokens), scorer)
             advance(len(chunk))
-    return votes
-
-
-_Chunk = list[list[str]]
 
 
 def _parsed(
@@ -293,25 +315,62 @@ def vote_table(
     if not temperature > 0:
         what = "the temperature of soft weights must be above 0"
         raise InputError(what, value=temperature, where="vote.temperature", remedy="give a number above 0")
-    table = candidates_table(candidates, count_tokens)
-    if table.empty:
-        return table
-    # Not the table's rows: there equal texts have collapsed, which here are witnesses for one another.
-    by_image = spoken_candidates(candidates).groupby("image_id", sort=False)
-    texts_of = {image: list(texts) for image, texts in by_image["caption"]}
-    counted = dict(zip(table["caption"], table["tokens"], strict=True))
-    votes = vote_many(
-        list(texts_of.values()),
-        parser=parser,
-        vectors=vectors,
-        synonyms=synonyms,
-        mode=mode,
-        count_tokens=None if count_tokens is None else lambda texts: [int(counted[text]) for text in texts],
-        max_tokens=max_tokens,
-        facts=facts,
-        processes=processes,
-    )
-    return _ranked(table, texts_of, votes, temperature if weights == "soft" else None)
+    check_columns(candidates, "candidate captions")
+    blocks = _Blocks(candidates, count_tokens)
+    first = next(blocks, None)
+    if first is None:
+        return empty_captions()
+    found = _votes(
+        chain([first], blocks), candidates["image_id"].nunique(), Scorer(mode, vectors, synonyms), parser,
+        None if count_tokens is None else blocks.counted, max_tokens, facts=facts, processes=processes,
+    )  # fmt: skip
+    softness = temperature if weights == "soft" else None
+    return pd.concat([_ranked(*blocks.take(), votes, softness) for votes in found], ignore_index=True)
+
+
+class _Blocks(Iterator[_Chunk]):
+    """Candidates some images at a time, tidied only then: a city's are in memory once, and once more chosen.
+
+    Args:
+        candidates: As of :func:`vote_table`.
+        count_tokens: Counts the model's tokens.
+    """
+
+    def __init__(self, candidates: pd.DataFrame, count_tokens: TokenCounter | None) -> None:
+        self._rows, self._count = _blocks(candidates), count_tokens
+        self._waiting: deque[tuple[pd.DataFrame, dict[Any, list[str]]]] = deque()
+
+    def __next__(self) -> _Chunk:
+        for rows in self._rows:
+            table = candidates_table(rows, self._count)
+            if table.empty:
+                continue
+            # Not the table's rows: there equal texts have collapsed, here they are witnesses.
+            by_image = spoken_candidates(rows).groupby("image_id", sort=False)
+            self._waiting.append((table, {image: list(texts) for image, texts in by_image["caption"]}))
+            return list(self._waiting[-1][1].values())
+        raise StopIteration
+
+    def counted(self, texts: list[str]) -> list[int]:
+        """Tokens of texts of the block that was not taken yet."""
+        table = self._waiting[0][0]
+        known = dict(zip(table["caption"], table["tokens"], strict=True))
+        return [int(known[text]) for text in texts]
+
+    def take(self) -> tuple[pd.DataFrame, dict[Any, list[str]]]:
+        """The table and the texts of each image of the first block that was not taken yet."""
+        return self._waiting.popleft()
+
+
+def _blocks(candidates: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """All rows of some images at a time, in the order of their first ones."""
+    codes = pd.factorize(candidates["image_id"])[0]
+    order = codes.argsort(kind="stable")  # images that are missing come first, and are dropped later
+    start = 0
+    for end in (np.flatnonzero(np.diff(codes[order], append=-2)) + 1).tolist():
+        if end - start >= _TOGETHER or end == len(order):
+            yield candidates.iloc[order[start:end]]
+            start = end
 
 
 def _ranked(

@@ -13,7 +13,7 @@ from urbanln.captions.wordnet import Pos, Synonyms
 # The park of "car park" is WordNet's fifth, the house that is a sign of the zodiac its twelfth: rarer senses
 # than these make false synonyms in captions.
 _SENSES = 3
-_CACHED = 500_000
+_CACHED = 100_000
 _EPS = 1e-6
 _Kinds = tuple[Pos | None, ...]
 _Pairs = list[tuple[Item, Item]]

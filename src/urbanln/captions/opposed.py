@@ -122,7 +122,7 @@ def is_loose(word: str) -> bool:
     return word in LOOSE_QUANTITIES and word not in ("couple", "pair")
 
 
-@lru_cache(500_000)
+@lru_cache(100_000)
 def bearing(a: str, b: str) -> int:
     """What two words about one thing say of each other.
 
@@ -144,7 +144,7 @@ def bearing(a: str, b: str) -> int:
     return _scaled(_GROUPS.get(_plain(a), []), _GROUPS.get(_plain(b), []))
 
 
-@lru_cache(500_000)
+@lru_cache(100_000)
 def relation_bearing(a: str, b: str, turned: bool) -> int:
     """What two relations between the same things say of each other.
 

@@ -20,7 +20,8 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\ud800-\udfff]"
 )
-_BLANK = re.compile(r"\s+")
+# What is not one blank already: a tidy text stays the object it is, and a city's are in memory once.
+_BLANK = re.compile(r"[^\S ]\s*|\s{2,}")
 
 
 def lengths_told(positions: int) -> tuple[int, ...]:
