@@ -2,7 +2,7 @@
 
     python -m benchmarks [--repeat 7] [--width 256] [--json FILE]
     python -m benchmarks step | embed | grad_cache | restart | growth | gather | similar | gpu [--help]
-    python -m benchmarks text_search | probe_speed [--help]
+    python -m benchmarks text_search | probe_speed | explore_page [--help]
 
 Each row alternates between the plain way and ours, so that whatever else the machine does falls on both;
 the median of the ratios and their range are printed. Equal results are checked before anything is timed.
@@ -31,6 +31,7 @@ from urbanln.probe.splits import block_split
 
 NAMED = (
     "step", "embed", "grad_cache", "restart", "growth", "gather", "similar", "text_search", "probe_speed",
+    "explore_page",
     "gpu",
 )  # fmt: skip
 Case = tuple[str, Callable[[], object], Callable[[], object]]
