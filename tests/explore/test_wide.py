@@ -15,16 +15,18 @@ from tests.explore.world import make_content
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Content
 from urbanln.explore.exporting import export_page
-from urbanln.explore.pmtiles import Archive, tile_number
+from urbanln.explore.pmtiles import HEADER, Archive, tile_number
 from urbanln.explore.pmtiles_write import write_pmtiles
 from urbanln.explore.tiling import Tiles
 from urbanln.explore.wide import BLOCK, TYPICAL, Wide
 
 
-@pytest.mark.parametrize("count", [3, 9000])
+@pytest.mark.parametrize("count", [3, 3000])
 def test_tiles_are_read_back_whether_one_directory_leads_to_them_or_several(
-    tmp_path: Path, count: int
+    tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("urbanln.explore.pmtiles_write._FIRST", 1500)  # the format's 16 KB take many tiles
+    monkeypatch.setattr("urbanln.explore.pmtiles_write._LEAF", 300)
     rng = np.random.default_rng(0)
     numbers = np.cumsum(rng.integers(1, 4, count))
     bodies = {int(one): gzip.compress(rng.bytes(int(rng.integers(1, 90))), mtime=0) for one in numbers}
@@ -38,6 +40,7 @@ def test_tiles_are_read_back_whether_one_directory_leads_to_them_or_several(
     found = {number: archive._find_number(number) for number in range(first - 2, int(numbers[-1]) + 2)}
     assert {number for number, where in found.items() if where} == set(bodies)
     data = path.read_bytes()
+    assert (HEADER.unpack(data[: HEADER.size])[7] > 0) == (count > 3), "directories below the first"
     for number, body in bodies.items():
         where, length = found[number] or (0, 0)
         assert data[where : where + length] == body
