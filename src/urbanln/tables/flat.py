@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyogrio
 
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import SCHEMA_VERSION, atomic_path, table_note
@@ -41,6 +40,8 @@ def _is_header(line: str) -> bool:
 
 def _map_note(path: Path) -> dict[str, Any]:
     """What a GeoPackage of ours says of itself; empty for anybody's."""
+    import pyogrio  # here, like below: most tables are Parquet, and GDAL takes a tenth of a second
+
     try:
         told = pyogrio.read_info(path, layer=_LAYER).get("layer_metadata") or {}
         note: dict[str, Any] = parse_json(told.get(_NOTE, "{}"), dict[str, Any])
@@ -110,6 +111,8 @@ def write_vectors(
         )
     note = {"schema_version": SCHEMA_VERSION, "kind": KIND, "made_from": dict(made_from or {}), **facts}
     shapes = gpd.GeoDataFrame(flat, geometry=table.geometry.reset_index(drop=True))
+    import pyogrio
+
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The filename extension")  # until it has its own name
         told = {_NOTE: json.dumps(note, allow_nan=False)}
