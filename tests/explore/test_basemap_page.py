@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,12 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.explore import streets
-from tests.explore.world import PHONE, make_content, until
+from tests.explore.world import PHONE, make_content, served, until
 
 from urbanln.explore.basemap import Basemap, read_basemap
 from urbanln.explore.content import Content
 from urbanln.explore.exporting import export_page
-from urbanln.explore.server import listen
 
 Open = Callable[..., Any]
 MAGENTA = (255, 0, 255)
@@ -34,16 +32,6 @@ def _read(path: Path) -> Basemap:
     found = read_basemap(str(path), "")
     assert found is not None
     return found
-
-
-@contextmanager
-def _served(content: Content) -> Iterator[str]:
-    server, sock, address = listen(content)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    yield address
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +48,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
 
 @pytest.fixture(scope="module")
 def address(content: Content) -> Iterator[str]:
-    with _served(content) as address:
+    with served(content) as address:
         yield address
 
 
@@ -233,7 +221,7 @@ def test_an_address_is_asked_and_no_other(open_page: Open, content: Content, tmp
     origin = f"http://127.0.0.1:{painter.server_port}"
     try:
         there = replace(content, basemap=read_basemap(origin + "/{z}/{x}/{y}.png", "© somebody"))
-        with _served(there) as address:
+        with served(there) as address:
             page = open_page(address, also=address, size=SMALL)
             _settle(page)
             assert np.abs(_seen(page, OUTSIDE) - MAGENTA).max() <= 2

@@ -5,7 +5,6 @@ A real city by the real stages, served; everything by what is written on the pag
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
-from tests.explore.world import DESK, PHONE
+from tests.explore.world import DESK, PHONE, served
 from tests.train.fake_city import caption_of
 
 from urbanln.base.config import load_settings
 from urbanln.city.store import City
-from urbanln.explore.server import listen
 
 pytest.importorskip("torch", reason="a text is read by a model")
 
@@ -34,12 +32,8 @@ def address(city: City, clip_folder: Path, tmp_path_factory: pytest.TempPathFact
     settings = load_settings(None, ["embed.view=satellite"])
     table = embed_city(city, str(clip_folder), tmp_path_factory.mktemp("vectors") / "v.parquet", settings)
     content = content_of([city], Asked(vectors=str(table), model=str(clip_folder)), settings)
-    server, sock, address = listen(content)
-    serving = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    serving.start()
-    yield address
-    server.should_exit = True
-    serving.join()
+    with served(content) as address:
+        yield address
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +14,11 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from PIL import Image
-from tests.explore.world import EDGE, PHONE, make_content, until
+from tests.explore.world import EDGE, PHONE, make_content, served, until
 
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Column, Content, Place
 from urbanln.explore.exporting import export_page
-from urbanln.explore.server import listen
 from urbanln.explore.taken import take
 from urbanln.pages.text import Kind, written
 
@@ -46,12 +44,8 @@ def content() -> Content:
 
 @pytest.fixture(scope="module")
 def address(content: Content) -> Iterator[str]:
-    server, sock, address = listen(content)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    yield address
-    server.should_exit = True
-    thread.join()
+    with served(content) as address:
+        yield address
 
 
 def _least_squares(values: list[float], k: int) -> float:
@@ -214,6 +208,26 @@ def test_what_is_alike_and_what_words_find_colour_the_map(open_page: Open, conte
     page.locator("#tab-search .way >> nth=1 >> text=Why? >> nth=0").click()
     page.locator("#tab-search .phrases li").first.wait_for()
     assert page.locator("#trouble").is_hidden()
+
+
+def test_a_swatch_selects_its_class_of_values_that_lie_close(open_page: Open) -> None:
+    counts, selected = open_page(webgl=False).evaluate(
+        """async () => {
+          const values = Float32Array.from({ length: Explore.state.content.n }, (_, i) => 2 ** 24 + 2 * i);
+          Explore.columns.add({ key: "large", title: "large", group: "label", kind: "id" }, values);
+          await Explore.panes.colour("large");
+          const selected = [];
+          for (const swatch of document.querySelectorAll(".swatch")) {
+            const done = new Promise((go) => Explore.on("selection", go));
+            swatch.click();
+            await done;
+            selected.push(Explore.selection.count());
+          }
+          return [Explore.panes.all()[0].scale.counts, selected];
+        }"""
+    )
+    assert selected == counts
+    assert len(counts) == 7
 
 
 def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import shapely
 import uvicorn
 from PIL import Image
 from starlette.staticfiles import StaticFiles
-from tests.explore.world import make_content, until
+from tests.explore.world import make_content, running, until
 
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Column, Content, Place, Vectors
@@ -67,11 +67,8 @@ def address(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Itera
         folder = tmp_path_factory.mktemp("many") / "page"
         export_page(content, folder)
         server = uvicorn.Server(uvicorn.Config(StaticFiles(directory=folder, html=True), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    yield address
-    server.should_exit = True
-    thread.join()
+    with running(server, sock):
+        yield address
 
 
 def _seen(page: Any, content: Content, rows: np.ndarray) -> np.ndarray:

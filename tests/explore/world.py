@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import uvicorn
 from PIL import Image
 from shapely import box
 
 from urbanln.base.pictures import open_picture
 from urbanln.explore.content import Column, Content, Place, Reader, Vectors
 from urbanln.explore.search import VectorSearch
+from urbanln.explore.server import listen
 from urbanln.explore.words import words_of
 
 WORDS = ("red", "green", "blue", "lake", "roof", "tree", "street", "park")
@@ -102,6 +107,26 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         vectors=Vectors(VectorSearch(vectors), rows), spoken=Vectors(VectorSearch(read_texts(texts)), rows),
         reader=reader if reads else None, queries=("a red roof",), verdicts=(verdict,),
     )  # fmt: skip
+
+
+@contextmanager
+def running(server: uvicorn.Server, sock: socket.socket) -> Iterator[None]:
+    """A server that answers while the block runs."""
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def served(content: Content) -> Iterator[str]:
+    """The address of the page, served while the block runs."""
+    server, sock, address = listen(content)
+    with running(server, sock):
+        yield address
 
 
 def until(page: Any, what: str) -> None:

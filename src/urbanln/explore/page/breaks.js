@@ -125,5 +125,5 @@ Explore.breaks = (function () {
     return classes;
   }
 
-  return { find, classify, natural: (values, k) => natural(Float64Array.from(values).sort(), k), quantile };
+  return { find, classify, natural: (values, k) => natural(Float64Array.from(values).sort(), k) };
 })();

@@ -3,13 +3,22 @@ Explore.legend = (function () {
   "use strict";
   const { el, clear, button } = Explore;
 
+  // The largest value below one, of those that 32 bits hold, as columns do.
+  function below(value) {
+    const near = new Float32Array([value]),
+      bits = new Int32Array(near.buffer);
+    if (near[0] < value) return near[0];
+    bits[0] = near[0] === 0 ? -(2 ** 31) + 1 : bits[0] + (near[0] > 0 ? -1 : 1);
+    return near[0];
+  }
+
   // A click selects what is in the class; a value at a break belongs to the class above it.
   function swatch(pane, i) {
     const { names, counts, ends, colours, column } = pane.scale;
     const count = counts[i];
     const text = names[i] + ": " + count.toLocaleString("en-US") + (count === 1 ? " region" : " regions");
     const low = ends ? ends[i] : i;
-    const high = !ends ? i : i === names.length - 1 ? ends[i + 1] : ends[i + 1] - Math.abs(ends[i + 1]) * 1e-6 - 1e-12;
+    const high = !ends ? i : i === names.length - 1 ? ends[i + 1] : below(ends[i + 1]);
     return button("", () => Explore.selection.range(column.key, low, high), {
       class: "swatch",
       "aria-label": "Select " + text,
