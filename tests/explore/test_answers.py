@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +15,7 @@ from tests.explore.world import colour_of, make_content, stored
 from urbanln.base.errors import InputError
 from urbanln.explore.answers import Answers
 from urbanln.explore.asking import Asking
-from urbanln.explore.content import Column, Content, Vectors
+from urbanln.explore.content import Column, Content, Place, Vectors
 from urbanln.explore.search import VectorSearch
 from urbanln.explore.words import TRIES, height_of, rivals, standing
 
@@ -59,6 +61,13 @@ def test_a_long_id_keeps_its_figures(content: Content) -> None:
     assert told["values"]["label:tract"] == 530_330_005_008
 
 
+def test_a_large_truth_keeps_its_figures_beside_its_prediction(content: Content) -> None:
+    exact = 2.0**24 + 1 + 2 * np.arange(len(content))
+    price = replace(content.columns["label:price"], values=exact.astype(np.float32), exact=exact)
+    told = Answers(replace(content, columns={**content.columns, price.key: price})).region(7)
+    assert told["predictions"][0]["truth"] == told["values"][price.key] == exact[7] != price.values[7]
+
+
 def test_what_a_table_leaves_out_is_empty_and_no_word(content: Content) -> None:
     pictures = content.pictures.assign(licence=np.nan, captured=None)
     regions = content.regions.assign(name=[np.nan, None, *["Kallio"] * 34])
@@ -79,6 +88,23 @@ def test_far_ones_are_far_and_the_asked_are_not_among_them(content: Content) -> 
     assert apart.min() > 2500
     near = np.linalg.norm(metres - metres[14], axis=1) <= 2500
     assert len(far["rows"]) == 36 - near.sum() == 36 - far["left_out"]
+
+
+def test_what_lies_far_from_very_many_takes_no_square_of_memory(content: Content) -> None:
+    n = 3000
+    lonlat = np.random.default_rng(0).random((n, 2))
+    many = replace(
+        content, regions=gpd.GeoDataFrame(geometry=gpd.points_from_xy(*lonlat.T), crs=4326), lonlat=lonlat,
+        places=[Place("Many", 0, n)], vectors=Vectors(VectorSearch(lonlat.astype(np.float32)), np.arange(n)),
+    )  # fmt: skip
+    answers, rows = Answers(many), list(range(1, n))
+    answers.similar([0], far_km=1)  # what is made once
+    tracemalloc.start()
+    told = answers.similar(rows, far_km=1000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (told["rows"], told["left_out"]) == ([], n)
+    assert most < n * n, "a byte for each pair"
 
 
 @pytest.mark.parametrize("rows", [[], [-1], [36], [10**12]])
@@ -185,6 +211,13 @@ def test_a_prediction_leans_on_what_is_in_the_picture() -> None:
     assert min(gains) > 0, "without its red a part speaks for a lower price"
     with pytest.raises(InputError, match="nothing to explain"):
         asking.evidence(0, "label:price")
+
+
+def test_a_prediction_in_one_of_two_cities_is_explained_by_what_is_far_in_its_own() -> None:
+    places = [Place("West", 0, 18), Place("East", 18, 36)]
+    found = Asking(Answers(replace(make_content(), places=places))).evidence(0, "prediction:price")
+    assert len(found["parts"]) == 9
+    assert "within 0.557 km" in found["note"], "a tenth of West's longer edge, five km between middles"
 
 
 def test_a_picture_brought_along_finds_its_like(asking: Asking, content: Content) -> None:

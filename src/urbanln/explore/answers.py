@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
+from urbanln.base.space import nearest_metres
 from urbanln.explore.content import Column, Content, Ints
 from urbanln.explore.naming import Named, named_places
 from urbanln.explore.packed import pack, pack_places, pack_shapes, pack_texts
@@ -237,15 +238,13 @@ class Answers:
             if one.group != "prediction" or not np.isfinite(one.values[row]):
                 continue
             ends = {
-                name: _number(columns[f"{name}:{one.of}"].values[row])
-                if f"{name}:{one.of}" in columns
-                else None
+                name: _value(columns[f"{name}:{one.of}"], row) if f"{name}:{one.of}" in columns else None
                 for name in ("label", "low", "high")
             }
             truth, low, high = ends["label"], ends["low"], ends["high"]
             inside = None if truth is None or low is None or high is None else low <= truth <= high
             out.append({
-                "label": one.of, "unit": one.unit, "truth": truth, "prediction": _number(one.values[row]),
+                "label": one.of, "unit": one.unit, "truth": truth, "prediction": _value(one, row),
                 "low": low, "high": high, "inside": inside, "log": one.log, "note": one.note,
             })  # fmt: skip
         return out
@@ -322,14 +321,24 @@ class Answers:
         if but is not None:
             away[but] = False
             if far_km:
-                near = self._tree.query_ball_point(self._metres[but], far_km * 1000)
-                away[np.unique(np.concatenate([np.asarray(one, dtype=np.int64) for one in near]))] = False
+                away &= ~self._near(but, far_km * 1000)
         hits = vectors.search.top(direction, k, away[vectors.rows])
         return {
             "rows": [int(one) for one in vectors.rows[hits.rows]],
             "scores": [float(one) for one in hits.scores],
-            "exact": True, "left_out": int((~away).sum()),
+            "left_out": int((~away).sum()),
         }  # fmt: skip
+
+    def _near(self, rows: Ints, reach: float) -> npt.NDArray[np.bool_]:
+        """Whether each region is nearer than so many metres to one of some, (N,).
+
+        Each asks for the next of those: what lies around every one of many would be (N × N) numbers.
+        """
+        metres, asked = self._metres, self._metres[rows]
+        low, high = asked.min(axis=0) - reach, asked.max(axis=0) + reach
+        found = ((metres >= low) & (metres <= high)).all(axis=1)
+        found[found] = nearest_metres(metres[found], asked) < reach
+        return found
 
 
 def _spans(rows: Ints, n: int) -> npt.NDArray[np.int64]:

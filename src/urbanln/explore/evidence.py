@@ -90,9 +90,12 @@ def prediction(
     assert vectors is not None
     own = np.flatnonzero(vectors.rows == row)
     values = content.columns[f"label:{label}"].values[vectors.rows].astype(np.float64)
-    metres = content.metres()[vectors.rows]
-    apart = np.hypot(*(metres - content.metres()[row]).T)
-    span = float(np.ptp(metres, axis=0).max())
+    everywhere = content.metres()
+    metres = everywhere[vectors.rows]
+    apart = np.hypot(*(metres - everywhere[row]).T)
+    # Of the region's own city: cities stand so far apart that a tenth of the whole would be all of one.
+    city = next(one for one in content.places if one.first <= row < one.last)
+    span = float(np.ptp(everywhere[city.first : city.last], axis=0).max())
     known = np.flatnonzero(np.isfinite(values) & (apart > _AWAY * span))
     if not len(own) or not len(pictures) or len(known) < _LEAST:
         raise InputError(

@@ -63,11 +63,11 @@ Explore.likeness = (function () {
     });
     if (far > 0)
       for (let row = 0; row < out.length; row++)
-        out[row] = asked.some(
-          (one) => (metres[2 * one] - metres[2 * row]) ** 2 + (metres[2 * one + 1] - metres[2 * row + 1]) ** 2 <= reach
+        if (
+          !out[row] &&
+          asked.some((one) => (metres[2 * one] - metres[2 * row]) ** 2 + (metres[2 * one + 1] - metres[2 * row + 1]) ** 2 < reach)
         )
-          ? 1
-          : 0;
+          out[row] = 1;
     return out;
   }
 
@@ -97,7 +97,6 @@ Explore.likeness = (function () {
         key: keep(asked, found.query),
         rows: found.rows,
         scores: found.scores,
-        exact: true,
         left_out: found.out.reduce((sum, one) => sum + one, 0)
       }
     );

@@ -39,11 +39,7 @@ Explore.search = (function () {
     section.append(
       el("p", {
         class: "verdict" + (found.above ? " yes" : found.above === false ? " no" : ""),
-        text:
-          found.sentence ||
-          (found.above
-            ? "The best regions score above what other words reach."
-            : "Nothing here: other words reach as much.")
+        text: found.sentence
       }),
       picture(key, values, found)
     );
@@ -112,7 +108,7 @@ Explore.search = (function () {
       "Search done. " +
         Object.keys(WAYS)
           .filter((name) => answer.by[name])
-          .map((name) => WAYS[name] + ": " + (answer.by[name].sentence || ""))
+          .map((name) => WAYS[name] + ": " + answer.by[name].sentence)
           .join(" ")
     );
   }

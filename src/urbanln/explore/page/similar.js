@@ -29,7 +29,6 @@ Explore.similar = (function () {
   async function show(title, found) {
     const facts = [
       found.rows.length + " regions, most alike first",
-      found.exact === false ? "found by an approximate search" : null,
       km() > 0 && found.left_out
         ? "without " + found.left_out.toLocaleString("en-US") + " nearer than " + km() + " km"
         : null
