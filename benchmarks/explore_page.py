@@ -5,10 +5,10 @@
 
 Regions are hexagons with two labels, one of which one region in a hundred has, and vectors. A server in a
 process of its own makes them, then is timed until it has answered what the page asks first. Chromium opens
-the page at 1400 × 900, with WebGL in software where there is no GPU, and once more: the first picture is
-there when all tiles are drawn, or all shapes on the canvas that stands before MapLibre's map. Frames are
-those of pans of some seconds, of the whole city and of some streets. The page's memory is that of Chromium's
-process for it afterwards. ``--export`` (0: none) writes that many regions as files.
+the page at 1400 × 900, with WebGL in software where there is no GPU, and once more: the page marks when its
+first picture is there: all tiles drawn, or all shapes on the canvas that stands before MapLibre's map.
+Frames are those of pans of some seconds, of the whole city and of some streets. The page's memory is that
+of Chromium's process for it afterwards. ``--export`` (0: none) writes that many regions as files.
 """
 
 from __future__ import annotations
@@ -50,12 +50,10 @@ _PAN = """seconds => new Promise((done) => {
     if (now - begin < 1000 * seconds) requestAnimationFrame(step); else done(gaps.slice(2));
   })(begin);
 })"""
-_FIRST = """() => new Promise((done) => {
-  const map = Explore.panes.all()[0].map.library;
-  if (document.querySelector('canvas.early')) return done(performance.now());
-  map.once('idle', () => done(performance.now()));
-  map.triggerRepaint();
-})"""
+_FIRST = (
+    "() => new Promise((done) => new PerformanceObserver((list) => done(list.getEntries()[0].startTime))"
+    ".observe({ type: 'mark', buffered: true }))"
+)
 _SENT = """() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
   .reduce((sum, one) => sum + one.transferSize, 0)"""
 

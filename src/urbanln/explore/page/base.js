@@ -140,6 +140,11 @@ var Explore = (function () {
     box.style.top = (y + box.offsetHeight + 22 > innerHeight ? y - box.offsetHeight - 8 : y + 14) + "px";
   }
 
+  // Once, for whoever measures the page: when its first map stood in colour (User Timing).
+  function drawn() {
+    if (!performance.getEntriesByName("map drawn").length) performance.mark("map drawn");
+  }
+
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   // A colour of the style sheet, for what is drawn by script.
@@ -192,6 +197,7 @@ var Explore = (function () {
     choose,
     hover,
     tip,
+    drawn,
     dark,
     colour,
     ink,

@@ -104,6 +104,7 @@ Explore.glMap = function (container, bounds, hooks) {
     const pen = early.getContext("2d");
     pen.scale(sharp, sharp);
     Explore.stillMap.draw(pen, view(), box, scale, mask, null, null);
+    Explore.drawn();
   }
 
   function under(event) {

@@ -68,6 +68,7 @@ Explore.tileMap = (function () {
       ready = true;
       redraw();
       Explore.marks.show(map, marked, true);
+      map.once("idle", Explore.drawn);
     });
     if (matchMedia("(hover: hover)").matches) {
       map.on("mousemove", (event) => hooks.hover(under(event, 6), event.originalEvent));
