@@ -272,6 +272,16 @@ def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tm
     assert len(Image.open(tmp_path / "maps.png").convert("RGB").getcolors(1 << 24) or []) > 10
 
 
+BENT = "{'view':['a'],'selection':[1,[2,3]],'panes':[1],'region':5,'similar':{'rows':7},'ground':1,'tab':[]}"
+
+
+@pytest.mark.parametrize("link", ["null", "7", "%", BENT])
+def test_a_link_that_is_none_opens_the_page(open_page: Open, link: str) -> None:
+    page = open_page(f"#{link}", webgl=False)
+    assert page.locator("#trouble").is_hidden()
+    assert page.evaluate("[Explore.state.row, Explore.selection.count()]") == [None, 0]
+
+
 def test_a_link_restores_the_view(open_page: Open) -> None:
     page = open_page(webgl=False)  # four maps in software would take long
     page.check("#two")

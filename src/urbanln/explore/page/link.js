@@ -43,7 +43,7 @@ Explore.link = (function () {
 
   function saved() {
     try {
-      return JSON.parse(decodeURIComponent(location.hash.slice(1).replace(/'/g, "%22")) || "{}");
+      return Object(JSON.parse(decodeURIComponent(location.hash.slice(1).replace(/'/g, "%22")) || "{}"));
     } catch (error) {
       return {};
     }
@@ -70,12 +70,13 @@ Explore.link = (function () {
   // The rest, when the maps stand. Queries are asked again, so their columns exist before they colour a map.
   async function restore() {
     const found = saved();
-    if (Array.isArray(found.view)) Explore.panes.jump({ center: [found.view[0], found.view[1]], zoom: found.view[2] });
+    const [lon, lat, zoom] = Array.isArray(found.view) ? found.view : [];
+    if ([lon, lat, zoom].every(Number.isFinite) && Math.abs(lat) <= 90) Explore.panes.jump({ center: [lon, lat], zoom: zoom });
     Explore.basemap.read(found.ground);
     if (found.two) Explore.panes.two(true);
     if (found.query && state.content.can.text !== undefined) await Explore.search.run(String(found.query));
     if (found.similar && Array.isArray(found.similar.rows)) await Explore.similar.restore(found.similar);
-    if (Array.isArray(found.selection)) await Explore.selection.read(found.selection);
+    if (Array.isArray(found.selection)) await Explore.selection.read(found.selection.filter(Array.isArray));
     if (found.region) {
       await Explore.named();
       const row = state.content.ids.indexOf(String(found.region));

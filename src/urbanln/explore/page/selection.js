@@ -1,7 +1,8 @@
 // What is selected: the regions that pass every part. A part is a range of a column, or rows drawn or listed.
 Explore.selection = (function () {
   "use strict";
-  // By name: "map", "layout", "scatter", "list" hold { rows: Uint8Array (n) }; "range key" holds { key, low, high }.
+  // By name: these hold { rows: Uint8Array (n) }; "range key" holds { key, low, high }.
+  const PICKED = ["map", "layout", "scatter", "list"];
   const parts = new Map();
   let mask = null,
     count = 0,
@@ -92,12 +93,14 @@ Explore.selection = (function () {
     const n = Explore.state.content.n;
     return change(() => {
       parts.clear();
-      saved.forEach(([name, low, high]) => {
+      saved.forEach(([said, low, high]) => {
+        const name = String(said);
         if (name.startsWith("range ")) {
           const key = name.slice(6);
           if (Explore.columns.entry(key)) parts.set(name, { key: key, low: Number(low), high: Number(high) });
           return;
         }
+        if (!PICKED.includes(name)) return;
         const picked = new Uint8Array(n);
         String(low)
           .split(".")
