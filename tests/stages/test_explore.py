@@ -18,7 +18,7 @@ from urbanln.city.store import City
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Content
 from urbanln.explore.taken import take
-from urbanln.stages.explore import Asked, content_of
+from urbanln.stages.explore import Asked, content_of, is_free
 
 ODD = (1e308, 1234567891.25, 1e-9, 0.1, -7.0)
 
@@ -81,3 +81,18 @@ def test_a_city_of_nothing_but_regions_is_a_page(tmp_path: Path) -> None:
     told = Answers(content).overview()
     assert (told["n"], told["can"]["similar"], told["can"]["pictures"]) == (1, False, False)
     assert Answers(content).region(0)["near"] == []
+
+
+@pytest.mark.parametrize(
+    ("free", "licences"),
+    [
+        (True, ["CC0-1.0", "CC BY 4.0", "cc-by-sa-4.0", "ODbL 1.0", "Public domain", "Copernicus Sentinel"]),
+        (True, ["Norwegian Licence for Open Government Data"]),
+        (False, ["CC BY-NC 4.0", "cc-by-nc-sa-4.0", "CC BY-ND", "CC BY  NC", "CC BY SA NC4"]),
+        (False, ["all rights reserved", "not public domain"]),
+        (False, ["CC BY for non-commercial use", "CC BY NonCommercial", "CC BY NoDerivatives"]),
+        (False, ["", None, float("nan")]),
+    ],
+)  # fmt: skip
+def test_a_picture_goes_along_only_where_anybody_may_pass_it_on(free: bool, licences: list[object]) -> None:
+    assert [is_free(one) for one in licences] == [free] * len(licences)

@@ -35,11 +35,11 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 _CLUSTERS = 8
 _SAMPLE = 20_000
-# Licences that let anybody pass a picture on, also in another size.
+# Licences that let anybody pass a picture on, also in another size; and words that take some of it back.
 _FREE = re.compile(
-    r"\b(cc0|public domain|cc[ -]by([ -]sa)?(?![ -]n)|odbl|pddl|ogl|open government|copernicus|etalab)\b",
-    re.IGNORECASE,
+    r"\b(cc0|public domain|cc[ -]by|odbl|pddl|ogl|open government|copernicus|etalab)\b", re.IGNORECASE
 )
+_BOUND = re.compile(r"\bn[cd](?![a-z])|\bno[nt]?\b|\bnon.?commercial|\bno.?deriv", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,7 @@ def _pictures(cities: Sequence[City], rows: pd.Series) -> tuple[pd.DataFrame, Ca
         table = images.reindex(columns=wanted).astype(object)
         table["row"] = (prefix(cities, city) + images["region_id"].astype(str)).map(rows)
         table["city"] = number
-        table["free"] = [
-            city.meta.synthetic or bool(isinstance(one, str) and _FREE.search(one))
-            for one in table["licence"]
-        ]
+        table["free"] = [city.meta.synthetic or is_free(one) for one in table["licence"]]
         table["attribution"] = table["attribution"].where(table["attribution"].notna(), table["source"])
         tables.append(table.drop(columns="source"))
     joined = pd.concat(tables, ignore_index=True)
@@ -142,6 +139,15 @@ def _pictures(cities: Sequence[City], rows: pd.Series) -> tuple[pd.DataFrame, Ca
     joined = joined.sort_values("row", kind="stable").reset_index(drop=True)
     paths, owners = joined["path"].to_numpy(), joined["city"].to_numpy()
     return joined, lambda row: cities[owners[row]].image_bytes(str(paths[row]))
+
+
+def is_free(licence: object) -> bool:
+    """Whether a picture's licence is named as one that lets anybody pass it on, also in another size.
+
+    Args:
+        licence: As the city's table has it; what is no text names none.
+    """
+    return isinstance(licence, str) and bool(_FREE.search(licence)) and not _BOUND.search(licence)
 
 
 def _captions(cities: Sequence[City], pictures: pd.DataFrame) -> pd.DataFrame:
