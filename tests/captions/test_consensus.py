@@ -186,6 +186,23 @@ def test_a_table_is_voted_on_block_by_block_as_at_once(
     ]
 
 
+def test_a_vote_that_was_killed_goes_on_with_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(ClauseParser):
+        def parse(self, texts: Sequence[str]) -> list[SceneGraph]:
+            if len(self.seen) >= 4:
+                raise KeyboardInterrupt
+            return super().parse(texts)
+
+    groups = [["roof", "red roof", "car. sea"], ["sea", "edifice. car", "roof on house"], ["nothing", "car"]]
+    wanted = repr(vote_many(groups, parser=ClauseParser(), vectors=HashedVectors()))
+    monkeypatch.setattr("urbanln.captions.parsing.parse.BATCH", 2)
+    facts, rest = MemoryFacts(), ClauseParser()
+    with pytest.raises(KeyboardInterrupt):
+        vote_many(groups, parser=Killed(), vectors=HashedVectors(), facts=facts)
+    assert repr(vote_many(groups, parser=rest, vectors=HashedVectors(), facts=facts)) == wanted
+    assert len(rest.seen) == 4
+
+
 class RoughVectors(HashedVectors):
     """Quick ones that are off by more than a small lead, always the same way for a phrase."""
 

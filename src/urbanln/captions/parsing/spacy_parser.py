@@ -1,4 +1,4 @@
-"""Scene graphs by rules on a small English tagger and parser: about 250 captions/s on a core.
+"""Scene graphs by rules on a small English tagger and parser: some 200 captions/s on a core.
 
 Parser quality against people's graphs: ``benchmarks/parser_quality.py``.
 """

@@ -1,4 +1,4 @@
-"""Words with tags and dependencies, as a spaCy pipeline gives them, in less than half of its time.
+"""Words with tags and dependencies, as a spaCy pipeline gives them, in half of its time.
 
 Nothing is worked out twice that depends on less than the text: what the first layer makes of a word depends
 on the word, its part of speech and base form on it, its tag and its place in the tree. Where a pipeline is
