@@ -230,6 +230,28 @@ def test_a_swatch_selects_its_class_of_values_that_lie_close(open_page: Open) ->
     assert len(counts) == 7
 
 
+def test_a_filter_of_prices_is_spaced_by_their_logarithms_and_says_so(open_page: Open) -> None:
+    page = open_page(webgl=False)
+    page.click("#handle-select")
+    page.evaluate(
+        """() => {
+          const values = Float32Array.from({ length: Explore.state.content.n }, (_, i) => 1000 * 1.3 ** i);
+          Explore.columns.add({ key: "rent", title: "rent", group: "label", kind: "number" }, values);
+        }"""
+    )
+    page.get_by_label("Add a filter").select_option("rent")
+    filter_ = page.get_by_role("group", name="Filter by rent")
+    assert "log scale" in filter_.inner_text()
+    assert "log scale" not in page.get_by_role("group", name="Filter by price").inner_text()
+    filter_.locator(".lower").evaluate("one => { one.value = 100; one.dispatchEvent(new Event('input')); }")
+    until(page, "Explore.selection.count() === 18")
+    assert filter_.locator(".lower").input_value() == "100"
+    filter_.locator(".upper").evaluate("one => { one.value = 100; one.dispatchEvent(new Event('input')); }")
+    until(page, "Explore.selection.count() === 0")
+    filter_.locator(".upper").evaluate("one => { one.value = 200; one.dispatchEvent(new Event('input')); }")
+    until(page, "Explore.selection.count() === 18")
+
+
 def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     page.click("#handle-select")

@@ -15,12 +15,33 @@ Explore.histogram = (function () {
     return low <= high ? [low, high] : [0, 1];
   }
 
-  function counts(values, low, high, mask) {
-    const bins = new Array(BINS).fill(0),
-      step = (high - low) / BINS || 1;
+  // Where values stand between two ends, 0 to 1, and which value stands where.
+  function even(low, high) {
+    const wide = high - low;
+    return { low, high, log: false, at: (value) => (value - low) / (wide || 1), value: (share) => low + wide * share };
+  }
+
+  // By their logarithms where, evenly, half of them would stand in the first tenth, as prices do.
+  function axis(values) {
+    const [low, high] = range(values),
+      known = values.filter((value) => !Number.isNaN(value));
+    if (!(low > 0) || known.filter((value) => value < low + (high - low) / 10).length * 2 < known.length)
+      return even(low, high);
+    const logs = even(Math.log(low), Math.log(high));
+    return {
+      low,
+      high,
+      log: true,
+      at: (value) => logs.at(Math.log(value)),
+      value: (share) => Math.exp(logs.value(share))
+    };
+  }
+
+  function counts(values, axis, mask) {
+    const bins = new Array(BINS).fill(0);
     for (let i = 0; i < values.length; i++) {
       if (Number.isNaN(values[i]) || (mask && !mask[i])) continue;
-      bins[Math.max(0, Math.min(BINS - 1, Math.floor((values[i] - low) / step)))]++;
+      bins[Math.max(0, Math.min(BINS - 1, Math.floor(axis.at(values[i]) * BINS)))]++;
     }
     return bins;
   }
@@ -53,23 +74,24 @@ Explore.histogram = (function () {
 
   const TALL = new Set(["best", "chosen", "least"]);
 
-  // Options: mask (passing rows), marks ([[style, values], …] below), from and to (a chosen range), height, label.
+  // Options: mask (passing rows), marks ([[style, values], …] below), from and to (a chosen range), height, label, axis.
   function draw(values, options) {
     const height = options.height || 54,
       marks = options.marks || [];
-    let [low, high] = options.range || range(values);
+    let [low, high] = range(values);
     marks.forEach(([, some]) =>
       some.forEach((value) => {
         low = Math.min(low, value);
         high = Math.max(high, value);
       })
     );
-    const x = (value) => ((value - low) / (high - low || 1)) * WIDE;
-    const all = counts(values, low, high),
+    const axis = options.axis || even(low, high),
+      x = (value) => axis.at(value) * WIDE;
+    const all = counts(values, axis),
       most = Math.max(...all, 1),
       foot = marks.length ? 12 : 0;
     const parts = [bars(all, most, height, options.mask ? "bar all" : "bar")];
-    if (options.mask) parts.push(bars(counts(values, low, high, options.mask), most, height, "bar"));
+    if (options.mask) parts.push(bars(counts(values, axis, options.mask), most, height, "bar"));
     if (options.from !== undefined) {
       parts.push(
         el("svg:rect", { x: 0, y: 0, width: Math.max(0, x(options.from)).toFixed(1), height: height, class: "veil" }),
@@ -126,5 +148,5 @@ Explore.histogram = (function () {
     ];
   }
 
-  return { draw, keyed, range };
+  return { draw, keyed, range, axis };
 })();

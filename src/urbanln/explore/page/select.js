@@ -15,8 +15,8 @@ Explore.select = (function () {
     list = null;
 
   // A value of a slider's 200 steps, exactly the ends at the ends.
-  function stepped(at, low, high) {
-    return at >= 200 ? high : low + ((high - low) * at) / 200;
+  function stepped(at, axis) {
+    return at <= 0 ? axis.low : at >= 200 ? axis.high : axis.value(at / 200);
   }
 
   function slider(filter, title, end) {
@@ -35,8 +35,8 @@ Explore.select = (function () {
         input.value = at[end ? 0 : 1];
         at[end] = at[1 - end];
       }
-      const from = stepped(at[0], ...filter.ends),
-        to = stepped(at[1], ...filter.ends);
+      const from = stepped(at[0], filter.axis),
+        to = stepped(at[1], filter.axis);
       if (at[0] === 0 && at[1] === 200) Explore.selection.drop("range " + filter.key);
       else Explore.selection.range(filter.key, from, to);
     });
@@ -50,7 +50,7 @@ Explore.select = (function () {
       filter = { key: key, column: column };
     filters.set(key, filter);
     filter.values = await Explore.columns.get(key);
-    filter.ends = Explore.histogram.range(filter.values);
+    filter.axis = Explore.histogram.axis(filter.values);
     filter.chart = el("div", { class: "chart" });
     filter.text = el("span", { class: "quiet" });
     filter.lower = slider(filter, title, 0);
@@ -79,10 +79,10 @@ Explore.select = (function () {
     if (!filter.node) return;
     const part = Explore.selection.part("range " + filter.key),
       mask = await Explore.selection.masked("range " + filter.key);
-    const [low, high] = filter.ends,
+    const { low, high, log } = filter.axis,
       from = part ? part.low : low,
       to = part ? part.high : high;
-    const step = (value) => Math.round((200 * (value - low)) / (high - low || 1));
+    const step = (value) => Math.round(200 * filter.axis.at(Math.max(low, Math.min(high, value))));
     filter.lower.value = step(from);
     filter.upper.value = step(to);
     const text = (value) =>
@@ -92,10 +92,10 @@ Explore.select = (function () {
       [filter.upper, to]
     ].forEach(([input, value]) => input.setAttribute("aria-valuetext", text(value)));
     filter.text.textContent =
-      text(Math.max(from, low)) + " to " + text(Math.min(to, high)) + " " + Explore.columns.unit(filter.column);
+      text(Math.max(from, low)) + " to " + text(Math.min(to, high)) + " " + Explore.columns.unit(filter.column) + (log ? ", log scale" : "");
     clear(filter.chart).append(
       Explore.histogram.draw(filter.values, {
-        range: filter.ends,
+        axis: filter.axis,
         mask: mask,
         from: Math.max(from, low),
         to: Math.min(to, high),
