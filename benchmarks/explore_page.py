@@ -163,12 +163,9 @@ def _seen(address: str, seconds: float, chromium: Path | None) -> dict[str, floa
     flags = ["--no-sandbox", "--enable-unsafe-swiftshader"]
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=path, args=flags)
-        for _ in range(2):  # the first time Chromium gets ready itself
-            page = browser.new_context(viewport=_SCREEN).new_page()  # type: ignore[arg-type]
-            page.set_default_timeout(600_000)
-            page.goto(address)
-            page.wait_for_selector("html[data-ready]")
-            first = page.evaluate(_FIRST) / 1e3
+        _open(browser, address).context.close()  # the first time Chromium gets ready itself
+        page = _open(browser, address)
+        first = page.evaluate(_FIRST) / 1e3
         sent = page.evaluate(_SENT) / 1e6
         whole = page.evaluate(_PAN, seconds)
         middle = page.evaluate("() => Explore.places.of(Math.floor(Explore.state.content.n * 0.503))")
@@ -181,6 +178,14 @@ def _seen(address: str, seconds: float, chromium: Path | None) -> dict[str, floa
         "first": first, "sent_mb": sent, "whole_ms": float(np.percentile(whole, 95)),
         "close_ms": float(np.percentile(close, 95)), "page_mb": held,
     }  # fmt: skip
+
+
+def _open(browser: Any, address: str) -> Any:
+    page = browser.new_context(viewport=_SCREEN).new_page()
+    page.set_default_timeout(600_000)
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    return page
 
 
 def _renderer_mb(browser: Any) -> float:

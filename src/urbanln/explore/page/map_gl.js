@@ -89,12 +89,23 @@ Explore.glMap = function (container, bounds, hooks) {
     if (event.originalEvent) early.remove(); // by hand; a map that is fitted anew is drawn anew
   });
   map.on("move", () => {
-    if (scale && early.isConnected) drawEarly();
+    if (scale) drawSoon();
   });
   // A map of streets may come late, or never.
   map.on("render", () => {
     if (early.isConnected && drawn && drawn.sources.every((source) => map.isSourceLoaded(source))) early.remove();
   });
+
+  // The page is laid out, fitted and coloured in one go: one drawing for all of it, before the next frame.
+  let due = false;
+  function drawSoon() {
+    if (due || !early.isConnected) return;
+    due = true;
+    requestAnimationFrame(() => {
+      due = false;
+      if (early.isConnected) drawEarly();
+    });
+  }
 
   function drawEarly() {
     const box = size(),
@@ -132,7 +143,7 @@ Explore.glMap = function (container, bounds, hooks) {
         colours();
         states();
       }
-      if (early.isConnected) drawEarly();
+      drawSoon();
     },
     recolour() {
       if (drawn) colours();
