@@ -26,7 +26,7 @@ from urbanln.pages.maps import around
 
 TYPICAL = 64  # pixels across of a region in the closest tiles: a quarter of the tiles that a server draws
 BLOCK = 64  # regions that are compressed, and read, together
-_MOST_VECTORS = 128 << 20  # bytes; a page holds them as a whole once it is asked what is alike
+_MOST_VECTORS = 128_000_000  # bytes; a page holds them as a whole once it is asked what is alike
 
 
 class Wide:

@@ -1,7 +1,7 @@
 // Parts of the files beside an export of very many regions, by range requests; and tiles out of a PMTiles file.
 Explore.parts = (function () {
   "use strict";
-  const WHOLE = 128 * 2 ** 20, // bytes of a file that is fetched whole where a host gives no parts
+  const WHOLE = 128e6, // bytes of a file that is fetched whole where a host gives no parts
     KEPT = 64; // blocks and directories
   const whole = new Map(),
     kept = new Map();
