@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import shapely
+from shapely.geometry import mapping
 
 from urbanln.base.files import atomic_path, plain, write_quickly
 from urbanln.base.progress import progress
@@ -66,7 +66,7 @@ class Wide:
         write_quickly(self.folder / "places.bin", pack(pack_places(content.lonlat)))
         write_quickly(self.folder / "texts.bin", self.answers.packed_texts())
         shapes = content.regions.geometry.to_numpy()
-        self._blocks("shapes.bin", lambda row: json.loads(shapely.to_geojson(shapes[row])))
+        self._blocks("shapes.bin", lambda row: mapping(shapes[row]))
         self._blocks("regions.bin", told)
         return self._tiles(Tiles(content.regions, TYPICAL))
 
