@@ -84,6 +84,22 @@ def test_a_city_of_nothing_but_regions_is_a_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "names", [[["Nord", "Pohjola"], None, ["Etel"]], [1, 2, None], ["Nord", None, "Etel"]]
+)
+def test_names_of_any_kind_are_texts(tmp_path: Path, names: list[object]) -> None:
+    make_city(tmp_path / "named", regions=len(names))
+    table = pq.read_table(tmp_path / "named" / "regions.parquet")
+    kept = table.drop_columns(["name"]) if "name" in table.column_names else table
+    changed = kept.append_column("name", pa.array(names)).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(changed, tmp_path / "named" / "regions.parquet")
+    content = content_of([City.open(tmp_path / "named")], Asked(), Settings())
+    told = list(content.regions["name"])
+    assert [one is None or one != one for one in told] == [one is None for one in names]
+    assert all(isinstance(one, str) for one in told if one == one and one is not None)
+    assert len(Answers(content).overview()["named"]) == 2
+
+
+@pytest.mark.parametrize(
     ("free", "licences"),
     [
         (True, ["CC0-1.0", "CC BY 4.0", "cc-by-sa-4.0", "ODbL 1.0", "Public domain", "Copernicus Sentinel"]),

@@ -82,7 +82,8 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
         c.regions["name"] if "name" in c.regions.columns else pd.Series(None, c.regions.index) for c in cities
     ]
     if any(one.notna().any() for one in named):
-        regions["name"] = pd.concat(named, ignore_index=True).to_numpy()
+        # A file's names may be numbers, or lists of them in several tongues: here they are texts.
+        regions["name"] = pd.concat(named, ignore_index=True).map(str, na_action="ignore").to_numpy()
     rows = pd.Series(np.arange(len(regions)), index=regions["region_id"].astype(str))
     pictures, opener = _pictures(cities, rows)
     captions = _captions(cities, pictures)
