@@ -20,20 +20,32 @@ from tests.train.fake_city import caption_of
 
 from urbanln.base.config import load_settings
 from urbanln.city.store import City
+from urbanln.explore.content import Content
+from urbanln.explore.words import words_of
 
 pytest.importorskip("torch", reason="a text is read by a model")
 
 
 @pytest.fixture(scope="module")
-def address(city: City, clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def content(city: City, clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Content:
     from urbanln.stages.embed import embed_city
     from urbanln.stages.explore import Asked, content_of
 
     settings = load_settings(None, ["embed.view=satellite"])
     table = embed_city(city, str(clip_folder), tmp_path_factory.mktemp("vectors") / "v.parquet", settings)
-    content = content_of([city], Asked(vectors=str(table), model=str(clip_folder)), settings)
+    return content_of([city], Asked(vectors=str(table), model=str(clip_folder)), settings)
+
+
+@pytest.fixture(scope="module")
+def address(content: Content) -> Iterator[str]:
     with served(content) as address:
         yield address
+
+
+def test_who_names_no_query_is_offered_what_captions_speak_of(content: Content) -> None:
+    texts = [" ".join(words_of(text)) for text in content.said()]
+    assert content.queries
+    assert all(sum(one in text for text in texts) > 1 for one in content.queries)
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

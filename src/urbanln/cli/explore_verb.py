@@ -42,7 +42,10 @@ def explore(
     ] = None,
     query: Annotated[
         list[str],
-        typer.Option(metavar="TEXT", help="a text to offer, and to prepare for --export; may be given again"),
+        typer.Option(
+            metavar="TEXT",
+            help="a text to offer, and to prepare for --export; again for more; none: some from the captions",
+        ),
     ] = [],  # noqa: B006
     export: Annotated[
         Path | None,

@@ -97,7 +97,6 @@ class Answers:
                 for one in content.places
             ],
             "notes": self._lost() if self.tiled else self._drawn[2],
-            "tiles": asdict(self.tiles.zooms) if self.tiled else None,
             "columns": [one.entry() for one in content.columns.values()],
             "layout": "layout:x" in content.columns, "can": self._can(), "why_not": dict(content.why_not),
             "queries": [clean(one, 500) for one in content.queries],
@@ -106,6 +105,10 @@ class Answers:
             "basemap": content.basemap.entry() if content.basemap else None,
             "named": self._named,
         }  # fmt: skip
+
+    def zooms(self) -> dict[str, Any] | None:
+        """What a page has to know of the tiles it is served; None where it draws shapes."""
+        return asdict(self.tiles.zooms) if self.tiled else None
 
     def _lost(self) -> list[str]:
         lost = int((~placed(np.asarray(self.content.regions.geometry.values, dtype=object))).sum())

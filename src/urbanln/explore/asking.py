@@ -72,14 +72,7 @@ class Asking:
 
     @cached_property
     def _texts(self) -> list[str]:
-        """The selected captions of each region as one text."""
-        table = self.content.captions
-        chosen = table[table["selected"].astype(bool)]
-        region = self.content.pictures["row"].to_numpy()[chosen["picture"].to_numpy(dtype=np.int64)]
-        texts = [""] * len(self.content)
-        for row, text in zip(region, chosen["text"], strict=True):
-            texts[row] = f"{texts[row]} {text}".strip()
-        return texts
+        return self.content.said()
 
     @cached_property
     def _said(self) -> list[str]:

@@ -164,6 +164,15 @@ class Content:
     def __len__(self) -> int:
         return len(self.regions)
 
+    def said(self) -> list[str]:
+        """All selected captions of each region as one text, (N); empty where a region has none."""
+        chosen = self.captions[self.captions["selected"].astype(bool)]
+        region = self.pictures["row"].to_numpy()[chosen["picture"].to_numpy(dtype=np.int64)]
+        texts = [""] * len(self)
+        for row, text in zip(region, chosen["text"], strict=True):
+            texts[row] = f"{texts[row]} {text}".strip()
+        return texts
+
     def metres(self) -> npt.NDArray[np.float64]:
         """(N, 2) middles in metres, cities far apart."""
         names = np.concatenate([np.full(one.last - one.first, one.name) for one in self.places])

@@ -183,7 +183,7 @@ def _answer_routes(answers: Answers, asking: Asking) -> list[Route]:
     content = answers.content
 
     def overview(_: Request) -> Response:
-        return JSONResponse(answers.overview())
+        return JSONResponse(answers.overview() | {"tiles": answers.zooms()})
 
     def column(request: Request) -> Response:
         values = asking.column(request.query_params.get("key", "")).values

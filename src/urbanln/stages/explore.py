@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from urbanln.city.checks import VIEWS
 from urbanln.city.store import City
 from urbanln.explore.basemap import covering, read_basemap
 from urbanln.explore.content import Column, Content, Place, Reader, Vectors
+from urbanln.explore.offered import offered
 from urbanln.explore.search import VectorSearch
 from urbanln.pages.maps import around
 from urbanln.pages.text import clean, kind_of, words
@@ -50,7 +51,7 @@ class Asked:
         vectors: ``[NAME=]FILE[#COLUMN,…]`` as of ``urbanln probe``; "" without.
         model: A run, a model's folder or name, that made the vectors; "" without.
         scores: Folder that ``urbanln probe`` wrote.
-        queries: Texts to offer.
+        queries: Texts to offer; none: such as the captions speak of.
         basemap: A PMTiles file or an address with ``{z}``, ``{x}`` and ``{y}``; "" for no map of streets.
         basemap_credit: Whom to name for it.
     """
@@ -98,13 +99,19 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
         columns |= _of_vectors(vectors, len(regions))
     reader, spoken = _reader(asked, settings, vectors, made_by, pictures, captions, why_not)
     lonlat = joint.where.set_index("region_id").loc[rows.index, ["lon", "lat"]].to_numpy(float)
-    return Content(
+    content = Content(
         title=", ".join(city.name for city in cities), regions=regions.drop(columns="city"), lonlat=lonlat,
         places=_places(cities), columns=columns, pictures=pictures.drop(columns=["image_id", "path"]),
         captions=captions, open_picture=opener, vectors=vectors, spoken=spoken, reader=reader,
         verdicts=verdicts, why_not=why_not, queries=asked.queries,
         basemap=basemap and covering(basemap, lonlat, around(regions.geometry.bounds.to_numpy())),
     )  # fmt: skip
+    if reader is None or content.queries:
+        return content
+    queries = offered(content.said())
+    if queries:
+        say(f"queries offered, from the captions (--query names others): {'; '.join(queries)}")
+    return replace(content, queries=queries)
 
 
 def _places(cities: Sequence[City]) -> list[Place]:
