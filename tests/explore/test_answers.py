@@ -147,6 +147,14 @@ def test_likeness_of_all_regions_can_be_had_when_it_is_asked_for(content: Conten
         asking.evidence(0, told["key"])
 
 
+def test_how_many_say_a_word_is_told_though_only_the_best_are_listed(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urbanln.explore.asking._HITS", 5)
+    words = asking.text("blue")["by"]["words"]
+    assert (len(words["rows"]), words["total"]) == (5, 12)
+
+
 def test_words_that_nobody_said_find_nothing(asking: Asking) -> None:
     told = asking.text("zebra quagga okapi")
     assert not told["by"]["pictures"]["above"]

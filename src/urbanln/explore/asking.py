@@ -141,7 +141,10 @@ class Asking:
             for name, vectors in read.items()
         }
         words = self.column(f"{key}:words").values
-        by["words"] = _ranked(np.where(words > 0, words, np.nan)) if len(self._said) else None
+        by["words"] = None
+        if len(self._said):
+            best = _ranked(np.where(words > 0, words, np.nan))
+            by["words"] = {**best, "total": int((words > 0).sum())}
         return {
             "key": key, "tokens": tokens, "positions": reader.positions, "by": by,
             "cut": tokens > reader.positions,

@@ -78,7 +78,9 @@ Explore.search = (function () {
       el("p", {
         class: "quiet",
         text: found.rows.length
-          ? "Captions of " + found.rows.length + " regions hold the words, best first."
+          ? "Captions of " +
+            found.total.toLocaleString("en-US") +
+            " regions hold one of the words or more; the best first."
           : "No caption holds these words."
       }),
       found.rows.length ? Explore.results.list(found.rows, found.scores, key, BEST) : null
