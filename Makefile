@@ -4,7 +4,7 @@
 # make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
 # make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
 # make oracle models in and out against open_clip itself, in an environment of its own
-# make bench  what the main parts cost, ratios side by side in one run
+# make bench  what the main parts cost, side by side in one run, in small (12 minutes)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -78,13 +78,7 @@ oracle: $(VENV)/.ready-dev $(ORACLE)/.ready
 	@$(ORACLE)/bin/python tools/oracle_open_clip.py read $(ORACLE)/networks && rm -r $(ORACLE)/networks
 
 bench: $(VENV)/.ready-dev
-	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks step
-	@$(BIN)/python -m benchmarks embed --images 192 --repeat 3
-	@$(BIN)/python -m benchmarks grad_cache --batch 32 --repeat 3 --memory 32 64
-	@$(BIN)/python -m benchmarks restart
-	@$(BIN)/python -m benchmarks.vote_speed --captions 2400
-	@$(BIN)/python -m benchmarks.probe_scale --regions 10000 --dim 128
+	@$(BIN)/python -m benchmarks all --cut
 
 clean:
 	rm -rf $(VENV) $(ORACLE) .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

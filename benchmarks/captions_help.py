@@ -1,6 +1,6 @@
 """Do cleaning, refining and voting help? Captions of synthetic cities against the true scenes.
 
-    python -m benchmarks.captions_help --out captions-out [--regions 400] [--seeds 5]
+    python -m benchmarks captions_help --out captions-out [--regions 400] [--seeds 5]
 
 Five simulated captioners of different quality stand behind a real local HTTP server that also answers 429 and
 500, hangs, drops connections, cuts, refuses and returns broken JSON. Per seed a city of its own is captioned
@@ -81,9 +81,9 @@ Captioners err independently of each other; real ones share mistakes, so a vote 
 """
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Caption, measure, pre-train and print Markdown tables."""
-    asked = options(__doc__, out=Path, regions=400, seeds=5)
+    asked = options(__doc__, argv, out=Path, regions=400, seeds=5)
     seeds = range(FIRST_SEED, FIRST_SEED + asked.seeds)
     folders = [asked.out / f"seed-{seed}" for seed in seeds]
     cities = [caption_one(folder, seed, asked.regions) for folder, seed in zip(folders, seeds, strict=True)]
@@ -303,7 +303,3 @@ def downstream_tables(scored: Sequence[Mapping[str, Mapping[str, float]]]) -> st
         f"Refining beyond the vote ({FULL} − {VOTED}): {said}.\n\n"
         f"{markdown(['captions trained on', *labels], per_label)}"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What is a vote worth when captioners share their mistakes?
 
-    python -m benchmarks.captions_shared --out shared-out [--regions 256] [--seeds 5]
+    python -m benchmarks captions_shared --out shared-out [--regions 256] [--seeds 5]
 
 Simulated captioners err independently of each other, which flatters a vote: what one makes up, no other bears
 out. Here a share of their errors comes from random numbers that all of them have in common, at the same
@@ -43,9 +43,9 @@ ERRORS = ("hallucinated", "omitted")
 _TILE_PX = 48  # scenes do not depend on it, and nobody looks at the pictures
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Describe, vote, measure and print Markdown tables."""
-    asked = options(__doc__, out=Path, regions=256, seeds=5)
+    asked = options(__doc__, argv, out=Path, regions=256, seeds=5)
     parser, vectors = load_parser("spacy"), load_vectors()
     seeds = range(FIRST_SEED, FIRST_SEED + asked.seeds)
     found = [measure_seed(asked.out, seed, asked.regions, parser, vectors) for seed in seeds]
@@ -172,7 +172,3 @@ def shared_tables(found: Sequence[Mapping[str, Any]]) -> str:
         "### What the vote gains, by seed; errors of one that another makes too\n\n"
         f"{markdown(head_of_gains, gains)}"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Does a changed fact cost more agreement than other words for the same facts?
 
-    python -m benchmarks.facts_and_wording [--together 1] [--wrong]
+    python -m benchmarks facts_and_wording [--together 1] [--wrong]
 
 ``facts_and_wording.csv`` holds, beside 30 for tuning, 60 kept texts that no rule or number was tuned on: each
 with a paraphrase and with a version in which one fact is another. The order is right where the paraphrase
@@ -12,6 +12,7 @@ side says all three in other words, the other changes one fact. ``--wrong`` prin
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,9 @@ _TEXTS = ("text", "paraphrase", "changed")
 _SAMPLES = 10_000
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print by set and kind how often the order is right, and the mean margin."""
-    asked = options(__doc__, together=1, wrong=False)
+    asked = options(__doc__, argv, together=1, wrong=False)
     rows = []
     for which in ("tuning", "kept"):
         items = joined(read_items(which), asked.together)
@@ -88,7 +89,3 @@ def _shown(scores: np.ndarray) -> list[str]:
         low, high = bootstrap(values.astype(float))
         shown.append(f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
     return [str(len(scores)), *(f"{value:.2f}" for value in scores.mean(axis=0)), *shown]
-
-
-if __name__ == "__main__":
-    main()

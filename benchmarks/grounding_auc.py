@@ -1,6 +1,6 @@
 """Does a CLIP grounder tell what is in a picture from what is not? On a synthetic city the truth is known.
 
-    python -m benchmarks.grounding_auc [--model tiny] [--regions 60]
+    python -m benchmarks grounding_auc [--model tiny] [--regions 60]
 
 Every name of the synthetic vocabulary is looked for in every picture that could show it. The area under the
 ROC curve is 0.5 for a coin and 1 for a grounder that ranks all present things above all absent ones. Over all
@@ -11,6 +11,7 @@ names too, as the mean over names that some pictures show and others do not. Abo
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,9 @@ def within_names(truth: np.ndarray, scores: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(truth[:, n], scores[:, n]) for n in both]))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Make the city, score every name, print a table."""
-    asked = options(__doc__, model="tiny", regions=60)
+    asked = options(__doc__, argv, model="tiny", regions=60)
     grounder = clip_grounder(asked.model)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +67,3 @@ def main() -> None:
                 rows.append([*names, f"{truth.mean():.2f}", f"{kept:.2f}", f"{auc:.3f}", f"{within:.3f}"])
     head = ["view", "looked at", "phrases", "in the picture", "kept at 0.5", "AUC, all names", "within names"]
     print(markdown(head, rows), end="")
-
-
-if __name__ == "__main__":
-    main()

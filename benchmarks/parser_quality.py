@@ -1,6 +1,6 @@
 """How well captions are parsed, against graphs that people made.
 
-    python -m benchmarks.parser_quality --factual CLONE
+    python -m benchmarks parser_quality --factual CLONE
 
 CLONE: the public repository zhuang-li/FactualSceneGraph (bare or not), whose FACTUAL data set has people's
 graphs of captions of image regions. The rules were tuned on its "dev" and "train" files; no rule was tuned on
@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.harness import markdown, options
@@ -30,9 +31,9 @@ FILES = {"dev": "data/factual_sg/random/dev.csv", "test": "data/factual_sg/rando
 Items = dict[str, set]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print precision, recall and F1 on both files as Markdown."""
-    asked = options(__doc__, factual=Path)
+    asked = options(__doc__, argv, factual=Path)
     parser = load_parser("spacy")
     rows = []
     for file, path in FILES.items():
@@ -85,7 +86,3 @@ def agreement(ours: list[Items], theirs: list[Items]) -> dict[str, tuple[float, 
         recall = same / sum(len(b[what]) for b in theirs)
         found[what] = precision, recall, 2 * precision * recall / (precision + recall)
     return found
-
-
-if __name__ == "__main__":
-    main()

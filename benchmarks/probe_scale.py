@@ -1,6 +1,6 @@
 """How long heads take on a large table, and how much memory they need.
 
-    python -m benchmarks.probe_scale [--regions 100000] [--dim 512] [--json FILE]
+    python -m benchmarks probe_scale [--regions 100000] [--dim 512] [--json FILE]
 
 One label, one block split of five folds, one seed. Every head runs in a process of its own, through the same
 function as in a probe (one thread), so that the peaks of memory can be compared: that of the whole process,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure every head and print a table."""
-    asked = options(__doc__, regions=100_000, dim=512, json=None)
+    asked = options(__doc__, argv, regions=100_000, dim=512, json=None)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(f"{asked.regions:,} regions × {asked.dim}, 5 folds; load before: {load:.1f}\n", flush=True)
     rows = [alone(measure, head, asked.regions, asked.dim)[0] for head in HEADS]
@@ -75,7 +76,3 @@ def vectors_and_label(regions: int, dim: int) -> tuple[np.ndarray, np.ndarray, n
         X[part] = factors @ mixing + 0.5 * rng.standard_normal((len(factors), dim), dtype=np.float32)
         y[part] = factors[:, 0] + np.abs(factors[:, 1]) + factors[:, 30] + np.sin(2 * factors[:, 2])
     return lonlat, X, y + np.sin(lonlat[:, 0] * 40) / 2 + 0.5 * rng.standard_normal(regions)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import inspect
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -152,7 +151,3 @@ def _either(*names: str) -> Any:
 def _cpu_s() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,8 +1,8 @@
 """How fast captions are parsed and voted on, beside another build, and how much memory it needs.
 
-    python -m benchmarks.vote_speed [--captions N] [--toolkit CLONE] [--once] [--json FILE]
-    python -m benchmarks.vote_speed --against BUILD [--captions N] [--toolkit CLONE] [--once] [--repeat 3]
-    python -m benchmarks.vote_speed --memory 1000 16000 64000 [--toolkit CLONE]
+    python -m benchmarks vote_speed [--captions N] [--toolkit CLONE] [--once] [--json FILE]
+    python -m benchmarks vote_speed --against BUILD [--captions N] [--toolkit CLONE] [--once] [--repeat 3]
+    python -m benchmarks vote_speed --memory 1000 16000 64000 [--toolkit CLONE]
 
 Five candidates per picture. Without ``--toolkit`` they come from a small grammar (80 words each); with a
 clone of siruzhong/UrbanCLIP-Dataset-Toolkit they are made of its Beijing captions: each candidate
@@ -25,7 +25,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,11 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure what is asked for, print a table."""
     asked = options(
-        __doc__, captions=CANDIDATES * 4592, toolkit=None, against=None, once=False, repeat=3, memory=[0],
-        json=None,
+        __doc__, argv, captions=CANDIDATES * 4592, toolkit=None, against=None, once=False, repeat=3,
+        memory=[0], json=None,
     )  # fmt: skip
     if asked.memory != [0]:
         return _memory(asked.memory, asked.toolkit, asked.json)
@@ -216,7 +216,3 @@ def _captions(clone: Path, city: str) -> dict[str, list[str]]:
         for entry in entries:
             of_image.setdefault(str(entry["image"]), []).append(str(entry["caption"]).strip().rstrip("."))
     return of_image
-
-
-if __name__ == "__main__":
-    main()

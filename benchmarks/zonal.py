@@ -1,6 +1,6 @@
 """Sums of a large raster per region, by ``urbanln gather`` and by exactextract called by hand.
 
-    python -m benchmarks.zonal [--edge 20000] [--regions 10000] [--repeat 2] [--json FILE]
+    python -m benchmarks zonal [--edge 20000] [--regions 10000] [--repeat 2] [--json FILE]
 
 A raster of that many pixels a side (float32, nodata declared, blocks of 512), and hexagons over all of it.
 Ours also tells what share of a region is covered, and its least and largest value; by hand is the sum alone,
@@ -109,7 +109,3 @@ def _hexagons(width: float, count: int) -> gpd.GeoDataFrame:
     middles = np.column_stack([_WEST + x + np.where(np.round(y / side) % 2, side / 2, 0), _NORTH - y])
     shapes = shapely.polygons(middles[:, None] + ring[None])
     return gpd.GeoDataFrame({"region_id": np.arange(len(shapes)).astype(str)}, geometry=shapes, crs=4326)
-
-
-if __name__ == "__main__":
-    main()
