@@ -136,3 +136,18 @@ def test_the_shares_of_urbanclips_captions(tmp_path: Path) -> None:
         assert sum(audit.flags["refusal"].values()) == refusals
         most = max(most, audit.stock[0][1])
     assert most == 140
+
+
+def test_no_text_is_counted_twice() -> None:
+    texts = ["A road.", "A tree and a road.", "A park."]
+    frame = pd.DataFrame({"image_id": ["a", "b", "c"], "captioner": "m", "caption": texts})
+    counted: list[str] = []
+
+    def count(some: Sequence[str]) -> list[int]:
+        counted.extend(some)
+        return _count(some)
+
+    audit = audit_captions(frame, count_tokens=count, max_tokens=80)
+    assert counted[:3] == texts
+    assert not set(counted[3:]) & set(texts), "beside what is left of the one that is too long"
+    assert sum(audit.flags["too_long"].values()) == 1

@@ -14,6 +14,7 @@ import shapely
 from PIL import Image, ImageEnhance
 
 from urbanln.base.files import hash_bytes
+from urbanln.city import near_duplicates
 from urbanln.city.meta import Meta
 from urbanln.city.near_duplicates import audit_pictures, near_pairs, thumbnail
 from urbanln.city.store import City
@@ -117,6 +118,19 @@ def test_pictures_of_one_hash_are_compared_with_all_that_share_it() -> None:
     thumbs = kinds[[0, 1, 2, 1, 2, 0]]
     pairs = near_pairs(np.array([7, 7, 7, 7, 7, 6], dtype=np.uint64), thumbs)
     assert {tuple(sorted(map(int, pair))) for pair in pairs} == {(1, 3), (2, 4), (0, 5)}
+
+
+def test_pictures_are_compared_in_pieces_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    thumbs = rng.integers(0, 255, (9, 16, 16), dtype=np.uint8)[rng.integers(0, 9, 60)]
+    thumbs[::7] = 0
+    hashes = rng.integers(0, 4, 60).astype(np.uint64)
+    whole, spread = near_pairs(hashes, thumbs), near_duplicates._spread(thumbs)
+    monkeypatch.setattr(near_duplicates, "_ROWS", 7)
+    assert np.array_equal(near_pairs(hashes, thumbs), whole)
+    assert len(whole) > 20
+    assert np.array_equal(near_duplicates._spread(thumbs), spread)
+    assert np.array_equal(spread, [thumb.std() for thumb in thumbs])
 
 
 def test_a_city_of_which_no_picture_can_be_read_is_told_so(tmp_path: Path) -> None:

@@ -63,6 +63,16 @@ def test_its_licence_travels_with_it() -> None:
     assert "OpenAI" in text
 
 
+def test_many_texts_are_counted_in_pieces_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = load_tokenizer("clip")
+    many = [" ".join(["road"] * n) for n in range(7)]
+    whole = tokens.count_tokens(many)
+    monkeypatch.setattr("urbanln.model.texts._PIECE", 3)
+    assert tokens.count_tokens(many) == whole == [n + 2 for n in range(7)]
+    with pytest.raises(InputError, match="list of texts"):
+        tokens.count_tokens([*many, None])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize("name", ["clip", "tiny", "saved", "not special", "vocab and merges"])
 @pytest.mark.parametrize(
     "text",

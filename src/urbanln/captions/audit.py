@@ -16,7 +16,7 @@ from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentenc
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.text_faults import shorten
 from urbanln.captions.settings import CleanSettings
-from urbanln.captions.table import CLIP_LENGTHS, TokenCounter, lengths_told, tidy_text
+from urbanln.captions.table import CLIP_LENGTHS, TokenCounter, check_columns, lengths_told, tidy_text
 
 _TOP = 10
 _EXAMPLES = 5  # captions shown of each flag
@@ -158,12 +158,14 @@ def audit_captions(
     """
     settings = settings or CleanSettings()
     look = settings.model_copy(update=dict.fromkeys((flag for flag in FLAGS if flag != "empty"), "keep"))
-    found = clean_captions(frame, look, places=places, count_tokens=count_tokens, max_tokens=max_tokens).flags
+    check_columns(frame, "captions to be audited")
     if frame.empty:
         raise InputError("there are no captions to audit", where="captions", remedy="give a table with rows")
     texts = [tidy_text(text) for text in frame["caption"]]
     tidied = frame.assign(caption=texts)
     tokens = None if count_tokens is None else np.asarray(count_tokens(texts))
+    known = _known(texts, tokens, count_tokens)
+    found = clean_captions(frame, look, places=places, count_tokens=known, max_tokens=max_tokens).flags
     names = list(dict.fromkeys(tidied["captioner"]))
     counted = found.groupby(["flag", "captioner"]).size()
     stock = stock_sentences(tidied)
@@ -180,6 +182,21 @@ def audit_captions(
         places=_places(texts, PlaceNames([*places, *settings.places])),
         equal=_equal(tidied),
     )
+
+
+def _known(
+    texts: Sequence[str], tokens: np.ndarray | None, count_tokens: TokenCounter | None
+) -> TokenCounter | None:
+    """The counter of tokens, that does not count again what was counted."""
+    if tokens is None or count_tokens is None:
+        return None
+    there = dict(zip(texts, tokens.tolist(), strict=True))
+    count = count_tokens
+
+    def counted(some: list[str]) -> Sequence[int]:
+        return [there[text] if text in there else int(count([text])[0]) for text in some]
+
+    return counted
 
 
 def _examples(found: pd.DataFrame) -> dict[str, list[tuple[str, str, str]]]:

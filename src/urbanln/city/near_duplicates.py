@@ -32,6 +32,7 @@ _SIDE = 16
 _BANDS = NEAR_BITS + 1  # hashes that differ in 3 bits agree in at least one of 4 bands
 _MOST_KINDS = 50  # pictures of one hash that show different things are told apart up to so many kinds
 _CHUNK = 4_000_000  # pairs compared at once
+_ROWS = 50_000  # thumbnails held as floats at once
 _EXAMPLES = 5
 _PAIRS = ("examples", "exact_examples", "leak_examples")
 
@@ -168,7 +169,7 @@ def _audit_view(city: City, images: pd.DataFrame, view: str, workers: int | None
     region = pd.factorize(kept["region_id"])[0]
     same = pd.factorize(np.array(digests, dtype=object))[0]
     exact = _in_several(same, region)
-    flat = thumbs.reshape(-1, _SIDE * _SIDE).std(axis=1) < _FLAT
+    flat = _spread(thumbs) < _FLAT
     lively = np.flatnonzero(~flat)
     pairs = lively[near_pairs(hashes[lively], thumbs[lively])]
     across = pairs[region[pairs[:, 0]] != region[pairs[:, 1]]]
@@ -254,9 +255,6 @@ def near_pairs(hashes: Hashes, thumbs: npt.NDArray[np.uint8]) -> Pairs:
     Returns:
         (P, 2) row numbers: hashes differ in three bits or fewer and thumbnails correlate at .98 or more.
     """
-    flat = thumbs.reshape(-1, _SIDE * _SIDE).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     # The first picture of a hash stands for all that look like it; those that do not make a further kind.
     rest = np.arange(len(hashes))
     kinds: list[npt.NDArray[np.int64]] = []
@@ -264,20 +262,37 @@ def near_pairs(hashes: Hashes, thumbs: npt.NDArray[np.uint8]) -> Pairs:
     while len(rest) and len(kinds) < _MOST_KINDS:
         _, first, which = np.unique(hashes[rest], return_index=True, return_inverse=True)
         pairs = np.column_stack([rest[first[which]], rest])[first[which] != np.arange(len(rest))]
-        same = _alike(flat, pairs)
+        same = _alike(thumbs, pairs)
         kinds.append(rest[first])
         equal.append(pairs[same])
         rest = pairs[~same, 1]
     heads = np.sort(np.concatenate(kinds)) if kinds else rest
     close = heads[_close(hashes[heads])]
-    return np.concatenate([*equal, close[_alike(flat, close)]]).astype(np.int64).reshape(-1, 2)
+    return np.concatenate([*equal, close[_alike(thumbs, close)]]).astype(np.int64).reshape(-1, 2)
 
 
-def _alike(flat: npt.NDArray[np.float32], pairs: Pairs) -> npt.NDArray[np.bool_]:
-    """Whether the thumbnails of each pair, (N, 256) of unit length, correlate."""
-    parts = np.array_split(pairs, max(1, -(-len(pairs) // 100_000)))
-    likeness = [np.einsum("pd,pd->p", flat[part[:, 0]], flat[part[:, 1]]) for part in parts]
+def _alike(thumbs: npt.NDArray[np.uint8], pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Whether the thumbnails of each pair, of (N, 16, 16), correlate."""
+    likeness = [
+        np.einsum("pd,pd->p", _tuned(thumbs[part[:, 0]]), _tuned(thumbs[part[:, 1]]))
+        for part in np.array_split(pairs, max(1, -(-len(pairs) // _ROWS)))
+    ]
     return np.asarray(np.concatenate(likeness) >= _SAME)
+
+
+def _tuned(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Thumbnails as (n, 256), each of mean 0 and length 1."""
+    flat = thumbs.reshape(-1, _SIDE * _SIDE).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return flat
+
+
+def _spread(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Standard deviation of each thumbnail's grey levels; of all at once it would be 16 bytes a pixel."""
+    flat = thumbs.reshape(-1, _SIDE * _SIDE)
+    pieces = [flat[at : at + _ROWS].std(axis=1) for at in range(0, len(flat), _ROWS)]
+    return np.concatenate(pieces) if pieces else np.empty(0)
 
 
 def _close(different: Hashes) -> Pairs:

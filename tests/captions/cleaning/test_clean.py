@@ -7,12 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from urbanln.base.errors import InputError
+from urbanln.base.sentences import normalise, split_sentences
 from urbanln.captions.cleaning.clean import FLAGS, Cleaned, clean_captions, stock_sentences
 from urbanln.captions.settings import CleanSettings
 
@@ -184,6 +186,25 @@ def test_boilerplate_is_counted_by_pictures_of_one_captioner() -> None:
     mended = clean_captions(frame, keep.model_copy(update={"boilerplate": "trim"}))
     assert list(mended.frame["caption"][:5]) == [f"House {n} is red." for n in range(3)] + texts[:2]
     assert stock_sentences(same)[:2] == [("The city is bustling.", 3), ("The city is bustling.", 2)]
+
+
+def test_shared_sentences_are_those_that_are_counted_the_slow_way() -> None:
+    rng = np.random.default_rng(0)
+    said = ["A road.", "a ROAD!", "A tree.", "A park, with trees.", "A park with trees."]
+    rows = [
+        (f"i{image}", f"m{who}", " ".join(said[k] for k in rng.integers(0, len(said), 3)))
+        for image, who in rng.integers(0, 4, (40, 2))
+    ]
+    frame = pd.DataFrame(rows, columns=["image_id", "captioner", "caption"])
+    pictures: dict[tuple[str, str], set[str]] = {}
+    for image, who, text in rows:
+        for sentence in split_sentences(text):
+            pictures.setdefault((who, normalise(sentence)), set()).add(image)
+    slow = sorted(len(images) for images in pictures.values() if len(images) >= 3)
+    found = stock_sentences(frame, 3)
+    assert sorted(n for _, n in found) == slow
+    assert 0 < len(slow) < len(pictures)
+    assert [n for _, n in found] == sorted((n for _, n in found), reverse=True)
 
 
 def test_names_of_places_come_from_the_city_the_settings_and_the_list() -> None:

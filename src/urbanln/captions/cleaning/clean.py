@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import numpy as np
 import pandas as pd
 
 from urbanln.base.sentences import join_sentences, normalise, split_sentences
@@ -62,6 +62,7 @@ class Cleaned:
         return lines
 
 
+_Said = tuple[str, str]  # a captioner and its sentence, normalised
 _DONE = {"drop": "dropped", "trim": "mended", "keep": "kept as they are"}
 
 
@@ -160,12 +161,17 @@ class _Cleaning:
 
     def _look_at_boilerplate(self) -> set[int]:
         sentences = {row: split_sentences(text) for row, text in self.texts.items()}
-        rows = ((self._images[row], self._captioners[row], parts) for row, parts in sentences.items())
-        least = self._settings.boilerplate_pictures
-        stock = {key: n for key, n in _pictures_of_sentences(rows).items() if n >= least}
-        changed = set()
+        said = {
+            row: [(self._captioners[row], normalise(part)) for part in parts]
+            for row, parts in sentences.items()
+        }
+        rows = ((self._images[row], keys) for row, keys in said.items())
+        stock = _shared(rows, self._settings.boilerplate_pictures)
+        changed: set[int] = set()
+        if not stock:
+            return changed
         for row, parts in sentences.items():
-            keys = [(self._captioners[row], normalise(part)) for part in parts]
+            keys = said[row]
             first = next((at for at, key in enumerate(keys) if key in stock), None)
             if first is None:
                 continue
@@ -204,20 +210,30 @@ def stock_sentences(frame: pd.DataFrame, least: int = 2) -> list[tuple[str, int]
     Returns:
         Sentence as it was first written and number of pictures, most shared first.
     """
-    said = frame[COLUMNS].itertuples(index=False)
-    rows = [(image, captioner, split_sentences(caption)) for image, captioner, caption in said]
     spelling: dict[tuple[str, str], str] = {}
-    for _, captioner, sentences in rows:
-        for sentence in sentences:
-            spelling.setdefault((captioner, normalise(sentence)), sentence)
-    shared = [(spelling[key], n) for key, n in _pictures_of_sentences(rows).items() if n >= least]
+    rows = []
+    for image, captioner, caption in frame[COLUMNS].itertuples(index=False):
+        sentences = split_sentences(caption)
+        keys = [(captioner, normalise(sentence)) for sentence in sentences]
+        for key, sentence in zip(keys, sentences, strict=True):
+            spelling.setdefault(key, sentence)
+        rows.append((image, keys))
+    shared = [(spelling[key], n) for key, n in _shared(rows, least).items()]
     return sorted(shared, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _pictures_of_sentences(rows: Iterable[tuple[str, str, list[str]]]) -> dict[tuple[str, str], int]:
-    """Number of pictures by captioner and normalised sentence, from image, captioner and sentences."""
-    pictures: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for image, captioner, sentences in rows:
-        for sentence in sentences:
-            pictures[captioner, normalise(sentence)].add(image)
-    return {key: len(images) for key, images in pictures.items()}
+def _shared(rows: Iterable[tuple[str, list[_Said]]], least: int) -> dict[_Said, int]:
+    """Number of pictures by what is said of so many of them, from pictures and what is said of each."""
+    numbers: dict[_Said, int] = {}
+    images: dict[str, int] = {}
+    # As numbers, since most sentences are said once and a set for each would outweigh the texts.
+    pairs = np.fromiter(
+        (
+            numbers.setdefault(said, len(numbers)) << 32 | images.setdefault(image, len(images))
+            for image, all_said in rows
+            for said in all_said
+        ),
+        dtype=np.int64,
+    )
+    pictures = np.bincount(np.unique(pairs) >> 32, minlength=len(numbers)).tolist()
+    return {said: n for said, n in zip(numbers, pictures, strict=True) if n >= least}
