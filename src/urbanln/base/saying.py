@@ -62,6 +62,15 @@ def answer_table(table: RenderableType) -> None:
     _hand_over(shown.get())
 
 
+def in_bytes(size: float) -> str:
+    """A size in words: ``12.3 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"
+
+
 def live_console() -> Console | None:
     """What a bar of progress is drawn on: stderr where it is a terminal, else None."""
     if not _is_terminal(sys.stderr):

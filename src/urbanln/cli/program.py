@@ -11,7 +11,15 @@ import typer
 from urbanln.base.errors import StorageError, UrbanLNError, explain_missing
 from urbanln.base.saying import answer, say
 from urbanln.base.version import __version__
-from urbanln.cli import city_verbs, explore_verb, gather_verb, model_verbs, retrieve_verb, vector_verbs
+from urbanln.cli import (
+    city_verbs,
+    doctor_verb,
+    explore_verb,
+    gather_verb,
+    model_verbs,
+    retrieve_verb,
+    vector_verbs,
+)
 
 app = typer.Typer(
     name="urbanln",
@@ -42,7 +50,7 @@ for _verb in (
     city_verbs.audit,
     vector_verbs.pretrain, retrieve_verb.retrieve, vector_verbs.embed, vector_verbs.probe,
     vector_verbs.report, explore_verb.explore, vector_verbs.study,
-    model_verbs.import_model, model_verbs.export_model,
+    model_verbs.import_model, model_verbs.export_model, doctor_verb.doctor,
 ):  # fmt: skip
     # The whole sentence: what is left to click is cut after 45 letters.
     app.command(short_help=(_verb.__doc__ or "").splitlines()[0])(_verb)

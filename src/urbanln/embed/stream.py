@@ -6,7 +6,6 @@ and reading it would cost more than it saves.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from urbanln.base.errors import InputError
+from urbanln.base.processes import usable_cores
 from urbanln.city.pictures import read_pictures
 from urbanln.city.store import City
 from urbanln.embed.parts import Part, part_rows
@@ -143,7 +143,7 @@ def _batches(job: Job, numbers: Sequence[int]) -> Iterator[_Batch]:
     stream = read_pictures(
         ((job.city, job.paths[row]) for part in places for row in part),
         lambda image: job.encoder.preprocess(image, job.fit),
-        job.workers or _cores(),
+        job.workers or min(usable_cores(), _MOST_WORKERS),
     )
     buffers: list[Tensor] = []
     for part in places:
@@ -204,8 +204,3 @@ def _fetch(vectors: Tensor) -> Callable[[], npt.NDArray[np.float32]]:
         return there.numpy()
 
     return wait
-
-
-def _cores() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, _MOST_WORKERS)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from urbanln.base.errors import UrbanLNError
+from urbanln.base.saying import in_bytes
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.rounds import fetch_all
 from urbanln.gather.recipe import Fetch
@@ -280,15 +281,6 @@ class _Few:
         """Nothing more; the source refuses what it cannot use."""
         list(self._source.then(request, answer))
         return ()
-
-
-def in_bytes(size: float) -> str:
-    """A size in words: ``12.3 MB``."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} GB"
 
 
 def in_time(seconds: float) -> str:

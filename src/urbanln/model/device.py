@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from urbanln.base.errors import InputError
+from urbanln.base.saying import in_bytes
 
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -63,6 +64,18 @@ def pick_precision(name: str = "auto", device: torch.device | str = "cpu") -> st
     if name != "auto":
         return name
     return "bf16" if _multiplies_bf16(device) else "fp32"
+
+
+def other_devices() -> dict[str, str]:
+    """Devices here besides the CPU, by the name torch has for each, with what each is."""
+    found = {}
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        about = torch.cuda.get_device_properties(number)
+        fast = "bf16" if _multiplies_bf16(torch.device("cuda", number)) else "no bf16"
+        found[f"cuda:{number}"] = f"{about.name}, {in_bytes(about.total_memory)}, {fast}"
+    if torch.backends.mps.is_available():
+        found["mps"] = "Apple's GPU, in fp32"
+    return found
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

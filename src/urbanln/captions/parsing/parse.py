@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import hash_bytes
+from urbanln.base.processes import usable_cores
 from urbanln.captions.facts import PARSES, Facts, MemoryFacts
 from urbanln.captions.parsing.spacy_parser import SpacyParser
 from urbanln.captions.scene_graph import (
@@ -97,7 +98,7 @@ class Parsing:
                 remedy="0: one per core",
                 where="vote.processes",
             )
-        self._parser, self._processes = parser, processes or _cores()
+        self._parser, self._processes = parser, processes or usable_cores()
         self._facts = MemoryFacts(_REMEMBERED) if facts is None else facts
         self._kind = f"{PARSES}{parser.version}"
         self._workers: list[_Worker] = []
@@ -149,11 +150,6 @@ class Parsing:
                 self._workers.append(_Worker(self._parser.model))
             for number, found in share_out(batches, self._workers):
                 yield batches[number], found
-
-
-def _cores() -> int:
-    """Cores this process may use: fewer than the machine has in a container or under taskset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_out(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from urbanln.base.errors import InputError, MissingExtraError
+from urbanln.base.extras import install
 from urbanln.base.parsing import read_json
 from urbanln.base.sentences import split_sentences
 from urbanln.captions.parsing import scene_rules
@@ -144,7 +145,7 @@ def _find_model(model: str) -> tuple[str, Path]:
     if importlib.util.find_spec("spacy") is None:
         raise MissingExtraError(
             "parsing captions needs the package 'spacy', which is not installed",
-            remedy="pip install 'urbanln[nlp]'",
+            remedy=install("nlp"),
             where="vote.parser",
         )
     if model and (Path(model) / "meta.json").is_file():
@@ -162,6 +163,6 @@ def _find_model(model: str) -> tuple[str, Path]:
         )
     raise MissingExtraError(
         "parsing captions needs a spaCy pipeline for English, and none is installed",
-        remedy="pip install 'urbanln[nlp]'",
+        remedy=install("nlp"),
         where="vote.parser",
     )
