@@ -93,14 +93,15 @@ def embed(root: Path) -> Stage:
 def vote(root: Path) -> Stage:
     """Choose one of three captions per picture, with the ledger that keeps the parses."""
     from urbanln.captions.asking.ledger import Ledger
-    from urbanln.captions.run import choose, ledger_path, load_language
+    from urbanln.captions.asking.ledger_place import LEDGER_NAME
+    from urbanln.captions.run import choose, load_language
     from urbanln.captions.settings import CaptionSettings
     from urbanln.stages.bridges import token_counter
 
     settings, count = CaptionSettings(), token_counter("tiny")
     language = load_language(settings, several=True)
     folder = root / _CITY
-    table, ledger = folder / "captions.parquet", ledger_path(folder)
+    table, ledger = folder / "captions.parquet", folder / LEDGER_NAME
     table.unlink()
 
     def work() -> None:

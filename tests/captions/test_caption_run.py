@@ -20,9 +20,10 @@ from urbanln.base.errors import InputError, StorageError
 from urbanln.base.files import hash_bytes, table_note
 from urbanln.captions import run
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger_place import has_ledger
 from urbanln.captions.captioners.base import Answer, Ask, Identity, LastingFault, Limits, Picture
 from urbanln.captions.captioners.named import choose_captioners
-from urbanln.captions.run import NotDescribed, caption_city, ledger_path, plan_city
+from urbanln.captions.run import NotDescribed, caption_city, plan_city
 from urbanln.captions.settings import CaptionerSettings, CaptionSettings, VoteSettings
 from urbanln.city.meta import Meta
 from urbanln.city.store import City
@@ -175,7 +176,7 @@ def test_nothing_is_asked_twice_and_another_revision_is_asked_anew(tmp_path: Pat
     pd.testing.assert_frame_equal(city.captions, before)
     caption_city(city, [other])
     assert len(other.asked) == 9
-    with Ledger(ledger_path(city)) as ledger:
+    with Ledger(city.folder) as ledger:
         assert len(ledger.texts()) == 16
 
 
@@ -223,7 +224,7 @@ def test_refusals_are_dropped_and_stay_in_the_ledger(tmp_path: Path) -> None:
     report = caption_city(city, [refuses, Says("y")], settings=NO_VOTE)
     assert set(city.captions["captioner"]) == {"y"}
     assert report.cleaned.counts()["refusal"] == 8
-    with Ledger(ledger_path(city)) as ledger:
+    with Ledger(city.folder) as ledger:
         assert (ledger.texts(captioner="x")["text"] == refuses.text).sum() == 8
     with pytest.raises(InputError, match="no caption is left after cleaning") as caught:
         caption_city(city, [refuses], replace=True)
@@ -254,7 +255,7 @@ def test_a_plan_sends_nothing_and_leaves_no_trace(tmp_path: Path) -> None:
     plan = plan_city(city, [captioner], limit=5)
     assert (plan.pictures, plan.calls) == (5, 5)
     assert captioner.asked == []
-    assert not ledger_path(city).exists()
+    assert not has_ledger(city)
     caption_city(city, [captioner], limit=2)
     plan = plan_city(city, [Says("x")])
     assert (plan.calls, plan.steps[0].known) == (6, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,10 @@ def printable(text: str) -> str:
         'tile\\\\x1b[2J.jpg'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+# A password in an address, which is not repeated, wherever somebody wrote it.
+_PASSWORD = re.compile(r"(://[^\s/@:]*:)[^\s/@]+(?=@)|([?&](?:ssl)?password=)[^\s&]+")
 
 
 class UrbanLNError(Exception):
@@ -51,7 +56,7 @@ class UrbanLNError(Exception):
                 text = _told(part) if label == "value" else str(part)
                 shown = printable(text[:400]) + (" …" if len(text) > 400 else "")
                 rows.append(f"  {label + ':':<8} {shown}")
-        return "\n".join(rows)
+        return _PASSWORD.sub(r"\1\2…", "\n".join(rows))
 
 
 def _told(value: object) -> str:

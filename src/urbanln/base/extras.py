@@ -51,6 +51,11 @@ EXTRAS = {
         ("caption --captioner openai:MODEL@URL", "caption --set refine.enabled=true", "demo"),
         ("openai", "scikit-image"),
     ),
+    "postgres": Extra(
+        "one ledger of captions for clients on many hosts",
+        ("caption --set captions.ledger=postgresql://HOST/NAME",),
+        ("psycopg",),
+    ),
     "raster": Extra(
         "labels, vectors and pictures of regions from GeoTIFFs",
         ("gather, of rasters",),

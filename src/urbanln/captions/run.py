@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,7 +12,8 @@ import pandas as pd
 from urbanln.base.errors import InputError, MissingExtraError, UrbanLNError, require
 from urbanln.base.files import scratch_folder
 from urbanln.base.locks import alone
-from urbanln.captions.asking.ledger import LEDGER_NAME, Ledger
+from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger_place import LEDGER_NAME, has_ledger, ledger_place
 from urbanln.captions.asking.plan import Plan, make_plan
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.asking.queues import Asked, ask_all
@@ -51,9 +51,9 @@ def caption_city(
 ) -> CaptionReport:
     """Caption the pictures of a city and write ``captions.parquet``.
 
-    Every answer goes into the ledger (``captions.sqlite``) as it comes: run again, the call asks only what is
-    not known. Captions in the table are kept as candidates, but for those of the same captioners on the same
-    pictures.
+    Every answer goes into the ledger (``captions.sqlite``, or where ``captions.ledger`` says) as it comes:
+    run again, the call asks only what is not known. Captions in the table are kept as candidates, but for
+    those of the same captioners on the same pictures.
 
     Args:
         city: An open city.
@@ -79,7 +79,7 @@ def caption_city(
     voters = sum(captioner.identity.name not in FILLERS for captioner in captioners)
     language = load_language(settings, several=voters > 1 or not (replace or city.captions.empty))
     pictures = pictures[:limit]
-    with Ledger(ledger_path(city)) as ledger:
+    with Ledger(ledger_place(city, settings.captions.ledger)) as ledger:
         prompts = Prompts(settings.describe.prompts)
         tools = make_tools(settings, ledger, prompts, language, grounder) if settings.refine.enabled else None
         asked = ask_all(pictures, captioners, ledger, prompts, tools=tools, budget_usd=budget_usd)
@@ -195,11 +195,12 @@ def plan_city(
     prompts, refine = Prompts(settings.describe.prompts), settings.refine
     segmenter = make_segmenter(refine) if refine.enabled else None
     with ExitStack() as stack:
-        path = ledger_path(city)
-        there = has_ledger(city)
+        url = settings.captions.ledger
+        place = ledger_place(city, url)
+        there = bool(url) or has_ledger(city)
         if not there:  # a plan leaves no trace
-            path = stack.enter_context(scratch_folder()) / LEDGER_NAME
-        ledger = stack.enter_context(Ledger(path, read_only=there))
+            place = stack.enter_context(scratch_folder()) / LEDGER_NAME
+        ledger = stack.enter_context(Ledger(place, read_only=there))
 
         def boxes_of(picture: Picture) -> list[Box] | None:
             parts = known_parts(picture, refine, segmenter, ledger) if segmenter is not None else None
@@ -381,14 +382,3 @@ def _with_earlier(candidates: pd.DataFrame, city: City) -> tuple[pd.DataFrame, l
 def _in_order(candidates: pd.DataFrame, city: City) -> pd.DataFrame:
     place = pd.Series(range(len(city.images)), index=city.images["image_id"])
     return candidates.iloc[place.loc[candidates["image_id"]].to_numpy().argsort(kind="stable")]
-
-
-def ledger_path(city: City | Path) -> Path:
-    """Where the ledger of a city is kept."""
-    return (city if isinstance(city, Path) else city.folder) / LEDGER_NAME
-
-
-def has_ledger(city: City | Path) -> bool:
-    """Whether a city has a ledger; a kill at its very beginning leaves an empty file, which is none."""
-    path = ledger_path(city)
-    return path.exists() and not (path.is_file() and path.stat().st_size == 0)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from urbanln.base.bounds import MAX_SEED, MOST
+from urbanln.captions.asking.ledger_place import check_url
 
 Action = Literal["drop", "trim", "keep"]
 
@@ -169,9 +170,24 @@ class DescribeSettings(_Section):
     )
 
 
+class KeepSettings(_Section):
+    """Where answers are kept; it changes nothing of what is asked."""
+
+    ledger: str = Field(
+        "",
+        description="postgresql://host/name, for clients on several hosts; empty: the city's own file",
+    )
+
+    @field_validator("ledger")
+    @classmethod
+    def _without_secret(cls, url: str) -> str:
+        return check_url(url) if url else url
+
+
 class CaptionSettings(_Section):
     """Everything captions depend on besides pictures."""
 
+    captions: KeepSettings = KeepSettings()
     describe: DescribeSettings = DescribeSettings()
     captioners: dict[str, CaptionerSettings] = {}
     clean: CleanSettings = CleanSettings()

@@ -60,7 +60,7 @@ def show_picture(
             remedy="describe it first: urbanln caption CITY",
             where="--show",
         )
-    boxes = _boxes(rows, ledger.path)
+    boxes = _boxes(rows, ledger.place)
     whole, problem = _read(picture)
     sha256 = picture.sha256 or (str(rows["picture"].iloc[0]) if len(rows) else "")
     captioners = list(dict.fromkeys(rows["captioner"].astype(str)))
@@ -127,7 +127,7 @@ def _chosen(captions: pd.DataFrame | None, image_id: str) -> list[dict[str, Any]
     ]
 
 
-def _boxes(rows: pd.DataFrame, ledger: Path) -> dict[str, Box]:
+def _boxes(rows: pd.DataFrame, ledger: Path | str) -> dict[str, Box]:
     """The parts that captioners were asked about, as it is written, in that order."""
     written = [text for text in rows["box"].unique() if isinstance(text, str)]
     sides = Annotated[list[float], Field(min_length=4, max_length=4)]

@@ -9,14 +9,18 @@ from __future__ import annotations
 import pandas as pd
 
 from urbanln.captions.asking.ledger import Ledger
+from urbanln.captions.asking.ledger_place import has_ledger, ledger_place
 from urbanln.captions.captioners.answers import judge
-from urbanln.captions.run import has_ledger, ledger_path
 from urbanln.captions.table import COLUMNS, tidy_candidate
 from urbanln.city.store import City
 
 
-def last_words(city: City) -> pd.DataFrame:
+def last_words(city: City, url: str = "") -> pd.DataFrame:
     """The last word of each captioner on each picture, uncleaned, out of the ledger.
+
+    Args:
+        city: An open city.
+        url: Of its ledger (``captions.ledger``); empty: the file in its folder.
 
     Returns:
         ``picture`` (its hash), ``image_id``, ``captioner``, ``caption``, ``finish``, and ``by_content``:
@@ -24,9 +28,9 @@ def last_words(city: City) -> pd.DataFrame:
         Empty without a ledger.
     """
     columns = ["picture", *COLUMNS, "finish", "by_content"]
-    if not has_ledger(city):
+    if not has_ledger(city, url):
         return pd.DataFrame(columns=columns, dtype="str")
-    with Ledger(ledger_path(city), read_only=True) as ledger:
+    with Ledger(ledger_place(city, url), read_only=True) as ledger:
         rows = ledger.texts()
     # Who takes no prompt goes by the picture's id, as a table of recorded captions does.
     rows["by_content"] = rows["prompt_text"].fillna("") != ""

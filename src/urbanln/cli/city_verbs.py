@@ -160,9 +160,9 @@ def caption(
             "no city was given", remedy="urbanln caption CITY …, or --vote TABLE without a city", where="CITY"
         )
     if show is not None:
-        return stage.show(city, show, out)
+        return stage.show(city, show, out, chosen.captions.ledger)
     if export_ledger is not None or import_ledger is not None:
-        return stage.move_ledger(city, export_ledger, import_ledger)
+        return stage.move_ledger(city, export_ledger, import_ledger, chosen.captions.ledger)
     if plan:
         return stage.print_plan(city, captioner, chosen, limit=limit, budget_usd=budget_usd)
     return stage.caption(city, captioner, chosen, model, limit=limit, budget_usd=budget_usd, replace=replace)
@@ -208,11 +208,12 @@ def audit(
         output_file(out, AUDIT, inputs=reads)
     if page is not None:
         output_file(page, PAGE, inputs=reads, option="--page")
+    chosen = load_settings(settings, set_, of=CaptionSettings)
     found = look(
         city, labels, captions, chosen=label, model=model, pictures=pictures,
         where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china),
         missing=missing, written=Written(encoding, thousands, decimal),
-        clean=load_settings(settings, set_, of=CaptionSettings).clean,
+        clean=chosen.clean, ledger=chosen.captions.ledger,
     )  # fmt: skip
     answer(*found.lines())
     if out is not None:

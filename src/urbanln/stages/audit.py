@@ -96,6 +96,7 @@ def audit(
     captions: pd.DataFrame | None = None,
     clean: CleanSettings | None = None,
     model: str = "clip",
+    ledger: str = "",
 ) -> Audit:
     """Look at a city, or at a table of labels with coordinates.
 
@@ -108,6 +109,7 @@ def audit(
             left out.
         clean: When a sentence of a caption is boilerplate, and further names of places.
         model: Whose tokenizer counts tokens; ``"clip"`` is CLIP's own.
+        ledger: URL of the city's ledger, where it is on a server (``captions.ledger``).
 
     Raises:
         InputError: A column is missing, a label is no number, a position out of range, or nothing is there.
@@ -122,7 +124,7 @@ def audit(
         said = _captions(captions, (), clean, model)
         return Audit("table", _labels_of_frame(source, labels), captions=said, source=source)
     city = source if isinstance(source, City) else City.open(source, check_files=False)
-    texts = captions_of(city) if captions is None else captions
+    texts = captions_of(city, ledger) if captions is None else captions
     seen: Mapping[str, PictureAudit] = {}
     if pictures and len(city.images):
         from urbanln.city.near_duplicates import audit_pictures
@@ -142,6 +144,7 @@ def look(
     pictures: bool,
     clean: CleanSettings,
     model: str,
+    ledger: str = "",
     missing: Sequence[str] = (),
     written: Written | None = None,
 ) -> Audit:
@@ -153,7 +156,7 @@ def look(
         captions: Recorded captions, with either or alone.
         chosen: Labels to look at.
         where: Where the table's coordinates stand.
-        pictures, clean, model: As for :func:`audit`.
+        pictures, clean, model, ledger: As for :func:`audit`.
         missing: What stands for a missing label in the table (``urbanln ingest --missing``).
         written: Encoding of the table, and how its numbers are written.
 
@@ -174,7 +177,9 @@ def look(
         )
     texts = pd.concat([read_rows(path) for path in captions], ignore_index=True) if captions else None
     if city is not None:
-        return audit(city, labels=chosen, pictures=pictures, captions=texts, clean=clean, model=model)
+        return audit(
+            city, labels=chosen, pictures=pictures, captions=texts, clean=clean, model=model, ledger=ledger
+        )
     if table is not None:
         frame = read_labels(table, chosen, where, missing=missing, written=written)
         found = audit(frame, captions=texts, clean=clean, model=model)
@@ -248,14 +253,14 @@ def read_labels(
     return values
 
 
-def captions_of(city: City) -> pd.DataFrame:
+def captions_of(city: City, url: str = "") -> pd.DataFrame:
     """The last word of each captioner on each picture, uncleaned; the table's where there is no ledger."""
-    from urbanln.captions.run import has_ledger
+    from urbanln.captions.asking.ledger_place import has_ledger
     from urbanln.captions.spoken import last_words
 
-    if not has_ledger(city):
+    if not has_ledger(city, url):
         return city.captions
-    return last_words(city)[["image_id", "captioner", "caption", "finish"]]
+    return last_words(city, url)[["image_id", "captioner", "caption", "finish"]]
 
 
 def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:

@@ -11,6 +11,7 @@ from urbanln.base.outputs import PAGE, FileKind, of_kind, output_file, with_firs
 from urbanln.base.saying import answer
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_parquet import EXPORT
+from urbanln.captions.asking.ledger_place import has_ledger, ledger_place
 from urbanln.captions.captioners.base import Captioner, pictures_of
 from urbanln.captions.captioners.named import choose_captioners
 from urbanln.captions.captioners.recorded import read_named
@@ -20,8 +21,6 @@ from urbanln.captions.run import (
     NotDescribed,
     caption_city,
     choose,
-    has_ledger,
-    ledger_path,
     load_language,
     plan_city,
 )
@@ -136,7 +135,7 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
     answer(note, *cleaned.lines(), *table_lines(voted, positions), str(target))
 
 
-def show(folder: Path, image_id: str, out: Path | None) -> None:
+def show(folder: Path, image_id: str, out: Path | None, url: str) -> None:
     """Write the page on one picture's texts."""
     city = City.open(folder)
     picture = next((one for one in pictures_of(city) if one.image_id == image_id), None)
@@ -145,27 +144,27 @@ def show(folder: Path, image_id: str, out: Path | None) -> None:
         raise InputError("no such picture", value=image_id, where=folder, remedy=f"for example {some}")
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in image_id)
     page = output_file(out or Path(f"{name}.html"), PAGE)
-    with _open_ledger(folder) as ledger:
+    with _open_ledger(folder, url) as ledger:
         answer(str(show_picture(ledger, picture, out=page, captions=city.captions)))
 
 
-def move_ledger(folder: Path, export: Path | None, source: Path | None) -> None:
-    """Take in another host's ledger, or write this one as Parquet."""
+def move_ledger(folder: Path, export: Path | None, source: Path | None, url: str) -> None:
+    """Take in an export of another ledger, or write this one as Parquet; ``url`` as in the settings."""
     City.open(folder, check_files=False)
     if export is not None:
         output_file(export, EXPORT, inputs=[source] if source else [], option="--export-ledger")
     if source is not None:
-        with Ledger(ledger_path(folder)) as ledger:
+        with Ledger(ledger_place(folder, url)) as ledger:
             added = ledger.import_parquet(source)
         answer(f"taken in from {source}: {', '.join(f'{n} {part}' for part, n in added.items())}")
     if export is not None:
-        with _open_ledger(folder) as ledger:
+        with _open_ledger(folder, url) as ledger:
             ledger.export_parquet(export)
         answer(str(export))
 
 
-def _open_ledger(folder: Path) -> Ledger:
-    path = ledger_path(folder)
-    if not has_ledger(folder):
-        raise InputError("this city has no ledger yet", where=path, remedy="run urbanln caption first")
-    return Ledger(path, read_only=True)
+def _open_ledger(folder: Path, url: str) -> Ledger:
+    place = ledger_place(folder, url)
+    if not has_ledger(folder, url):
+        raise InputError("this city has no ledger yet", where=place, remedy="run urbanln caption first")
+    return Ledger(place, read_only=True)

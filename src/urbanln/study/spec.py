@@ -51,9 +51,10 @@ PRETRAIN = ("all", "train-blocks", "none")
 INDUCTIVE_SPLIT = "block"
 _STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners")
 _MODEL_SECTIONS = ("model", "train", "embed")
-# How much is kept on disk is the machine's business, not the study's.
-_COMMON_KEYS = (*(name for name in Settings.model_fields if name != "cache"), *CaptionSettings.model_fields)
-_VARIANT_KEYS = ("about", "captions", "pretrain", *_MODEL_SECTIONS, *CaptionSettings.model_fields)
+# How much is kept on disk is the machine's business, not the study's; so is where answers are kept.
+_CAPTION_SECTIONS = tuple(name for name in CaptionSettings.model_fields if name != "captions")
+_COMMON_KEYS = (*(name for name in Settings.model_fields if name != "cache"), *_CAPTION_SECTIONS)
+_VARIANT_KEYS = ("about", "captions", "pretrain", *_MODEL_SECTIONS, *_CAPTION_SECTIONS)
 TABLE = "table"
 
 
@@ -218,7 +219,7 @@ def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file:
     with placed(where):
         settings = load_settings(base={k: v for k, v in merged.items() if k in Settings.model_fields})
         captioning = load_settings(
-            base={k: v for k, v in merged.items() if k in CaptionSettings.model_fields}, of=CaptionSettings
+            base={k: v for k, v in merged.items() if k in _CAPTION_SECTIONS}, of=CaptionSettings
         )
     return Variant(name, _given(own, "about", "", where), captions, pretrain, settings, captioning)
 

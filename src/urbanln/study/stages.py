@@ -27,7 +27,7 @@ from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.config import FREE_SETTINGS, TrainSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, hash_file, reading_parquet
-from urbanln.captions.run import has_ledger
+from urbanln.captions.asking.ledger_place import has_ledger
 from urbanln.city.checks import VIEWS
 from urbanln.city.meta import CITY_FILE, read_meta
 from urbanln.city.store import CAPTIONS_FILE

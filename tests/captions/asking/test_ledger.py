@@ -39,11 +39,11 @@ def _record(ledger: Ledger, ask: Ask, answer: Answer = ANSWER, identity: Identit
     return key
 
 
-def test_what_is_recorded_is_found_also_by_the_next_process(tmp_path: Path) -> None:
+def test_what_is_recorded_is_found_also_by_the_next_process(place: Path | str) -> None:
     ask = _ask(3, stage="local", box=(0.1, 0.2, 0.5, 1.0), min_side=224)
-    with Ledger(tmp_path) as ledger:
+    with Ledger(place) as ledger:
         key = _record(ledger, ask)
-    with Ledger(tmp_path / "captions.sqlite") as ledger:
+    with Ledger(place) as ledger:
         assert ledger.find(key) == ANSWER
         assert ledger.find("other") is None
         assert ledger.find_many([key, "other"]) == {key: ANSWER}
@@ -57,8 +57,8 @@ def test_what_is_recorded_is_found_also_by_the_next_process(tmp_path: Path) -> N
     assert row["created"].endswith("+00:00")
 
 
-def test_a_second_answer_under_one_key_changes_nothing(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_a_second_answer_under_one_key_changes_nothing(place: Path | str) -> None:
+    with Ledger(place) as ledger:
         key = _record(ledger, _ask())
         assert not ledger.record(key, _ask(), IDENTITY, replace(ANSWER, text="Other."))
         assert ledger.find(key) == ANSWER
@@ -109,16 +109,16 @@ def test_any_text_comes_back_as_it_went_in(
         assert (ledger.texts()["prompt_text"].iloc[0] or "") == prompt
 
 
-def test_half_a_surrogate_pair_and_a_megabyte_are_stored(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_half_a_surrogate_pair_and_a_megabyte_are_stored(place: Path | str) -> None:
+    with Ledger(place) as ledger:
         key = _record(ledger, _ask(), replace(ANSWER, text="a\ud800b\x00" + "," * 1_000_000))
         found = ledger.find(key)
     assert found is not None
     assert found.text == "a?b\x00" + "," * 1_000_000
 
 
-def test_rows_of_a_picture_are_found_by_its_id_and_its_hash(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_rows_of_a_picture_are_found_by_its_id_and_its_hash(place: Path | str) -> None:
+    with Ledger(place) as ledger:
         for stage in ("describe", "local", "merge"):
             _record(ledger, _ask(1, stage=stage))
         _record(ledger, _ask(2))
@@ -130,8 +130,8 @@ def test_rows_of_a_picture_are_found_by_its_id_and_its_hash(tmp_path: Path) -> N
         assert ledger.texts(captioner="b").empty
 
 
-def test_totals_and_counts_add_up(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_totals_and_counts_add_up(place: Path | str) -> None:
+    with Ledger(place) as ledger:
         for n in range(3):
             _record(ledger, _ask(n))
         _record(ledger, _ask(0, stage="local"), Answer("x"))
@@ -148,8 +148,8 @@ def test_totals_and_counts_add_up(tmp_path: Path) -> None:
         assert ledger.count(IDENTITY, "merge", hashes, ["tttt"]) == 0
 
 
-def test_facts_keep_the_first_value(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_facts_keep_the_first_value(place: Path | str) -> None:
+    with Ledger(place) as ledger:
         ledger.put_facts("parts", {"k": {"ä": [1, None]}, "l": 2})
         ledger.put_facts("parts", {"k": 0, "m": 3})
         ledger.put_facts("other", {"k": 4})
@@ -159,8 +159,8 @@ def test_facts_keep_the_first_value(tmp_path: Path) -> None:
         assert len(ledger.get_facts("many", many)) == 1200
 
 
-def test_claims_are_exclusive_until_released_or_recorded(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger, Ledger(tmp_path) as second:
+def test_claims_are_exclusive_until_released_or_recorded(place: Path | str) -> None:
+    with Ledger(place) as ledger, Ledger(place) as second:
         key = ask_key(_ask(), IDENTITY)
         assert ledger.claim(key) == "mine"
         assert second.claim(key) == "held"
@@ -170,9 +170,9 @@ def test_claims_are_exclusive_until_released_or_recorded(tmp_path: Path) -> None
         assert ledger.claim(key) == "answered"
 
 
-def test_a_budget_counts_what_is_under_way_and_what_has_no_price(tmp_path: Path) -> None:
+def test_a_budget_counts_what_is_under_way_and_what_has_no_price(place: Path | str) -> None:
     budget = Budget(0.4, captioner_usd=1.0)
-    with Ledger(tmp_path) as ledger:
+    with Ledger(place) as ledger:
         keys = [_ask(n) for n in range(3)]
         assert ledger.claim(ask_key(keys[0], IDENTITY), "a", budget) == "mine"
         assert ledger.claim(ask_key(keys[1], IDENTITY), "a", budget) == "mine"
@@ -187,8 +187,8 @@ def test_a_budget_counts_what_is_under_way_and_what_has_no_price(tmp_path: Path)
         assert ledger.claim("last", "a", budget) == "spent"
 
 
-def test_threads_may_share_a_ledger(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_threads_may_share_a_ledger(place: Path | str) -> None:
+    with Ledger(place) as ledger:
 
         def work(start: int) -> None:
             for n in range(start, start + 100):
@@ -204,24 +204,24 @@ def test_threads_may_share_a_ledger(tmp_path: Path) -> None:
         assert len(ledger.get_facts("f", [str(n) for n in range(300)])) == 300
 
 
-def _fill(folder: Path, start: int, all_there: Barrier) -> None:
+def _fill(place: Path | str, start: int, all_there: Barrier) -> None:
     all_there.wait()
-    with Ledger(folder) as ledger:
+    with Ledger(place) as ledger:
         for n in range(start, start + 200):
             _record(ledger, _ask(n))
 
 
-def test_processes_that_begin_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_processes_that_begin_at_once_lose_nothing(place: Path | str) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     all_there = context.Barrier(4)
-    pool = [context.Process(target=_fill, args=(tmp_path, 100 * i, all_there)) for i in range(4)]
+    pool = [context.Process(target=_fill, args=(place, 100 * i, all_there)) for i in range(4)]
     for process in pool:
         process.start()
     for process in pool:
         process.join()
     assert [process.exitcode for process in pool] == [0] * 4
-    with Ledger(tmp_path) as ledger:
+    with Ledger(place) as ledger:
         assert len(ledger.texts()) == 500
 
 
@@ -247,9 +247,11 @@ def test_a_ledger_that_another_process_makes_while_it_is_opened_is_no_foreign_fi
         assert len(ledger.texts()) == 1
 
 
-def test_an_export_holds_everything_and_a_merge_keeps_what_was_there(tmp_path: Path) -> None:
-    first, second, third = (tmp_path / name for name in ("1.sqlite", "2.sqlite", "3.sqlite"))
-    with Ledger(first) as one, Ledger(second) as two, Ledger(third) as three:
+def test_an_export_holds_everything_and_a_merge_keeps_what_was_there(
+    tmp_path: Path, place: Path | str
+) -> None:
+    second, third = tmp_path / "2.sqlite", tmp_path / "3.sqlite"
+    with Ledger(place) as one, Ledger(second) as two, Ledger(third) as three:
         _record(one, _ask(0))
         key = _record(one, _ask(1, box=(0, 0, 0.3, 1), prompt=""), Answer("ünï\n\x00"))
         one.record_error("k", _ask(2), IDENTITY, "down", 3)
@@ -277,24 +279,28 @@ def test_an_export_holds_everything_and_a_merge_keeps_what_was_there(tmp_path: P
         assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "one.parquet").read_bytes()
 
 
-def test_an_export_is_of_one_moment_whatever_is_recorded_meanwhile(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger, Ledger(tmp_path) as other, Ledger(tmp_path / "2.sqlite") as second:
+def test_an_export_is_of_one_moment_whatever_is_recorded_meanwhile(
+    tmp_path: Path, place: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(place) as ledger, Ledger(place) as other, Ledger(tmp_path / "2.sqlite") as second:
         _record(ledger, _ask(0))
+        execute = ledger._db.execute
 
-        def record_meanwhile(statement: str) -> None:
+        def record_meanwhile(statement: str, *values: Any) -> Any:
             if "FROM texts" in statement:
                 _record(other, _ask(1, prompt="Another prompt."))
+            return execute(statement, *values)
 
-        ledger._db.set_trace_callback(record_meanwhile)
+        monkeypatch.setattr(ledger._db, "execute", record_meanwhile)
         ledger.export_parquet(tmp_path / "e.parquet")
-        ledger._db.set_trace_callback(None)
+        monkeypatch.undo()
         second.import_parquet(tmp_path / "e.parquet")
         assert second.texts()["prompt_text"].tolist() == ["Say."]
         assert len(ledger.texts()) == 2
 
 
-def test_an_empty_ledger_can_be_exported(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_an_empty_ledger_can_be_exported(tmp_path: Path, place: Path | str) -> None:
+    with Ledger(place) as ledger:
         ledger.export_parquet(tmp_path / "e.parquet")
         assert set(ledger.import_parquet(tmp_path / "e.parquet").values()) == {0}
 
@@ -316,7 +322,7 @@ def test_files_that_are_no_ledger_are_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no ledger of captions"):
         Ledger(tmp_path / "foreign.sqlite")
     with Ledger(tmp_path) as ledger:
-        path = ledger.path
+        path = ledger.place
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
@@ -328,7 +334,7 @@ def test_a_ledger_with_overwritten_pages_is_told_as_damaged(tmp_path: Path) -> N
     with Ledger(tmp_path) as ledger:
         for n in range(300):
             _record(ledger, _ask(n), replace(ANSWER, text="word " * 100))
-        path = ledger.path
+        path = ledger.place
     data = bytearray(path.read_bytes())
     data[8192:] = b"\xff" * (len(data) - 8192)
     path.write_bytes(data)
@@ -373,8 +379,8 @@ def test_no_folder_is_a_storage_error(tmp_path: Path) -> None:
         Ledger(tmp_path / "no" / "captions.sqlite")
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
-    with Ledger(tmp_path) as ledger:
+def test_a_failed_write_leaves_nothing_behind(place: Path | str) -> None:
+    with Ledger(place) as ledger:
         with pytest.raises(ValueError, match="not JSON compliant"):
             ledger.put_facts("f", {"a": 1, "b": float("nan")})
         assert ledger.get_facts("f", ["a"]) == {}
@@ -383,10 +389,10 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_parses_are_bounded_and_those_of_other_parsers_go_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_schema, "MOST_PARSES", 4)
-    with Ledger(tmp_path) as ledger:
+    with Ledger(place) as ledger:
         ledger.put_facts("parts", dict.fromkeys("abcdef", 0))
         ledger.put_facts("parse:1", dict.fromkeys("abc", 1))
         ledger.put_facts("parse:2", dict.fromkeys("a", 2))

@@ -1,47 +1,42 @@
 """The ledger of a city: every text a captioner ever returned, as it came, kept once and never overwritten.
 
-One SQLite file (write-ahead log): a process killed at any moment loses at most the calls under way, and
-several processes of one machine may work on it at once. It must not lie on a network drive; the ledgers of
-several machines are merged through Parquet files.
+An SQLite file, or tables on a PostgreSQL server: a process killed at any moment loses at most the calls under
+way. Several processes of one machine may work on a file at once, which must not lie on a network drive; on a
+server, those of many machines. Any two ledgers are merged through Parquet files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from urbanln.base.errors import InputError
+from urbanln.base.errors import InputError, require
 from urbanln.base.files import hash_bytes
-from urbanln.base.owner import is_alive, this_process
-from urbanln.captions.asking.ledger_parquet import insert_export, read_export, write_export
+from urbanln.captions.asking.ledger_parquet import export_rows, insert_export, read_export, write_export
+from urbanln.captions.asking.ledger_place import LEDGER_NAME, is_url
 from urbanln.captions.asking.ledger_schema import (
     ASKED_COLUMNS,
     ROW_COLUMNS,
     TEXT_COLUMNS,
+    Database,
     add_spent,
-    guard,
     make_room,
+    marks,
     numbers,
-    open_database,
-    open_to_read,
     short_of,
     spent_query,
     stored_json,
     typed,
 )
+from urbanln.captions.asking.ledger_sqlite import SqliteDatabase
 from urbanln.captions.captioners.base import Answer, Ask, Identity
-
-LEDGER_NAME = "captions.sqlite"
-_AMONG = "IN (SELECT value FROM json_each(?))"  # of any number of values, handed over as one JSON list
 
 Claim = Literal["mine", "answered", "held", "reserved", "spent"]
 """What :meth:`Ledger.claim` says: ask it now; it has been answered; somebody asks it now; calls under way may
@@ -119,12 +114,14 @@ class Ledger:
     """A ledger, made when it is not there yet; threads may share it.
 
     Args:
-        path: The file, or the city folder it stands in under the name ``captions.sqlite``.
+        place: The file, the city folder it stands in under the name ``captions.sqlite``, or the URL of a
+            PostgreSQL database, ``"postgresql://host/name"`` (see :mod:`.ledger_place`).
         read_only: Nothing is recorded: it may lie where nothing can be written.
 
     Raises:
         ArtefactError: Not a ledger, a damaged one, or one of a newer version.
-        StorageError: It cannot be written.
+        StorageError: It cannot be written, or its server not be reached.
+        MissingExtraError: PostgreSQL needs a package that is not installed.
 
     Example:
         >>> import tempfile
@@ -135,12 +132,15 @@ class Ledger:
         {'a': [1, 2]}
     """
 
-    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
-        path = Path(path)
+    def __init__(self, place: Path | str, *, read_only: bool = False) -> None:
         self.read_only = read_only
-        self.path = path / LEDGER_NAME if path.is_dir() and path.name != LEDGER_NAME else path
         self._lock = threading.RLock()
-        self._db = (open_to_read if read_only else open_database)(self.path)
+        self._db = _open(place, read_only)
+
+    @property
+    def place(self) -> Path | str:
+        """Where it is: its file, or the URL of its server."""
+        return self._db.place
 
     def __enter__(self) -> Ledger:
         return self
@@ -149,29 +149,19 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was recorded is in it already."""
+        """Let go of it; what was recorded is in it already."""
         with self._lock:
             self._db.close()
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is in the file afterwards, or nothing.
-
-        With ``begin="BEGIN"`` one view of all tables, whatever others record meanwhile.
-        """
-        with self._lock, guard(self.path):
-            self._db.execute(begin)
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk has ended it already
-                    self._db.execute("ROLLBACK")
-                raise
+    def _transaction(self, *, write: bool = True) -> Iterator[Database]:
+        """One transaction, in which statements may be put: all of it is kept afterwards, or nothing."""
+        with self._lock, self._db.transaction(write=write):
+            yield self._db
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, guard(self.path):
-            return self._db.execute(sql, values).fetchall()
+        with self._lock:
+            return self._db.read(sql, values)
 
     def find(self, key: str) -> Answer | None:
         """The answer under a key, or None."""
@@ -180,8 +170,8 @@ class Ledger:
     def find_many(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers under many keys; keys without one are left out."""
         columns = "key, text, finish, tokens_in, tokens_out, cost_usd, seconds"
-        rows = self._rows(f"SELECT {columns} FROM texts WHERE key {_AMONG}", (json.dumps([*keys]),))  # noqa: S608
-        return {row[0]: Answer(*row[1:3], *numbers(row[3:], self.path)) for row in rows}
+        rows = self._rows(f"SELECT {columns} FROM texts WHERE key {self._db.among}", (json.dumps([*keys]),))  # noqa: S608
+        return {row[0]: Answer(*row[1:3], *numbers(row[3:], self.place)) for row in rows}
 
     def record(self, key: str, ask: Ask, identity: Identity, answer: Answer) -> bool:
         """Keep an answer, and let go of the claim on its key.
@@ -193,20 +183,19 @@ class Ledger:
         """
         said = (_text(answer.text), _text(answer.finish), answer.tokens_in, answer.tokens_out)
         with self._transaction() as db:
-            row = (*_keep_asked(db, key, ask, identity), *said, answer.cost_usd, answer.seconds, _now())
-            done = db.execute(f"INSERT OR IGNORE INTO texts VALUES ({_marks(row)})", row)  # noqa: S608
+            row = (*_keep_asked(db, key, ask, identity), *said, answer.cost_usd, answer.seconds)
+            done = _keep_now(db, "texts", row)
             reserved = db.execute("SELECT reserved FROM claims WHERE key = ?", (key,)).fetchone()
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
             cost = answer.cost_usd if answer.cost_usd is not None or reserved is None else reserved[0]
-            if done.rowcount and cost:
+            if done and cost:
                 add_spent(db, identity.name, cost)
-        return bool(done.rowcount)
+        return done
 
     def record_error(self, key: str, ask: Ask, identity: Identity, error: str, attempts: int) -> None:
         """Keep that a question was given up, after how many tries, and let go of the claim on its key."""
         with self._transaction() as db:
-            row = (*_keep_asked(db, key, ask, identity), _text(error), attempts, _now())
-            db.execute(f"INSERT OR IGNORE INTO errors VALUES ({_marks(row)})", row)  # noqa: S608
+            _keep_now(db, "errors", (*_keep_asked(db, key, ask, identity), _text(error), attempts))
             db.execute("DELETE FROM claims WHERE key = ?", (key,))
 
     def claim(self, key: str, captioner: str = "", budget: Budget | None = None) -> Claim:
@@ -224,17 +213,14 @@ class Ledger:
         with self._transaction() as db:
             if db.execute("SELECT 1 FROM texts WHERE key = ?", (key,)).fetchone():
                 return "answered"
-            for (owner,) in db.execute("SELECT DISTINCT owner FROM claims").fetchall():
-                if not is_alive(owner):
-                    db.execute("DELETE FROM claims WHERE owner = ?", (owner,))
+            db.drop_dead_claims()
             if db.execute("SELECT 1 FROM claims WHERE key = ?", (key,)).fetchone():
                 return "held"
             for limit, name in ((budget.captioner_usd, captioner), (budget.total_usd, None)):
                 if limit is not None and (short := short_of(db, budget.reserve_usd, limit, name)):
                     return short
-            db.execute(
-                "INSERT INTO claims VALUES (?, ?, ?, ?)", (key, this_process(), captioner, budget.reserve_usd)
-            )
+            claim = (key, db.owner, captioner, budget.reserve_usd)
+            db.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", claim)
         return "mine"
 
     def set_aside(self, key: str, text: str, why: str) -> None:
@@ -246,9 +232,9 @@ class Ledger:
             why: What is wrong with it.
         """
         columns, error = ", ".join(ASKED_COLUMNS), f"{why}, in its words: {text}" if text else why
-        moved = f"INSERT OR IGNORE INTO errors SELECT {columns}, ?, 1, created FROM texts"  # noqa: S608
+        moved = f"INSERT INTO errors SELECT {columns}, ?, 1, created FROM texts"  # noqa: S608
         with self._transaction() as db:
-            db.execute(f"{moved} WHERE key = ? AND text = ?", (error, key, text))
+            db.execute(f"{moved} WHERE key = ? AND text = ? ON CONFLICT DO NOTHING", (error, key, text))
             db.execute("DELETE FROM texts WHERE key = ? AND text = ?", (key, text))
 
     def charge(self, captioner: str, cost_usd: float) -> None:
@@ -259,7 +245,7 @@ class Ledger:
     def release(self, key: str) -> None:
         """Let go of this process's claim, if there still is one."""
         with self._transaction() as db:
-            db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, this_process()))
+            db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, db.owner))
 
     def spent_usd(self, captioner: str | None = None) -> float:
         """What the answers of a captioner, or of all, have cost or may have cost."""
@@ -267,7 +253,8 @@ class Ledger:
 
     def totals(self) -> dict[tuple[str, str], Total]:
         """What the answers came to, by captioner and stage."""
-        sums = "count(*), sum(tokens_in), sum(tokens_out), sum(cost_usd), sum(seconds)"
+        whole = (f"CAST(sum({name}) AS BIGINT)" for name in ("tokens_in", "tokens_out"))
+        sums = f"count(*), {', '.join(whole)}, sum(cost_usd), sum(seconds)"
         rows = self._rows(f"SELECT captioner, stage, {sums} FROM texts GROUP BY captioner, stage")  # noqa: S608
         found = {(row[0], row[1]): Total(*(value or 0 for value in row[2:])) for row in rows}
         for name, stage, errors in self._rows(
@@ -284,7 +271,8 @@ class Ledger:
             seconds, ``created``, and the whole prompt as ``prompt_text``.
         """
         return self._frame(
-            "(?1 IS NULL OR captioner = ?1) AND (?2 IS NULL OR stage = ?2)", (captioner, stage)
+            "(CAST(?1 AS TEXT) IS NULL OR captioner = ?1) AND (CAST(?2 AS TEXT) IS NULL OR stage = ?2)",
+            (captioner, stage),
         )
 
     def rows_of(self, which: str) -> pd.DataFrame:
@@ -305,7 +293,7 @@ class Ledger:
             f"WHERE {where} ORDER BY texts.rowid"
         )
         frame = pd.DataFrame(self._rows(sql, values), columns=list(ROW_COLUMNS))
-        return typed(frame, {"tokens_in": "Int64", "tokens_out": "Int64", "cost_usd": "float64"}, self.path)
+        return typed(frame, {"tokens_in": "Int64", "tokens_out": "Int64", "cost_usd": "float64"}, self.place)
 
     def count(self, identity: Identity, stage: str, pictures: Sequence[str], templates: Sequence[str]) -> int:
         """Number of texts of a captioner as it is now, of one stage.
@@ -317,14 +305,15 @@ class Ledger:
             templates: Asked with one of these prompts: hashes of their templates.
         """
         sql = "SELECT count(*) FROM texts WHERE captioner = ? AND revision = ? AND decoding = ? AND stage = ?"
-        sql += f" AND template {_AMONG} AND picture {_AMONG}"
+        sql += f" AND template {self._db.among} AND picture {self._db.among}"
         asked = (identity.name, identity.revision, _canonical(identity.decoding), stage)
         return int(self._rows(sql, (*asked, json.dumps([*templates]), json.dumps([*pictures])))[0][0])
 
     def export_parquet(self, path: Path | str) -> None:
         """Write all that is in it to a Parquet file (see :mod:`urbanln.captions.asking.ledger_parquet`)."""
-        with self._transaction("BEGIN") as db:
-            write_export(db, path, self.path)
+        with self._transaction(write=False) as db:
+            rows = export_rows(db)
+        write_export(rows, path)
 
     def import_parquet(self, path: Path | str) -> dict[str, int]:
         """Add what another ledger exported; rows that are there stay as they are.
@@ -341,9 +330,9 @@ class Ledger:
 
     def get_facts(self, kind: str, keys: Sequence[str]) -> dict[str, Any]:
         """The facts that are there, by key; keys without one are left out."""
-        sql = f"SELECT key, value FROM facts WHERE kind = ? AND key {_AMONG}"  # noqa: S608
+        sql = f"SELECT key, value FROM facts WHERE kind = ? AND key {self._db.among}"  # noqa: S608
         return {
-            key: stored_json(value, self.path) for key, value in self._rows(sql, (kind, json.dumps([*keys])))
+            key: stored_json(value, self.place) for key, value in self._rows(sql, (kind, json.dumps([*keys])))
         }
 
     def put_facts(self, kind: str, values: Mapping[str, Any]) -> None:
@@ -353,7 +342,17 @@ class Ledger:
         rows = [(kind, key, json.dumps(value, allow_nan=False)) for key, value in values.items()]
         with self._transaction() as db:
             make_room(db, kind, len(rows))
-            db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", rows)
+            db.executemany("INSERT INTO facts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
+
+
+def _open(place: Path | str, read_only: bool) -> Database:
+    if is_url(place):
+        postgres = require("urbanln.captions.asking.ledger_postgres")
+        opened: Database = postgres.PostgresDatabase(place, read_only=read_only)
+        return opened
+    path = Path(place)
+    in_folder = path.is_dir() and path.name != LEDGER_NAME
+    return SqliteDatabase(path / LEDGER_NAME if in_folder else path, read_only=read_only)
 
 
 def _box(ask: Ask) -> list[float] | None:
@@ -365,12 +364,19 @@ def _canonical(decoding: Mapping[str, Any]) -> str:
     return json.dumps(dict(decoding), sort_keys=True, allow_nan=False)
 
 
-def _keep_asked(db: sqlite3.Connection, key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
+def _keep_now(db: Database, table: str, row: Sequence[Any]) -> bool:
+    """Keep a row with the moment as its last value; False where one of its kind is there, which stays."""
+    sql = f"INSERT INTO {table} VALUES ({marks(row)}, {db.now}) ON CONFLICT DO NOTHING"  # noqa: S608
+    return bool(db.execute(sql, row).rowcount)
+
+
+def _keep_asked(db: Database, key: str, ask: Ask, identity: Identity) -> tuple[Any, ...]:
     """Keep a question's prompt; the question as a row, in which the prompt's hash stands for it."""
     box, picture, prompt, hashed = _box(ask), ask.picture, _text(ask.prompt.text), ""
     if prompt:
         hashed = hash_bytes(prompt.encode())
-        db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (hashed, ask.prompt.template, prompt))
+        kept = (hashed, ask.prompt.template, prompt)
+        db.execute("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", kept)
     return (
         key,
         picture.sha256,
@@ -390,11 +396,3 @@ def _keep_asked(db: sqlite3.Connection, key: str, ask: Ask, identity: Identity) 
 def _text(text: str) -> str:
     # Half a surrogate pair cannot be stored as UTF-8; a server's JSON may contain one.
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
