@@ -26,11 +26,11 @@ from benchmarks.harness import markdown, options
 from urbanln.base.files import write_json
 from urbanln.base.parsing import read_json
 from urbanln.captions.capture import PhraseVectors, load_vectors
-from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.simulation.simulated import SIMULATED
+from urbanln.captions.voted import vote_table
 from urbanln.city.synthetic.fields import make_cells
 from urbanln.city.synthetic.satellite import draw_tile
 

@@ -12,7 +12,8 @@ import sys
 
 import pandas as pd
 
-from urbanln.captions.consensus import vote, vote_table
+from urbanln.captions.consensus import vote
+from urbanln.captions.voted import vote_table
 
 if len(sys.argv) == 3:
     voted = vote_table(pd.read_parquet(sys.argv[1]))

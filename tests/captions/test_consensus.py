@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from tests.oracles.capture import HashedVectors
 
 from urbanln.base.errors import InputError
-from urbanln.captions import consensus
+from urbanln.captions import consensus, voted
 from urbanln.captions.capture import load_vectors
-from urbanln.captions.consensus import Vote, vote, vote_many, vote_table
+from urbanln.captions.consensus import Vote, vote, vote_many
 from urbanln.captions.facts import MemoryFacts
 from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.scene_graph import SceneGraph
 from urbanln.captions.table import tidy_text
+from urbanln.captions.voted import vote_table
 from urbanln.city.checks import CAPTION_COLUMNS, check_captions
 
 
@@ -157,7 +158,7 @@ def test_many_pictures_vote_as_one_by_one_in_chunks_of_any_size(groups: list[lis
     wanted = [repr(_vote(group)) for group in groups]
     for together in (1, 3, 1000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(consensus, "_TOGETHER", together)
+            patch.setattr(consensus, "TOGETHER", together)
             assert (
                 list(map(repr, vote_many(groups, parser=ClauseParser(), vectors=HashedVectors()))) == wanted
             )
@@ -179,7 +180,7 @@ def test_a_table_is_voted_on_block_by_block_as_at_once(
         "count_tokens": lambda t: [*map(len, t)],
     }
     wanted = vote_table(frame, **options)
-    monkeypatch.setattr(consensus, "_TOGETHER", together)
+    monkeypatch.setattr(voted, "TOGETHER", together)
     pd.testing.assert_frame_equal(vote_table(frame, **options), wanted)
     assert list(dict.fromkeys(wanted["image_id"])) == [
         image for image in dict.fromkeys(frame["image_id"].dropna()) if image != "i9"

@@ -30,6 +30,8 @@ from urbanln.base.leftovers import OLD, beside, sweep_once
 from urbanln.base.parsing import AGAIN, parse_json, refuse_endless
 
 SCHEMA_VERSION = 1
+TMPDIR_REMEDY = "name a folder with space in the environment variable TMPDIR"
+"""Where temporary files find no place."""
 _METADATA_KEY = b"urbanln"
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk and run the same command again; what was finished is kept",
@@ -69,7 +71,7 @@ def scratch_folder() -> Iterator[Path]:
         StorageError: There is none that can be written.
     """
     with ExitStack() as stack:
-        with storing(Path("TMPDIR"), "name a folder with space in the environment variable TMPDIR"):
+        with storing(Path("TMPDIR"), TMPDIR_REMEDY):
             folder = stack.enter_context(TemporaryDirectory(prefix="urbanln-"))
         yield Path(folder)
 

@@ -5,5 +5,5 @@ In: a city's pictures, or a table of candidate texts. Out: the ledger (``caption
 and a CLIP grounder are handed in. Start with ``run``, which goes through the folders in order:
 ``captioners`` (who answers), ``asking`` (ledger, limits), ``refine``, ``cleaning``, ``parsing``; then
 ``capture`` (the score, of ``elements``, their ``matching`` and what is ``opposed``) and ``consensus`` (the
-vote, which chooses).
+vote, which chooses, some pictures at a time: ``voted``).
 """

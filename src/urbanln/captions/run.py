@@ -12,6 +12,7 @@ import pandas as pd
 from urbanln.base.errors import InputError, MissingExtraError, UrbanLNError, require
 from urbanln.base.files import scratch_folder
 from urbanln.base.locks import alone
+from urbanln.base.spool import Spool
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_place import LEDGER_NAME, has_ledger, ledger_place
 from urbanln.captions.asking.plan import Plan, make_plan
@@ -21,7 +22,6 @@ from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Box, Captioner, Picture, pictures_of
 from urbanln.captions.capture import PhraseVectors, load_vectors
 from urbanln.captions.cleaning.clean import Cleaned, clean_captions
-from urbanln.captions.consensus import vote_table
 from urbanln.captions.facts import Facts
 from urbanln.captions.parsing.parse import load_parser
 from urbanln.captions.refine.flow import Tools, known_parts
@@ -31,6 +31,8 @@ from urbanln.captions.report import CaptionReport
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
 from urbanln.captions.table import FILLERS, TokenCounter, candidates_table, fill_gaps, merge_candidates
+from urbanln.captions.voted import vote_blocks
+from urbanln.city.checks import empty_captions
 from urbanln.city.store import CAPTIONS_FILE
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ def choose(
     max_tokens: int = 248,
     facts: Facts | None = None,
 ) -> pd.DataFrame:
-    """The caption table of some candidates: chosen by vote, or all with equal weights.
+    """The caption table of some candidates: chosen by vote, its texts on disk, or all with equal weights.
 
     What is measured fills gaps: it is no candidate for a picture that somebody has described.
 
@@ -163,11 +165,14 @@ def choose(
     vote, candidates = settings.vote, fill_gaps(candidates)
     if language.vectors is None or not candidates["image_id"].duplicated().any():
         return candidates_table(candidates, count_tokens)
-    return vote_table(
+    spool = Spool(empty_captions())
+    for rows in vote_blocks(
         candidates, mode=vote.mode, parser=language.parser, vectors=language.vectors,
         count_tokens=count_tokens, max_tokens=max_tokens, weights=vote.weights, temperature=vote.temperature,
         facts=facts, processes=vote.processes,
-    )  # fmt: skip
+    ):  # fmt: skip
+        spool.add(rows)
+    return spool.frame()
 
 
 def plan_city(

@@ -99,6 +99,8 @@ def fill_gaps(candidates: pd.DataFrame) -> pd.DataFrame:
         candidates: Columns ``image_id``, ``captioner``, ``caption``, clean.
     """
     filler = candidates["captioner"].isin(FILLERS)
+    if not filler.any():
+        return candidates  # no copy of a city's texts
     described = candidates.loc[~filler, "image_id"]
     return candidates[~(filler & candidates["image_id"].isin(described))]
 
