@@ -17,7 +17,8 @@ from tests.train.fake_city import make_city, tiny_settings
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import hash_file
 from urbanln.city.store import City
-from urbanln.embed.encode import embed_regions, model_hashes
+from urbanln.embed.encode import embed_regions
+from urbanln.embed.networks import model_hashes
 from urbanln.model.clip import LongClip, load_clip
 from urbanln.tables.vectors import matrix, read_embeddings, write_embeddings
 from urbanln.train.loop import pretrain

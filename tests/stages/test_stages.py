@@ -17,7 +17,7 @@ from urbanln.base.files import read_table, table_note, write_text
 from urbanln.base.parsing import read_json
 from urbanln.city.pixels import PIXEL_FEATURES
 from urbanln.city.store import City
-from urbanln.embed.encode import saw_pictures
+from urbanln.embed.networks import saw_pictures
 from urbanln.probe.saved import save_result
 from urbanln.stages.embed import embed_cities, embed_city, pixel_table
 from urbanln.stages.probe import run_probe

@@ -76,6 +76,11 @@ EXTRAS = {
         ("pretrain --set train.lora_rank=8",),
         ("peft",),
     ),
+    "ray": Extra(
+        "vectors made by the workers of a Ray cluster; 240 MB on disk",
+        ("embed --engine ray",),
+        ("ray",),
+    ),
     "tensorboard": Extra(
         "curves in TensorBoard besides metrics.jsonl",
         ("pretrain --set train.tensorboard=true",),

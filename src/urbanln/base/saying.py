@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -60,6 +60,11 @@ def answer_table(table: RenderableType) -> None:
     with console.capture() as shown:
         console.print(table)
     _hand_over(shown.get())
+
+
+def others_on_stderr() -> AbstractContextManager[object]:
+    """As long as the block lasts, what a library prints on stdout, which is for answers, goes to stderr."""
+    return redirect_stdout(sys.stderr)
 
 
 def in_bytes(size: float) -> str:

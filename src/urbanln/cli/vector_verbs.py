@@ -81,6 +81,13 @@ def embed(
     part: Annotated[
         str | None, typer.Option(metavar="I/N", help="share of the work, as 2/4; the last writes the table")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ray[:ADDRESS]",
+            help="share the work among the workers of a Ray cluster; without an address, of this machine",
+        ),
+    ] = None,
     settings: SettingsOption = None,
     set_: SetOption = [],  # noqa: B006
 ) -> None:
@@ -91,7 +98,7 @@ def embed(
 
     for path in embed_cities(
         [City.open(folder) for folder in cities], model, out, load_settings(settings, set_),
-        captions=captions, which="all" if all_captions else "selected", terms=terms, part=part,
+        captions=captions, which="all" if all_captions else "selected", terms=terms, part=part, engine=engine,
     ):  # fmt: skip
         answer(str(path))
 

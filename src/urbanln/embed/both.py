@@ -16,7 +16,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
 from urbanln.city.pictures import tell_skipped
 from urbanln.city.store import City
-from urbanln.embed.encode import load_network
+from urbanln.embed.networks import load_network
 from urbanln.embed.parts import part_rows
 from urbanln.embed.stream import Job, embed_parts, evaluating
 from urbanln.model.clip import LongClip

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +97,11 @@ class PartFolder:
     def total(self) -> int:
         """Number of parts."""
         return len(part_rows(self.pictures))
+
+    def count(self, numbers: Iterable[int]) -> int:
+        """Pictures in the parts of these numbers."""
+        rows = part_rows(self.pictures)
+        return sum(len(rows[number]) for number in numbers)
 
     def open(self, *, shared: bool) -> None:
         """Make the folder if it is not there; parts that are made from something else are thrown away.

@@ -25,6 +25,7 @@ from urbanln.tables.vectors import region_table
 if TYPE_CHECKING:
     import geopandas as gpd
 
+    from urbanln.embed.engine_ray import RayEngine
     from urbanln.model.imagenet import ImageNetEncoder
 
 
@@ -48,6 +49,7 @@ def embed_cities(
     which: Which = "selected",
     terms: int = MAX_TERMS,
     part: str | None = None,
+    engine: str | None = None,
 ) -> list[Path]:
     """Make a vector of every region and write one file per city.
 
@@ -66,13 +68,16 @@ def embed_cities(
         terms: For ``text``: words and word pairs at most.
         part: ``"i/n"`` for the i-th of n processes that share the work on a network's vectors: the table is
             written by the one that finds all parts there, the others say how far they are.
+        engine: ``"ray"`` or ``"ray:ADDRESS"``: the workers of a Ray cluster make a network's vectors, this
+            process puts them together.
 
     Returns:
         The files that were written.
 
     Raises:
         InputError: A corpus without places; two cities would have one file, or something else stands there;
-            captions given for another model than ``text``, or a part of a model that is no network.
+            captions given for another model than ``text``, or a part or an engine for a model that is no
+            network.
         BusyError: Another process makes one of the tables, or puts it together of its parts.
     """
     for city in cities:
@@ -83,11 +88,12 @@ def embed_cities(
         raise InputError(what, value=model, where="--captions", remedy=remedy)
     pairs = list(zip(cities, paths, strict=True))
     with ExitStack() as locks:
+        ray = None if engine is None else locks.enter_context(_ray(engine, model, part))
         if part is not None:
             pairs = _after_sharing(pairs, model, settings, part, locks)
         else:
             _keep_others_out(paths, locks)
-        made: Iterable[_Made] = (_picture_table(*pair, model, settings) for pair in pairs)
+        made: Iterable[_Made] = (_picture_table(*pair, model, settings, ray) for pair in pairs)
         if model == TEXT:
             frames, origin = text_tables(cities, settings.embed.view, captions, which, terms)
             made = ((frame, {"transductive": False}, origin) for frame in frames)
@@ -192,22 +198,46 @@ def text_tables(
 _Made = tuple["gpd.GeoDataFrame", dict[str, Any], dict[str, str]]  # the table, facts and hashes for its note
 
 
-def _picture_table(city: City, path: Path, model: str, settings: Settings) -> _Made:
+def _picture_table(
+    city: City, path: Path, model: str, settings: Settings, ray: RayEngine | None = None
+) -> _Made:
     """Vectors made of pictures."""
     chosen = settings.embed
     if model == PIXELS:
         return pixel_table(city, chosen.view), {"transductive": False}, {}
     require("torch")
-    from urbanln.embed.encode import embed_regions, model_hashes, saw_pictures
+    from urbanln.embed.encode import embed_regions
+    from urbanln.embed.networks import model_hashes, saw_pictures
     from urbanln.embed.parts import parts_folder
     from urbanln.model.imagenet import imagenet_hashes
 
-    frame = embed_regions(_network(model), city, parts=parts_folder(path), **_how(settings))
+    network, how = _network(model), _how(settings)
+    by_others = partial(ray.make, network, city, how) if ray else None
+    frame = embed_regions(network, city, parts=parts_folder(path), by_others=by_others, **how)
     facts = {name: frame.attrs[name] for name in ("precision", "inputs")}
     if model == IMAGENET:
         return frame, {"transductive": False, **facts}, imagenet_hashes()
     facts |= {"encoder": chosen.encoder, "transductive": saw_pictures(model, city)}
     return frame, facts, model_hashes(model, chosen.encoder)
+
+
+def _ray(engine: str, model: str, part: str | None) -> RayEngine:
+    """The engine that is meant."""
+    _only_networks(model, "--engine")
+    if part is not None:
+        what, remedy = "an engine shares the work by itself", "leave --part or --engine out"
+        raise InputError(what, value=part, where="--part", remedy=remedy)
+    require("torch")
+    from urbanln.embed.engine_ray import RayEngine, parse_engine
+
+    return RayEngine(parse_engine(engine))
+
+
+def _only_networks(model: str, option: str) -> None:
+    if model in (PIXELS, TEXT):
+        raise InputError(
+            "only a network's work is shared", value=model, where=option, remedy=f"leave {option} out"
+        )
 
 
 def _after_sharing(
@@ -218,10 +248,7 @@ def _after_sharing(
     Returns:
         The tables that are to be written now, by this process: ``locks`` keeps others from them.
     """
-    if model in (PIXELS, TEXT):
-        raise InputError(
-            "only a network's work is shared", value=model, where="--part", remedy="leave --part out"
-        )
+    _only_networks(model, "--part")
     if plain := [path for _, path in pairs if path.suffix.lower() == ".csv"]:
         raise InputError(
             "a CSV does not say what it was made from, so processes cannot tell that it is done",

@@ -38,7 +38,7 @@ def make_reader(model: str | Path, settings: EmbedSettings, fit: str = "crop") -
     require("torch")
     import torch
 
-    from urbanln.embed.encode import load_network, model_hashes
+    from urbanln.embed.networks import load_network, model_hashes
     from urbanln.model.clip import LongClip
 
     network, fit = load_network(model, settings.encoder, fit, "auto")  # type: ignore[arg-type]

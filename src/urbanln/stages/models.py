@@ -11,7 +11,7 @@ from urbanln.base.outputs import new_folder
 from urbanln.base.saying import answer, say
 
 if TYPE_CHECKING:
-    from urbanln.embed.encode import Encoder
+    from urbanln.embed.networks import Encoder
     from urbanln.model.formats.exporting import Format
     from urbanln.model.formats.importing import Activation
 
@@ -57,7 +57,7 @@ def export_model(
         ArtefactError: The run is unfinished, or files are damaged.
     """
     require("torch")
-    from urbanln.embed.encode import model_folder
+    from urbanln.embed.networks import model_folder
     from urbanln.model.card import card_of
     from urbanln.model.clip import load_clip
     from urbanln.model.formats.exporting import export_model as export

@@ -317,7 +317,7 @@ def _one_view(city: City, models: Sequence[Any], settings: Settings) -> View:
 
 def _weights(model: object, settings: Settings) -> str | None:
     """SHA-256 of a model's weights; None of one that is in memory alone."""
-    from urbanln.embed.encode import model_hashes
+    from urbanln.embed.networks import model_hashes
 
     if not isinstance(model, str | Path):
         return None
@@ -326,7 +326,7 @@ def _weights(model: object, settings: Settings) -> str | None:
 
 def _saw(model: object, city: City, split: str) -> bool:
     """Whether a run was trained on pictures of this split."""
-    from urbanln.embed.encode import saw_pictures
+    from urbanln.embed.networks import saw_pictures
 
     trained = split in ("train", "all")
     return trained and isinstance(model, str | Path) and saw_pictures(model, city)
