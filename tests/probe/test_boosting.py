@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -56,3 +62,22 @@ def test_a_wide_table_is_seen_along_its_leading_components() -> None:
     theirs = PCA(5).fit(scale.wide(X, fold.known)).components_.T
     np.testing.assert_allclose(np.abs(np.sum(ours * theirs, axis=0)), 1, rtol=1e-6)
     assert r2(y[fold.test], boosting(X, y, fold, 0)) > 0.5
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_trees_take_one_thread_in_a_process_that_loads_them_within_a_limit() -> None:
+    """The limit does not hold for what is loaded later: threads that wait for one another on taken cores."""
+    code = """
+import os, sys
+import numpy as np
+from threadpoolctl import threadpool_limits
+from urbanln.probe.heads import boost
+X = np.random.default_rng(0).normal(size=(400, 4))
+assert "sklearn" not in sys.modules
+with threadpool_limits(1):
+    boost(X[:300], X[:300, 0] ** 2, 250, X[300:], 0)
+print(len(os.listdir("/proc/self/task")))
+"""
+    four = {**os.environ, "OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=four)
+    assert done.stdout.strip() == "1"

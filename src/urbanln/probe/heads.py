@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
@@ -97,13 +98,15 @@ def boost(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) 
     search = HistGradientBoostingRegressor(
         max_iter=TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, tol=0.0, **options
     )
-    search.fit(X[:train], y[:train], X_val=X[train:], y_val=y[train:])
-    # The scores are negative losses; the first one is that of the mean, without any tree.
-    trees = int(np.argmax(search.validation_score_))
-    if trees == 0:
-        return np.full(len(X_new), y.mean())
-    model = HistGradientBoostingRegressor(max_iter=trees, early_stopping=False, **options).fit(X, y)
-    return np.asarray(model.predict(X_new), dtype=np.float64)
+    # A caller's limit does not hold for the threads of a library that is only loaded by the import above.
+    with threadpool_limits(1, user_api="openmp"):
+        search.fit(X[:train], y[:train], X_val=X[train:], y_val=y[train:])
+        # The scores are negative losses; the first one is that of the mean, without any tree.
+        trees = int(np.argmax(search.validation_score_))
+        if trees == 0:
+            return np.full(len(X_new), y.mean())
+        model = HistGradientBoostingRegressor(max_iter=trees, early_stopping=False, **options).fit(X, y)
+        return np.asarray(model.predict(X_new), dtype=np.float64)
 
 
 class RegressorHead:
