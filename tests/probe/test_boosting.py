@@ -80,7 +80,10 @@ print(len(os.listdir("/proc/self/task")))
 """
     seen = [
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, check=True, env={**os.environ, "OMP_NUM_THREADS": at_most}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": at_most},
         ).stdout
         for at_most in ("1", "4")
     ]
