@@ -4,6 +4,7 @@
 # make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
 # make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
 # make oracle models in and out against open_clip itself, in an environment of its own
+# make docs   the documentation site, strictly: site/index.html, from an environment of its own
 # make bench  what the main parts cost, side by side in one run, in small (12 minutes)
 PYTHON ?= python3
 VENV   := .venv
@@ -13,7 +14,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 TESTS  ?= tests
 OLDEST ?= python3.11
 
-.PHONY: demo test check format attack floors oracle bench clean
+.PHONY: demo test check format attack floors oracle docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -77,8 +78,19 @@ oracle: $(VENV)/.ready-dev $(ORACLE)/.ready
 	@$(BIN)/python tools/oracle_open_clip.py export $(ORACLE)/networks
 	@$(ORACLE)/bin/python tools/oracle_open_clip.py read $(ORACLE)/networks && rm -r $(ORACLE)/networks
 
+# The site's makers have an environment of their own; the reference is made by ours.
+DOCS := .venv-docs
+$(DOCS)/.ready: pyproject.toml | $(VENV)/bin/python
+	@echo "setting up $(DOCS)"
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])') && touch $@
+
+docs: $(VENV)/.ready-demo $(DOCS)/.ready
+	@$(BIN)/python tools/make_site.py $(DOCS)/bin/zensical
+
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks all --cut
 
 clean:
-	rm -rf $(VENV) $(ORACLE) .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(ORACLE) $(DOCS) build site .cache .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
