@@ -83,7 +83,7 @@ print(len(os.listdir("/proc/self/task")))
             [sys.executable, "-c", code],
             capture_output=True,
             check=True,
-            env={**os.environ, "OMP_NUM_THREADS": at_most},
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": at_most},
         ).stdout
         for at_most in ("1", "4")
     ]
