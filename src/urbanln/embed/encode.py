@@ -81,10 +81,8 @@ def embed_regions(
         ArtefactError: The run is unfinished, or its files are damaged.
         StorageError: ``parts`` cannot be written.
     """
-    work = lay_out(
-        model, city, view, encoder=encoder, normalize=normalize, batch_size=batch_size, fit=fit,
-        device=device, precision=precision, workers=workers,
-    )  # fmt: skip
+    work = lay_out(model, city, view, encoder=encoder, normalize=normalize, batch_size=batch_size, fit=fit,
+                   device=device, precision=precision, workers=workers)  # fmt: skip
     folder, wanted = _opened(work, parts, by_others)
     frame = _frame(city, work.view, *_sum_vectors(work, folder, wanted))
     frame.attrs |= {"precision": work.job.precision} | ({"inputs": folder.key} if folder else {})
