@@ -80,12 +80,7 @@ def embed_cities(
             network.
         BusyError: Another process makes one of the tables, or puts it together of its parts.
     """
-    for city in cities:
-        city.need_places()
-    paths = [output_file(path, VECTORS, inputs=[*captions, model]) for path in city_paths(cities, out)]
-    if captions and model != TEXT:
-        what, remedy = "captions are read for the model 'text' only", "give --model text, or leave them out"
-        raise InputError(what, value=model, where="--captions", remedy=remedy)
+    paths = _paths(cities, model, out, captions)
     pairs = list(zip(cities, paths, strict=True))
     with ExitStack() as locks:
         ray = None if engine is None else locks.enter_context(_ray(engine, model, part))
@@ -104,6 +99,17 @@ def embed_cities(
             if kind not in (PIXELS, TEXT):
                 _discard_parts(path)
     return [path for _, path in pairs]
+
+
+def _paths(cities: Sequence[City], model: str, out: str, captions: Sequence[Path]) -> list[Path]:
+    """Where each table goes, once it is sure that there can be one."""
+    for city in cities:
+        city.need_places()
+    paths = [output_file(path, VECTORS, inputs=[*captions, model]) for path in city_paths(cities, out)]
+    if captions and model != TEXT:
+        what, remedy = "captions are read for the model 'text' only", "give --model text, or leave them out"
+        raise InputError(what, value=model, where="--captions", remedy=remedy)
+    return paths
 
 
 def _keep_others_out(paths: Sequence[Path], locks: ExitStack) -> None:
