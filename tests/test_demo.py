@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from urbanln import demo
+from urbanln.base.config import load_settings
 from urbanln.base.errors import InputError
+from urbanln.city.store import City
 from urbanln.demo import run_demo
+from urbanln.train import loop
 
 REGIONS = "144"
 # What shows on disk that a stage has begun or ended; the demo is killed as soon as each is there.
@@ -76,3 +80,21 @@ def test_a_folder_with_another_demo_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="made with other options"):
         run_demo(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["demo.json"]
+
+
+def test_seeds_trained_side_by_side_are_those_trained_one_by_one(
+    city: City, clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = (f"model.name={clip_folder}", "train.epochs=1", "train.batch_size=8", "train.queue_size=16")
+    settings = load_settings(overrides=choices)
+    losses = {}
+    for cores in (1, 2):
+        monkeypatch.setattr(demo, "usable_cores", lambda cores=cores: cores)
+        if cores == 2:
+            monkeypatch.setattr(loop, "_train", None)  # not by this process
+        (tmp_path / str(cores)).mkdir()
+        runs = demo._pretrain_all(city, settings, tmp_path / str(cores), 2)
+        rows = [json.loads(row) for run in runs for row in (run / "metrics.jsonl").read_text().splitlines()]
+        losses[cores] = [row["loss"] for row in rows if row["event"] == "step"]
+    assert len(set(losses[1])) == len(losses[1]) > 2  # of each seed its own
+    assert losses[2] == pytest.approx(losses[1], abs=1e-4)

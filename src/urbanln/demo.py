@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from urbanln.base.files import write_json
 from urbanln.base.locks import alone_in
 from urbanln.base.outputs import DEMO, output_folder
 from urbanln.base.parsing import read_json
+from urbanln.base.processes import usable_cores, worker_pool
 from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.stages.embed import PIXELS, embed_city, pixel_table
@@ -77,7 +80,7 @@ def run_demo(
         _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
         city = _make_city(out / "city", regions)
         _caption(city)
-        runs = [_pretrain(city, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
+        runs = _pretrain_all(city, settings, out, seeds)
         vectors = _embed(city, settings, runs, out / "vectors")
         scores = _score(city, settings, vectors, out / "scores")
         report = _report(city, runs, out)
@@ -136,14 +139,27 @@ def _caption(city: City) -> None:
         say(f"    {line}")
 
 
-def _pretrain(city: City, settings: Settings, out: Path, seed: int) -> Path:
+def _pretrain_all(city: City, settings: Settings, out: Path, seeds: int) -> list[Path]:
     from urbanln.stages.bridges import text_positions
-    from urbanln.train.loop import pretrain
 
     positions = settings.model.context or text_positions(settings.model.name)
-    say(f"3/6 pre-training, seed {seed}: 77 positions stretched to {positions}, distilled")
+    say(f"3/6 pre-training, {seeds} seeds: 77 positions stretched to {positions}, distilled")
+    todo = [(city.folder, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
+    # A step is small: cores that share one wait for one another, those with a training each do not.
+    together = min(seeds, usable_cores())
+    if together > 1:
+        # Where none can be started (a script without a main guard), this process trains what is missing.
+        with suppress(BrokenProcessPool), worker_pool(together, threads=usable_cores() // together) as pool:
+            for training in [pool.submit(_pretrain, *one) for one in todo]:
+                training.result()
+    return [_pretrain(*one) for one in todo]
+
+
+def _pretrain(city: Path, settings: Settings, out: Path, seed: int) -> Path:
+    from urbanln.train.loop import pretrain
+
     train = settings.train.model_copy(update={"seed": seed})
-    return pretrain(city, settings.model_copy(update={"train": train}), out)
+    return pretrain(City.open(city), settings.model_copy(update={"train": train}), out)
 
 
 def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:

@@ -13,6 +13,9 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 
 from urbanln.base.stopping import stop_as_worker
 
+# Numerical libraries read these when they are loaded.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 
 class _Worker(SpawnProcess):
     """A process that Ctrl-C does not reach: a terminal sends it to all, and the one in charge decides."""
@@ -38,7 +41,7 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(workers: int, *, threads: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """Processes of fresh interpreters: forking one that runs torch's threads can hang.
 
     They end with the block; if it ends by an error or a stop, they are told to stop, and are waited for: a
@@ -46,12 +49,17 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     Args:
         workers: Their number.
+        threads: On how many each of them counts; by default as many as its libraries like. Two trainings that
+            share two cores with two threads each wait for one another.
 
     Raises:
         BrokenProcessPool: One was killed, or none can be started (a script without a main guard).
     """
     before = set(active_children())
-    with ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_begin) as pool:
+    with (
+        _threads_each(threads),
+        ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_begin) as pool,
+    ):
         try:
             yield pool
         except BaseException:
@@ -59,6 +67,20 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             for process in set(active_children()) - before:
                 process.terminate()
             raise
+
+
+@contextmanager
+def _threads_each(threads: int | None) -> Iterator[None]:
+    """Processes started here count on so many threads."""
+    names = _THREADS if threads is not None else ()
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, str(threads)))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _begin() -> None:

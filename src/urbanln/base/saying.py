@@ -77,8 +77,12 @@ def in_bytes(size: float) -> str:
 
 
 def live_console() -> Console | None:
-    """What a bar of progress is drawn on: stderr where it is a terminal, else None."""
+    """What a bar of progress is drawn on: stderr where it is a terminal that no other process draws on."""
     if not _is_terminal(sys.stderr):
+        return None
+    from multiprocessing import parent_process
+
+    if parent_process() is not None:  # one of several that work for another one
         return None
     from rich.console import Console
 

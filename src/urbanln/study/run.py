@@ -7,28 +7,24 @@ Run again after a kill, it goes on with what is missing.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from urbanln.base.errors import UrbanLNError, require
 from urbanln.base.locks import alone_in
 from urbanln.base.outputs import STUDY, json_of_kind, output_folder
-from urbanln.base.processes import worker_pool
+from urbanln.base.processes import usable_cores, worker_pool
 from urbanln.base.saying import say
 from urbanln.study.kept import INCOMPLETE, name_for, remove_incomplete
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
 
 CACHE = "cache"
-# Numerical libraries read these when they are loaded.
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
@@ -62,7 +58,7 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
     if any(stage.kind in ("embed", "retrieve") for stage in work.stages.values()):
         require("torch")  # said now, not after the first city is drawn
     with alone_in(out, "works on a study in this folder"):
-        failed = _do_all(work, out / CACHE, jobs or os.cpu_count() or 1)
+        failed = _do_all(work, out / CACHE, jobs or usable_cores())
         result = collect(study, work, out / CACHE, failed)
         name = name_for(out, result)
         page = write_results(out, result, name)
@@ -187,7 +183,7 @@ def _do_all(work: Work, cache: Path, jobs: int) -> dict[str, str]:
             queue.over(stage, _attempt(*queue.task(stage)))
         return queue.failed
     try:
-        with _one_thread_each(), worker_pool(jobs) as pool:
+        with worker_pool(jobs, threads=1) as pool:
             while True:
                 while len(queue.running) < jobs and (stage := queue.next()) is not None:
                     queue.running[pool.submit(_attempt, *queue.task(stage))] = stage
@@ -225,16 +221,3 @@ _WEIGHTS = {
     "city": 5, "candidates": 60, "vote": 30, "captions": 2,
     "pretrain": 60, "embed": 5, "score": 5, "floors": 10, "retrieve": 5,
 }  # fmt: skip
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started here count on one thread each."""
-    before = {name: os.environ[name] for name in _THREADS if name in os.environ}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name in _THREADS:
-            del os.environ[name]
-        os.environ.update(before)

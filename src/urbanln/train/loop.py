@@ -232,7 +232,7 @@ def _fit(
     """The loop. ``step`` counts finished optimiser steps; every random choice is a function of it."""
     saved_at, data_hash, engine = time.monotonic(), _hash(data.pairs), learner.engine
     shown = (
-        progress("pre-training", schedule.total - step)
+        progress(f"pre-training {run.out.name}", schedule.total - step)
         if engine.is_main_process
         else nullcontext(_tell_nobody)
     )

@@ -8,11 +8,11 @@ is measured, "a park" would be a guess.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping, Sequence
 
 from urbanln.base.files import hash_bytes
+from urbanln.base.processes import usable_cores
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
 from urbanln.captions.captioners.phrases import Phrases, amount, corner_list, graded, join
 from urbanln.city.pixels import COLOURS, QUADRANTS, measure_pixels
@@ -51,7 +51,7 @@ class MeasuredCaptioner(Captioner):
     identity = Identity("measured", revision=RULES)
 
     def __init__(self) -> None:
-        self.limits = Limits(concurrency=os.cpu_count() or 1, retries=0)
+        self.limits = Limits(concurrency=usable_cores(), retries=0)
 
     def describe(self, picture: Picture) -> str:
         """Measure and describe one picture.

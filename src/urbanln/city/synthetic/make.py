@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
@@ -22,7 +21,7 @@ from shapely.geometry import Polygon
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes, storing, write_table
-from urbanln.base.processes import worker_pool
+from urbanln.base.processes import usable_cores, worker_pool
 from urbanln.base.progress import progress
 from urbanln.city.making import making
 from urbanln.city.meta import IndicatorNote, Meta, Source
@@ -192,7 +191,7 @@ def _make_folders(folder: Path) -> None:
 
 def _draw_all(cells: list[Cell], folder: Path, tile_px: int, workers: int | None) -> list[_Drawn]:
     draw = partial(_draw_cell, folder=folder, tile_px=tile_px)
-    workers = min(workers or os.cpu_count() or 1, math.ceil(len(cells) / _BATCH))
+    workers = min(workers or usable_cores(), math.ceil(len(cells) / _BATCH))
     drawn: list[_Drawn] = []
     with progress("drawing a synthetic city", len(cells)) as advance:
         if workers > 1 and len(cells) >= _FEW:
