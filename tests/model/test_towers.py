@@ -135,7 +135,7 @@ def test_packing_keeps_every_token_once() -> None:
     assert pack.positions[: pack.tokens].tolist() == [i for size in sizes for i in range(size)]
     assert tokens[pack.last].tolist() == torch.tensor(sizes).cumsum(0).sub(1).tolist()
     assert sum(count for count, _ in pack.shapes) == len(sizes)
-    assert sum(int(real.sum()) for real in pack.real) == sum(sizes)
+    assert sum(int((behind == 0).sum()) for behind in pack.behind) == sum(sizes)
     padded = sum(count * longest for count, longest in pack.shapes)
     assert padded < 1.4 * sum(sizes) < len(sizes) * max(sizes)
 

@@ -103,12 +103,8 @@ def text_features(clip: CLIPModel, ids: Tensor, lengths: Sequence[int]) -> Tenso
     def attend_last(layer: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         queries = q.view(-1, layer.num_heads, 1, layer.head_dim).split([count for count, _ in pack.shapes])
         keys, values = (_side_by_side(part, pack, layer) for part in (k, v))
-        dropped = {"dropout_p": layer.dropout if layer.training else 0.0, "scale": layer.scale}
-        found = [
-            functional.scaled_dot_product_attention(query, key, value, attn_mask=real, **dropped)
-            for query, key, value, real in zip(queries, keys, values, pack.real, strict=True)
-        ]
-        return torch.cat(found).flatten(1)
+        groups = zip(queries, keys, values, pack.behind, strict=True)
+        return torch.cat([_attention(layer, *group) for group in groups]).flatten(1)
 
     x = _run(tower.encoder.layers, x, attend, attend_last, pack.last)  # (B, W) in the packed order
     back = torch.tensor(order).argsort().to(device, non_blocking=True)
@@ -213,7 +209,7 @@ class _Pack:
         last: (B,) where each text ends.
         there: (Σ n T,) packed place of each token side by side; behind a text its last token again.
         back: (R,) place side by side of each packed token; of what is read by nobody the first place.
-        real: Of each group (n, 1, 1, T), whether a token side by side is one of the text.
+        behind: Of each group (n, 1, 1, T), minus infinity behind a text, else 0.
         ahead: Of each group (T, T), minus infinity where a token would look ahead, else 0.
     """
 
@@ -223,13 +219,13 @@ class _Pack:
     last: Tensor
     there: Tensor
     back: Tensor
-    real: list[Tensor]
+    behind: list[Tensor]
     ahead: list[Tensor]
 
 
 def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
     step = -(-len(sizes) // _GROUPS)
-    shapes, there, back, real, ahead = [], [], [], [], []
+    shapes, there, back, behind, ahead = [], [], [], [], []
     first = place = 0
     for start in range(0, len(sizes), step):
         group = torch.tensor(sizes[start : start + step])
@@ -239,7 +235,8 @@ def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
         begin = first + group.cumsum(0) - group
         there.append((begin[:, None] + at.minimum(group[:, None] - 1)).flatten())
         back.append(place + inside.flatten().nonzero().squeeze(1))
-        real.append(inside[:, None, None].to(device, non_blocking=True))
+        outside = torch.zeros(inside.shape).masked_fill_(~inside, -torch.inf)
+        behind.append(outside[:, None, None].to(device, non_blocking=True))
         ahead.append(torch.full((longest, longest), -torch.inf, device=device).triu(1))
         shapes.append((count, longest))
         first, place = first + int(group.sum()), place + count * longest
@@ -249,7 +246,7 @@ def _pack(sizes: Sequence[int], device: torch.device) -> _Pack:
     nothing = torch.zeros(rows - first, dtype=torch.long)
     tables = (torch.cat([positions, nothing]), ends - 1, torch.cat(there), torch.cat([*back, nothing]))
     place_R, last_B, there_S, back_R = (table.to(device, non_blocking=True) for table in tables)
-    return _Pack(first, shapes, place_R, last_B, there_S, back_R, real, ahead)
+    return _Pack(first, shapes, place_R, last_B, there_S, back_R, behind, ahead)
 
 
 def _rounded(size: int, step: int) -> int:
@@ -298,20 +295,22 @@ class _Unpad(torch.autograd.Function):
         return found.index_copy_(0, back, gradient[: len(back)]), None, None
 
 
-def _attention(layer: Any, q: Tensor, k: Tensor, v: Tensor, ahead: Tensor | None = None) -> Tensor:
-    """softmax(q kᵀ / √d) v over (n, heads, T, d); causal where the mask of what lies ahead is given."""
+def _attention(layer: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q kᵀ / √d + mask) v over (n, heads, T, d)."""
     dropout = layer.dropout if layer.training else 0.0
+    # Of the kind of the scores: a sum of two kinds makes copies of both, and takes longer than the products.
+    mask = None if mask is None else mask.to(q.dtype)
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        return _unfused(layer, q, k, v, ahead, dropout)
-    return functional.scaled_dot_product_attention(
-        q, k, v, dropout_p=dropout, is_causal=ahead is not None, scale=layer.scale
-    )
+        return _unfused(layer, q, k, v, mask, dropout)
+    causal = mask is not None and mask.ndim == 2  # said, so that half the products are left out
+    masked = {"is_causal": True} if causal else {"attn_mask": mask}
+    return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=layer.scale, **masked)
 
 
-def _unfused(layer: Any, q: Tensor, k: Tensor, v: Tensor, ahead: Tensor | None, dropout: float) -> Tensor:
+def _unfused(layer: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """The same in single steps: torch's fused attention takes twice as long in bf16 on a CPU."""
     scores = (q * layer.scale) @ k.transpose(-2, -1)
-    if ahead is not None:
-        scores += ahead
+    if mask is not None:
+        scores += mask
     weights = functional.dropout(scores.softmax(dim=-1), dropout)  # softmax adds up in fp32 inside
     return weights @ v
