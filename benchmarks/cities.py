@@ -15,6 +15,7 @@ from urbanln.city.meta import Meta
 from urbanln.city.store import City
 
 CANDIDATES = 5
+_DISTINCT = 100_000  # drawing more would take longer than what is timed
 _SIZES = (
     "large", "small", "long", "narrow", "wide", "tall", "low", "modern", "old", "dense", "curved", "several",
 )  # fmt: skip
@@ -32,6 +33,8 @@ _LINKS = (
 def tiles(folder: Path, lonlat: np.ndarray, label: np.ndarray, *, edge: int) -> City:
     """A city of regions with a JPEG tile each: patches of colour, edges and grain, as tiles have.
 
+    Beyond 100,000 they are the first ones again, apart by a comment in the file: no two have the same bytes.
+
     Args:
         folder: To be filled.
         lonlat: (N, 2) the regions, points, and their tiles.
@@ -41,8 +44,12 @@ def tiles(folder: Path, lonlat: np.ndarray, label: np.ndarray, *, edge: int) -> 
     (folder / "pictures").mkdir(parents=True)
     ids = [f"r{i:06d}" for i in range(len(lonlat))]
     paths = [f"pictures/{name}.jpg" for name in ids]
+    drawn = range(min(len(ids), _DISTINCT))
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda i: _draw(folder / paths[i], i, edge), range(len(ids))))
+        list(pool.map(lambda i: _draw(folder / paths[i], i, edge), drawn))
+    for i in range(len(drawn), len(ids)):
+        data = (folder / paths[i % _DISTINCT]).read_bytes()
+        (folder / paths[i]).write_bytes(data[:2] + b"\xff\xfe\x00\x0a" + b"%08d" % i + data[2:])
     lon, lat = lonlat.T
     images = {"image_id": ids, "region_id": ids, "view": "satellite", "lon": lon, "lat": lat, "path": paths}
     return City.create(
@@ -63,7 +70,7 @@ def _draw(path: Path, number: int, edge: int) -> None:
     tile.save(path, quality=90)
 
 
-def caption_groups(pictures: int) -> list[list[str]]:
+def caption_groups(pictures: int, candidates: int = CANDIDATES) -> list[list[str]]:
     """Candidates of 80 words that tell the same in another choice: eight of a picture's twelve facts each."""
     rng = random.Random(0)
 
@@ -76,7 +83,7 @@ def caption_groups(pictures: int) -> list[list[str]]:
         groups.append(
             [
                 " ".join(f"There is a {a} {link} the {b}." for a, link, b in rng.sample(facts, 8))
-                for _ in range(CANDIDATES)
+                for _ in range(candidates)
             ]
         )
     return groups

@@ -1,25 +1,30 @@
 """How time, memory and disk grow with the number of pictures, stage by stage.
 
-    python -m benchmarks growth [--sizes 1000 4000 16000 64000] [--stages cache epoch embed vote probe]
-        [--most 240] [--json FILE] [--plot FILE.svg]
+    python -m benchmarks growth [--sizes 1000 4000 16000 64000] [--stages ingest cache embed probe …]
+        [--most 240] [--keep FOLDER] [--json FILE] [--plot FILE.svg]
 
-Synthetic tiles of 64 px, no two alike, with three different captions of about 90 words each, and the CLIP in
-the package; making them is not timed. Each stage runs in a process of its own. Networks are loaded before the
-clock starts. A straight line has the same milliseconds per picture at every size: a ratio of 1, or below it
-where something fixed is spread over more pictures. A stage is not run where a straight line through its last
-size takes more than ``--most`` seconds.
+Synthetic tiles of 64 px, no two alike, each a region with a caption of about 90 words (the vote has three
+different ones), and the CLIP in the package; making them is not timed. Each stage runs in a process of its
+own. Networks are loaded before the clock starts. A straight line has the same milliseconds per picture at
+every size: a ratio of 1, or below it where something fixed is spread over more pictures. A stage is not run
+where a straight line through its last size takes more than ``--most`` seconds.
 
 Memory is what the stage and the processes it starts hold at most, less what its process held before it began
 (given beside it); looked at 20 times a second. Mapped files, such as the kept pixels, do not count.
+
+``--json`` keeps each figure as soon as it is there, and what is there is not measured again; ``--keep`` keeps
+the tiles as well, a folder of each size (4 kB a picture).
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,8 @@ from urbanln.pages.charts import Canvas, log_ticks
 # Okabe and Ito's colours, told apart with any kind of colour vision; labels stand at the lines besides.
 _COLOURS = {
     "cache": "#0072b2", "epoch": "#d55e00", "embed": "#009e73", "vote": "#aa4499", "probe": "#444444",
+    "ingest": "#56b4e9", "report": "#8a8a8a", "explore": "#e69f00", "export": "#882255",
+    "audit_pictures": "#117733", "audit_labels": "#999933", "audit_captions": "#332288", "leakage": "#661100",
 }  # fmt: skip
 _WIDTH, _HEIGHT, _GAP = 360.0, 300.0, 40.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 48.0, 34.0, 44.0
@@ -54,51 +61,80 @@ def main(argv: Sequence[str] | None = None) -> None:
         sizes=[1000, 4000, 16000, 64000],
         stages=list(STAGES),
         most=240.0,
+        keep=None,
         json=None,
         plot=None,
     )
-    rows = measure(sorted(asked.sizes), asked.stages, asked.most)
-    print(tables(rows))
     facts = {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "cores": os.cpu_count()}
-    write(asked.json, {**facts, "rows": rows})
+    rows: list[Row] = []
+    if asked.json and asked.json.exists():
+        rows = [row for row in json.loads(asked.json.read_text())["rows"] if "seconds" in row]
+    for _ in measure(sorted(asked.sizes), asked.stages, asked.most, rows, asked.keep):
+        write(asked.json, {**facts, "rows": rows})
+    print(tables(rows))
     if asked.plot:
         asked.plot.write_text(draw(rows), encoding="utf-8")
 
 
-def measure(sizes: Sequence[int], stages: Sequence[str], most: float) -> list[Row]:
+def measure(
+    sizes: Sequence[int], stages: Sequence[str], most: float, rows: list[Row], keep: Path | None = None
+) -> Iterator[Row]:
     """One row per stage and size: what it took, or ``expected_s`` where that was too long.
 
     Args:
         sizes: Pictures, ascending.
         stages: Names in :data:`benchmarks.growth_stages.STAGES`.
         most: A stage is not run where a straight line through its last size takes longer, in seconds.
+        rows: What was measured before, which is not measured again; further rows are added.
+        keep: Folder where the tiles stay.
+
+    Yields:
+        Each row that was added.
     """
-    rows: list[Row] = []
-    last: dict[str, Row] = {}
     for size in sizes:
-        expected = {s: row["seconds"] * size / row["pictures"] for s, row in last.items()}
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            if any(expected.get(stage, 0.0) <= most for stage in stages):
-                make_data(root, size)
-            for stage in stages:
+        there = {(row["stage"], row["pictures"]) for row in rows}
+        missing = [stage for stage in stages if (stage, size) not in there]
+        expected = {stage: _expected(rows, stage, size) for stage in missing}
+        with _folder(keep, size) as root:
+            if fitting := [stage for stage in missing if expected[stage] <= most]:
+                make_data(root, size, fitting)
+            for stage in missing:
                 row: Row = {"stage": stage, "pictures": size}
-                if expected.get(stage, 0.0) > most:
+                if expected[stage] > most:
                     row["expected_s"] = expected[stage]
                 else:
                     found, peak = alone(run, stage, root, URBANLN_CACHE=str(root / "cache"))
                     row |= found | {"peak_mb": peak}
-                    last[stage] = row
                     print(f"{stage}, {size:,} pictures: {row['seconds']:.1f} s", file=sys.stderr)
                 rows.append(row)
-    return rows
+                yield row
+
+
+def _expected(rows: Sequence[Row], stage: str, size: int) -> float:
+    """Seconds by a straight line through the largest size that was measured; 0 where none was."""
+    own = [row for row in rows if row["stage"] == stage and "seconds" in row and row["pictures"] <= size]
+    last = max(own, key=lambda row: row["pictures"], default=None)
+    return last["seconds"] * size / last["pictures"] if last else 0.0
+
+
+@contextmanager
+def _folder(keep: Path | None, size: int) -> Iterator[Path]:
+    """The folder of a size: kept, or gone afterwards."""
+    if keep:
+        root = keep / str(size)
+        root.mkdir(parents=True, exist_ok=True)
+        yield root.resolve()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """Three tables in Markdown: time, memory, disk."""
+    """Tables in Markdown: time by the clock and of all cores, memory, disk."""
     return "\n".join(
         [
             _table(rows, "ms per picture", lambda row: 1e3 * row["seconds"] / row["pictures"]),
+            _table(rows, "the same, of all cores", lambda row: 1e3 * row["cpu_s"] / row["pictures"]),
             _table(rows, "memory, MB above idle", _above_idle, idle=True),
             _table(rows, "disk, kB per picture", lambda row: row["bytes"] / row["pictures"] / 1e3),
         ]
@@ -117,16 +153,21 @@ def _table(
             return "–"
         return f"{number:,.0f}" if idle or number >= 100 else f"{number:.3g}"
 
+    sizes = sorted({row["pictures"] for row in rows})
     lines = []
     for stage in dict.fromkeys(row["stage"] for row in rows):
-        own = [row for row in rows if row["stage"] == stage]
-        found = [value(row) for row in own if "seconds" in row]
-        late = [f"not run: about {row['expected_s']:,.0f} s expected" for row in own if "expected_s" in row]
-        ratio = f"{found[-1] / found[0]:.2f}" if len(found) > 1 and found[0] and found[-1] else "–"
-        last = told(own[0].get("idle_mb")) if idle else ratio
-        lines.append([stage, *map(told, found), *late, last])
-    sizes = dict.fromkeys(f"{row['pictures']:,}" for row in rows)
-    return markdown([what, *sizes, "idle" if idle else "largest / smallest"], lines)
+        own = {row["pictures"]: row for row in rows if row["stage"] == stage}
+        run_rows = [own[size] for size in sizes if "seconds" in own.get(size, {})]
+        cells = []
+        for size in sizes:
+            row = own.get(size, {})
+            late = f"not run: about {row['expected_s']:,.0f} s expected" if "expected_s" in row else "–"
+            cells.append(told(value(row)) if "seconds" in row else late)
+        ends = [value(row) for row in (run_rows[0], run_rows[-1])] if len(run_rows) > 1 else [None, None]
+        ratio = f"{ends[1] / ends[0]:.2f}" if ends[0] and ends[1] else "–"
+        last = told(run_rows[0]["idle_mb"] if run_rows else None) if idle else ratio
+        lines.append([stage.replace("_", " "), *cells, last])
+    return markdown([what, *(f"{size:,}" for size in sizes), "idle" if idle else "largest / smallest"], lines)
 
 
 def draw(rows: Sequence[Row]) -> str:

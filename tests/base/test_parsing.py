@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pytest
 from shapely import Point
 
 import urbanln
+from urbanln.base import files
 from urbanln.base.config import load_settings
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import read_table, table_note, write_table
@@ -213,3 +215,24 @@ def test_nobody_else_parses_what_stands_in_files() -> None:
                 found.add(path.relative_to(PACKAGE).as_posix())
     assert found <= may, f"read it with urbanln.base.parsing: {sorted(found - may)}"
     assert may <= found, f"no longer needed: {sorted(may - found)}"
+
+
+def test_columns_and_rows_that_are_not_needed_stay_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_ROW_GROUP", 4)
+    path = tmp_path / "t.parquet"
+    frame = gpd.GeoDataFrame(
+        {"a": np.arange(12), "by": pd.Categorical(list("xxxxxxyyyyyy"))},
+        geometry=gpd.points_from_xy(range(12), range(12)), crs=4326,
+    )  # fmt: skip
+    write_table(path, frame, kind="x")
+    assert pq.ParquetFile(path).num_row_groups == 3
+    whole = read_table(path, kind="x")
+    part = read_table(path, kind="x", columns=["a", "not there"], only={"by": "y", "nor this": "z"})
+    assert (type(part), list(part.columns)) == (pd.DataFrame, ["a"])
+    assert part["a"].tolist() == whole["a"][whole["by"] == "y"].tolist() == list(range(6, 12))
+    shaped = read_table(path, kind="x", columns=["geometry"], only={"by": "x"})
+    assert isinstance(shaped, gpd.GeoDataFrame)
+    assert list(shaped.geometry.x) == list(range(6))
+    assert read_table(path, kind="x", only={"by": "of another"}).empty

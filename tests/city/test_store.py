@@ -63,6 +63,45 @@ def tables(folder: Path) -> Tables:
     return _tables(folder)
 
 
+def test_of_a_large_table_of_pictures_only_what_is_needed_is_read(folder: Path, tables: Tables) -> None:
+    tables["images"]["cloud"] = 0.5
+    City.create(folder, **tables)
+    whole = City.open(folder)
+    part = City.open(folder, check_files=False, pictures=["sha256", "region_id"])
+    assert list(part.images.columns) == ["region_id", "sha256"]
+    pd.testing.assert_frame_equal(part.images, whole.images[["region_id", "sha256"]])
+    found = City.open(folder, pictures=["view", "cloud", "such as there is none"])
+    assert list(found.images.columns) == ["image_id", "region_id", "view", "path", "cloud"]
+    assert found.image_bytes("pictures/2.png") == b"picture 2"
+    with pytest.raises(InputError, match="a part of this city was read"):
+        part.save()
+    (folder / "pictures" / "2.png").unlink()
+    with pytest.raises(InputError, match="1 of 4 picture files are missing"):
+        City.open(folder, pictures=["view"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "needed", "what"),
+    [
+        ("lat", 95.0, "lat", "outside ±90 degrees"),
+        ("view", "aerial", "view", "either satellite or street"),
+        ("path", "../x.png", "path", "leaves the city folder"),
+        ("region_id", "r9", "region_id", "unknown region_id"),
+        ("image_id", "i0", "image_id", "image_id"),
+    ],
+)
+def test_what_is_read_is_checked_and_nothing_else(
+    folder: Path, tables: Tables, column: str, value: object, needed: str, what: str
+) -> None:
+    City.create(folder, **tables)
+    images = pd.read_parquet(folder / "images.parquet")
+    images.loc[3, column] = value
+    images.to_parquet(folder / "images.parquet")
+    with pytest.raises(InputError, match=what):
+        City.open(folder, check_files=False, pictures=[needed])
+    assert len(City.open(folder, check_files=False, pictures=["sha256"]).images) == 4
+
+
 def test_terms_name_every_source_its_licence_and_whom_to_name() -> None:
     sources = [Source(name="a", licence="CC0", attribution="We"), Source(name="b")]
     assert Meta(name="c", sources=sources).terms() == "a, CC0, We; b, no licence named"

@@ -19,6 +19,9 @@ from urbanln.city.pixels import PIXEL_FEATURES
 from urbanln.city.store import City
 from urbanln.embed.networks import saw_pictures
 from urbanln.probe.saved import save_result
+from urbanln.report.drawn import held_out, read_predictions
+from urbanln.stages import embed, explore, probe, report
+from urbanln.stages.audit import audit
 from urbanln.stages.embed import embed_cities, embed_city, pixel_table
 from urbanln.stages.probe import run_probe
 from urbanln.stages.report import report_run
@@ -134,6 +137,42 @@ def test_two_cities_are_scored_as_one_and_from_one_to_the_other(
     alone = run_probe(cities[:1], {}, settings)
     save_result(tmp_path / "alone", alone)
     assert not (tmp_path / "alone" / "transfer.json").exists()
+
+
+def test_a_city_read_in_part_gives_what_the_whole_gives(
+    cities: list[City], tmp_path: Path, settings: Settings
+) -> None:
+    folder = cities[0].folder
+    whole = City.open(folder)
+    parts = {of: City.open(folder, pictures=of.PICTURES) for of in (embed, explore, report)}
+    parts[probe] = City.open(folder, check_files=False, pictures=probe.PICTURES)
+    (tables := tmp_path / "tables").mkdir()
+    for word in ("pixels", "text", "tiny"):
+        one, other = tables / f"{word}.parquet", tables / f"{word}-part.parquet"
+        embed_city(whole, word, one, settings)
+        embed_city(parts[embed], word, other, settings)
+        assert one.read_bytes() == other.read_bytes()
+    spec = [f"tiny={tables / 'tiny.parquet'}"]
+    results = [run_probe(city, read_vectors(spec, [city]), settings) for city in (whole, parts[probe])]
+    assert results[0].scores["rows"] == results[1].scores["rows"]
+    save_result(tmp_path / "scores", results[0])
+    pages = [
+        report_run(
+            city, tmp_path / "scores", tmp_path / f"{n}.html", audit=audit(city).as_json()
+        ).read_bytes()
+        for n, city in enumerate((whole, parts[report]))
+    ]
+    assert pages[0] == pages[1]
+    asked = explore.Asked(vectors=spec[0], scores=tmp_path / "scores")
+    shown, other_shown = (explore.content_of([city], asked, settings) for city in (whole, parts[explore]))
+    pd.testing.assert_frame_equal(shown.pictures, other_shown.pictures)
+    assert shown.open_picture(3) == other_shown.open_picture(3)
+    assert list(shown.columns) == list(other_shown.columns)
+    held = read_table(tmp_path / "scores" / "predictions.parquet", kind="predictions")
+    drawn = read_predictions(tmp_path / "scores" / "predictions.parquet", results[0].scores)
+    assert 0 < len(drawn) < len(held)
+    slow, fast = (held_out(results[0].scores, table)["label"] for table in (held, drawn))
+    pd.testing.assert_frame_equal(slow, fast)
 
 
 def test_plain_frames_do_as_well_as_files(cities: list[City], settings: Settings) -> None:

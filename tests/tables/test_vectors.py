@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from urbanln.base import files
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import table_note
-from urbanln.tables.vectors import matrix, read_embeddings, write_embeddings
+from urbanln.tables.vectors import COLUMNS, matrix, read_embeddings, write_embeddings
 
 
 def _frame(n: int = 3, dim: int = 4) -> gpd.GeoDataFrame:
@@ -47,6 +48,27 @@ def test_round_trip_and_foreign_readers(tmp_path: Path) -> None:
     note = table_note(path)
     assert note["view"] == "satellite"
     assert note["made_from"] == {"images": "abc"}
+
+
+def test_many_vectors_are_read_group_by_group_into_one_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_ROW_GROUP", 4)
+    path, frame = tmp_path / "e.parquet", _frame(11)
+    write_embeddings(path, frame)
+    assert pq.ParquetFile(path).num_row_groups == 3
+    for shapes in (True, False):
+        back = read_embeddings(path, shapes=shapes)
+        assert list(back.columns) == [name for name in COLUMNS if shapes or name != "geometry"]
+        assert np.array_equal(matrix(back), matrix(frame))
+        assert np.shares_memory(matrix(back), back["vector"].iloc[7]), "no second copy is made"
+    other = pq.read_table(path)
+    lists = pa.array([[1.0, 2.0]] * 10 + [None], pa.list_(pa.float32(), 2))
+    for column in (lists, other["vector"].cast(pa.list_(pa.float64()))):
+        at = other.column_names.index("vector")
+        pq.write_table(other.set_column(at, "vector", column), path)
+        whole = pd.read_parquet(path, columns=["vector"])["vector"]
+        assert list(map(str, read_embeddings(path)["vector"])) == list(map(str, whole))
 
 
 def test_another_reference_system_is_brought_to_degrees(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import math
 import re
@@ -11,16 +12,21 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import gpu, growth, growth_stages, harness, restart
+from benchmarks import cities, gpu, growth, growth_stages, harness, restart
+from PIL import Image
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.files import read_table
 from urbanln.base.parsing import read_json
+from urbanln.city.store import City
 from urbanln.model.clip import load_clip
 from urbanln.tables.vectors import matrix, read_embeddings
+
+_WRITE_NOTHING = {"explore", "audit_pictures", "audit_labels", "audit_captions", "leakage"}
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, file: Path, *words: str) -> dict[str, Any]:
@@ -82,6 +88,38 @@ def test_growth_in_processes(
     assert ET.fromstring(plot.read_text()).tag == "{http://www.w3.org/2000/svg}svg"
 
 
+def test_growth_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, calls = tmp_path / "f.json", []
+
+    def alone(work: object, stage: str, root: Path, **_: str) -> tuple[dict[str, float], float]:
+        calls.append((stage, root))
+        if len(calls) == 3:
+            raise SystemExit("stopped")
+        return {"seconds": 1.0, "cpu_s": 1.0, "bytes": 1, "idle_mb": 1.0}, 2.0
+
+    monkeypatch.setattr(growth, "alone", alone)
+    monkeypatch.setattr(growth, "make_data", lambda *_: None)
+    words = ("growth", "--sizes", "10", "20", "--stages", "probe", "report", "--keep", str(tmp_path / "data"))
+    with pytest.raises(SystemExit, match="stopped"):
+        _run(monkeypatch, file, *words)
+    assert len(json.loads(file.read_text())["rows"]) == 2
+    rows = _run(monkeypatch, file, *words)["rows"]
+    expected = [(stage, size) for size in (10, 20) for stage in ("probe", "report")]
+    assert [(row["stage"], row["pictures"]) for row in rows] == expected
+    assert len(calls) == 5
+    assert {root for _, root in calls} == {tmp_path / "data" / "10", tmp_path / "data" / "20"}
+
+
+def test_tiles_beyond_the_drawn_ones_differ_in_their_bytes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cities, "_DISTINCT", 2)
+    city = cities.tiles(tmp_path / "city", np.zeros((5, 2)), np.zeros(5), edge=64)
+    data = [city.image_bytes(path) for path in city.images["path"]]
+    assert len(set(data)) == 5
+    assert np.array_equal(*(np.asarray(Image.open(io.BytesIO(data[i]))) for i in (1, 3)))
+
+
 def test_growth_fails_with_what_the_stage_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "COMMAND", (sys.executable, "-c", "raise SystemExit('the disk is full')"))
     with pytest.raises(SystemExit, match="probe failed:\nthe disk is full"):
@@ -91,7 +129,7 @@ def test_growth_fails_with_what_the_stage_said(tmp_path: Path, monkeypatch: pyte
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("growth")
-    growth_stages.make_data(folder, 24)
+    growth_stages.make_data(folder, 24, ["vote"])
     return folder
 
 
@@ -103,10 +141,13 @@ def test_each_stage_does_its_work(stage: str, root: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(growth_stages, "load_settings", _small)
     found = growth_stages.run(stage, root)
     assert found["seconds"] > 0
-    assert found["bytes"] > 0
-    {"cache": _kept, "epoch": _trained, "embed": _embedded, "vote": _voted, "probe": _probed}[stage](
-        root, found
-    )
+    assert found["cpu_s"] > 0
+    assert (found["bytes"] > 0) is (stage not in _WRITE_NOTHING)
+    looks = {
+        "ingest": _ingested, "cache": _kept, "epoch": _trained, "embed": _embedded, "vote": _voted,
+        "probe": _probed, "report": _reported, "export": _exported,
+    }  # fmt: skip
+    looks.get(stage, lambda *_: None)(root, found)
 
 
 def _small(base: dict[str, Any] | None = None) -> Settings:
@@ -114,6 +155,21 @@ def _small(base: dict[str, Any] | None = None) -> Settings:
     less = {"train": {"batch_size": 8, "queue_size": 16}, "probe": {"block_km": 1, "buffer_km": 0.1}}
     own = base or {}
     return load_settings(base={name: {**own.get(name, {}), **part} for name, part in less.items()})
+
+
+def _ingested(root: Path, found: dict[str, Any]) -> None:
+    made, city = City.open(root / "ingested"), City.open(root / "city")
+    assert made.images["sha256"].nunique() == len(made.images) == 24
+    assert made.indicators["label"].tolist() == pytest.approx(city.indicators["label"].tolist())
+
+
+def _reported(root: Path, found: dict[str, Any]) -> None:
+    assert found["bytes"] == (root / "report.html").stat().st_size > 50_000
+
+
+def _exported(root: Path, found: dict[str, Any]) -> None:
+    assert (root / "page" / "index.html").is_file()
+    assert len(list((root / "page" / "pictures").glob("*.jpg"))) == 24
 
 
 def _kept(root: Path, found: dict[str, Any]) -> None:

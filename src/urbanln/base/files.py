@@ -12,7 +12,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 TMPDIR_REMEDY = "name a folder with space in the environment variable TMPDIR"
 """Where temporary files find no place."""
 _METADATA_KEY = b"urbanln"
+_ROW_GROUP = 20_000  # rows that are read, or passed over, together: of vectors some tens of MB
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk and run the same command again; what was finished is kept",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
@@ -277,7 +278,8 @@ def write_table(
     note = {"schema_version": SCHEMA_VERSION, "kind": kind, "made_from": dict(made_from or {}), **facts}
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(note, allow_nan=False).encode()}
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+        noted = table.replace_schema_metadata(metadata)
+        pq.write_table(noted, temporary, compression="zstd", row_group_size=_ROW_GROUP)
 
 
 def _to_arrow(frame: pd.DataFrame | gpd.GeoDataFrame, vector: str | None) -> pa.Table:
@@ -341,8 +343,22 @@ def reading_parquet(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFrame:
+def read_table(
+    path: Path | str,
+    *,
+    kind: str,
+    columns: Collection[str] | None = None,
+    only: Mapping[str, str] | None = None,
+) -> pd.DataFrame | gpd.GeoDataFrame:
     """Read a table that :func:`write_table` wrote, checking its kind and schema version.
+
+    Args:
+        path: The file.
+        kind: What it must be.
+        columns: The only ones that are needed; the others stay on the disk. One that is not there is left
+            out. None: all. Without its geometry a table is a plain frame.
+        only: Rows that hold these texts in these columns, where the columns are there; groups of rows that
+            hold none are not read.
 
     Raises:
         InputError: No such file.
@@ -362,6 +378,18 @@ def read_table(path: Path | str, *, kind: str) -> pd.DataFrame | gpd.GeoDataFram
             remedy="upgrade urbanln",
         )
     with reading_parquet(path):
-        if b"geo" in (pq.read_schema(path).metadata or {}):
-            return gpd.read_parquet(path)
-        return pd.read_parquet(path)
+        return read_part(path, columns, only or {})
+
+
+def read_part(
+    path: Path, columns: Collection[str] | None, only: Mapping[str, str]
+) -> pd.DataFrame | gpd.GeoDataFrame:
+    """As :func:`read_table`, of any Parquet file, within :func:`reading_parquet`."""
+    schema = pq.read_schema(path)
+    kept = None if columns is None else [name for name in schema.names if name in columns]
+    rows = [(name, "==", text) for name, text in only.items() if name in schema.names] or None
+    if b"geo" in (metadata := schema.metadata or {}):
+        shapes = parse_json(metadata[b"geo"], dict[str, Any]).get("primary_column")
+        if kept is None or shapes in kept:
+            return gpd.read_parquet(path, columns=kept, filters=rows)
+    return pd.read_parquet(path, columns=kept, filters=rows)

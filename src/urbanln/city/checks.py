@@ -6,7 +6,7 @@ Every check is vectorised, so that a city of 100,000 regions opens in about a se
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import geopandas as gpd
@@ -152,7 +152,13 @@ def _check_geometry(frame: gpd.GeoDataFrame, table: str) -> None:
     )
 
 
-def check_images(frame: pd.DataFrame, region_ids: pd.Series | None, *, table: str = "images") -> pd.DataFrame:
+def check_images(
+    frame: pd.DataFrame,
+    region_ids: pd.Series | None,
+    *,
+    table: str = "images",
+    columns: Collection[str] | None = None,
+) -> pd.DataFrame:
     """Check the pictures' table and return it tidied: text columns as text, lon/lat as float.
 
     Args:
@@ -160,52 +166,65 @@ def check_images(frame: pd.DataFrame, region_ids: pd.Series | None, *, table: st
             where it is there, is one of ``SPLITS`` for every picture.
         region_ids: Ids that exist; None: pictures without places, each of which is called its own region.
         table: Name used in errors.
+        columns: The only ones that were read, and are looked at; None: all.
 
     Raises:
         InputError: Column missing; id missing, doubled or unknown; a view that is neither satellite nor
             street; coordinates outside ±180/±90 degrees or not numbers; a path that leaves the folder; a
             split of another name, or one that divides a region.
     """
-    need_columns(frame.columns, [c for c in IMAGE_COLUMNS if c not in _IMAGE_OPTIONAL], table)
+    looked_at = [c for c in IMAGE_COLUMNS if columns is None or c in columns]
+    need_columns(frame.columns, [c for c in looked_at if c not in _IMAGE_OPTIONAL], table)
     frame = pd.DataFrame(frame).reset_index(drop=True)
-    for column in _IMAGE_OPTIONAL:
+    for column in looked_at:
         if column not in frame.columns:
             frame[column] = pd.Series([None] * len(frame), dtype="str")
-    for column in IMAGE_COLUMNS:
         if column in ("lon", "lat"):
             frame[column] = number_column(frame, column, table)
         else:
             frame[column] = text_column(frame, column, table, required=column not in _IMAGE_OPTIONAL)
-    no_duplicates(frame["image_id"], "image_id", table, "give every picture an id of its own")
-    if region_ids is not None:
-        known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
-    else:
-        refuse(
-            frame["region_id"] != frame["image_id"],
-            "in a corpus without places a picture's region_id is its image_id",
-            frame["region_id"],
-            table,
-            "write image_id there, or places = true in city.toml",
-        )
+    if "image_id" in looked_at:
+        no_duplicates(frame["image_id"], "image_id", table, "give every picture an id of its own")
+    if "region_id" in looked_at:
+        _check_owners(frame, region_ids, table)
     if SPLIT in frame.columns:
         frame[SPLIT] = check_splits(frame, table)
+    if "view" in looked_at:
+        refuse(
+            ~frame["view"].isin(VIEWS),
+            "a view is either satellite or street",
+            frame["view"],
+            table,
+            "write one of them",
+        )
+    _check_degrees(frame, table)
+    if "path" in looked_at:
+        _check_paths(frame["path"], table)
+    return frame[[*looked_at, *(c for c in frame.columns if c not in looked_at)]]
+
+
+def _check_owners(frame: pd.DataFrame, region_ids: pd.Series | None, table: str) -> None:
+    if region_ids is not None:
+        known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
+        return
     refuse(
-        ~frame["view"].isin(VIEWS),
-        "a view is either satellite or street",
-        frame["view"],
+        frame["region_id"] != frame["image_id"],
+        "in a corpus without places a picture's region_id is its image_id",
+        frame["region_id"],
         table,
-        "write one of them",
+        "write image_id there, or places = true in city.toml",
     )
+
+
+def _check_degrees(frame: pd.DataFrame, table: str) -> None:
     for column, limit in (("lon", 180), ("lat", 90)):
-        if (row := first(frame[column].abs() > limit)) is not None:
+        if column in frame.columns and (row := first(frame[column].abs() > limit)) is not None:
             raise InputError(
                 f"'{column}' is outside ±{limit} degrees",
                 value=float(frame[column].iloc[row]),
                 where=at_row(table, row),
                 remedy="coordinates must be longitude and latitude in degrees (WGS 84), not swapped",
             )
-    _check_paths(frame["path"], table)
-    return frame[[*IMAGE_COLUMNS, *(c for c in frame.columns if c not in IMAGE_COLUMNS)]]
 
 
 def is_url(path: str) -> bool:

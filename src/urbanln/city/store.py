@@ -14,7 +14,7 @@ Layout (``docs/files.md``)::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,15 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from urbanln.base.errors import InputError, StorageError
-from urbanln.base.files import atomic_path, hash_file, read_table, reading_parquet, table_note, write_table
+from urbanln.base.files import (
+    atomic_path,
+    hash_file,
+    read_part,
+    read_table,
+    reading_parquet,
+    table_note,
+    write_table,
+)
 from urbanln.base.geometry import centres, crossing
 from urbanln.base.outputs import CITY, of_kind, output_folder
 from urbanln.base.parsing import read_file
@@ -71,6 +79,7 @@ class City:
         self._placed = {"regions": regions, "indicators": indicators}
         self._captions: tuple[tuple[int, int], pd.DataFrame] | None = None
         self._hashes: tuple[pd.DataFrame, dict[str, str]] | None = None
+        self._columns: Collection[str] | None = None
 
     def __repr__(self) -> str:
         regions = f"{len(self.regions)} regions" if self.meta.places else "no places"
@@ -164,12 +173,16 @@ class City:
         return city
 
     @classmethod
-    def open(cls, folder: Path | str, *, check_files: bool = True) -> City:
+    def open(
+        cls, folder: Path | str, *, check_files: bool = True, pictures: Collection[str] | None = None
+    ) -> City:
         """Open and check a city folder.
 
         Args:
             folder: A folder that :meth:`create` (or ``urbanln ingest``) wrote.
             check_files: Also check that every local picture file is there.
+            pictures: Columns of ``images`` that are needed: a city of a million pictures opens faster without
+                the others, which are neither read nor checked. Such a city cannot be saved. None: all.
 
         Raises:
             InputError: No city there, or a table breaks the contract (row and value are named).
@@ -177,8 +190,14 @@ class City:
         """
         folder = Path(folder)
         meta = read_meta(folder)
-        tables = {kind: _read_table(folder / f"{kind}.parquet", kind) for kind in _tables_of(meta)}
+        if pictures is not None and (check_files or not meta.places):
+            pictures = {*pictures, "image_id", "region_id", "path"}
+        tables = {
+            kind: _read_table(folder / f"{kind}.parquet", kind, pictures if kind == "images" else None)
+            for kind in _tables_of(meta)
+        }
         city = cls(folder, meta, tables.get("regions"), tables["images"], tables.get("indicators"))
+        city._columns = pictures
         city._check(reproject=False, files=check_files)
         return city
 
@@ -189,6 +208,9 @@ class City:
             InputError: A table breaks the contract; the files stay as they were.
             StorageError: The folder cannot be written.
         """
+        if self._columns is not None:
+            what, remedy = "a part of this city was read, and would be all that is left", "open it whole"
+            raise InputError(what, value=", ".join(self._columns), where=self.folder, remedy=remedy)
         self._check(reproject=True, files=True)
         self._write()
 
@@ -197,10 +219,10 @@ class City:
         if self.meta.places:
             self.regions = checks.check_regions(self.regions, reproject=reproject, table=at["regions"])
             known = self.regions["region_id"]
-            self.images = checks.check_images(self.images, known, table=at["images"])
+            self.images = checks.check_images(self.images, known, table=at["images"], columns=self._columns)
             self.indicators = checks.check_indicators(self.indicators, known, table=at["indicators"])
         else:
-            self.images = checks.check_images(self.images, None, table=at["images"])
+            self.images = checks.check_images(self.images, None, table=at["images"], columns=self._columns)
         if files:
             checks.check_files(self.folder, self.images["path"])
 
@@ -355,13 +377,11 @@ def _is_begun(folder: Path) -> bool:
     return all(of_kind(path.stem)(path) for path in tables if path.exists())
 
 
-def _read_table(path: Path, kind: str) -> Any:
+def _read_table(path: Path, kind: str, columns: Collection[str] | None = None) -> Any:
     if table_note(path):
-        return read_table(path, kind=kind)
+        return read_table(path, kind=kind, columns=columns)
     # Without our note it is a table somebody edited with other tools; the checks that follow decide.
     with reading_parquet(path):
-        if kind != "regions":
-            return pd.read_parquet(path)
-        if b"geo" not in (pq.read_schema(path).metadata or {}):
+        if kind == "regions" and b"geo" not in (pq.read_schema(path).metadata or {}):
             raise InputError("regions have no geometry", where=path, remedy="write it as GeoParquet")
-        return gpd.read_parquet(path)
+        return read_part(path, columns, {})

@@ -68,10 +68,11 @@ def explore(
     """Open a map one can question: similar regions, search by words, evidence, selections to take away."""
     from urbanln.base.config import load_settings
     from urbanln.city.store import City
-    from urbanln.stages.explore import Asked, content_of
+    from urbanln.stages.explore import PICTURES, Asked, content_of
 
     asked = Asked(vectors, model, scores, tuple(query), basemap, basemap_credit)
-    content = content_of([City.open(folder) for folder in cities], asked, load_settings(settings, set_))
+    places = [City.open(folder, pictures=PICTURES) for folder in cities]
+    content = content_of(places, asked, load_settings(settings, set_))
     if export is not None:
         from urbanln.explore.exporting import export_page
 

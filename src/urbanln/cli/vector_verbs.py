@@ -94,10 +94,11 @@ def embed(
     """Turn the pictures (or captions) of each region into one vector."""
     from urbanln.base.config import load_settings
     from urbanln.city.store import City
-    from urbanln.stages.embed import embed_cities
+    from urbanln.stages.embed import PICTURES, embed_cities
 
+    places = [City.open(folder, pictures=PICTURES) for folder in cities]
     for path in embed_cities(
-        [City.open(folder) for folder in cities], model, out, load_settings(settings, set_),
+        places, model, out, load_settings(settings, set_),
         captions=captions, which="all" if all_captions else "selected", terms=terms, part=part, engine=engine,
     ):  # fmt: skip
         answer(str(path))
@@ -147,10 +148,10 @@ def probe(
     from urbanln.base.locks import alone_in
     from urbanln.base.written import Written
     from urbanln.probe.saved import save_result
-    from urbanln.stages.probe import check_out, run_probe
+    from urbanln.stages.probe import PICTURES, check_out, run_probe
     from urbanln.tables.cities import read_vectors, vector_files
 
-    places, chosen = _with_places(cities), load_settings(settings, set_)
+    places, chosen = _with_places(cities, PICTURES), load_settings(settings, set_)
     written = Written(encoding, thousands, decimal)
     tables = read_vectors(vectors, places, keys=key, nodata=nodata, written=written)
     check_out(
@@ -164,11 +165,14 @@ def probe(
     print_scores(result.scores)
 
 
-def _with_places(folders: list[Path]) -> list[City]:
-    """Cities; a corpus of pictures without places is refused before anything else is asked."""
+def _with_places(folders: list[Path], pictures: tuple[str, ...]) -> list[City]:
+    """Cities with these columns of their pictures, whose files are not asked for.
+
+    A corpus of pictures without places is refused before anything else is asked.
+    """
     from urbanln.city.store import City
 
-    cities = [City.open(folder) for folder in folders]
+    cities = [City.open(folder, check_files=False, pictures=pictures) for folder in folders]
     for city in cities:
         city.need_places()
     return cities
@@ -186,10 +190,10 @@ def report(
     """Write one self-contained HTML page: verdict, scores, audit, maps, curves, examples."""
     from urbanln.base.outputs import PAGE, output_file
     from urbanln.stages.audit import audit as audit_city
-    from urbanln.stages.report import report_run
+    from urbanln.stages.report import PICTURES, report_run
 
     output_file(out, PAGE)
-    places = _with_places(cities)
+    places = _with_places(cities, PICTURES)
     command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
     found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
     command += f" --run {run}" if run else ""

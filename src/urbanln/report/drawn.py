@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from urbanln.base.files import read_table
 from urbanln.base.written import as_floats
 from urbanln.pages import maps
 from urbanln.pages.map_tool import map_tool
@@ -87,6 +89,19 @@ def _groups(scores: Mapping[str, Any], indicator: str) -> list[SplitDots]:
         lines = {"mean" if f == "mean" else "strongest": r2 for f, r2 in marked if r2 is not None}
         groups.append(SplitDots(split, title, dots, lines))
     return groups
+
+
+def read_predictions(path: Path, scores: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows of ``predictions.parquet`` that are drawn: those of the main vectors under the shown split.
+
+    Raises:
+        InputError: No such file.
+        ArtefactError: It is damaged, or of another kind.
+    """
+    wanted = {"split": shown_split(scores), "features": subject(scores)}
+    columns = ("region_id", "indicator", *wanted, "head", "seed", *VALUES)
+    known = {name: text for name, text in wanted.items() if text is not None}
+    return read_table(path, kind="predictions", columns=columns, only=known)
 
 
 def held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from urbanln.model.imagenet import ImageNetEncoder
 
 
+PICTURES = ("image_id", "region_id", "view", "path", "sha256")
+"""Columns of a city's pictures that vectors are made of."""
 # Words for vectors that no model of ours made.
 PIXELS, TEXT, IMAGENET = "pixels", "text", "imagenet"
 _MAKES = "makes this table"

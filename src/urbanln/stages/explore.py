@@ -14,7 +14,6 @@ import pandas as pd
 
 from urbanln.base.config import Settings
 from urbanln.base.errors import InputError
-from urbanln.base.files import read_table
 from urbanln.base.saying import say
 from urbanln.city.checks import VIEWS
 from urbanln.city.store import City
@@ -25,7 +24,7 @@ from urbanln.explore.search import VectorSearch
 from urbanln.pages.maps import around
 from urbanln.pages.text import clean, kind_of, words
 from urbanln.report.answer import answer
-from urbanln.report.drawn import held_out
+from urbanln.report.drawn import held_out, read_predictions
 from urbanln.report.reading import is_log, main_head, shown_split, subject
 from urbanln.report.scores import read_scores
 from urbanln.stages.cities import join_cities, join_regions
@@ -34,6 +33,10 @@ from urbanln.tables.vectors import matrix
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+PICTURES = (
+    "image_id", "region_id", "path", "view", "captured", "licence", "source", "attribution", "sha256",
+)  # fmt: skip
+"""Columns of a city's pictures that are shown, or lead to them."""
 _CLUSTERS = 8
 _SAMPLE = 20_000
 # Licences that let anybody pass a picture on, also in another size; and words that take some of it back.
@@ -219,7 +222,7 @@ def _predictions(
 ) -> tuple[dict[str, Column], list[dict[str, Any]]]:
     """Held-out predictions, their errors and intervals: nothing fitted on a region is shown there."""
     scores = read_scores(folder / "scores.json")
-    shown = held_out(scores, read_table(folder / "predictions.parquet", kind="predictions"))
+    shown = held_out(scores, read_predictions(folder / "predictions.parquet", scores))
     head = main_head(scores)
     by = f"{subject(scores)}, {head}" if head else subject(scores)
     note = f"held out under the {shown_split(scores)} split, {by}, mean over seeds"

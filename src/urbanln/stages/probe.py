@@ -18,6 +18,9 @@ from urbanln.tables.cities import as_vectors
 if TYPE_CHECKING:
     from urbanln.probe.run import ProbeResult
 
+PICTURES = ("region_id", "sha256")
+"""Columns of a city's pictures that a probe reads."""
+
 
 def run_probe(
     cities: City | Sequence[City],

@@ -11,16 +11,19 @@ from typing import Any
 import tomli_w
 
 from urbanln.base.errors import InputError, UrbanLNError
-from urbanln.base.files import hash_file, read_table
+from urbanln.base.files import hash_file
 from urbanln.base.parsing import read_events, read_run
 from urbanln.base.version import __version__
 from urbanln.city.store import City
 from urbanln.report.details import Example
+from urbanln.report.drawn import read_predictions
 from urbanln.report.page import write_report
 from urbanln.report.scores import read_scores
 from urbanln.stages.cities import join_cities, join_regions
 from urbanln.tables.cities import prefix
 
+PICTURES = ("image_id", "region_id", "view", "path", "sha256", "split")
+"""Columns of a city's pictures that a report and its audit read."""
 _EXAMPLES = 6  # pictures to show
 
 
@@ -65,7 +68,7 @@ def report_run(
         run=facts,
         regions=join_regions(cities),
         scores=found,
-        predictions=read_table(scores / "predictions.parquet", kind="predictions"),
+        predictions=read_predictions(scores / "predictions.parquet", found),
         metrics=read_events(run / "metrics.jsonl", dict[str, Any]) if run else [],
         examples=_examples(cities, trained.get("train", {}).get("view", "both")),
         synthetic=_synthetic(cities),

@@ -241,7 +241,7 @@ def _file_of(path: str, city: City) -> str:
 def _read(file: str, key: str | None, written: Written) -> pd.DataFrame:
     path = Path(file)
     if path.suffix.lower() in _PARQUET and table_note(path):
-        return read_embeddings(path)  # a table of ours, which says what it holds
+        return read_embeddings(path, shapes=False)  # a table of ours, which says what it holds
     if path.is_file() and (own := read_own(path)) is not None:
         return own
     # Shapes are read where they turn out to be the key: others may be in a system that nothing names.

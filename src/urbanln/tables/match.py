@@ -69,7 +69,10 @@ def match_ids(
     regions = np.flatnonzero(best >= 0)
     used = np.zeros(len(theirs), dtype=bool)
     used[best[regions]] = True
-    return Match(regions, found.vectors[best[regions]], used, said=said)
+    rows = best[regions]
+    # A table made for this very city: its vectors are what takes the memory, and need no second copy.
+    in_order = np.array_equal(rows, np.arange(len(found.vectors)))
+    return Match(regions, found.vectors if in_order else found.vectors[rows], used, said=said)
 
 
 def rows_by_id(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from urbanln.base.errors import ArtefactError, InputError
-from urbanln.base.files import read_table, table_note, write_table
+from urbanln.base.files import read_table, reading_parquet, table_note, write_table
 from urbanln.base.parsing import AGAIN
 
 KIND = "embeddings"
@@ -97,25 +99,70 @@ def check_embeddings(frame: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoDataFr
     return table
 
 
-def read_embeddings(path: Path | str) -> gpd.GeoDataFrame:
+@overload
+def read_embeddings(path: Path | str) -> gpd.GeoDataFrame: ...
+@overload
+def read_embeddings(path: Path | str, *, shapes: bool) -> pd.DataFrame: ...
+def read_embeddings(path: Path | str, *, shapes: bool = True) -> pd.DataFrame:
     """Read region vectors back: ``region_id``, ``geometry``, ``n_images``, ``vector`` (float32 arrays).
 
     ``.attrs["transductive"]`` says whether pre-training saw the pictures of these regions, ``["model"]`` the
     SHA-256 of the weights that made them; None: not known.
 
+    Args:
+        path: The file.
+        shapes: Also read the shapes of the regions; without, what comes is a plain frame.
+
     Raises:
         InputError: No such file.
         ArtefactError: Not a table of vectors, damaged, or from a newer version.
     """
-    frame = read_table(path, kind=KIND)
-    missing = [name for name in COLUMNS if name not in frame.columns]
+    wanted = [name for name in COLUMNS if shapes or name != "geometry"]
+    frame = read_table(path, kind=KIND, columns=[name for name in wanted if name != "vector"])
+    with reading_parquet(Path(path)):
+        frame = _with_vectors(frame, Path(path))
+    missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise ArtefactError("the table of vectors lacks a column", value=missing[0], where=path, remedy=AGAIN)
-    if not isinstance(frame, gpd.GeoDataFrame):
+    if shapes and not isinstance(frame, gpd.GeoDataFrame):
         what = "the table of vectors does not say what its geometry is"
         raise ArtefactError(what, value="no note 'geo'", where=path, remedy=AGAIN)
-    frame.attrs = told_of(table_note(path))
+    frame.attrs |= told_of(table_note(path))
     return frame
+
+
+def _with_vectors(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The table with its column of vectors: rows of one array where they are as we write them."""
+    file = pq.ParquetFile(path, pre_buffer=False)
+    if "vector" not in file.schema_arrow.names:
+        return frame
+    stacked = _stacked(file)
+    if stacked is None:
+        return frame.assign(vector=pd.read_parquet(path, columns=["vector"])["vector"].to_numpy())
+    return frame.assign(vector=pd.Series(list(stacked), frame.index, dtype=object))
+
+
+def _stacked(file: pq.ParquetFile) -> npt.NDArray[np.float32] | None:
+    """All vectors, (N, D); None where they are no lists of one length of float32, or some are missing.
+
+    Group by group: what a reader needs beside the numbers is several times as large as they are.
+    """
+    kind = file.schema_arrow.field("vector").type
+    if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
+        return None
+    stacked: npt.NDArray[np.float32] | None = None
+    at = 0
+    for number in range(file.num_row_groups):
+        column = file.read_row_group(number, columns=["vector"], use_threads=False)["vector"]
+        for chunk in column.chunks:
+            numbers = chunk.flatten()
+            if chunk.null_count or numbers.null_count:
+                return None
+            if stacked is None:  # only now it is known that such lists are there
+                stacked = np.empty((file.metadata.num_rows, kind.list_size), np.float32)
+            stacked[at : at + len(chunk)] = numbers.to_numpy().reshape(len(chunk), -1)
+            at += len(chunk)
+    return stacked
 
 
 def told_of(note: Mapping[str, Any]) -> dict[str, Any]:
