@@ -120,7 +120,7 @@ def vote_many(
         count_tokens: Counts the model's tokens, to break ties; without it words are counted.
         max_tokens: The model's length.
         facts: Keeps parses, for example the ledger of a city; None parses anew.
-        processes: That parse; 0 for one per core.
+        processes: That parse; 0 for one per core but one, 1 for this one alone.
 
     Raises:
         InputError: No such mode.

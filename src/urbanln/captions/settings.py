@@ -156,7 +156,7 @@ class VoteSettings(_Section):
         "winner", description="soft: training draws by softmax of scores"
     )
     temperature: float = Field(0.05, gt=0, le=1000, description="of the softmax")
-    processes: int = Field(0, ge=0, le=1024, description="that parse; 0: one per core")
+    processes: int = Field(0, ge=0, le=1024, description="that parse; 0: one per core but one")
 
 
 class DescribeSettings(_Section):

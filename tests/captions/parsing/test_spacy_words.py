@@ -30,6 +30,10 @@ _SPOKEN = (
     "There are no trees. There were two of them, and I'd seen 'em.",
     "",
     "x",
+    "(A  car)...in-front of the U.S. embassy;  it's 5km/h:-) and so/on, N. Main St., e.g. a.m. and\tP.M.",
+    " ".join(
+        ["N.", "J.", "o_O", "we", "'ll", "...", "c", "++", "http://a.b/c?d=e,f", "roof\u00a0garden", "''"]
+    ),
 )
 
 
@@ -62,6 +66,15 @@ def test_words_are_those_of_the_whole_pipeline(whole: WholeTexts, sentences: lis
     assert pipeline._layers is not None, "the usual pipeline has a form that is not known"
     found = [pipeline.read(texts), pipeline.read(texts)]  # of words learned before, too
     assert found[0] == found[1] == [words_of(whole.nlp(text)) for text in texts]
+
+
+def test_texts_are_cut_into_words_as_spacy_cuts_them(whole: WholeTexts, sentences: list[str]) -> None:
+    tokens = SpacyParser()._pipeline._tokens
+    for text in [*_SPOKEN, *sentences, " ", "a ", " a"]:
+        wanted = whole.nlp.make_doc(text)
+        for found in (tokens.doc(text), tokens.doc(text)):
+            cut = [[(one.text, one.whitespace_, one.norm_) for one in doc] for doc in (found, wanted)]
+            assert cut[0] == cut[1]
 
 
 def test_pipelines_of_another_form_are_left_to_spacy(

@@ -83,8 +83,9 @@ class Parsing:
         parser: What parses.
         facts: Where parses are kept, under ``parse:VERSION`` and the SHA-256 of a piece of text (a sentence,
             for parsers that read sentences); ``None`` keeps the last used ones in memory.
-        processes: That parse at once; 0 for one per core, 1 for this one alone. Few texts, and parsers that
-            cannot be loaded anew, are parsed in this process in any case. The graphs do not depend on it.
+        processes: That parse at once; 0 for one per core but this one's, which compares meanwhile; 1 for this
+            one alone. Few texts, and parsers that cannot be loaded anew, are parsed in this process in any
+            case. The graphs do not depend on it.
 
     Raises:
         InputError: ``processes`` is negative.
@@ -95,10 +96,11 @@ class Parsing:
             raise InputError(
                 "the number of processes is negative",
                 value=processes,
-                remedy="0: one per core",
+                remedy="0: one per core but one",
                 where="vote.processes",
             )
-        self._parser, self._processes = parser, processes or usable_cores()
+        self._parser = parser
+        self._most = {0: usable_cores() - 1, 1: 0}.get(processes, processes)  # beside this one
         self._facts = MemoryFacts(_REMEMBERED) if facts is None else facts
         self._kind = f"{PARSES}{parser.version}"
         self._workers: list[_Worker] = []
@@ -120,13 +122,13 @@ class Parsing:
         pieces = self._pieces(texts)
         keys = {piece: "" for found in pieces for piece in found}
         keys = {piece: hash_bytes(piece.encode("utf-8", "surrogatepass")) for piece in keys}
-        known = self._facts.get_facts(self._kind, list(keys.values()))
-        graph_of = {piece: graph_from_json(known[key]) for piece, key in keys.items() if key in known}
-        del known
+        graph_of: dict[str, SceneGraph] = {}
+        for some in _batches(list(keys)):  # as JSON values they take more than twice the room
+            known = self._facts.get_facts(self._kind, [keys[piece] for piece in some])
+            graph_of.update((p, graph_from_json(known[keys[p]])) for p in some if keys[p] in known)
         # By hash: which pieces share a batch then depends neither on their order nor on the processes.
         missing = sorted(keys.keys() - graph_of.keys(), key=keys.__getitem__)
-        batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
-        for batch, found in self._parse(batches):
+        for batch, found in self._parse(_batches(missing)):
             self._facts.put_facts(self._kind, {keys[p]: value for p, value in zip(batch, found, strict=True)})
             graph_of.update(zip(batch, map(graph_from_json, found), strict=True))
         return [merge_graphs([graph_of[piece] for piece in found]) for found in pieces]
@@ -138,18 +140,21 @@ class Parsing:
 
     def _parse(self, batches: list[list[str]]) -> Iterator[tuple[list[str], list[Any]]]:
         """Batches with their graphs as JSON values, as they are finished."""
-        count = min(self._processes, len(batches))
         if not isinstance(self._parser, PortableParser):
             for batch in batches:
                 yield batch, list(map(graph_to_json, self._parser.parse(batch)))
-        elif count < 2 or (len(batches) * BATCH <= _SMALL and not self._workers):
+        elif not self._most or (len(batches) * BATCH <= _SMALL and not self._workers):
             for batch in batches:
                 yield batch, list(map(graph_to_json, self._parser.parse_pieces(batch)))
         else:
-            while len(self._workers) < count:
+            while len(self._workers) < min(self._most, len(batches)):
                 self._workers.append(_Worker(self._parser.model))
             for number, found in share_out(batches, self._workers):
                 yield batches[number], found
+
+
+def _batches(pieces: list[str]) -> list[list[str]]:
+    return [pieces[start : start + BATCH] for start in range(0, len(pieces), BATCH)]
 
 
 def share_out(

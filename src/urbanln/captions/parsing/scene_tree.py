@@ -38,7 +38,8 @@ class Tree:
 
     def below(self, i: int, *deps: str) -> list[int]:
         """The words that hang on a word in one of some ways."""
-        return [k for k in self.kids[i] if self.dep[k] in deps]
+        kids = self.kids[i]  # of most words none
+        return [k for k in kids if self.dep[k] in deps] if kids else []
 
     def ofs(self, i: int) -> list[int]:
         """The words "of" that hang on a word."""
@@ -47,20 +48,27 @@ class Tree:
     def _mend(self, i: int) -> None:
         """Undo what the tagger often gets wrong where captions are no whole sentences."""
         pos, dep = self.pos[i], self.dep[i]
-        bare = not self.below(i, *SUBJECTS, *OBJECTS, "aux", "auxpass")
-        if pos == "X" or (pos == "VERB" and bare and dep in ("pobj", "dobj") and self.below(i, "det")):
+        if pos == "X" or (
+            pos == "VERB" and dep in ("pobj", "dobj") and self._bare(i) and self.below(i, "det")
+        ):
             self.pos[i], self.lemma[i] = "NOUN", self.lower[i]  # not "leave" for "on the left"
         elif pos in NOUNS and self.lemma[i] in words.COLOURS and dep in ("conj", "compound", "nmod"):
             self.pos[i] = "ADJ"  # "a black and white sign"
             self.dep[i] = "amod" if dep == "compound" else dep
         elif self.tag[i] in ("NNS", "VBZ") and self._is_clause(i):
             self._split_clause(i)
-        elif self.tag[i] == "VB" and bare and dep == "ROOT" and self.below(i, "prep", "det", "xcomp"):
+        elif (
+            self.tag[i] == "VB" and dep == "ROOT" and self._bare(i) and self.below(i, "prep", "det", "xcomp")
+        ):
             self.pos[i] = "NOUN"  # "log on the table": captions command nobody
         elif self.tag[i] in ("VBG", "VBN") and dep == "ROOT" and not self.below(i, *SUBJECTS):
             before = [k for k in self.below(i, "npadvmod", "compound", "amod", "nmod", "dep") if k < i]
             if before and self.pos[before[-1]] in NOUNS:
                 self.dep[before[-1]] = "nsubj"  # "woman holding kite"
+
+    def _bare(self, i: int) -> bool:
+        """Whether a word has nothing that a verb has."""
+        return not self.below(i, *SUBJECTS, *OBJECTS, "aux", "auxpass")
 
     def _is_clause(self, i: int) -> bool:
         """Whether a word after a noun is its verb and no plural: "a road runs along the river"."""

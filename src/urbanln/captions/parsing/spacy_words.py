@@ -85,6 +85,7 @@ class Pipeline:
                 _use_numpy(part.model)
         self._usual = nlp.pipe_names == _USUAL and getattr(nlp.get_pipe("lemmatizer"), "mode", "") == "rule"
         if self._usual:
+            self._tokens = _Tokens(nlp)
             self._lexicon = _Lexicon(nlp)
             self._layers = word_layers(nlp)
 
@@ -100,13 +101,51 @@ class Pipeline:
     def _read(self, texts: Sequence[str]) -> list[Words]:
         if not self._usual:
             return [words_of(doc) for doc in self._nlp.pipe(texts, batch_size=_TOGETHER)]
-        docs = [self._nlp.make_doc(text) for text in texts]
+        docs = list(map(self._tokens.doc, texts))
         tok2vec, tagger, parser = (cast(Any, part) for _, part in self._nlp.pipeline[:3])
         vectors = tok2vec.predict(docs) if self._layers is None else self._layers.vectors(docs)
         tok2vec.set_annotations(docs, vectors)
         for part in (tagger, parser):
             part.set_annotations(docs, part.predict(docs))
         return self._lexicon.words(docs)
+
+
+class _Tokens:
+    """The words of texts, cut by the pipeline's rules, which look at what stands between two blanks."""
+
+    def __init__(self, nlp: Language) -> None:
+        self._nlp = nlp
+        self._known: dict[str, tuple[list[str], list[bool], list[tuple[int, str]]]] = {}
+
+    def doc(self, text: str) -> Doc:
+        """A text's words, without anything said of them but what short forms stand for."""
+        from spacy.tokens import Doc
+
+        words: list[str] = []
+        spaces: list[bool] = []
+        norms: list[tuple[int, str]] = []
+        for part in text.split(" "):
+            found = self._known.get(part) or self._cut(part)
+            norms += [(len(words) + at, norm) for at, norm in found[2]] if found[2] else []
+            words += found[0]
+            spaces += found[1]
+        if "" in words:  # blanks in a row are words too
+            return self._nlp.make_doc(text)
+        spaces[-1] = False
+        doc = Doc(self._nlp.vocab, words=words, spaces=spaces)
+        for at, norm in norms:
+            doc[at].norm_ = norm
+        return doc
+
+    def _cut(self, part: str) -> tuple[list[str], list[bool], list[tuple[int, str]]]:
+        if len(self._known) > _KEPT:
+            self._known.clear()
+        tokens = list(self._nlp.make_doc(part)) if part else []
+        words = [token.text for token in tokens] or [""]
+        spaces = [*(bool(token.whitespace_) for token in tokens[:-1]), True]
+        norms = [(token.i, token.norm_) for token in tokens if token.norm != token.lex.norm]
+        self._known[part] = (words, spaces, norms)
+        return self._known[part]
 
 
 class _Lexicon:
