@@ -4,11 +4,15 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from urbanln.city.store import City
+
+if TYPE_CHECKING:
+    from tests.captions.asking.postgres import Server
 
 # The tests of the core also run where torch is not installed, see tools/floors.py.
 try:
@@ -61,3 +65,14 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     from tests.train.fake_city import make_city
 
     return make_city(tmp_path_factory.mktemp("city") / "squares", street=2)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server for the tests of this process; they are skipped where there can be none."""
+    from tests.captions.asking.postgres import lacking, serving
+
+    if (why := lacking()) is not None:
+        pytest.skip(why)
+    with serving() as server:
+        yield server

@@ -23,17 +23,19 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (3, 11)
 # Of the extra ``dev``, what runs tests.
 TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "trustme")
-CORE = ("base", "city", "tables", "gather", "probe", "report", "explore")
+CORE = ("base", "city", "tables", "gather", "probe", "report", "explore", "captions/asking")
 # Small extras, which the core's tests need.
-SMALL = ("raster",)
+SMALL = ("raster", "postgres")
 WITH = {"train": ("model",)}
 # What a test of the core cannot import here.
 NETWORK = re.compile(
-    r"^(import|from) (torch|transformers|urbanln\.(model|train|embed)|tests\.(model|embed))\b", re.MULTILINE
+    r"^(import|from) (torch|transformers|urbanln\.(model|train|embed)|tests\.(model|embed)"
+    r"|tests\.captions\.asking\.ledger_client)\b",
+    re.MULTILINE,
 )
 # What tests of an extra need beside it, whose floors are not tested.
 OTHERS = re.compile(r"^(import|from) (onnxruntime|peft|sentence_transformers)\b", re.MULTILINE)
-_FLOOR = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(?:>=|==)\s*([0-9][^,;\s]*)")
+_FLOOR = re.compile(r"([A-Za-z0-9._-]+(?:\[[^]]*\])?)\s*(?:>=|==)\s*([0-9][^,;\s]*)")
 
 
 def pinned(requirement: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tomli_w
 from tests.captions.asking.fault_server import FaultServer, completion, serving
+from tests.captions.asking.postgres import Server
 from tests.cli.test_cli import run
 
 from urbanln.captions.asking.ledger import Ledger
@@ -91,6 +92,42 @@ def test_a_ledger_travels_as_parquet(captioned: Path, tmp_path: Path, capsys) ->
         pd.testing.assert_frame_equal(ours.texts(), theirs.texts())
     assert run("caption", tmp_path, "--export-ledger", tmp_path / "x.parquet") == 2
     assert "city.toml" in capsys.readouterr().err
+
+
+def test_hosts_that_share_a_ledger_on_a_server_have_the_same_captions_of_it(
+    captioned: Path, settings: Path, postgres: Server, tmp_path: Path, capsys
+) -> None:
+    command = ("--settings", settings, "--set", f"captions.ledger={postgres.new_schema()}")
+    hosts = [
+        shutil.copytree(captioned, tmp_path / name, ignore=shutil.ignore_patterns("captions*"))
+        for name in ("one", "other")
+    ]
+    assert run("caption", hosts[0], *command, "--plan") == 0
+    assert run("caption", hosts[0], *command, "--export-ledger", tmp_path / "l.parquet") == 2
+    assert "no ledger yet" in capsys.readouterr().err
+    assert run("caption", captioned, "--export-ledger", tmp_path / "l.parquet") == 0
+    assert run("caption", hosts[0], *command, "--import-ledger", tmp_path / "l.parquet") == 0
+    for host in hosts:
+        capsys.readouterr()
+        assert run("caption", host, *command) == 0
+        assert "0 new" in capsys.readouterr().out
+        pd.testing.assert_frame_equal(City.open(host).captions, City.open(captioned).captions)
+        assert not list(host.glob("captions.sqlite*"))
+    image = City.open(captioned).images["image_id"].iloc[0]
+    assert run("caption", hosts[1], *command, "--show", image, "--out", tmp_path / "p.html") == 0
+    assert MODELS[0] in (tmp_path / "p.html").read_text()
+    assert run("audit", hosts[1], *command[2:]) == 0
+    assert "36 captions of 12 pictures by 3 captioners" in capsys.readouterr().out
+    assert run("caption", hosts[1], *command, "--export-ledger", tmp_path / "back.parquet") == 0
+    assert (tmp_path / "back.parquet").read_bytes() == (tmp_path / "l.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("key", ["captions.ledger", "ledger"])
+def test_a_password_in_the_url_of_a_ledger_is_refused_and_said_nowhere(town: Path, key: str, capsys) -> None:
+    assert run("caption", town, "--captioner", "measured", "--set", f"{key}=postgresql://me:word@host/x") == 2
+    told = capsys.readouterr()
+    assert "word@" not in told.out + told.err
+    assert "password" in told.err or key == "ledger"
 
 
 def test_the_budget_of_a_ledger_is_kept_and_said(town: Path, settings: Path, tmp_path: Path, capsys) -> None:

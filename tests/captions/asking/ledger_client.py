@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 import openai  # noqa: F401 - imported here, once, for all processes that are forked from this one
 from PIL import Image
 
+from urbanln.base import owner
 from urbanln.captions.asking.desk import Desk
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.captioners.base import Answer, Ask, Picture, Prompt
 from urbanln.captions.captioners.openai_server import ServerCaptioner
 from urbanln.captions.settings import CaptionerSettings
+
+with contextlib.suppress(ImportError):  # as openai
+    import psycopg  # noqa: F401
 
 PROMPT = Prompt("Say what is here.", "0123456789ab")
 
@@ -42,9 +47,13 @@ async def ask_all(ledger: Ledger, desk: Desk, count: int) -> list[Answer | BaseE
         await desk.captioner.close()
 
 
-def run_client(folder: Path, url: str, count: int, concurrency: int, timeout_s: float = 60.0) -> None:
-    """Ask until every picture has its answer."""
-    with Ledger(folder) as ledger:
+def run_client(
+    place: Path | str, url: str, count: int, concurrency: int, timeout_s: float = 60.0, host: str = ""
+) -> None:
+    """Ask until every picture has its answer; from a machine of this name, if it has one."""
+    if host:
+        owner.this_machine = lambda: host
+    with Ledger(place) as ledger:
         desk = Desk(captioner(url, concurrency=concurrency, retries=50, timeout_s=timeout_s), ledger)
         for answer in asyncio.run(ask_all(ledger, desk, count)):
             if isinstance(answer, BaseException):

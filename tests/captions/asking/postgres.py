@@ -69,7 +69,7 @@ class Server:
             self._as |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         command = [self._programs / "initdb", "-D", self._data, "-U", "tests", "-A", "trust", "-E", "UTF8"]
         subprocess.run([*command, "--no-sync"], check=True, capture_output=True, **self._as)
-        self.port, self._databases = 0, 0
+        self.port, self._made = 0, 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -109,13 +109,19 @@ class Server:
         self.process.send_signal(how)
         self.process.wait(_PATIENCE_S)
 
-    def sql(self, statement: str, database: str = "postgres") -> list[Any]:
-        """What a statement gives."""
+    def sql(self, statement: str, url: str = "") -> list[Any]:
+        """What a statement gives, in the server's first database or at a URL."""
         import psycopg
 
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        with psycopg.connect(url or self.url("postgres"), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+    def ask_for_password(self, role: str) -> None:
+        """Let a role in with its password alone."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+        self.sql("SELECT pg_reload_conf()")
 
     def url(self, database: str) -> str:
         """The address of a database."""
@@ -123,9 +129,15 @@ class Server:
 
     def new_database(self, how: str = "") -> str:
         """The URL of an empty database."""
-        self._databases += 1
-        self.sql(f"CREATE DATABASE city{self._databases} {how}")
-        return self.url(f"city{self._databases}")
+        self._made += 1
+        self.sql(f"CREATE DATABASE city{self._made} {how}")
+        return self.url(f"city{self._made}")
+
+    def new_schema(self) -> str:
+        """The URL of an empty schema, which is there a hundred times sooner than a database."""
+        self._made += 1
+        self.sql(f"CREATE SCHEMA city{self._made}")
+        return f"{self.url('postgres')}?options=-csearch_path%3Dcity{self._made}"
 
 
 def _free_port() -> int:

@@ -8,11 +8,14 @@ import multiprocessing
 import random
 import time
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.captions.asking.fault_server import FaultServer, random_faults, serving
 from tests.captions.asking.ledger_client import PROMPT, ask_all, captioner, run_client, small_picture
+from tests.captions.asking.postgres import Server, until
 
 from urbanln.captions.asking.desk import Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger, ask_key
@@ -27,9 +30,9 @@ def processes() -> ForkServerContext:
     return context
 
 
-def _recorded(folder: Path) -> set[str]:
+def _recorded(place: Path | str) -> set[str]:
     """What the ledger has answers to, in the server's words."""
-    with Ledger(folder) as ledger:
+    with Ledger(place) as ledger:
         return {
             json.dumps([row.picture, row.stage, None, row.captioner]) for row in ledger.texts().itertuples()
         }
@@ -63,33 +66,75 @@ def test_killed_ten_times_it_ends_complete_and_asks_no_recorded_answer_again(
         assert len(server.faults) >= 6, "hardly any fault happened: this test shows nothing"
 
 
+def _content(place: Path | str, folder: Path) -> pd.DataFrame:
+    """All that a ledger exports, but for when it came and how long it took."""
+    with Ledger(place, read_only=True) as ledger:
+        ledger.export_parquet(folder / "content.parquet")
+    table = pd.read_parquet(folder / "content.parquet").drop(columns=["created", "seconds"])
+    return table.sort_values(["part", "key"], ignore_index=True)
+
+
+def test_two_hosts_killed_ten_times_end_with_the_ledger_of_one_that_was_not(
+    postgres: Server, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    place = postgres.new_schema()
+    count, concurrency, kills, rng = 66, 3, 10, random.Random(5)
+    with serving(FaultServer(lambda: None, delay_s=0.02)) as server:
+
+        def client(host: str) -> BaseProcess:
+            process = processes.Process(
+                target=run_client, args=(place, server.url, count, concurrency, 60.0, host)
+            )
+            process.start()
+            return process
+
+        hosts = {name: client(name) for name in ("one", "other")}
+        for turn in range(kills):
+            goal = (turn + 1) * count // (kills + 2)
+            server.until(lambda goal=goal: len(server.answered) >= goal, hosts["one"])
+            time.sleep(rng.random() * 0.05)  # at any moment: nothing below depends on which
+            name = ("one", "other")[turn % 2]
+            hosts[name].kill()
+            hosts[name].join()
+            hosts[name] = client(name)
+        for process in hosts.values():
+            process.join()
+        assert [process.exitcode for process in hosts.values()] == [0, 0]
+        asked = server.asked()
+        assert len(asked) == count
+        assert sum(asked.values()) - count <= kills * concurrency
+        assert max(asked.values()) <= 1 + kills
+        run_client(tmp_path, server.url, count, concurrency)
+    pd.testing.assert_frame_equal(_content(place, tmp_path), _content(tmp_path, tmp_path))
+
+
 def test_two_processes_on_one_ledger_ask_each_picture_once(
-    tmp_path: Path, processes: ForkServerContext
+    place: Path | str, processes: ForkServerContext
 ) -> None:
     with serving(FaultServer(lambda: None, delay_s=0.01)) as server:
-        pair = [processes.Process(target=run_client, args=(tmp_path, server.url, 80, 4)) for _ in range(2)]
+        pair = [processes.Process(target=run_client, args=(place, server.url, 80, 4)) for _ in range(2)]
         for process in pair:
             process.start()
         for process in pair:
             process.join()
         assert [process.exitcode for process in pair] == [0, 0]
-        assert len(_recorded(tmp_path)) == 80
+        assert len(_recorded(place)) == 80
         assert set(server.asked().values()) == {1}
 
 
 def test_a_claim_of_a_killed_process_is_taken_over_at_once(
-    tmp_path: Path, processes: ForkServerContext
+    place: Path | str, processes: ForkServerContext
 ) -> None:
     with serving(FaultServer(lambda: "hang")) as server:
-        process = processes.Process(target=run_client, args=(tmp_path, server.url, 1, 1))
+        process = processes.Process(target=run_client, args=(place, server.url, 1, 1))
         process.start()
         server.until(lambda: bool(server.requests), process)
         key = ask_key(Ask(small_picture(0), prompt=PROMPT), captioner(server.url).identity)
-        with Ledger(tmp_path) as ledger:
+        with Ledger(place) as ledger:
             assert ledger.claim(key) == "held"
             process.kill()
             process.join()
-            assert ledger.claim(key) == "mine"
+            until(lambda: ledger.claim(key) == "mine", "the claim")  # a server hears of it a moment later
 
 
 def test_a_server_that_is_down_stops_its_own_queue_and_no_other(tmp_path: Path) -> None:
@@ -137,9 +182,9 @@ def test_hanging_servers_time_out_and_are_asked_again(tmp_path: Path) -> None:
         assert time.monotonic() - began < 60  # and not for ever
 
 
-def test_a_run_that_is_interrupted_lets_go_of_its_claims(tmp_path: Path) -> None:
+def test_a_run_that_is_interrupted_lets_go_of_its_claims(place: Path | str) -> None:
     async def interrupted(url: str) -> None:
-        with Ledger(tmp_path) as ledger:
+        with Ledger(place) as ledger:
             desk = Desk(captioner(url), ledger)
             task = asyncio.ensure_future(ask_all(ledger, desk, 4))
             while desk.counts.under_way < 4:

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.owner import is_alive, this_process
 from urbanln.captions.asking import ledger_schema
-from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
+from urbanln.captions.asking.ledger import Ledger, ask_key
+from urbanln.captions.asking.ledger_claims import Budget
 from urbanln.captions.asking.ledger_schema import LedgerFault
 from urbanln.captions.captioners.base import Answer, Ask, Identity, Picture, Prompt
 

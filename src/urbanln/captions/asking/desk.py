@@ -13,7 +13,8 @@ from typing import Any
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import hash_bytes
 from urbanln.base.saying import say
-from urbanln.captions.asking.ledger import Budget, Ledger, ask_key
+from urbanln.captions.asking.ledger import Ledger, ask_key
+from urbanln.captions.asking.ledger_claims import Budget
 from urbanln.captions.captioners.answers import NothingSaid, judge, require_answer
 from urbanln.captions.captioners.base import (
     Answer,

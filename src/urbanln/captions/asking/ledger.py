@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import hash_bytes
+from urbanln.captions.asking.ledger_claims import Budget, Claim, add_spent, spent_query, stands
 from urbanln.captions.asking.ledger_parquet import export_rows, insert_export, read_export, write_export
 from urbanln.captions.asking.ledger_place import LEDGER_NAME, is_url
 from urbanln.captions.asking.ledger_schema import (
@@ -26,21 +27,14 @@ from urbanln.captions.asking.ledger_schema import (
     ROW_COLUMNS,
     TEXT_COLUMNS,
     Database,
-    add_spent,
     make_room,
     marks,
     numbers,
-    short_of,
-    spent_query,
     stored_json,
     typed,
 )
 from urbanln.captions.asking.ledger_sqlite import SqliteDatabase
 from urbanln.captions.captioners.base import Answer, Ask, Identity
-
-Claim = Literal["mine", "answered", "held", "reserved", "spent"]
-"""What :meth:`Ledger.claim` says: ask it now; it has been answered; somebody asks it now; calls under way may
-use up the budget; the budget is used up."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +56,6 @@ class Total:
     cost_usd: float = 0.0
     seconds: float = 0.0
     errors: int = 0
-
-
-class Budget(NamedTuple):
-    """What a question may cost: checked and set aside in one transaction, over all processes on a ledger.
-
-    Attributes:
-        reserve_usd: Set aside for this question until its answer is recorded.
-        captioner_usd: What all answers of this captioner in the ledger may cost; None: no limit.
-        total_usd: What all answers in the ledger may cost; None: no limit.
-    """
-
-    reserve_usd: float = 0.0
-    captioner_usd: float | None = None
-    total_usd: float | None = None
 
 
 def ask_key(ask: Ask, identity: Identity) -> str:
@@ -211,17 +191,14 @@ class Ledger:
         """
         budget = budget or Budget()
         with self._transaction() as db:
-            if db.execute("SELECT 1 FROM texts WHERE key = ?", (key,)).fetchone():
-                return "answered"
-            db.drop_dead_claims()
-            if db.execute("SELECT 1 FROM claims WHERE key = ?", (key,)).fetchone():
-                return "held"
-            for limit, name in ((budget.captioner_usd, captioner), (budget.total_usd, None)):
-                if limit is not None and (short := short_of(db, budget.reserve_usd, limit, name)):
-                    return short
-            claim = (key, db.owner, captioner, budget.reserve_usd)
-            db.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", claim)
-        return "mine"
+            said = stands(db, key, captioner, budget)
+            if said in ("held", "reserved"):  # perhaps by somebody who is no more
+                db.drop_dead_claims()
+                said = stands(db, key, captioner, budget)
+            if said == "mine":
+                claim = (key, db.owner, captioner, budget.reserve_usd)
+                db.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", claim)
+        return said
 
     def set_aside(self, key: str, text: str, why: str) -> None:
         """Turn a text that is no answer into an error, so that an answer can take its place.

@@ -21,12 +21,12 @@ import pandas as pd
 from urbanln.base.errors import ArtefactError
 from urbanln.base.files import read_table, write_table
 from urbanln.base.outputs import FileKind, of_kind
+from urbanln.captions.asking.ledger_claims import add_spent
 from urbanln.captions.asking.ledger_schema import (
     ASKED_COLUMNS,
     ERROR_COLUMNS,
     TEXT_COLUMNS,
     Database,
-    add_spent,
     marks,
     typed,
 )

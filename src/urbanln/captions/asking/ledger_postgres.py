@@ -29,6 +29,7 @@ from urbanln.captions.asking.ledger_schema import (
     Cursor,
     check_version,
     damaged,
+    one_line,
     unusable,
 )
 
@@ -44,9 +45,10 @@ _TABLES = (
     "CREATE UNIQUE INDEX errors_once ON errors (key, created, md5(error))",
 )
 _MADE_ONCE = (
+    "ALTER TABLE claims SET UNLOGGED",  # a crash of the server ends all sessions: no claim waits for the disk
     "CREATE SEQUENCE owners AS integer CYCLE",
     "CREATE TABLE urbanln_ledger (version INTEGER NOT NULL)",
-    f"INSERT INTO urbanln_ledger VALUES ({SCHEMA_VERSION})",  # noqa: S608,
+    f"INSERT INTO urbanln_ledger VALUES ({SCHEMA_VERSION})",  # noqa: S608
 )
 # Two numbers name a lock: the table of claims', and 0 for who writes, or that of a session.
 _CLAIMS = "'claims'::regclass::oid"
@@ -123,8 +125,8 @@ class PostgresDatabase:
     def transaction(self, *, write: bool = True) -> Iterator[None]:
         """One transaction, alone with the ledger if it writes."""
         with _guard(self._url):
-            self._on_line(lambda: self._connection.execute(_WRITE if write else _READ, prepare=False))
             try:
+                self._on_line(lambda: self._connection.execute(_WRITE if write else _READ, prepare=False))
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -147,7 +149,7 @@ class PostgresDatabase:
         except psycopg.OperationalError as error:
             if not self._connection.closed:
                 raise
-            reason = str(error).strip().partition("\n")[0]
+            reason = one_line(error)
         say(f"the server of the ledger is gone ({reason}): waiting for it, {BUSY_S:.0f} s at most")
         until, pause = time.monotonic() + BUSY_S, _FIRST_WAIT_S
         while True:
@@ -197,7 +199,7 @@ def _connection(url: str) -> Any:
     except psycopg.ProgrammingError as error:
         raise InputError(
             "libpq cannot read the URL of the ledger",
-            value=str(error).strip(),
+            value=one_line(error),
             where=url,
             remedy="for example postgresql://host/name",
         ) from error
@@ -282,7 +284,7 @@ def _guard(url: str) -> Iterator[None]:
     except psycopg.errors.DuplicateTable as error:
         raise ArtefactError(
             "a database that holds tables of these names, but no ledger of captions",
-            value=str(error).strip(),
+            value=one_line(error),
             where=url,
             remedy="give the ledger a database of its own: createdb NAME",
         ) from error

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -141,16 +141,21 @@ class LedgerDamaged(LedgerFault, ArtefactError):
     """It is damaged or no ledger."""
 
 
+def one_line(error: Exception) -> str:
+    """What a database says, which may be several lines."""
+    return " ".join(str(error).split())
+
+
 def unusable(place: Path | str, error: Exception, remedy: str) -> LedgerUnusable:
     """What a database says of itself, as an error of ours."""
-    what = f"the ledger of captions cannot be used: {str(error).strip()}"
+    what = f"the ledger of captions cannot be used: {one_line(error)}"
     return LedgerUnusable(what, where=place, remedy=f"{remedy} What was recorded is kept")
 
 
 def damaged(place: Path | str, error: Exception) -> LedgerDamaged:
     """What a database says of its content, as an error of ours."""
     what = "the ledger of captions is damaged or no ledger at all"
-    return LedgerDamaged(what, value=str(error).strip(), where=place, remedy=PUT_ASIDE)
+    return LedgerDamaged(what, value=one_line(error), where=place, remedy=PUT_ASIDE)
 
 
 def check_version(version: int, place: Path | str) -> None:
@@ -216,35 +221,6 @@ def stored_json(text: str, place: Path | str, shape: Any = Any) -> Any:
             where=place,
             remedy="put back a copy of the ledger, or delete it and caption again",
         ) from error
-
-
-_IF_ANY = "CAST(?1 AS TEXT) IS NULL OR captioner = ?1"  # of this captioner, or of everybody
-
-
-def spent_query(captioner: str | None) -> tuple[str, tuple[str | None]]:
-    """What a captioner has spent (everybody, for None), as a question with its value."""
-    return f"SELECT sum(usd) FROM spent WHERE {_IF_ANY}", (captioner,)  # noqa: S608
-
-
-def short_of(
-    db: Database, reserve: float, limit: float, captioner: str | None
-) -> Literal["reserved", "spent"] | None:
-    """Whether the limit allows no further call, for good or as long as others are under way."""
-    spent = db.execute(*spent_query(captioner)).fetchone()[0] or 0.0
-    claimed = f"SELECT sum(reserved) FROM claims WHERE {_IF_ANY}"  # noqa: S608
-    under_way = db.execute(claimed, (captioner,)).fetchone()[0]
-    if spent + reserve > limit:
-        return "spent"
-    return "reserved" if spent + (under_way or 0.0) + reserve > limit else None
-
-
-def add_spent(db: Database, captioner: str, cost_usd: float) -> None:
-    """Add to what a captioner has cost: a running sum, so that a check of a budget reads one row."""
-    db.execute(
-        "INSERT INTO spent VALUES (?, ?) "
-        "ON CONFLICT (captioner) DO UPDATE SET usd = spent.usd + excluded.usd",
-        (captioner, cost_usd),
-    )
 
 
 def make_room(db: Database, kind: str, coming: int) -> None:
