@@ -17,6 +17,7 @@ from tests.train.fake_city import make_city, tiny_settings
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import hash_file
 from urbanln.city.store import City
+from urbanln.embed import encode
 from urbanln.embed.encode import embed_regions
 from urbanln.embed.networks import model_hashes
 from urbanln.model.clip import LongClip, load_clip
@@ -143,3 +144,20 @@ def test_no_picture_of_the_view_is_one_clear_error(clip: LongClip, tmp_path: Pat
         path.write_bytes(b"")
     with pytest.raises(InputError, match="none of the pictures"):
         regions_of(clip, city)
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_means_of_some_regions_at_a_time_are_those_of_all(
+    flag: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    kinds = 1 + flag
+    counts = rng.integers(0, 3, (23, kinds))
+    sums = rng.normal(size=(23 * kinds, 5)) * (counts.reshape(-1, 1) > 0)
+    all_means = (sums / np.maximum(counts.reshape(-1, 1), 1)).reshape(23, -1)
+    if flag:
+        all_means = np.hstack([all_means, counts[:, 1:] > 0])
+    monkeypatch.setattr(encode, "_ROWS", 4)
+    found = encode._means(sums, counts, flag=flag)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, all_means[counts.sum(axis=1) > 0].astype(np.float32))

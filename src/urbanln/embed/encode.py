@@ -23,6 +23,7 @@ from urbanln.embed.work import VIEWS, How, Precision, Work, kept, lay_out
 from urbanln.model.preprocess import Fit
 from urbanln.tables.vectors import region_table
 
+_ROWS = 20_000  # regions whose means are taken at once
 ByOthers = Callable[[PartFolder, Sequence[int]], object]
 """Makes parts of a folder in other processes."""
 
@@ -200,18 +201,35 @@ def _all_parts(
     next(made, None)  # none is left, but the last one may still be being written
 
 
+def _means(
+    sums: npt.NDArray[np.float64], count_NP: npt.NDArray[np.int64], *, flag: bool
+) -> npt.NDArray[np.float32]:
+    """Means of the M regions that have a picture, (M, P D), and the flag of street views behind them.
+
+    Some regions at a time: the means of all in fp64 would take as much memory again as their sums.
+    """
+    seen = np.flatnonzero(count_NP.sum(axis=1))
+    sums_NPD = sums.reshape(*count_NP.shape, -1)
+    width = sums_NPD.shape[1] * sums_NPD.shape[2]
+    means = np.empty((len(seen), width + flag), np.float32)
+    for start in range(0, len(seen), _ROWS):
+        rows = seen[start : start + _ROWS]
+        some = sums_NPD[rows] / np.maximum(count_NP[rows], 1)[:, :, None]
+        means[start : start + _ROWS, :width] = some.reshape(len(rows), width)
+        if flag:
+            means[start : start + _ROWS, width] = count_NP[rows, 1] > 0
+    return means
+
+
 def _frame(
     city: City, view: View, sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], unreadable: int
 ) -> gpd.GeoDataFrame:
     """Means of N regions by P kinds of picture, side by side; for both views the flag of street views."""
     parts = VIEWS[view]
     count_NP = counts.reshape(-1, len(parts))
-    vectors = (sums / np.maximum(counts, 1)[:, None]).reshape(len(count_NP), -1)  # (N, P D)
-    if view == "both":
-        vectors = np.hstack([vectors, count_NP[:, 1:] > 0])
     seen = count_NP.sum(axis=1) > 0
     ids = city.regions["region_id"]
-    found = pd.Series(list(vectors[seen].astype(np.float32)), ids[seen], dtype=object)
+    found = pd.Series(list(_means(sums, count_NP, flag=view == "both")), ids[seen], dtype=object)
     frame = region_table(city.regions, found, pd.Series(count_NP.sum(axis=1), ids))
     frame.attrs = {
         "view": view,

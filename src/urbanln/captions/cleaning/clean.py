@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,7 +24,7 @@ from urbanln.captions.cleaning.text_faults import (
     is_wordless,
 )
 from urbanln.captions.settings import Action, CleanSettings
-from urbanln.captions.table import COLUMNS, TokenCounter, check_columns, tidy_text
+from urbanln.captions.table import TokenCounter, check_columns, tidy_text
 
 Flag = Literal["refusal", "empty", "cut_off", "repeated", "boilerplate", "place_names", "too_long"]
 FLAGS: tuple[Flag, ...] = get_args(Flag)
@@ -62,7 +64,6 @@ class Cleaned:
         return lines
 
 
-_Said = tuple[str, str]  # a captioner and its sentence, normalised
 _DONE = {"drop": "dropped", "trim": "mended", "keep": "kept as they are"}
 
 
@@ -160,21 +161,14 @@ class _Cleaning:
             self._act(row, "too_long", fault)
 
     def _look_at_boilerplate(self) -> set[int]:
-        sentences = {row: split_sentences(text) for row, text in self.texts.items()}
-        said = {
-            row: [(self._captioners[row], normalise(part)) for part in parts]
-            for row, parts in sentences.items()
-        }
-        rows = ((self._images[row], keys) for row, keys in said.items())
-        stock = _shared(rows, self._settings.boilerplate_pictures)
+        rows = list(self.texts)
+        said = _Said((self._captioners[row], text) for row, text in self.texts.items())
+        stock = said.shared([self._images[row] for row in rows], self._settings.boilerplate_pictures)
         changed: set[int] = set()
-        if not stock:
-            return changed
-        for row, parts in sentences.items():
-            keys = said[row]
-            first = next((at for at, key in enumerate(keys) if key in stock), None)
-            if first is None:
-                continue
+        for at in said.texts_with(stock):
+            row, keys = rows[at], said.of(at)
+            parts = split_sentences(self.texts[row])
+            first = next(number for number, key in enumerate(keys) if key in stock)
             own = [part for part, key in zip(parts, keys, strict=True) if key not in stock]
             fault = Fault(f"{stock[keys[first]]} pictures: {parts[first][:60]}", join_sentences(own))
             if self._act(row, "boilerplate", fault):
@@ -210,30 +204,58 @@ def stock_sentences(frame: pd.DataFrame, least: int = 2) -> list[tuple[str, int]
     Returns:
         Sentence as it was first written and number of pictures, most shared first.
     """
-    spelling: dict[tuple[str, str], str] = {}
-    rows = []
-    for image, captioner, caption in frame[COLUMNS].itertuples(index=False):
-        sentences = split_sentences(caption)
-        keys = [(captioner, normalise(sentence)) for sentence in sentences]
-        for key, sentence in zip(keys, sentences, strict=True):
+    texts = list(frame["caption"])
+    said = _Said(zip(frame["captioner"], texts, strict=True))
+    shared = said.shared(list(frame["image_id"]), least)
+    spelling: dict[int, str] = {}
+    for at in said.texts_with(shared):
+        for key, sentence in zip(said.of(at), split_sentences(texts[at]), strict=True):
             spelling.setdefault(key, sentence)
-        rows.append((image, keys))
-    shared = [(spelling[key], n) for key, n in _shared(rows, least).items()]
-    return sorted(shared, key=lambda pair: (-pair[1], pair[0]))
+    found = [(spelling[key], n) for key, n in shared.items()]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _shared(rows: Iterable[tuple[str, list[_Said]]], least: int) -> dict[_Said, int]:
-    """Number of pictures by what is said of so many of them, from pictures and what is said of each."""
-    numbers: dict[_Said, int] = {}
-    images: dict[str, int] = {}
-    # As numbers, since most sentences are said once and a set for each would outweigh the texts.
-    pairs = np.fromiter(
-        (
-            numbers.setdefault(said, len(numbers)) << 32 | images.setdefault(image, len(images))
-            for image, all_said in rows
-            for said in all_said
-        ),
-        dtype=np.int64,
-    )
-    pictures = np.bincount(np.unique(pairs) >> 32, minlength=len(numbers)).tolist()
-    return {said: n for said, n in zip(numbers, pictures, strict=True) if n >= least}
+class _Said:
+    """What texts say, sentence by sentence, as numbers: equal ones where a captioner says the same again.
+
+    Most sentences are said once, and in a large city all of them, normalised, are larger than the texts.
+
+    Args:
+        texts: Captioner and text of each.
+    """
+
+    def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
+        keys, ends = array("Q"), array("q", [0])
+        for captioner, text in texts:
+            for sentence in split_sentences(text):
+                said = f"{captioner}\0{normalise(sentence)}".encode(errors="surrogatepass")
+                keys.frombytes(blake2b(said, digest_size=8).digest())
+            ends.append(len(keys))
+        self._keys, self._ends = np.array(keys, np.uint64), np.array(ends, np.int64)
+
+    def of(self, text: int) -> list[int]:
+        """The sentences of a text, in order."""
+        found: list[int] = self._keys[self._ends[text] : self._ends[text + 1]].tolist()
+        return found
+
+    def shared(self, images: Sequence[str], least: int) -> dict[int, int]:
+        """Pictures by sentence, of those that so many share.
+
+        Args:
+            images: The picture of each text.
+            least: Pictures that must share a sentence.
+        """
+        image = np.repeat(pd.factorize(np.array(images, dtype=object))[0], np.diff(self._ends))
+        order = np.lexsort((image, self._keys))
+        keys, image = self._keys[order], image[order]
+        new = np.ones(len(keys), dtype=bool)  # the first of each pair of sentence and picture
+        new[1:] = (keys[1:] != keys[:-1]) | (image[1:] != image[:-1])
+        different, pictures = np.unique(keys[new], return_counts=True)
+        often = pictures >= least
+        return dict(zip(different[often].tolist(), pictures[often].tolist(), strict=True))
+
+    def texts_with(self, sentences: Iterable[int]) -> list[int]:
+        """The texts that say one of some sentences, in order."""
+        at = np.flatnonzero(np.isin(self._keys, np.array(list(sentences), np.uint64)))
+        found: list[int] = np.unique(np.searchsorted(self._ends, at, side="right") - 1).tolist()
+        return found
