@@ -67,6 +67,11 @@ def others_on_stderr() -> AbstractContextManager[object]:
     return redirect_stdout(sys.stderr)
 
 
+def speaks() -> bool:
+    """Whether this process is the one that tells: of torchrun's, the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def in_bytes(size: float) -> str:
     """A size in words: ``12.3 MB``."""
     for unit in ("B", "kB", "MB"):

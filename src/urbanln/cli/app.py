@@ -5,9 +5,7 @@ Imports nothing that takes time; the program itself is in ``program``.
 
 from __future__ import annotations
 
-import os
-
-from urbanln.base.saying import say, settle_streams
+from urbanln.base.saying import say, settle_streams, speaks
 from urbanln.base.stopping import SENTENCE, SIGNALS, orderly
 
 # What typer makes of an interruption that is none of ours has the same number.
@@ -27,9 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
 
             run(arguments)
     except SystemExit as stop:
-        if (
-            stop.code in _STOPPED and os.environ.get("RANK", "0") == "0"
-        ):  # of torchrun's processes, one speaks
+        if stop.code in _STOPPED and speaks():
             say(SENTENCE)
         raise
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from urbanln.base.saying import answer
+from urbanln.base.saying import answer, speaks
 from urbanln.cli.options import (
     DecimalOption,
     EncodingOption,
@@ -50,7 +50,8 @@ def pretrain(
     from urbanln.train.loop import pretrain as pretrain_cities
 
     run = pretrain_cities([City.open(folder) for folder in cities], load_settings(settings, set_), out)
-    answer(str(run))
+    if speaks():
+        answer(str(run))
 
 
 def embed(
