@@ -10,7 +10,7 @@ import pytest
 
 from urbanln.base import spool
 from urbanln.base.errors import StorageError
-from urbanln.base.spool import Spool, some_rows
+from urbanln.base.spool import Spool, some_rows, spooled
 from urbanln.city.checks import empty_captions
 
 
@@ -28,14 +28,12 @@ def _captions(start: int, stop: int) -> pd.DataFrame:
 @pytest.mark.parametrize("together", [1, 7, 1000])
 def test_rows_come_back_as_they_were_whatever_came_together(together: int) -> None:
     wanted = _captions(0, 50)
-    kept = Spool(empty_captions())
-    for start in range(0, 50, together):
-        kept.add(wanted.iloc[start : start + together])
-    pd.testing.assert_frame_equal(kept.frame(), wanted)
+    parts = (wanted.iloc[start : start + together] for start in range(0, 50, together))
+    pd.testing.assert_frame_equal(spooled(parts, empty_captions()), wanted)
 
 
 def test_no_rows_are_a_frame_with_the_columns_and_their_types() -> None:
-    pd.testing.assert_frame_equal(Spool(empty_captions()).frame(), empty_captions())
+    pd.testing.assert_frame_equal(spooled([], empty_captions()), empty_captions())
 
 
 def test_some_rows_are_those_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,9 +46,7 @@ def test_some_rows_are_those_in_any_order(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_spool_has_no_name_and_no_place_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    kept = Spool(empty_captions())
-    kept.add(_captions(0, 9))
-    frame = kept.frame()
+    frame = spooled([_captions(0, 9)], empty_captions())
     assert not list(tmp_path.iterdir())
     assert frame["caption"].iloc[8] == "text 8 é"
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,26 @@ class Spool:
 
     Args:
         like: A frame with the columns and their types; its rows do not count.
+
+    Example:
+        >>> with Spool(pd.DataFrame({"caption": ["like"]})) as spool:
+        ...     spool.add(pd.DataFrame({"caption": ["A roof.", "A road."]}))
+        ...     frame = spool.frame()
+        >>> len(frame)
+        2
     """
 
     def __init__(self, like: pd.DataFrame) -> None:
         self._schema = pa.Table.from_pandas(like.iloc[:0], preserve_index=False).schema
         with _storing():
-            self._file = tempfile.TemporaryFile(prefix="urbanln-")  # noqa: SIM115 - it is mapped, then let go
+            self._file = tempfile.TemporaryFile(prefix="urbanln-")  # noqa: SIM115 - closed at the end
             self._writer = pa.ipc.new_file(self._file, self._schema)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def add(self, rows: pd.DataFrame) -> None:
         """Add rows behind those that are there; their index is not kept.
@@ -49,13 +63,29 @@ class Spool:
         Raises:
             StorageError: The disk is full.
         """
-        with _storing(), self._file as file:
+        with _storing():
             self._writer.close()
-            file.flush()
-            # The map holds the file from here on, and the frame the map.
-            mapped: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._file.flush()
+            # The map holds the file, also when that is closed, and the frame the map.
+            mapped: Any = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         frame: pd.DataFrame = pa.ipc.open_file(pa.py_buffer(mapped)).read_all().to_pandas()
         return frame
+
+
+def spooled(parts: Iterable[pd.DataFrame], like: pd.DataFrame) -> pd.DataFrame:
+    """Frames under one another as one frame, whose texts are on disk.
+
+    Args:
+        parts: Taken one at a time.
+        like: As of :class:`Spool`.
+
+    Raises:
+        StorageError: The disk is full.
+    """
+    with Spool(like) as spool:
+        for rows in parts:
+            spool.add(rows)
+        return spool.frame()
 
 
 def some_rows(frame: pd.DataFrame, places: np.ndarray) -> pd.DataFrame:

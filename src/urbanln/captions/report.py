@@ -106,7 +106,7 @@ def table_lines(table: pd.DataFrame, max_tokens: int) -> list[str]:
         max_tokens: Text positions of the model that will read them.
     """
     lines = []
-    chosen = table[table["selected"]]
+    chosen = table.drop(columns="caption")[table["selected"]]
     # Two always agree with one another equally: between equals no vote decides.
     voted = chosen[chosen["margin"] > 0]
     if len(voted):
@@ -118,7 +118,7 @@ def table_lines(table: pd.DataFrame, max_tokens: int) -> list[str]:
     filled = chosen["captioner"].isin(FILLERS)
     if filled.any() and not filled.all():
         lines.append(f"measured, since nobody described them: {int(filled.sum())} pictures")
-    words = np.array([len(text.split()) for text in table["caption"]])
+    words = np.fromiter((len(text.split()) for text in table["caption"]), dtype=np.int64)
     if len(words):
         lines.append(f"words per caption: {_spread(words)}")
     if len(table) and not table["tokens"].isna().any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +12,7 @@ import pandas as pd
 from urbanln.base.errors import InputError, MissingExtraError, UrbanLNError, require
 from urbanln.base.files import scratch_folder
 from urbanln.base.locks import alone
-from urbanln.base.spool import Spool
+from urbanln.base.spool import spooled
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_place import LEDGER_NAME, has_ledger, ledger_place
 from urbanln.captions.asking.plan import Plan, make_plan
@@ -30,7 +30,14 @@ from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter
 from urbanln.captions.report import CaptionReport
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
-from urbanln.captions.table import FILLERS, TokenCounter, candidates_table, fill_gaps, merge_candidates
+from urbanln.captions.table import (
+    FILLERS,
+    TokenCounter,
+    candidates_table,
+    fill_gaps,
+    merge_candidates,
+    on_disk,
+)
 from urbanln.captions.voted import vote_blocks
 from urbanln.city.checks import empty_captions
 from urbanln.city.store import CAPTIONS_FILE
@@ -165,14 +172,12 @@ def choose(
     vote, candidates = settings.vote, fill_gaps(candidates)
     if language.vectors is None or not candidates["image_id"].duplicated().any():
         return candidates_table(candidates, count_tokens)
-    spool = Spool(empty_captions())
-    for rows in vote_blocks(
+    blocks = vote_blocks(
         candidates, mode=vote.mode, parser=language.parser, vectors=language.vectors,
         count_tokens=count_tokens, max_tokens=max_tokens, weights=vote.weights, temperature=vote.temperature,
         facts=facts, processes=vote.processes,
-    ):  # fmt: skip
-        spool.add(rows)
-    return spool.frame()
+    )  # fmt: skip
+    return spooled(blocks, empty_captions())
 
 
 def plan_city(
@@ -359,7 +364,7 @@ def _clean(
             where=city.folder,
             remedy="look at them: urbanln audit; keep more: --set clean.FLAG=keep",
         )
-    return cleaned
+    return replace(cleaned, frame=on_disk(cleaned.frame))
 
 
 def _stood_back(cleaned: Cleaned) -> list[str]:

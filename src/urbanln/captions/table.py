@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.spool import spooled
 from urbanln.city.checks import CAPTION_COLUMNS, empty_captions
 
 COLUMNS = ["image_id", "captioner", "caption"]
@@ -16,6 +17,7 @@ FILLERS = ("measured",)
 CLIP_LENGTHS = (77, 248)
 """Text positions of CLIP, and of CLIP stretched."""
 TokenCounter = Callable[[list[str]], Sequence[int]]
+_SPOOLED = 8_192  # rows that are handed over at a time
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\ud800-\udfff]"
@@ -90,6 +92,17 @@ def spoken_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
     frame = candidates[COLUMNS].dropna()
     frame = frame.assign(caption=frame["caption"].astype(str).map(tidy_candidate))
     return frame[frame["caption"] != ""]
+
+
+def on_disk(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Candidates that lie on disk from then on.
+
+    Args:
+        candidates: All columns are texts.
+    """
+    starts = range(0, len(candidates), _SPOOLED)
+    parts = (candidates.iloc[start : start + _SPOOLED] for start in starts)
+    return spooled(parts, candidates.iloc[:0].astype("str"))
 
 
 def fill_gaps(candidates: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from urbanln.base.errors import InputError
@@ -26,6 +27,7 @@ from urbanln.captions.run import (
 )
 from urbanln.captions.settings import CaptionSettings
 from urbanln.captions.show import show_picture
+from urbanln.captions.table import on_disk
 from urbanln.city.checks import CAPTION_COLUMNS
 from urbanln.city.store import City
 from urbanln.stages import bridges
@@ -126,6 +128,7 @@ def vote_file(table: Path, out: Path | None, settings: CaptionSettings, model: s
         raise InputError(
             "no caption is left after cleaning", where=table, remedy="see urbanln audit --captions"
         )
+    cleaned = replace(cleaned, frame=on_disk(cleaned.frame))
     language = load_language(settings, several=True)
     voted = choose(cleaned.frame, settings, language, count, positions)
     if target.suffix.lower() == ".csv":

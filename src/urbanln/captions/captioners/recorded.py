@@ -20,9 +20,10 @@ from urbanln.base.errors import InputError, printable
 from urbanln.base.files import UNREADABLE, hash_bytes, hash_file
 from urbanln.base.frames import id_text
 from urbanln.base.parsing import parse_json
+from urbanln.base.spool import Spool
 from urbanln.captions.captioners.answers import judge
 from urbanln.captions.captioners.base import Answer, Ask, Captioner, Identity, Limits, Picture
-from urbanln.captions.table import tidy_text
+from urbanln.captions.table import COLUMNS, tidy_text
 from urbanln.city.picture_files import spelling
 
 IMAGE_COLUMNS = ("image_id", "image", "picture", "path", "file", "filename", "file_name", "image_path")
@@ -30,6 +31,7 @@ TEXT_COLUMNS = ("caption", "text", "description")
 _NAME = "recorded"
 _PARQUET = (".parquet", ".pq")
 _SHOWN = 3
+_TOGETHER = 8_192  # rows of a file that are tidied at a time
 # What Python leaves of a list, a dictionary or bytes in a column of text.
 _PRINTED = re.compile(r"""\s*(?:\[\s*'.*['"]\s*\]|\[\s*".*'\s*\]|\{\s*'.*\}|b'.*'|b".*")\s*""", re.DOTALL)
 
@@ -185,7 +187,7 @@ def read_rows(path: Path | str) -> pd.DataFrame:
 
     Returns:
         Columns ``image_id`` (what the file names the picture by), ``captioner``, ``caption``: all text,
-        tidied, thoughts and control tokens of models taken out; order as in the file.
+        tidied, thoughts and control tokens of models taken out; order as in the file. The texts are on disk.
 
     Raises:
         InputError: No such file, of another format, or a column is missing or there twice.
@@ -203,22 +205,36 @@ def read_named(path: Path | str) -> tuple[pd.DataFrame, str]:
     by = frame[columns["captioner"]] if "captioner" in columns else pd.Series(_NAME, index=frame.index)
     # A missing id is missing; one that is written "NA" is an id.
     ids = id_text(_named(frame[image], path)).fillna("")
+    captions = empty = 0
+    with Spool(pd.DataFrame(columns=COLUMNS, dtype="str")) as kept:
+        for start in range(0, len(frame), _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            tidy = _tidied(ids.iloc[some], by.iloc[some], frame[text].iloc[some], start, path)
+            captions += len(tidy)
+            tidy = tidy[tidy["image_id"] != ""]
+            empty += int((tidy["caption"] == "").sum())
+            kept.add(tidy)
+        rows = kept.frame()
+    parts = [f"{path.name}: pictures by '{image}', texts in '{text}'"]
+    parts[0] += f", captioners in '{columns['captioner']}'" if "captioner" in columns else ""
+    parts.append(f"{len(frame)} rows")
+    parts += [f"{captions} captions, since some are lists"] if captions > len(frame) else []
+    parts += [f"{n} without a picture's name left out"] if (n := captions - len(rows)) else []
+    parts += [f"{empty} empty captions dropped"] if empty else []
+    return rows, ", ".join([parts[0] + ";", *parts[1:]]).replace(";,", ";")
+
+
+def _tidied(ids: pd.Series, by: pd.Series, cells: pd.Series, start: int, path: Path) -> pd.DataFrame:
+    """Some rows of a file from row ``start`` on: a row per caption."""
     said = [
         [_said(text) for text in _texts(value, at_row(str(path), row))]
-        for row, value in enumerate(frame[text])
+        for row, value in enumerate(cells, start)
     ]
     tidy = pd.DataFrame({"image_id": _text(ids), "captioner": _text(by)})
     tidy = tidy.assign(caption=pd.Series(said, index=tidy.index, dtype=object)).explode("caption")
     tidy["caption"] = _text(tidy["caption"])
     tidy["captioner"] = tidy["captioner"].where(tidy["captioner"] != "", _NAME)
-    rows = tidy[tidy["image_id"] != ""].reset_index(drop=True)
-    parts = [f"{path.name}: pictures by '{image}', texts in '{text}'"]
-    parts[0] += f", captioners in '{columns['captioner']}'" if "captioner" in columns else ""
-    parts.append(f"{len(frame)} rows")
-    parts += [f"{len(tidy)} captions, since some are lists"] if len(tidy) > len(frame) else []
-    parts += [f"{n} without a picture's name left out"] if (n := len(tidy) - len(rows)) else []
-    parts += [f"{n} empty captions dropped"] if (n := int((rows["caption"] == "").sum())) else []
-    return rows, ", ".join([parts[0] + ";", *parts[1:]]).replace(";,", ";")
+    return tidy
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal, get_args
@@ -64,6 +64,7 @@ class Cleaned:
         return lines
 
 
+_TOGETHER = 4_096  # texts that are looked at, and counted in tokens, at a time
 _DONE = {"drop": "dropped", "trim": "mended", "keep": "kept as they are"}
 
 
@@ -91,14 +92,45 @@ def clean_captions(
     """
     check_columns(frame, "captions to be cleaned")
     cleaning = _Cleaning(frame, settings or CleanSettings(), places, count_tokens, max_tokens)
-    pending: Iterable[int] = list(cleaning.texts)
+    pending: Sequence[int] = list(cleaning.texts)
     for _ in range(_ROUNDS):
         pending = cleaning.round(pending)
         if not pending:
             break
-    alive = sorted(cleaning.texts)
-    kept = frame.iloc[alive].reset_index(drop=True).assign(caption=[cleaning.texts[row] for row in alive])
-    return Cleaned(kept, cleaning.flags(), len(frame))
+    alive = list(cleaning.texts)
+    kept = frame.drop(columns="caption").iloc[alive].reset_index(drop=True)
+    kept = kept.assign(caption=[cleaning.texts[row] for row in alive])
+    return Cleaned(kept[list(frame.columns)], cleaning.flags(), len(frame))
+
+
+class _Texts(MutableMapping[int, str]):
+    """Texts by row number: as they came, but for those that were mended; those that were dropped are gone.
+
+    Only what was mended is in memory, not once more what a frame holds, perhaps on disk.
+    """
+
+    def __init__(self, texts: pd.Series) -> None:
+        self._came, self._mended = texts.array, dict[int, str]()
+        self._there = bytearray(b"\1") * len(texts)
+
+    def __getitem__(self, row: int) -> str:
+        mended = self._mended.get(row)
+        return tidy_text(self._came[row]) if mended is None else mended
+
+    def __setitem__(self, row: int, text: str) -> None:
+        self._mended[row] = text
+
+    def __delitem__(self, row: int) -> None:
+        self._there[row] = 0
+
+    def __contains__(self, row: object) -> bool:
+        return isinstance(row, int) and bool(self._there[row])
+
+    def __iter__(self) -> Iterator[int]:
+        return (row for row, there in enumerate(self._there) if there)
+
+    def __len__(self) -> int:
+        return sum(self._there)
 
 
 class _Cleaning:
@@ -114,19 +146,20 @@ class _Cleaning:
     ) -> None:
         self._settings, self._count, self._max = settings, count_tokens, max_tokens
         self._places = PlaceNames([*places, *settings.places])
-        self._images, self._captioners = list(frame["image_id"]), list(frame["captioner"])
-        finish = frame["finish"] if "finish" in frame.columns else pd.Series("", index=frame.index)
-        self._finish = [text if isinstance(text, str) else "" for text in finish]
+        self._images, self._captioners = frame["image_id"].array, frame["captioner"].array
+        self._finish = frame["finish"].array if "finish" in frame.columns else None
         self._found: dict[tuple[int, Flag], tuple[Action, str]] = {}
-        self.texts = {row: tidy_text(text) for row, text in enumerate(frame["caption"])}
+        self.texts = _Texts(frame["caption"])
 
-    def round(self, rows: Iterable[int]) -> list[int]:
+    def round(self, rows: Sequence[int]) -> list[int]:
         """Look at some rows once, and at what all share; the rows that changed and still stand."""
-        before = {row: self.texts[row] for row in rows}
-        for row in before:
-            self._look_at(row)
-        self._look_at_lengths([row for row in before if row in self.texts])
-        changed = {row for row, text in before.items() if self.texts.get(row) != text}
+        changed: set[int] = set()
+        for start in range(0, len(rows), _TOGETHER):
+            before = {row: self.texts[row] for row in rows[start : start + _TOGETHER]}
+            for row in before:
+                self._look_at(row)
+            self._look_at_lengths([row for row in before if row in self.texts])
+            changed |= {row for row, text in before.items() if row in self.texts and self.texts[row] != text}
         changed |= self._look_at_boilerplate()
         return sorted(row for row in changed if row in self.texts)
 
@@ -138,7 +171,8 @@ class _Cleaning:
         return pd.DataFrame(rows, columns=["image_id", "captioner", "flag", "action", "detail"])
 
     def _look_at(self, row: int) -> None:
-        finish = self._finish[row]
+        ended = None if self._finish is None else self._finish[row]
+        finish = ended if isinstance(ended, str) else ""
         # Names go first: two sentences may differ in nothing else, and then one repeats the other.
         looks: tuple[tuple[Flag, Callable[[str], Fault | None]], ...] = (
             ("refusal", lambda text: find_refusal(text, finish) if finish in REFUSED else None),
