@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
@@ -19,6 +18,7 @@ from urbanln.probe.columns import check_validation, column_scale, leading_axes
 from urbanln.probe.network import mlp
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold
+from urbanln.probe.threads import one_thread
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -99,7 +99,7 @@ def boost(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) 
         max_iter=TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, tol=0.0, **options
     )
     # A caller's limit does not hold for the threads of a library that is only loaded by the import above.
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread(user_api="openmp"):
         search.fit(X[:train], y[:train], X_val=X[train:], y_val=y[train:])
         # The scores are negative losses; the first one is that of the mean, without any tree.
         trees = int(np.argmax(search.validation_score_))

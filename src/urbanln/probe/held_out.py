@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
@@ -20,6 +19,7 @@ from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import HEADS, Head, find_head
 from urbanln.probe.labels import Labels
 from urbanln.probe.splits import Fold
+from urbanln.probe.threads import one_thread
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -106,7 +106,7 @@ def floor_held_out(name: str, labels: Labels, folds: Sequence[Fold], seed: int) 
         raise InputError(
             "no such floor", value=name, remedy=f"there are: {', '.join(FLOORS)}", where="probe.floors"
         )
-    with threadpool_limits(1):
+    with one_thread():
         return FLOORS[name](labels.metres, labels.y, folds, seed)
 
 
@@ -141,7 +141,7 @@ def held_out(
         everywhere = np.full((len(X), *y.shape[1:]), np.nan)
         everywhere[rows] = y
     predicted = np.full(y.shape, np.nan)
-    with threadpool_limits(1):
+    with one_thread():
         for fold in folds:
             # Rows are ascending, so that the inner folds keep their order.
             placed = Fold(rows[fold.train], rows[fold.val], rows[fold.test], fold.inner)
@@ -172,7 +172,7 @@ def map_held_out(
         InputError: No such head, it cannot be fitted, or it did not predict one finite number per row.
     """
     predicted = np.full(labels.y.shape, np.nan)
-    with threadpool_limits(1):
+    with one_thread():
         for fold in folds:
             seen = map_columns(labels.metres, fold)
             if X is not None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
+from urbanln.probe.shifted import Shifted
 from urbanln.probe.splits import Fold
 
 # Penalty per training row: standardised columns make one grid fit any table.
@@ -28,7 +29,7 @@ def ridge(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     region between its neighbours, which is too small for a region far from all that is known.
 
     The rows are read once: products of columns are summed per inner fold, and those of its training side
-    are the sum less its own (with fewer rows than columns: products of rows). One decomposition per inner
+    are the sum less its own (with fewer rows than columns: products of rows). One reduction per inner
     fold serves all penalties and all labels; each label chooses its own.
 
     Args:
@@ -88,11 +89,11 @@ def _about(products: Floats, mean: Floats) -> Floats:
     return products[:-1, :-1] - shift - shift.T + products[-1, -1] * np.outer(mean, mean)
 
 
-def _along(power: Floats, axes: Floats, across: Floats, rows: float) -> Floats:
-    """Solutions (n, A, L) under every penalty, given the decomposition of what is on the left."""
-    left = np.maximum(power, 0.0)[:, None] + ALPHAS * rows
-    solved = (axes.T @ across)[:, None] / left[..., None]
-    return (axes @ solved.reshape(len(power), -1)).reshape(solved.shape)
+def _under_all(left: Floats, right: Floats, rows: float) -> Floats:
+    """Solutions (n, A, L) under every penalty, given both sides (n, n) and (n, L) without one."""
+    shifted = Shifted(left)
+    solved = np.moveaxis(shifted.solved(shifted.turned(right), ALPHAS * rows)[0], 0, 1)  # (n, A, L)
+    return shifted.back(solved.reshape(len(left), -1)).reshape(solved.shape)
 
 
 def _by_columns(
@@ -108,7 +109,7 @@ def _by_columns(
         rows = train[-1, -1]
         mean = train[:-1, -1] / rows
         fitted, judged = _about(train, mean), _about(held, mean)
-        weight = _along(*np.linalg.eigh(fitted[:width, :width]), fitted[:width, width:], rows)
+        weight = _under_all(fitted[:width, :width], fitted[:width, width:], rows)
         spread = (judged[:width, :width] @ weight.reshape(width, -1)).reshape(weight.shape)
         # The square of label less prediction, summed without a look at the rows.
         errors += np.diag(judged)[width:] + np.einsum(
@@ -129,7 +130,7 @@ def _by_rows(
         train = ~held
         own = kernel[np.ix_(train, train)]
         mean = target[train].mean(axis=0)
-        duals = _along(*np.linalg.eigh(_centred(own)), target[train] - mean, float(train.sum()))
+        duals = _under_all(_centred(own), target[train] - mean, float(train.sum()))
         # Sums of 0: the mean of the training rows drops out of what follows.
         duals = (duals - duals.mean(axis=0)).reshape(len(duals), -1)
         guess = (kernel[np.ix_(held, train)] - own.mean(axis=0)) @ duals
