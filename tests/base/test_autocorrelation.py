@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.oracles import autocorrelation as oracle
 
+from urbanln.base import autocorrelation as module
 from urbanln.base.autocorrelation import morans_i, variogram
 from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, spacing_km
@@ -28,6 +29,23 @@ def test_a_smooth_field_is_told_from_noise_and_from_a_chess_board() -> None:
     assert board.i < -0.7
     assert board.p == 1.0
     assert smooth.expected == pytest.approx(-1 / 143)
+
+
+def test_it_is_the_values_that_are_shuffled_whether_the_shufflings_are_kept_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(1)
+    metres = rng.uniform(0, 9000, (60, 2))
+    smooth = np.sin(metres[:, 0] / 4000) + rng.normal(size=60)
+    shares = []
+    for places in (0, 2**22):
+        monkeypatch.setattr(module, "_KEPT_PLACES", places)
+        shares.append(morans_i(smooth, metres, permutations=99, seed=3).p)
+    drawn = np.random.default_rng(3)
+    shuffled = [morans_i(drawn.permutation(smooth), metres, permutations=0).i for _ in range(99)]
+    found = morans_i(smooth, metres, permutations=0).i
+    assert shares == [(1 + sum(one >= found for one in shuffled)) / 100] * 2
+    assert 0.01 < shares[0] < 1
 
 
 def test_the_test_keeps_its_level_on_noise() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ _ANCHORS, _NEIGHBOURS = 5_000, 64
 _FEW_PAIRS = 30  # the usual least number of pairs in a lag (Journel and Huijbregts 1978)
 _LEAST_SHARE = 0.1  # of the sill that the nearest pairs must lack; below, it is noise
 _ERRORS = 4.0  # times 1/√pairs, about the relative standard error of a semivariance
+_KEPT_PLACES = 2**22  # of shufflings that are remembered: 32 MB
 _APART_M = CITY_GAP_M / 2  # pairs further apart stand in two cities
 
 
@@ -99,10 +101,10 @@ def morans_i(
     found = float(scale * (z @ (weights @ z)))
     if permutations < 1 or not np.isfinite(found):
         return Moran(found, -1 / (n - 1), np.nan)
-    rng = np.random.default_rng(seed)
+    kept = n * permutations <= _KEPT_PLACES
     at_least = 1
-    for _ in range(permutations):
-        shuffled = rng.permutation(z)
+    for order in (_shufflings if kept else _shuffled)(n, permutations, seed):
+        shuffled = z.take(order)
         # Sums in another order differ in the last digits: equal arrangements count as equal.
         at_least += bool(scale * (shuffled @ (weights @ shuffled)) >= found - 1e-12)
     return Moran(found, -1 / (n - 1), at_least / (permutations + 1))
@@ -120,6 +122,17 @@ def _present(values: npt.ArrayLike, metres: npt.ArrayLike) -> tuple[Floats, Floa
         )
     there = np.isfinite(numbers)
     return numbers[there], places[there]
+
+
+def _shuffled(n: int, count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    return (rng.permutation(n) for _ in range(count))
+
+
+@lru_cache(maxsize=1)
+def _shufflings(n: int, count: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    """Remembered, as the neighbours are: to draw them takes longer than to use them."""
+    return list(_shuffled(n, count, seed))
 
 
 @lru_cache(maxsize=1)
