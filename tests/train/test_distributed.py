@@ -1,18 +1,24 @@
-"""Two processes that share a batch train as one process that has it alone."""
+"""Two processes that share a batch train as one that has it alone, on one node or two, also after a kill."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 from safetensors.torch import load_file
-from tests.train.fake_city import make_city
+from tests.train.fake_city import make_city, tiny_settings
 from tests.train.worker import train_and_look
 
 from urbanln.city.store import City
@@ -53,9 +59,69 @@ def runs(city: City, clip_folder: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
+PATIENCE = 300  # of a test on a busy machine; a node that waits for ever is what it is about
+
+
+@contextmanager
+def a_port(address: str) -> Iterator[int]:
+    """A port that nobody else is given: it is bound, and left to whoever listens on it meanwhile."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind((address, 0))
+        yield kept.getsockname()[1]
+
+
+class Node:
+    """A machine, as far as an address and a city, a cache and a run folder of its own make one."""
+
+    def __init__(self, folder: Path, number: int, city: Path) -> None:
+        self.folder, self.number = folder / f"node-{number}", number
+        shutil.copytree(city, self.folder / "city")
+
+    def start(self, port: int, commands: list[list[str]], dies_at: str = "") -> subprocess.Popen[str]:
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
+            "--node-rank", str(self.number), "--master-addr", "127.0.0.2", "--master-port", str(port),
+            "--local-addr", f"127.0.0.{2 + self.number}", "-m", "tests.train.node",
+            str(self.folder / "codes.json"), dies_at, json.dumps([self._placed(words) for words in commands]),
+        ]  # fmt: skip
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "URBANLN_CACHE": str(self.folder / "cache"),
+               "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
+        with (self.folder / "said").open("w") as said:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=env, text=True, stdout=said, stderr=said, start_new_session=True
+            )
+
+    def _placed(self, words: list[str]) -> list[str]:
+        return [word.replace("HERE", str(self.folder)).replace("NODE", str(self.number)) for word in words]
+
+    @property
+    def codes(self) -> list[int]:
+        found: list[int] = json.loads((self.folder / "codes.json").read_text())
+        return found
+
+
+def together(nodes: list[Node], commands: list[list[str]], dies_at: str = "") -> list[tuple[int, str]]:
+    """Run the same on all nodes; how torchrun ended on each, and what it said."""
+    with a_port("127.0.0.2") as port:
+        running = [node.start(port, commands, dies_at) for node in nodes]
+        try:
+            codes = [process.wait(PATIENCE) for process in running]
+        finally:
+            for process in running:
+                with suppress(ProcessLookupError):  # what it started is in its session
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    return [(code, (node.folder / "said").read_text()) for code, node in zip(codes, nodes, strict=True)]
+
+
 def _rows(run: Path, event: str) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [row for row in rows if row["event"] == event]
+
+
+def _untimed(run: Path, event: str) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in ("time", "seconds")} for row in _rows(run, event)]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -96,9 +162,37 @@ def test_two_processes_equal_one(
 
 def test_told_in_one_process_all_stop_after_the_same_step_and_go_on_as_one(runs: Path) -> None:
     for event in ("step", "validation", "done"):
-        whole, stopped = (
-            [{k: v for k, v in row.items() if k not in ("time", "seconds")} for row in _rows(run, event)]
-            for run in (runs / "queue", runs / "stopped")
-        )
-        assert stopped == whole
+        assert _untimed(runs / "stopped", event) == _untimed(runs / "queue", event)
     assert not (runs / "stopped" / ".lock").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers at 127.0.0.2 unasked")
+def test_two_nodes_without_a_common_disk_train_as_two_processes_of_one_node(
+    city: City, clip_folder: Path, tmp_path: Path, runs: Path
+) -> None:
+    train = {**CASES["queue"], "batch_size": 4, "checkpoint_minutes": 0}
+    settings = tiny_settings(clip_folder, **train).model_dump(include={"model", "train"}, exclude_none=True)
+    (tmp_path / "settings.toml").write_text(tomli_w.dumps(settings))
+    nodes = [Node(tmp_path, number, city.folder) for number in (0, 1)]
+    words = ["pretrain", "HERE/city", "--out", "HERE/run", "--settings", str(tmp_path / "settings.toml")]
+
+    another = [*words, "--set", "train.lr=1NODEe-3"]
+    (code, said), (killed, _) = together(nodes, [another, words], dies_at="3")
+    assert nodes[0].codes == nodes[1].codes == [2], said
+    assert "another train.lr" in said
+    assert "process 1 of 2" in said
+    assert killed == -signal.SIGKILL
+    assert code == 1, said  # and does not wait for a node that is gone
+    run = nodes[0].folder / "run"
+    assert [row["step"] for row in _rows(run, "step")] == [1, 2, 3]
+
+    for number, (code, said) in enumerate(together(nodes, [words, words])):
+        assert code == 0, said
+        assert (f"/node-{number}/run\n" in said) == (number == 0)  # one of them tells the folder
+    assert nodes[0].codes == nodes[1].codes == [0, 0]
+    assert not (nodes[1].folder / "run").exists()
+    for event in ("step", "validation", "done"):
+        assert _untimed(run, event) == _untimed(runs / "queue", event)
+    for name in ("model", "teacher"):
+        here, there = (folder / name / "model.safetensors" for folder in (run, runs / "queue"))
+        assert here.read_bytes() == there.read_bytes()

@@ -90,6 +90,8 @@ class RayEngine:
             InputError: Nobody answers at the address.
         """
         os.environ.update(_QUIET)  # before it is imported
+        if self._address == LOCAL:  # its ports take orders from nobody else, and no token is left in the home
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
         require("ray")
         host, _, port = self._address.rpartition(":")
         try:  # Ray itself asks for minutes
@@ -163,6 +165,7 @@ class RayEngine:
                 "num_cpus": usable_cores(),
                 "include_dashboard": False,
                 "object_store_memory": _STORE_BYTES,
+                "_node_ip_address": "127.0.0.1",
                 "_temp_dir": self._scratch,
             }
         with _own_signals(), self._explained(ray):

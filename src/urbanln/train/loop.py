@@ -42,8 +42,9 @@ from urbanln.train.described import describe_run, settled
 from urbanln.train.grad_cache import micro_batches
 from urbanln.train.pairs import Pairs, build_pairs, epoch_plan, list_pictures
 from urbanln.train.rewording import Rewording
-from urbanln.train.run import ADAPTER, MODEL, TEACHER, RunFolder
+from urbanln.train.run import ADAPTER, MODEL, RUN_FILE, TEACHER, RunFolder
 from urbanln.train.step import Data, Learner, Schedule, assemble, make_schedule, start_engine, train_step
+from urbanln.train.together import agree, agree_on_pairs, from_first
 
 _LOW_FOR_ADAPTERS = 2e-5
 
@@ -82,10 +83,8 @@ def pretrain(
         require("peft")
     engine = start_engine(settings.train)
     note = describe_run(settings, cities, processes=engine.num_processes, **_place(engine))
-    with engine.main_process_first():
-        run = RunFolder(Path(out), note, resume=resume, writes=engine.is_main_process)
-    with closing(run):
-        if not run.finished:
+    with closing(RunFolder(Path(out), note, resume=resume, writes=engine.is_main_process)) as run:
+        if not agree(engine, note, run.finished, run.out / RUN_FILE):
             _train(engine, cities, settings, run)
     return run.out
 
@@ -98,16 +97,18 @@ def _train(engine: Accelerator, cities: Sequence[City], settings: Settings, run:
     if engine.is_main_process and student.family.advice:
         saying.say(f"{student.family.title}: {student.about_texts}")
     data = load_data(cities, student, train, settings.cache, say=engine.is_main_process)
+    pairs = _hash(data.pairs)
+    agree_on_pairs(engine, pairs, run.out)
     count = len(epoch_plan(data.pairs, train, 0))
     schedule = make_schedule(count, engine.num_processes, train)
     learner = assemble(engine, student, train)
-    step = _restore(learner, data.pairs, run)
+    step = _restore(learner, pairs, run)
     if step == 0:
         _log_start(run, learner, data, schedule, train, count)
     if train.tensorboard:
         run.open_tensorboard(step)
     try:
-        _fit(learner, data, schedule, run, train, step)
+        _fit(learner, data, schedule, run, train, step, pairs)
         if engine.is_main_process:
             card = _card(cities, data, settings, run)
             learner.teacher.model.save(run.out / TEACHER, card)
@@ -227,10 +228,16 @@ def _log_start(
 
 
 def _fit(
-    learner: Learner, data: Data, schedule: Schedule, run: RunFolder, train: TrainSettings, step: int
+    learner: Learner,
+    data: Data,
+    schedule: Schedule,
+    run: RunFolder,
+    train: TrainSettings,
+    step: int,
+    pairs: str,
 ) -> None:
     """The loop. ``step`` counts finished optimiser steps; every random choice is a function of it."""
-    saved_at, data_hash, engine = time.monotonic(), _hash(data.pairs), learner.engine
+    saved_at, engine = time.monotonic(), learner.engine
     shown = (
         progress(f"pre-training {run.out.name}", schedule.total - step)
         if engine.is_main_process
@@ -249,7 +256,7 @@ def _fit(
                 stops = _in_any_process(engine, told_to_stop())
                 due = time.monotonic() - saved_at >= 60 * train.checkpoint_minutes
                 if stops or due or step == schedule.total:
-                    _save(learner, run, step, data_hash)
+                    _save(learner, run, step, pairs)
                     saved_at = time.monotonic()
                 if stops:
                     raise StopRequested(signal.SIGTERM)
@@ -307,7 +314,7 @@ def retrieval(learner: Learner, data: Data, batch_size: int) -> dict[str, float]
     return {**scores, "n": len(pairs.val)}
 
 
-def _save(learner: Learner, run: RunFolder, step: int, data_hash: str) -> None:
+def _save(learner: Learner, run: RunFolder, step: int, pairs: str) -> None:
     if not learner.engine.is_main_process:
         return
     run.sync()
@@ -318,17 +325,17 @@ def _save(learner: Learner, run: RunFolder, step: int, data_hash: str) -> None:
         "queue": learner.queue.state_dict(),
         "optimizer": flatten_optimizer(learner.optimizer.state_dict()["state"]),
     }
-    facts = {"scaler": scaler.state_dict() if scaler is not None else None, "pairs": data_hash}
+    facts = {"scaler": scaler.state_dict() if scaler is not None else None, "pairs": pairs}
     save_checkpoint(run.checkpoints, Checkpoint(step, run.seconds, tensors, facts))
 
 
-def _restore(learner: Learner, pairs: Pairs, run: RunFolder) -> int:
+def _restore(learner: Learner, pairs: str, run: RunFolder) -> int:
     """Take over the newest checkpoint; the number of optimiser steps done, 0 without one."""
-    found = load_newest(run.checkpoints)
+    found = from_first(learner.engine, load_newest(run.checkpoints) if run.writes else None)
     if found is None:
         run.rewind(None, 0.0)
         return 0
-    if found.facts.get("pairs") != _hash(pairs):
+    if found.facts.get("pairs") != pairs:
         raise InputError(
             "the pictures that can be read are not those this run was started with",
             where=run.out,

@@ -37,7 +37,7 @@ class _Event(TypedDict, total=False):
 
 
 class RunFolder:
-    """A run's folder, opened for going on or for beginning; only the process that writes changes it.
+    """A run's folder, opened for going on or for beginning; only the process that writes looks into it.
 
     That one has it to itself until it closes it.
 
@@ -48,7 +48,7 @@ class RunFolder:
         writes: Whether this process writes (the first one does).
 
     Attributes:
-        finished: The run was finished before; there is nothing to do.
+        finished: The run was finished before, as far as this process sees; there is nothing to do.
 
     Raises:
         InputError: The folder holds something else, or a run with other settings or data.
@@ -65,9 +65,12 @@ class RunFolder:
         self._metrics = out / METRICS_FILE
         self._start = time.monotonic()
         self._board: Any = None
+        self.finished = False
+        self._lock = ExitStack()
+        if not writes:  # and does not read either: it may be on another machine, with another disk
+            return
         if not (resume and self._is_finished()):  # a finished one may be read-only
             output_folder(out, RUN, ours=_is_run)
-        self._lock = ExitStack()
         try:
             self._open(note, resume)
         except BaseException:
@@ -75,10 +78,10 @@ class RunFolder:
             raise
 
     def _open(self, note: Mapping[str, Any], resume: bool) -> None:
-        out, writes, file = self.out, self.writes, self.out / RUN_FILE
-        if writes and not (resume and self._is_finished()):
+        out, file = self.out, self.out / RUN_FILE
+        if not (resume and self._is_finished()):
             self._lock.enter_context(alone_in(out, "trains in this folder"))
-        if not resume and writes and file.exists():
+        if not resume and file.exists():
             for name in (CHECKPOINT, MODEL, TEACHER, ADAPTER, _TENSORBOARD):
                 shutil.rmtree(out / name, ignore_errors=True)
             for name in (METRICS_FILE, RUN_FILE):
@@ -95,7 +98,7 @@ class RunFolder:
             raise InputError(
                 "this folder holds something that is not a run", where=out, remedy="choose another --out"
             )
-        elif writes:
+        else:
             write_text(file, tomli_w.dumps(dict(note)))
 
     def _is_finished(self) -> bool:
