@@ -59,6 +59,11 @@ RUNS = (
     Run("restart", "restart", "restart --images 1000 --model tiny --repeat 3"),
     Run("growth", "growth --sizes 1000 4000 16000 64000 --stages cache epoch embed probe --most 900",
         "growth --sizes 500 2000 --stages cache epoch embed probe"),
+    Run("growth-wide",
+        "growth --sizes 10000 100000 1000000 --stages ingest embed probe report explore --most 4000",
+        "growth --sizes 1000 4000 --stages ingest report explore"),
+    Run("growth-audit", "growth --sizes 10000 30000 100000 "
+        "--stages audit_pictures audit_labels audit_captions leakage"),
     Run("growth-vote", "growth --sizes 1000 4000 16000 --stages vote"),
     Run("heads", "probe_scale", "probe_scale --regions 10000 --dim 128"),
     Run("gather", "gather --tiles 10000 --repeat 2", "gather --tiles 1000 --repeat 1"),

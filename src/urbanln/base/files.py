@@ -279,7 +279,10 @@ def write_table(
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(note, allow_nan=False).encode()}
     with atomic_path(path) as temporary:
         noted = table.replace_schema_metadata(metadata)
-        pq.write_table(noted, temporary, compression="zstd", row_group_size=_ROW_GROUP)
+        # Each group repeats the dictionary of a column: that of very many regions would outweigh the rows.
+        worded = any(map(pa.types.is_dictionary, noted.schema.types))
+        rows = None if worded else _ROW_GROUP
+        pq.write_table(noted, temporary, compression="zstd", row_group_size=rows)
 
 
 def _to_arrow(frame: pd.DataFrame | gpd.GeoDataFrame, vector: str | None) -> pa.Table:
