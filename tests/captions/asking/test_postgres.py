@@ -15,6 +15,7 @@ from tests.captions.asking.postgres import Server, until
 from tests.captions.asking.test_ledger import ANSWER, IDENTITY, _ask, _record
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.stopping import StopRequested, orderly
 from urbanln.captions.asking.ledger import Ledger, ask_key
 from urbanln.captions.asking.ledger_place import check_url, has_ledger
 from urbanln.captions.asking.ledger_schema import LedgerFault
@@ -74,15 +75,34 @@ def test_a_server_that_goes_in_the_midst_of_a_change_takes_it_back_and_one_that_
         assert ledger.find(key) == ANSWER
 
 
-def test_who_waits_too_long_for_others_is_told_and_may_go_on(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waits_too_long_for_others_is_told_and_may_go_on(url: str) -> None:
     with Ledger(url) as ledger, Ledger(url) as other:
         ledger._db.execute("SET lock_timeout = '50ms'")
         with other._transaction(), pytest.raises(LedgerFault, match="lock timeout"):
             ledger.charge("a", 1.0)
         ledger.charge("a", 1.0)
         assert other.spent_usd("a") == 1.0
+
+
+def test_a_stop_while_others_are_waited_for_is_heeded_and_lets_go_of_claims(
+    url: str, postgres: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop() -> None:
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        until(lambda: postgres.sql(waits) == [(1,)], "one that waits")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with Ledger(url) as ledger, Ledger(url) as other, ThreadPoolExecutor(1) as thread:
+        assert ledger.claim("k") == "mine"
+        with other._transaction():
+            stopping = thread.submit(stop)
+            with pytest.raises(StopRequested), orderly():
+                ledger.charge("a", 1.0)
+            stopping.result()
+        assert ledger.spent_usd("a") == 0.0
+        ledger.release("k")
+        assert other.claim("k") == "mine"
+    assert capsys.readouterr().err == ""
 
 
 def test_what_goes_through_a_server_comes_back_to_the_byte(url: str, tmp_path: Path) -> None:

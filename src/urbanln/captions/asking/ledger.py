@@ -166,7 +166,7 @@ class Ledger:
             row = (*_keep_asked(db, key, ask, identity), *said, answer.cost_usd, answer.seconds)
             done = _keep_now(db, "texts", row)
             reserved = db.execute("SELECT reserved FROM claims WHERE key = ?", (key,)).fetchone()
-            db.execute("DELETE FROM claims WHERE key = ?", (key,))
+            db.later("DELETE FROM claims WHERE key = ?", (key,))
             cost = answer.cost_usd if answer.cost_usd is not None or reserved is None else reserved[0]
             if done and cost:
                 add_spent(db, identity.name, cost)
@@ -176,7 +176,7 @@ class Ledger:
         """Keep that a question was given up, after how many tries, and let go of the claim on its key."""
         with self._transaction() as db:
             _keep_now(db, "errors", (*_keep_asked(db, key, ask, identity), _text(error), attempts))
-            db.execute("DELETE FROM claims WHERE key = ?", (key,))
+            db.later("DELETE FROM claims WHERE key = ?", (key,))
 
     def claim(self, key: str, captioner: str = "", budget: Budget | None = None) -> Claim:
         """Take a question on, so that no other process asks it too.
@@ -197,7 +197,7 @@ class Ledger:
                 said = stands(db, key, captioner, budget)
             if said == "mine":
                 claim = (key, db.owner, captioner, budget.reserve_usd)
-                db.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", claim)
+                db.later("INSERT INTO claims VALUES (?, ?, ?, ?)", claim)
         return said
 
     def set_aside(self, key: str, text: str, why: str) -> None:
@@ -211,8 +211,8 @@ class Ledger:
         columns, error = ", ".join(ASKED_COLUMNS), f"{why}, in its words: {text}" if text else why
         moved = f"INSERT INTO errors SELECT {columns}, ?, 1, created FROM texts"  # noqa: S608
         with self._transaction() as db:
-            db.execute(f"{moved} WHERE key = ? AND text = ? ON CONFLICT DO NOTHING", (error, key, text))
-            db.execute("DELETE FROM texts WHERE key = ? AND text = ?", (key, text))
+            db.later(f"{moved} WHERE key = ? AND text = ? ON CONFLICT DO NOTHING", (error, key, text))
+            db.later("DELETE FROM texts WHERE key = ? AND text = ?", (key, text))
 
     def charge(self, captioner: str, cost_usd: float) -> None:
         """Count what was paid for something that is no answer."""
@@ -222,7 +222,7 @@ class Ledger:
     def release(self, key: str) -> None:
         """Let go of this process's claim, if there still is one."""
         with self._transaction() as db:
-            db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, db.owner))
+            db.later("DELETE FROM claims WHERE key = ? AND owner = ?", (key, db.owner))
 
     def spent_usd(self, captioner: str | None = None) -> float:
         """What the answers of a captioner, or of all, have cost or may have cost."""
@@ -353,7 +353,7 @@ def _keep_asked(db: Database, key: str, ask: Ask, identity: Identity) -> tuple[A
     if prompt:
         hashed = hash_bytes(prompt.encode())
         kept = (hashed, ask.prompt.template, prompt)
-        db.execute("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", kept)
+        db.later("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", kept)
     return (
         key,
         picture.sha256,

@@ -47,7 +47,7 @@ def _short_of(
 
 def add_spent(db: Database, captioner: str, cost_usd: float) -> None:
     """Add to what a captioner has cost: a running sum, so that a check of a budget reads one row."""
-    db.execute(
+    db.later(
         "INSERT INTO spent VALUES (?, ?) "
         "ON CONFLICT (captioner) DO UPDATE SET usd = spent.usd + excluded.usd",
         (captioner, cost_usd),

@@ -95,6 +95,7 @@ class PostgresDatabase:
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self.place: Path | str = url
         self._number = 0
+        self._later: list[tuple[str, Sequence[Any]]] = []
         self._url, self._read_only = url, read_only
         with _guard(url):
             self._connect()
@@ -109,6 +110,10 @@ class PostgresDatabase:
         found: Cursor = self._connection.execute(_numbered(sql), values)
         return found
 
+    def later(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """One statement, on its way together with the end of the transaction."""
+        self._later.append((_numbered(sql), values))
+
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> Cursor:
         """One statement for many rows."""
         cursor: Any = self._connection.cursor()
@@ -118,21 +123,20 @@ class PostgresDatabase:
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of one question."""
-        with _guard(self._url):
+        with _guard(self._url), self._settling():
             return self._on_line(lambda: self.execute(sql, values)).fetchall()
 
     @contextlib.contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[None]:
         """One transaction, alone with the ledger if it writes."""
-        with _guard(self._url):
-            try:
-                self._on_line(lambda: self._connection.execute(_WRITE if write else _READ, prepare=False))
-                yield
+        with _guard(self._url), self._settling():
+            self._later = []
+            self._on_line(lambda: self._connection.execute(_WRITE if write else _READ, prepare=False))
+            yield
+            with self._connection.pipeline():
+                for statement in self._later:
+                    self._connection.execute(*statement)
                 self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(psycopg.Error):  # a lost connection has ended it already
-                    self._connection.rollback()
-                raise
 
     def drop_dead_claims(self) -> None:
         """Let go of claims of sessions that are no more."""
@@ -142,6 +146,21 @@ class PostgresDatabase:
         """End the session, and with it its claims."""
         self._connection.close()
 
+    @contextlib.contextmanager
+    def _settling(self) -> Iterator[None]:
+        """After a fault, take back what was not kept, so that there can be a next question."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):  # a lost connection has ended it already
+                if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                    self._left = (
+                        True  # told to stop while the server was at work: it hears no more on this one
+                    )
+                    self._connection.close()
+                self._connection.rollback()
+            raise
+
     def _on_line(self, work: Callable[[], T]) -> T:
         """What some work brings that may be done twice: the second time on a connection made anew."""
         try:
@@ -150,7 +169,8 @@ class PostgresDatabase:
             if not self._connection.closed:
                 raise
             reason = one_line(error)
-        say(f"the server of the ledger is gone ({reason}): waiting for it, {BUSY_S:.0f} s at most")
+        if not self._left:
+            say(f"the server of the ledger is gone ({reason}): waiting for it, {BUSY_S:.0f} s at most")
         until, pause = time.monotonic() + BUSY_S, _FIRST_WAIT_S
         while True:
             try:
@@ -163,7 +183,7 @@ class PostgresDatabase:
                 pause = min(2 * pause, _LONGEST_WAIT_S)
 
     def _connect(self) -> None:
-        self._connection = _connection(self._url)
+        self._connection, self._left = _connection(self._url), False
         try:
             self._settle()
         except BaseException:

@@ -107,6 +107,9 @@ class Database(Protocol):
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Cursor:
         """One statement with its values, which stand in it as ``?`` or by number, ``?1``."""
 
+    def later(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """One statement that nobody waits for: within a transaction that writes, at its end at the latest."""
+
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> Cursor:
         """One statement for many rows, as of :meth:`execute` without numbers."""
 

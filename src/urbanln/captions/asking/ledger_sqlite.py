@@ -62,6 +62,10 @@ class SqliteDatabase:
         """One statement."""
         return self.connection.execute(sql, values)
 
+    def later(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """One statement, now."""
+        self.connection.execute(sql, values)
+
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> sqlite3.Cursor:
         """One statement for many rows."""
         return self.connection.executemany(sql, rows)
