@@ -5,6 +5,7 @@
 # make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
 # make oracle models in and out against open_clip itself, in an environment of its own
 # make docs   the documentation site, strictly: site/index.html, from an environment of its own
+# make release  wheel and sdist, tried as a stranger would: in empty environments (half an hour); STEPS='build core': some
 # make bench  what the main parts cost, side by side in one run, in small (12 minutes)
 PYTHON ?= python3
 VENV   := .venv
@@ -14,7 +15,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 TESTS  ?= tests
 OLDEST ?= python3.11
 
-.PHONY: demo test check format attack floors oracle docs bench clean
+.PHONY: demo test check format attack floors oracle docs release bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -88,6 +89,10 @@ $(DOCS)/.ready: pyproject.toml | $(VENV)/bin/python
 
 docs: $(VENV)/.ready-demo $(DOCS)/.ready
 	@$(BIN)/python tools/make_site.py $(DOCS)/bin/zensical
+
+# STEPS: all are told by tools/release.py itself.
+release: $(VENV)/.ready-dev
+	@$(BIN)/python tools/release.py $(STEPS)
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks all --cut
