@@ -85,7 +85,8 @@ def check_regions(frame: gpd.GeoDataFrame, *, reproject: bool, table: str = "reg
     if frame.active_geometry_name != "geometry":
         frame = frame.rename_geometry("geometry")
     # Heights tell nothing here, and one that is no number makes the middle none.
-    frame = frame.set_geometry(shapely.force_2d(frame.geometry.to_numpy()), crs=frame.crs)
+    if (shapely.get_coordinate_dimension(frame.geometry.to_numpy()) > 2).any():
+        frame = frame.set_geometry(shapely.force_2d(frame.geometry.to_numpy()), crs=frame.crs)
     _check_geometry(frame, table)
     return frame
 

@@ -198,6 +198,7 @@ class City:
         }
         city = cls(folder, meta, tables.get("regions"), tables["images"], tables.get("indicators"))
         city._columns = pictures
+        del tables  # which the check replaces one by one
         city._check(reproject=False, files=check_files)
         return city
 
