@@ -31,25 +31,27 @@ def voted(pictures: str, chosen: str) -> dict[str, Any]:
 
 
 def kept(candidates: str, folder: str) -> dict[str, Any]:
-    """Vote on a table of candidates with a ledger that keeps the parses, and write the caption table.
+    """Read a table of candidates, clean them, vote with a ledger that keeps the parses, write the outcome.
 
     Args:
         candidates: Parquet file with ``image_id``, ``captioner`` and ``caption``.
         folder: For ledger and table.
     """
-    import pandas as pd
-
     from benchmarks.harness import memory_mb
     from urbanln.base.files import write_table
     from urbanln.captions.asking.ledger import Ledger
+    from urbanln.captions.captioners.recorded import read_rows
+    from urbanln.captions.cleaning.clean import clean_captions
     from urbanln.captions.run import choose, load_language
     from urbanln.captions.settings import CaptionSettings
+    from urbanln.captions.table import on_disk
 
     settings = CaptionSettings()
     language = load_language(settings, several=True)
     idle, before, began = memory_mb("self"), _user_s(), time.perf_counter()
     with Ledger(Path(folder)) as facts:
-        table = choose(pd.read_parquet(candidates), settings, language, None, 248, facts)
+        clean = on_disk(clean_captions(read_rows(candidates), settings.clean).frame)
+        table = choose(clean, settings, language, None, 248, facts)
     write_table(Path(folder) / "captions.parquet", table, kind="captions")
     disk = sum(file.stat().st_size for file in Path(folder).iterdir())
     took = {"user_s": _user_s() - before, "wall_s": time.perf_counter() - began}

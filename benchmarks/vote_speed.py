@@ -15,8 +15,9 @@ process of its own; what counts is their user time, processes that they start in
 on the machine changes it least. Winners and scores are compared. ``OMP_NUM_THREADS=1`` is set for both:
 threads of a network that wait for each other on taken cores count as time.
 
-Memory is that of a vote of three candidates per picture from a table, with a ledger that keeps the parses and
-the table that is written: all processes together at most, less what the process held before; see ``growth``.
+Memory is that of a vote of three candidates per picture: a table of them is read and cleaned, a ledger keeps
+the parses, and the outcome is written. All processes together at most, less what the process held before; see
+``growth``.
 """
 
 from __future__ import annotations

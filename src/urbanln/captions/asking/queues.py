@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from urbanln.base.progress import Advance, progress
+from urbanln.base.spool import spooled
 from urbanln.captions.asking.desk import Counts, Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger
 from urbanln.captions.asking.ledger_schema import LedgerFault
@@ -25,6 +26,7 @@ from urbanln.city.pictures import READ_ERRORS, unreadable
 T = TypeVar("T")
 _TOLD = 3  # kinds of fault that one line names
 COLUMNS = ("image_id", "captioner", "caption", "finish")
+_SPOOLED = 8_192  # rows that are handed over at a time
 
 
 @dataclass
@@ -138,14 +140,20 @@ class _Round:
             finally:
                 await asyncio.gather(*(desk.captioner.close() for desk in self._desks))
         asked, names = self._asked, [desk.captioner.identity.name for desk in self._desks]
-        rows = [
-            (self._pictures[number].image_id, names[place], *text)
-            for (number, place), text in sorted(self._texts.items())
-        ]
-        asked.texts = pd.DataFrame(rows, columns=list(COLUMNS))
+        asked.texts = spooled(self._rows(names), pd.DataFrame(columns=list(COLUMNS), dtype="str"))
         asked.calibration = asked.calibration if asked.refined else None
         asked.counts = dict(zip(names, (desk.counts for desk in self._desks), strict=True))
         return asked
+
+    def _rows(self, names: list[str]) -> Iterator[pd.DataFrame]:
+        """The texts in the order of the pictures, which are let go as they are handed over."""
+        said = sorted(self._texts)
+        for start in range(0, len(said), _SPOOLED):
+            rows = [
+                (self._pictures[number].image_id, names[place], *self._texts.pop((number, place)))
+                for number, place in said[start : start + _SPOOLED]
+            ]
+            yield pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
 
     async def _queue(self, place: int, desk: Desk, advance: Advance) -> None:
         """Work through the pictures, as many at once as the captioner takes questions."""
