@@ -3,6 +3,7 @@
 # make check  format, lint, types, import rules, tests: what .ci/run calls
 # make attack bad inputs, kills, pairs of processes, a hostile server, a small disk: what must hold (20 minutes)
 # make floors quick tests with the oldest packages that pyproject.toml allows; EXTRAS=train: torch's too
+# make engines vectors by the workers of Ray clusters that are killed, in an environment of its own
 # make oracle models in and out against open_clip itself, in an environment of its own
 # make docs   the documentation site, strictly: site/index.html, from an environment of its own
 # make release  wheel and sdist, tried as a stranger would: in empty environments (half an hour); STEPS='build core': some
@@ -15,7 +16,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 TESTS  ?= tests
 OLDEST ?= python3.11
 
-.PHONY: demo test check format attack floors oracle docs release bench clean
+.PHONY: demo test check format attack floors engines oracle docs release bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -65,6 +66,18 @@ format: $(VENV)/.ready-dev
 attack: $(VENV)/.ready-dev
 	@$(BIN)/python -m tests.attack $(ATTACK)
 
+# Ray is heavy; all else is that of the other environment, which this one sees.
+ENGINES := .engines
+$(ENGINES)/.ready: $(VENV)/.ready-dev
+	@$(BIN)/python -m venv --clear $(ENGINES)
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$($(ENGINES)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth
+	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  'ray[data]==2.60.0' && touch $@
+
+engines: $(ENGINES)/.ready
+	@OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m pytest tests/embed/test_engine_ray.py
+
 # open_clip needs torchvision, which has no place beside ours; its networks are random, nothing is fetched but it.
 ORACLE := .oracle
 $(ORACLE)/.ready: constraints.txt | $(VENV)/bin/python
@@ -98,4 +111,4 @@ bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks all --cut
 
 clean:
-	rm -rf $(VENV) $(ORACLE) $(DOCS) build site .cache .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(ENGINES) $(ORACLE) $(DOCS) build site .cache .venv-floors* demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -131,7 +131,8 @@ def test_a_part_over_which_workers_die_is_given_up(
         worker({"part": np.array([0])})
     assert caught.value.value == "part 0, pictures 0 and on"
     worker._run = "another"  # which begins to count anew
-    worker({"part": np.array([0])})
+    made = worker({"part": np.array([0])})
+    assert {name: column.tolist() for name, column in made.items()} == {"part": [0], "tries": [1]}
     assert sorted(path.name for path in folder.iterdir()) == [
         "part-00000.safetensors", "parts.json", "tried-run-00000",
     ]  # fmt: skip

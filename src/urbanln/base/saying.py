@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager, redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -62,9 +63,11 @@ def answer_table(table: RenderableType) -> None:
     _hand_over(shown.get())
 
 
-def others_on_stderr() -> AbstractContextManager[object]:
-    """As long as the block lasts, what a library prints on stdout, which is for answers, goes to stderr."""
-    return redirect_stdout(sys.stderr)
+@contextmanager
+def others_silent() -> Iterator[None]:
+    """As long as the block lasts, nobody hears what a library prints on stdout, which is for answers."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def speaks() -> bool:

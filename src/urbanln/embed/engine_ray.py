@@ -21,13 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from urbanln.base.errors import InputError, UrbanLNError, placed, require
 from urbanln.base.files import storing
 from urbanln.base.processes import usable_cores
 from urbanln.base.progress import progress
-from urbanln.base.saying import others_on_stderr
+from urbanln.base.saying import others_silent, say
 from urbanln.base.stopping import StopRequested
 from urbanln.city.store import City
 from urbanln.embed.parts import PART_SIZE, PartFolder, are_open
@@ -149,10 +150,12 @@ class RayEngine:
             num_gpus=gpus,
         )
         shown = progress("embedding pictures", folder.count(numbers))
-        # Ray tells of workers that died on stdout, which is for the table's name.
-        with shown as advance, self._explained(ray), others_on_stderr():
+        # Ray tells of a worker that died on stdout, in a hundred lines.
+        with shown as advance, self._explained(ray), others_silent():
             for row in made.iter_rows():
                 advance(folder.count([row["part"]]))
+                if row["tries"] > 1:
+                    say(f"a worker was lost; part {row['part']} was begun again")
 
     def _connected(self) -> Any:
         ray = require("ray")
@@ -188,8 +191,8 @@ class RayEngine:
                 "Ray could not do its part",
                 value=next((line for line in reversed(str(error).splitlines()) if line.strip()), repr(error)),
                 where=f"--engine ray:{self._address}",
-                remedy="see that the cluster is there, that each node has this version of urbanln with its "
-                "extras train and ray, and run the same command again: it goes on",
+                remedy="see that the cluster is there, that RAY_AUTH_MODE is as there, that each node has "
+                "this urbanln with its extras train and ray, and run the same command again: it goes on",
             ) from error
 
 
@@ -212,15 +215,15 @@ class _Worker:
         with placed(f"node {socket.gethostname()}"):
             # Not in the constructor: whatever fails there, Ray tries again for ever.
             self._work = work, folder = self._work or self._opened()
-            for number in batch["part"].tolist():
-                with evaluating(work.job), self._counted(folder, number):
-                    for _ in kept(folder, [number], embed_parts(work.job, [number])):
-                        pass
-        return batch
+            (number,) = batch["part"].tolist()
+            with evaluating(work.job), self._counted(folder, number) as tries:
+                for _ in kept(folder, [number], embed_parts(work.job, [number])):
+                    pass
+        return {"part": batch["part"], "tries": np.array([tries])}
 
     @contextmanager
-    def _counted(self, folder: PartFolder, number: int) -> Iterator[None]:
-        """Leave a mark of each try beside the parts, which stays where the worker does not."""
+    def _counted(self, folder: PartFolder, number: int) -> Iterator[int]:
+        """Leave a mark of each try beside the parts, which stays if the worker does not; their number."""
         mark = folder.folder / f"tried-{self._run}-{number:05d}"
         with storing(mark), mark.open("ab") as file:
             file.write(b".")
@@ -232,7 +235,7 @@ class _Worker:
                 where=folder.folder,
                 remedy="give them more memory, or lower embed.batch_size; what is made is kept",
             )
-        yield
+        yield tries
         mark.unlink(missing_ok=True)
 
     def _opened(self) -> tuple[Work, PartFolder]:
