@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from urbanln.base.columns import among
 from urbanln.base.errors import InputError
 from urbanln.base.frames import read_frame
 from urbanln.base.ids import read_ids
@@ -59,3 +60,17 @@ def test_what_a_spreadsheet_wrote_is_found_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,x\n1.40E+14,1\n1.40E+14,2\n")
     with pytest.raises(InputError, match="spreadsheet"):
         read_ids(read_frame(tmp_path / "t.csv", text=["id"]), "id", "t.csv")
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "int64"])
+@pytest.mark.parametrize("gap", [False, True])
+def test_known_ids_are_those_that_pandas_finds(kind: str, gap: bool) -> None:
+    values: list[object] = [1, 2, 3] if kind == "int64" else ["a", "b", "ä"]
+    missing = [] if kind == "int64" else [None]
+    known = pd.Series([*values, *(missing if gap else [])], dtype=kind)
+    ids = pd.Series([values[1], *missing, *(values[:1] * 2), 7 if kind == "int64" else "no"], dtype=kind)
+    both = pd.concat([ids, ids], ignore_index=True)  # in two pieces of memory
+    for one, other in ((ids, known), (both, known), (known, both)):
+        assert among(one, other).tolist() == one.isin(other).tolist()
+        assert among(pd.Index(one), pd.Index(other)).tolist() == pd.Index(one).isin(pd.Index(other)).tolist()
+    assert among(ids, known[:0]).tolist() == [False] * len(ids)

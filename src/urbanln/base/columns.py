@@ -6,7 +6,10 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from urbanln.base.errors import InputError
 from urbanln.base.written import OTHERWISE, as_floats, each, number_remedy
@@ -199,13 +202,31 @@ def no_duplicates(series: pd.Series, what: str, table: str, remedy: str) -> None
         )
 
 
+def among(ids: pd.Series | pd.Index, known: pd.Series | pd.Index) -> npt.NDArray[np.bool_]:
+    """As ``ids.isin(known)``, of texts in a tenth of the time: pandas takes the known ones one by one.
+
+    Args:
+        ids: (N,) asked about.
+        known: Those that there are.
+
+    Returns:
+        (N,) whether each is known; what is missing is where something known is missing.
+    """
+    if not all(isinstance(one.dtype, pd.StringDtype) for one in (ids, known)):
+        return np.asarray(ids.isin(known))
+    asked, there = (pa.array(one, pa.large_string(), from_pandas=True) for one in (ids, known))
+    if isinstance(there, pa.ChunkedArray):
+        there = there.combine_chunks()
+    return np.asarray(pc.is_in(asked, value_set=there))
+
+
 def known_ids(series: pd.Series, known: pd.Series, table: str, what: str, home: str) -> None:
     """Refuse an id that another table does not have, with the nearest one that it has.
 
     Raises:
         InputError: Names the id and its row.
     """
-    if (row := first(~series.isin(known))) is not None:
+    if (row := first(~among(series, known))) is not None:
         near = difflib.get_close_matches(series.iloc[row], known.iloc[:10_000].tolist(), n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise InputError(

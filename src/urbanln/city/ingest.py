@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from urbanln.base.columns import need_columns, refuse
+from urbanln.base.columns import among, need_columns, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.files import write_json
 from urbanln.base.frames import id_text, read_frame
@@ -367,7 +367,7 @@ def _usable(rows: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, pd.DataFram
             where=folder,
             remedy="check the folder and the column that names the pictures (--image-column or --id-column)",
         )
-    usable = named[named["key"].isin(good["path"])]
+    usable = named[among(named["key"], good["path"])]
     images = usable.drop_duplicates("key").merge(good, left_on="key", right_on="path", how="left")
     has_ids = bool(images["id"].notna().any())
     images.insert(0, "image_id", image_ids(images["key"], images["id"] if has_ids else None, folder))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from urbanln.base.columns import number_column
+from urbanln.base.columns import among, number_column
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, check_lonlat, to_metres
 from urbanln.probe.held_out import check_name, check_vectors
@@ -73,9 +73,9 @@ def common_regions(
     keep = where.index
     has: dict[str, int] = {}
     for name, parts in copies.items():
-        inside = where.index[np.all([where.index.isin(part.index) for part in parts], axis=0)]
+        inside = where.index[np.all([among(where.index, part.index) for part in parts], axis=0)]
         has[name] = len(inside)
-        keep = keep[keep.isin(inside)]
+        keep = keep[among(keep, inside)]
     if len(keep) == 0:
         raise InputError(
             "no region has a vector in every table" if copies else "there is no region",

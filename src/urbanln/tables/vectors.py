@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from urbanln.base.columns import among
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import read_table, reading_parquet, table_note, write_table
 from urbanln.base.parsing import AGAIN
@@ -29,7 +30,7 @@ def region_table(regions: gpd.GeoDataFrame, vectors: pd.Series, counts: pd.Serie
         vectors: By region id.
         counts: Pictures by region id; 0 where an id is missing.
     """
-    frame = regions.loc[regions["region_id"].isin(vectors.index), ["region_id", "geometry"]]
+    frame = regions.loc[among(regions["region_id"], vectors.index), ["region_id", "geometry"]]
     return frame.reset_index(drop=True).assign(
         n_images=lambda f: f["region_id"].map(counts).fillna(0).astype("int64"),
         vector=lambda f: vectors.loc[f["region_id"]].to_numpy(),
