@@ -6,8 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from urbanln import demo
@@ -15,6 +19,7 @@ from urbanln.base.config import load_settings
 from urbanln.base.errors import InputError
 from urbanln.city.store import City
 from urbanln.demo import run_demo
+from urbanln.tables.vectors import matrix, read_embeddings
 from urbanln.train import loop
 
 REGIONS = "144"
@@ -87,14 +92,36 @@ def test_seeds_trained_side_by_side_are_those_trained_one_by_one(
 ) -> None:
     choices = (f"model.name={clip_folder}", "train.epochs=1", "train.batch_size=8", "train.queue_size=16")
     settings = load_settings(overrides=choices)
-    losses = {}
-    for cores in (1, 2):
-        monkeypatch.setattr(demo, "usable_cores", lambda cores=cores: cores)
-        if cores == 2:
+    losses, vectors = {}, {}
+    for hands in (1, 2):
+        if hands == 2:
             monkeypatch.setattr(loop, "_train", None)  # not by this process
-        (tmp_path / str(cores)).mkdir()
-        runs = demo._pretrain_all(city, settings, tmp_path / str(cores), 2)
+        out = tmp_path / str(hands)
+        with demo._hands(hands) as start_on:
+            runs, tables = demo._train(city, settings, out, 2, start_on)
         rows = [json.loads(row) for run in runs for row in (run / "metrics.jsonl").read_text().splitlines()]
-        losses[cores] = [row["loss"] for row in rows if row["event"] == "step"]
+        losses[hands] = [row["loss"] for row in rows if row["event"] == "step"]
+        vectors[hands] = [
+            matrix(read_embeddings(table), "") for table in [*tables[demo.OURS], *tables[demo.BASE]]
+        ]
     assert len(set(losses[1])) == len(losses[1]) > 2  # of each seed its own
     assert losses[2] == pytest.approx(losses[1], abs=1e-4)
+    np.testing.assert_allclose(vectors[2][2], vectors[1][2], atol=1e-3)
+    assert all(len(made) == len(city.regions) for made in vectors[2])
+
+
+def test_what_no_other_process_can_do_this_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def submit(self, do, *given):
+            future: Future[object] = Future()
+            future.set_exception(BrokenProcessPool())
+            return future
+
+    class BrokenBefore:
+        def submit(self, do, *given):
+            raise BrokenProcessPool
+
+    for pool in (Broken(), BrokenBefore()):
+        monkeypatch.setattr(demo, "worker_pool", lambda *_, pool=pool, **__: nullcontext(pool))
+        with demo._hands(2) as start_on:
+            assert start_on(sum, [1, 2], 3)() == 6

@@ -8,9 +8,9 @@ Every stage keeps what it finished: run again after a kill and it goes on where 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,13 @@ def run_demo(
         _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
         city = _make_city(out / "city", regions)
         _caption(city)
-        runs = _pretrain_all(city, settings, out, seeds)
-        vectors = _embed(city, settings, runs, out / "vectors")
-        scores = _score(city, settings, vectors, out / "scores")
-        report = _report(city, runs, out)
-        page = _explore(city, settings, runs[0], vectors[OURS][0], out)
+        # A step is small: cores that share one wait for one another, those with a training each do not.
+        with _hands(min(seeds, usable_cores())) as start_on:
+            runs, vectors = _train(city, settings, out, seeds, start_on)
+            scores = _score(city, settings, vectors, out / "scores")
+            page = start_on(_explore, city.folder, settings, runs[0], vectors[OURS][0], out)
+            report = _report(city, runs, out)
+            page = page()
     if show:
         show(scores)
     say(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; open {report}")
@@ -139,35 +141,72 @@ def _caption(city: City) -> None:
         say(f"    {line}")
 
 
-def _pretrain_all(city: City, settings: Settings, out: Path, seeds: int) -> list[Path]:
+@contextmanager
+def _hands(count: int) -> Iterator[Callable[..., Callable[[], Any]]]:
+    """Processes that work beside this one, each on its share of the cores, and keep what they loaded.
+
+    Yields:
+        Starts on a function with its arguments and returns what waits for its value. One alone is this
+        process, which also does what others cannot: none can be started by a script without a main guard.
+    """
+
+    def here(do: Callable[..., Any], *given: Any) -> Callable[[], Any]:
+        made = do(*given)
+        return lambda: made
+
+    if count == 1:
+        yield here
+        return
+    with worker_pool(count, threads=usable_cores() // count) as pool:
+
+        def beside(do: Callable[..., Any], *given: Any) -> Callable[[], Any]:
+            try:
+                under_way = pool.submit(do, *given)
+            except BrokenProcessPool:
+                return here(do, *given)
+
+            def wait() -> Any:
+                try:
+                    return under_way.result()
+                except BrokenProcessPool:
+                    return do(*given)
+
+            return wait
+
+        yield beside
+
+
+def _train(
+    city: City, settings: Settings, out: Path, seeds: int, start_on: Callable[..., Callable[[], Any]]
+) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The runs, and the tables of vectors by all models, made as soon as each is there."""
     from urbanln.stages.bridges import text_positions
 
     positions = settings.model.context or text_positions(settings.model.name)
     say(f"3/6 pre-training, {seeds} seeds: 77 positions stretched to {positions}, distilled")
-    todo = [(city.folder, settings, out / f"run-{seed}", seed) for seed in range(seeds)]
-    # A step is small: cores that share one wait for one another, those with a training each do not.
-    together = min(seeds, usable_cores())
-    if together > 1:
-        # Where none can be started (a script without a main guard), this process trains what is missing.
-        with suppress(BrokenProcessPool), worker_pool(together, threads=usable_cores() // together) as pool:
-            for training in [pool.submit(_pretrain, *one) for one in todo]:
-                training.result()
-    return [_pretrain(*one) for one in todo]
+    say("4/6 vectors, as soon as each model is there: one per region, by it and by the base CLIP")
+    runs, folder = [out / f"run-{seed}" for seed in range(seeds)], out / "vectors"
+    tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}
+    under_way = [
+        start_on(_pretrain, city.folder, settings, run, seed, table)
+        for seed, (run, table) in enumerate(zip(runs, tables[OURS], strict=True))
+    ]
+    under_way.append(start_on(_embed, city.folder, settings, "tiny", tables[BASE][0]))
+    for wait in under_way:
+        wait()
+    return runs, tables
 
 
-def _pretrain(city: Path, settings: Settings, out: Path, seed: int) -> Path:
+def _pretrain(city: Path, settings: Settings, out: Path, seed: int, table: Path) -> None:
     from urbanln.train.loop import pretrain
 
     train = settings.train.model_copy(update={"seed": seed})
-    return pretrain(City.open(city), settings.model_copy(update={"train": train}), out)
+    pretrain(City.open(city), settings.model_copy(update={"train": train}), out)
+    _embed(city, settings, str(out), table)
 
 
-def _embed(city: City, settings: Settings, runs: list[Path], folder: Path) -> dict[str, list[Path]]:
-    say("4/6 vectors: one per region, by the base CLIP and by each pre-trained one")
-    tables = {OURS: [folder / f"{run.name}.parquet" for run in runs], BASE: [folder / "base.parquet"]}
-    for model, path in zip([*map(str, runs), "tiny"], [*tables[OURS], *tables[BASE]], strict=True):
-        embed_city(city, model, path, settings)
-    return tables
+def _embed(city: Path, settings: Settings, model: str, table: Path) -> None:
+    embed_city(City.open(city), model, table, settings)
 
 
 def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folder: Path) -> Mapping[str, Any]:
@@ -204,9 +243,9 @@ def _asked_with(run: Path, vectors: Path, out: Path) -> list[str]:
     return ["--vectors", str(vectors), "--model", str(run), "--scores", str(out / "scores")]
 
 
-def _explore(city: City, settings: Settings, run: Path, vectors: Path, out: Path) -> Path:
+def _explore(city: Path, settings: Settings, run: Path, vectors: Path, out: Path) -> Path:
     from urbanln.explore.exporting import export_page
     from urbanln.stages.explore import Asked, content_of
 
     asked = Asked(str(vectors), str(run), out / "scores", QUERIES)
-    return Path(export_page(content_of([city], asked, settings), out / "explore")[0])
+    return Path(export_page(content_of([City.open(city)], asked, settings), out / "explore")[0])
