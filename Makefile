@@ -103,8 +103,8 @@ $(DOCS)/.ready: pyproject.toml | $(VENV)/bin/python
 docs: $(VENV)/.ready-demo $(DOCS)/.ready
 	@$(BIN)/python tools/make_site.py $(DOCS)/bin/zensical
 
-# STEPS: all are told by tools/release.py itself.
-release: $(VENV)/.ready-dev
+# STEPS: all are told by tools/release.py itself. A release has its site.
+release: $(VENV)/.ready-dev docs
 	@$(BIN)/python tools/release.py $(STEPS)
 
 bench: $(VENV)/.ready-dev

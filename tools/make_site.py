@@ -64,6 +64,8 @@ def _settled(page: Path) -> str:
 
     def copied(found: re.Match[str]) -> str:
         source = (ROOT / "docs" / page.relative_to(BUILD / "docs").parent / found[1] / found[2]).resolve()
+        if source.is_relative_to(ROOT / "docs"):
+            return found[0]
         target = BUILD / "docs" / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -12,6 +12,7 @@ import urbanln
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 sys.path.insert(0, str(TOOLS))
 
+import make_site  # noqa: E402
 from make_site import faults  # noqa: E402
 from site_reference import reference  # noqa: E402
 
@@ -71,3 +72,17 @@ def test_the_reference_has_the_public_names_the_verbs_and_the_settings() -> None
         assert f"Usage: urbanln {verb}" in pages["command-line.md"]
     assert "| `lr` |" in pages["settings.md"]
     assert "## score\n\n::: urbanln.probe.score\n" in pages["probe.md"]
+
+
+def test_what_stands_beside_docs_is_copied_and_pages_within_are_linked_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "one.py").write_text("1\n")
+    page = tmp_path / "build" / "docs" / "tutorials" / "page.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("[a](../reading.md) [b](../../examples/one.py)")
+    monkeypatch.setattr(make_site, "ROOT", tmp_path)
+    monkeypatch.setattr(make_site, "BUILD", tmp_path / "build")
+    assert make_site._settled(page) == "[a](../reading.md) [b](../examples/one.py)"
+    assert (tmp_path / "build" / "docs" / "examples" / "one.py").read_text() == "1\n"
