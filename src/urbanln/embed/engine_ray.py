@@ -11,13 +11,12 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,8 @@ class RayEngine:
     """
 
     def __init__(self, address: str) -> None:
-        self._address, self._ray, self._scratch = address, None, ""
+        self._address, self._left = address, ExitStack()
+        self._ray: Any = None
 
     def __enter__(self) -> RayEngine:
         """Ask whether Ray and the cluster are there, before there is any work to be lost.
@@ -109,10 +109,7 @@ class RayEngine:
 
     def __exit__(self, *_: object) -> None:
         """Leave the cluster; one of this machine ends."""
-        if self._ray is not None:
-            self._ray.shutdown()
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._left.close()
 
     def make(
         self,
@@ -134,7 +131,7 @@ class RayEngine:
             InputError: No such cluster; or a node does not see the folder, or would make something else.
             UrbanLNError: What a worker met with, or Ray itself.
         """
-        self._ray = ray = self._ray or self._connected()
+        ray = self._ray or self._connected()
         cores, gpus, workers = _share_out(ray.nodes(), len(numbers))
         if isinstance(model, str | Path) and Path(model).exists():
             model = Path(model).resolve()
@@ -149,9 +146,7 @@ class RayEngine:
             num_cpus=cores,
             num_gpus=gpus,
         )
-        shown = progress("embedding pictures", folder.count(numbers))
-        # Ray tells of a worker that died on stdout, in a hundred lines.
-        with shown as advance, self._explained(ray), others_silent():
+        with progress("embedding pictures", folder.count(numbers)) as advance, self._explained(ray):
             for row in made.iter_rows():
                 advance(folder.count([row["part"]]))
                 if row["tries"] > 1:
@@ -160,22 +155,28 @@ class RayEngine:
     def _connected(self) -> Any:
         ray = require("ray")
         require("ray.data")
+        # Ray tells of a worker that died on stdout, in a hundred lines, and some time later.
+        self._left.enter_context(others_silent())
         options: dict[str, Any] = {"address": self._address}
         if self._address == LOCAL:
             root = tempfile.gettempdir()
-            self._scratch = tempfile.mkdtemp(prefix="ray-", dir=root if len(root) < _SOCKET_ROOM else "/tmp")  # noqa: S108
+            root = root if len(root) < _SOCKET_ROOM else "/tmp"  # noqa: S108
+            folder = tempfile.TemporaryDirectory(prefix="ray-", dir=root, ignore_cleanup_errors=True)
+            scratch = self._left.enter_context(folder)
             options |= {
                 "num_cpus": usable_cores(),
                 "include_dashboard": False,
                 "object_store_memory": _STORE_BYTES,
                 "_node_ip_address": "127.0.0.1",
-                "_temp_dir": self._scratch,
+                "_temp_dir": scratch,
             }
+        self._left.callback(ray.shutdown)
         with _own_signals(), self._explained(ray):
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars, context.raise_original_map_exception = False, True
+        self._ray = ray
         return ray
 
     @contextmanager
@@ -286,7 +287,9 @@ def _own_signals() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
-    except SystemExit as stop:
+    except StopRequested:
+        raise
+    except SystemExit as stop:  # of Ray's own handler
         raise StopRequested(signal.SIGTERM) from stop
     finally:
         signal.signal(signal.SIGTERM, before)
