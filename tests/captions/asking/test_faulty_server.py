@@ -6,7 +6,9 @@ import asyncio
 import json
 import multiprocessing
 import random
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,8 +19,10 @@ from tests.captions.asking.fault_server import FaultServer, random_faults, servi
 from tests.captions.asking.ledger_client import PROMPT, ask_all, captioner, run_client, small_picture
 from tests.captions.asking.postgres import Server, until
 
+from urbanln.captions.asking import queues
 from urbanln.captions.asking.desk import Desk, Stopped
 from urbanln.captions.asking.ledger import Ledger, ask_key
+from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.captioners.base import Answer, Ask, Identity
 
 
@@ -120,6 +124,23 @@ def test_two_processes_on_one_ledger_ask_each_picture_once(
         assert [process.exitcode for process in pair] == [0, 0]
         assert len(_recorded(place)) == 80
         assert set(server.asked().values()) == {1}
+
+
+def test_two_clients_that_begin_with_the_same_picture_share_the_work(place: Path | str) -> None:
+    pictures, start = [small_picture(n) for n in range(80)], threading.Barrier(2)
+
+    def client(url: str) -> int:
+        with Ledger(place) as ledger:
+            start.wait()
+            one = captioner(url, concurrency=4)
+            asked = queues.ask_all(pictures, [one], ledger, Prompts())
+        assert len(asked.texts) == 80
+        return asked.counts[one.identity.name].answered
+
+    with serving(FaultServer(lambda: None, delay_s=0.05)) as server, ThreadPoolExecutor(2) as threads:
+        answered = [*threads.map(client, [server.url] * 2)]
+        assert sum(answered) == 80 == len(server.requests)
+    assert min(answered) >= 20, f"one did nearly all of the work: {answered}"
 
 
 def test_a_claim_of_a_killed_process_is_taken_over_at_once(

@@ -15,6 +15,7 @@ from tests.captions.asking.postgres import Server, until
 from tests.captions.asking.test_ledger import ANSWER, IDENTITY, _ask, _record
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
+from urbanln.base.owner import _start_time
 from urbanln.base.stopping import StopRequested, orderly
 from urbanln.captions.asking.ledger import Ledger, ask_key
 from urbanln.captions.asking.ledger_place import check_url, has_ledger
@@ -266,5 +267,5 @@ def test_a_server_of_the_tests_ends_with_the_process_that_started_it_however_it_
     assert Path(f"/proc/{number}").exists()
     started.kill()
     started.communicate()
-    until(lambda: not Path(f"/proc/{number}").exists(), "the end of the server")
+    until(lambda: not _start_time(int(number)), "the end of the server")  # a zombie is none
     subprocess.run(["rm", "-r", folder], check=True)

@@ -89,6 +89,7 @@ class Desk:
     Attributes:
         counts: What has come of the questions so far.
         stopped: Why this desk takes no more questions, or None.
+        met_others: Whether another client was asking what this one was about to ask.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class Desk:
         self.captioner, self.ledger = captioner, ledger
         self.counts = Counts()
         self.stopped: str | None = None
+        self.met_others = False
+        self._keys: set[str] = set()  # that are being asked
         self._limits, self._identity = captioner.limits, captioner.identity
         self._total_usd, self._down_after = budget_usd, down_after
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
@@ -201,12 +204,14 @@ class Desk:
             so_far = f"${self.ledger.spent_usd(name):.4f} by it, ${self.ledger.spent_usd():.4f} in all"
             self._stop(f"the budget is spent ({so_far}; one more may cost ${budget.reserve_usd:.4f})")
             self.go_on()
+        self.met_others |= said == "held" and key not in self._keys
         return said == "mine"
 
     async def _asked(self, key: str, ask: Ask) -> Answer | None:
         """Ask the captioner under the claim on ``key``; whatever happens, the claim is gone afterwards."""
         self._began = self._clock() if self._began is None else self._began
         self.counts.under_way += 1
+        self._keys.add(key)
         try:
             answer = await self._tried(key, ask)
             if answer is None:
@@ -220,6 +225,7 @@ class Desk:
             return self._known(key)
         finally:
             self.counts.under_way -= 1
+            self._keys.discard(key)
             self.ledger.release(key)
 
     async def _tried(self, key: str, ask: Ask) -> Answer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, deque
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -158,10 +159,16 @@ class _Round:
     async def _queue(self, place: int, desk: Desk, advance: Advance) -> None:
         """Work through the pictures, as many at once as the captioner takes questions."""
         waiting = deque(range(len(self._pictures)))
-        name = desk.captioner.identity.name
+        name, in_order = desk.captioner.identity.name, True
 
         async def work() -> None:
+            nonlocal in_order
             while waiting:
+                if in_order and desk.met_others:  # or all clients would wait for the answers of the first
+                    in_order, rest = False, [*waiting]
+                    random.Random().shuffle(rest)  # each client's own
+                    waiting.clear()
+                    waiting.extend(rest)
                 number = waiting.popleft()
                 try:
                     await self._one(place, desk, number)
