@@ -47,6 +47,8 @@ RUNS = (
     Run("probe", "probe_speed --against {before}",
         "probe_speed --against {before} --seeds 1 --repeat 1"),
     Run("probe-one-seed", "probe_speed --against {before} --seeds 1"),
+    Run("probe-wide", "probe_speed --against {before} --regions 13433 --labels 6 --widths 128 128 --seeds 1 "
+        "--repeat 1"),
     Run("vote", "vote_speed --against {before} --toolkit {toolkit}"),
     Run("vote-once", "vote_speed --against {before} --toolkit {toolkit} --once --captions 4800"),
     Run("vote-grammar", "vote_speed --against {before} --captions 4800",
