@@ -26,7 +26,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -161,19 +161,26 @@ def _unpacked(folder: Path) -> Path:
     return there
 
 
-def _tested(python: Path, files: list[str]) -> None:
+def _tested(python: Path, chosen: Callable[[Path], list[str]]) -> None:
+    """Run quick tests of the sdist's tree, which ``chosen`` names."""
     with tempfile.TemporaryDirectory(prefix="release-tests-") as folder:
         tree = _unpacked(Path(folder))
-        said = run(python, "-m", "pytest", "-q", "-n", "2", "-m", "not slow", *files, cwd=tree)
+        said = run(python, "-m", "pytest", "-q", "-n", "2", "-m", "not slow", *chosen(tree), cwd=tree)
     print(said.strip().splitlines()[-1], flush=True)
+
+
+def _of_core(tree: Path) -> list[str]:
+    """Test files that the core suffices for."""
+    files = (file for room in CORE for file in sorted((tree / "tests" / room).rglob("test_*.py")))
+    return [str(file) for file in files if not NETWORK.search(file.read_text(encoding="utf-8"))]
+
+
+def _of_all(_: Path) -> list[str]:
+    return ["tests", *(f"--ignore={one}" for one in OF_THE_TREE)]
 
 
 def others() -> None:
     """Newer Pythons, as many as are here."""
-    files = [file for room in CORE for file in sorted((ROOT / "tests" / room).rglob("test_*.py"))]
-    chosen = [
-        str(file.relative_to(ROOT)) for file in files if not NETWORK.search(file.read_text(encoding="utf-8"))
-    ]
     for version in NEWER:
         python = shutil.which(f"python{version}")
         if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
@@ -181,7 +188,7 @@ def others() -> None:
             continue
         with environment([f"{built('wheel')}[raster]", *TOOLS], python) as there:
             print(f"Python {version}: ", end="", flush=True)
-            _tested(there, chosen)
+            _tested(there, _of_core)
 
 
 def demo() -> None:
@@ -200,7 +207,7 @@ def demo() -> None:
 def tests() -> None:
     """All quick tests but those of the tree."""
     with environment([f"{built('wheel')}[dev,all]"]) as python:
-        _tested(python, ["tests", *(f"--ignore={one}" for one in OF_THE_TREE)])
+        _tested(python, _of_all)
 
 
 def pages() -> None:
