@@ -257,7 +257,7 @@ class _Worker:
 def _share_out(nodes: Sequence[Mapping[str, Any]], parts: int) -> tuple[int, int, int]:
     """Cores and GPUs of a worker, and how many there are: one per GPU where there are any.
 
-    Without, one has as many cores as torch takes in this process, since sums depend on it in their last bit.
+    Without, one has as many cores as torch takes in this process, as the last bit of a sum may depend on it.
 
     Raises:
         InputError: No node has a core to spare.
