@@ -67,8 +67,13 @@ def test_many_vectors_are_read_group_by_group_into_one_array(
     for column in (lists, other["vector"].cast(pa.list_(pa.float64()))):
         at = other.column_names.index("vector")
         pq.write_table(other.set_column(at, "vector", column), path)
-        whole = pd.read_parquet(path, columns=["vector"])["vector"]
-        assert list(map(str, read_embeddings(path)["vector"])) == list(map(str, whole))
+        try:
+            whole = pd.read_parquet(path, columns=["vector"])["vector"]
+        except pa.ArrowInvalid:  # pyarrow 17 reads no vector of fixed length that is missing
+            with pytest.raises(ArtefactError):
+                read_embeddings(path)
+        else:
+            assert list(map(str, read_embeddings(path)["vector"])) == list(map(str, whole))
 
 
 def test_another_reference_system_is_brought_to_degrees(tmp_path: Path) -> None:
