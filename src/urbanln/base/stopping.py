@@ -43,6 +43,7 @@ class _State:
     installed = False
     held = 0
     silent = False
+    wake: Callable[[], object] | None = None  # tells what is held, which may be waiting
 
 
 @contextmanager
@@ -93,6 +94,18 @@ def hold() -> Iterator[Callable[[], bool]]:
         raise StopRequested(asked) if in_program or asked != signal.SIGINT else KeyboardInterrupt
 
 
+@contextmanager
+def waking(wake: Callable[[], object]) -> Iterator[None]:
+    """As long as the block lasts, what is called when a stop is put off; it has to be quick."""
+    before, _State.wake = _State.wake, wake
+    try:
+        if _State.number is not None:  # it came before the block
+            wake()
+        yield
+    finally:
+        _State.wake = before
+
+
 def stop_as_worker() -> None:
     """End at once, or at the end of what is held, on SIGTERM: for processes that work for another."""
     _State.installed = _State.silent = True
@@ -109,6 +122,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.number is None:
         _State.number, _State.at = number, time.monotonic()
         if _State.held:
+            if _State.wake is not None:
+                _State.wake()
             return
         # A worker would take up the next task; and during imports libraries swallow what is raised.
         if _State.silent or _is_importing(frame):

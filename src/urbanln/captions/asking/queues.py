@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import pandas as pd
 
+from urbanln.base.event_loop import run_async
 from urbanln.base.progress import Advance, progress
 from urbanln.base.spool import spooled
 from urbanln.captions.asking.desk import Counts, Desk, Stopped
@@ -24,7 +23,6 @@ from urbanln.captions.refine.flow import Tools, describe_ask, known_parts, refin
 from urbanln.captions.refine.grounding import Calibration
 from urbanln.city.pictures import READ_ERRORS, unreadable
 
-T = TypeVar("T")
 _TOLD = 3  # kinds of fault that one line names
 COLUMNS = ("image_id", "captioner", "caption", "finish")
 _SPOOLED = 8_192  # rows that are handed over at a time
@@ -95,17 +93,7 @@ def ask_all(
     Raises:
         LedgerFault: The ledger cannot be used: nothing more is asked.
     """
-    return _run(_Round(pictures, captioners, ledger, prompts, tools, budget_usd).run())
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a coroutine, also where an event loop runs already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+    return run_async(_Round(pictures, captioners, ledger, prompts, tools, budget_usd).run())
 
 
 class _Round:

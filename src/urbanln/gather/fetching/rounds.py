@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from urbanln.base.errors import UrbanLNError
+from urbanln.base.event_loop import run_async
 from urbanln.base.progress import Advance, progress
 from urbanln.gather.fetching.cache import Cache
 from urbanln.gather.fetching.client import Client, Network, NoAnswerError, StopSourceError
@@ -19,7 +19,6 @@ from urbanln.gather.recipe import Fetch
 from urbanln.gather.settings import SourceSettings, read_key
 from urbanln.gather.source import Answer, AnswerError, Judging, Request
 
-T = TypeVar("T")
 _TOLD = 3
 _BREATH = 256  # kept answers in a row, then other sources have a turn
 _FORBIDDEN_AFTER = 3
@@ -116,17 +115,7 @@ def fetch_all(
         one.name: Client(network, one.settings, one.hosts(), keys[one.name], (spent or {}).get(one.name, 0.0))
         for one in sources
     }
-    return _run(_ask_all(sources, clients, network, cache, total, label))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a coroutine, also where an event loop runs already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+    return run_async(_ask_all(sources, clients, network, cache, total, label))
 
 
 async def _ask_all(
