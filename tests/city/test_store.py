@@ -19,6 +19,7 @@ from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLN
 from urbanln.base.files import hash_file
 from urbanln.city.meta import IndicatorNote, Meta, Source
 from urbanln.city.store import City
+from urbanln.stages.cities import join_cities
 
 Tables = dict[str, Any]
 
@@ -405,3 +406,65 @@ def test_text_in_city_toml_survives(folder: Path, tables: Tables) -> None:
     City.create(folder, **tables)
     assert City.open(folder).meta == tables["meta"]
     assert tomli_w.dumps({"name": tables["meta"].name}) in (folder / "city.toml").read_text(encoding="utf-8")
+
+
+def _of_every_kind(tables: Tables) -> Tables:
+    use, age = IndicatorNote(kind="classes"), IndicatorNote(kind="shares", columns=("young", "old"))
+    labels = tables["indicators"].assign(use=["a", None, "b", "a"], young=[0.25, np.nan, 1, 0])
+    labels["old"] = 1 - labels["young"]
+    notes = tables["meta"].indicators | {"use": use, "age": age}
+    return tables | {"indicators": labels, "meta": tables["meta"].model_copy(update={"indicators": notes})}
+
+
+def test_labels_of_every_kind_are_written_and_read(folder: Path, tables: Tables) -> None:
+    City.create(folder, **_of_every_kind(tables))
+    city = City.open(folder)
+    assert {name: label.kind for name, label in city.kinds().items()} == {
+        "gdp": "number", "zero": "number", "use": "classes", "age": "shares",
+    }  # fmt: skip
+    assert city.kinds()["age"].columns == ("young", "old")
+    frame = pd.read_parquet(folder / "indicators.parquet")  # as other programs read it
+    assert frame["use"].tolist()[::2] == ["a", "b"]
+    assert frame["use"].isna().tolist() == [False, True, False, False]
+    assert pq.read_schema(folder / "indicators.parquet").field("old").type == "double"
+    assert 'kind = "classes"' in (folder / "city.toml").read_text()
+    city.indicators.loc[0, "old"] = 0.5
+    with pytest.raises(InputError, match="the parts of 'age' do not sum to one"):
+        city.save()
+
+
+def test_of_numbers_city_toml_says_no_kind(folder: Path, tables: Tables) -> None:
+    City.create(folder, **tables)
+    text = (folder / "city.toml").read_text()
+    assert "kind" not in text
+    assert "columns" not in text
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ('[indicators.gdp]\nkind = "shares"', "columns names the parts"),
+        ('[indicators.gdp]\ncolumns = ["gdp", "zero"]', "columns names the parts"),
+        ('[indicators.gdp]\nkind = "sorts"', "kind"),
+        ('[indicators.gdp]\nkind = "classes"', "'gdp' must be text"),
+        ('[indicators.of]\nkind = "shares"\ncolumns = ["gdp", "nil"]', "'nil' is missing"),
+    ],
+)
+def test_kinds_that_do_not_fit_the_table(folder: Path, tables: Tables, said: str, what: str) -> None:
+    City.create(folder, **tables)
+    (folder / "city.toml").write_text(f'name = "Test"\n{said}\n')
+    with pytest.raises(InputError, match=what):
+        City.open(folder)
+
+
+def test_two_cities_agree_on_what_a_label_is(tmp_path: Path) -> None:
+    one = City.create(tmp_path / "a", **_of_every_kind(_tables(tmp_path / "a")))
+    plain = _tables(tmp_path / "b")
+    plain["meta"] = plain["meta"].model_copy(update={"name": "Other"})
+    other = City.create(tmp_path / "b", **plain)
+    joint = join_cities([one, other])
+    assert list(joint.kinds) == ["gdp", "zero", "use", "age"]
+    assert joint.indicators["use"].isna().sum() == 5
+    other.indicators = other.indicators.assign(old=1.0)  # a number here, a part of shares there
+    with pytest.raises(InputError, match=r"as two kinds(.|\n)*shares|two kinds(.|\n)*number"):
+        join_cities([one, other])

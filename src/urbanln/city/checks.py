@@ -275,27 +275,6 @@ def check_files(folder: Path, paths: pd.Series, *, table: str = "images") -> Non
         )
 
 
-def check_indicators(
-    frame: pd.DataFrame, region_ids: pd.Series, *, table: str = "indicators"
-) -> pd.DataFrame:
-    """Check the labels and return them tidied: ``region_id`` and float columns, missing as NaN, never 0.
-
-    Raises:
-        InputError: Region unknown or doubled, a column that is not numeric, an infinite value.
-    """
-    need_columns(frame.columns, ["region_id"], table)
-    frame = pd.DataFrame(frame).reset_index(drop=True)
-    frame["region_id"] = text_column(frame, "region_id", table, required=True)
-    no_duplicates(frame["region_id"], "region_id", table, "give one row per region, for example its mean")
-    known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
-    if doubled := list(frame.columns[frame.columns.duplicated()]):
-        raise InputError("a column occurs twice", value=doubled[0], where=table, remedy="rename one of them")
-    labels = [c for c in frame.columns if c != "region_id"]
-    for column in labels:
-        frame[column] = number_column(frame, column, table)
-    return frame[["region_id", *labels]]
-
-
 def empty_captions() -> pd.DataFrame:
     """A captions table without rows, with the right columns and types."""
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in _CAPTION_TYPES.items()})

@@ -10,8 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from urbanln.base.columns import is_yes_or_no, need_columns, number_column
+from urbanln.base.columns import (
+    is_yes_or_no,
+    known_ids,
+    need_columns,
+    no_duplicates,
+    number_column,
+    text_column,
+)
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import LabelKind, check_label, label_kinds
 from urbanln.base.missing import Code, missing_codes, without
 from urbanln.base.written import as_floats, each
 
@@ -195,3 +203,34 @@ def constant_labels(indicators: pd.DataFrame) -> list[str]:
         f"label {name}: every region has {labels[name].max():.6g}: there is nothing to predict"
         for name in same
     ]
+
+
+def check_indicators(
+    frame: pd.DataFrame,
+    region_ids: pd.Series,
+    *,
+    noted: Mapping[str, LabelKind] | None = None,
+    table: str = "indicators",
+) -> pd.DataFrame:
+    """Check the labels and return them tidied: numbers as float64, classes as text; missing is never 0.
+
+    Args:
+        frame: ``region_id`` and the labels.
+        region_ids: Ids that exist.
+        noted: Labels that are no numbers.
+        table: Name used in errors.
+
+    Raises:
+        InputError: Region unknown or doubled; as :func:`urbanln.base.kinds.label_kinds` and ``check_label``.
+    """
+    need_columns(frame.columns, ["region_id"], table)
+    frame = pd.DataFrame(frame).reset_index(drop=True)
+    frame["region_id"] = text_column(frame, "region_id", table, required=True)
+    no_duplicates(frame["region_id"], "region_id", table, "give one row per region, for example its mean")
+    known_ids(frame["region_id"], region_ids, table, "region_id", "regions")
+    if doubled := list(frame.columns[frame.columns.duplicated()]):
+        raise InputError("a column occurs twice", value=doubled[0], where=table, remedy="rename one of them")
+    kinds = label_kinds(frame.columns, noted or {}, table)
+    labels = [check_label(frame, name, label, table) for name, label in kinds.items()]
+    order = [c for c in frame.columns if c != "region_id"]
+    return pd.concat([frame[["region_id"]], *labels], axis=1)[["region_id", *order]]

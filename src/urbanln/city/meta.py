@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from urbanln.base.errors import ArtefactError, InputError
+from urbanln.base.kinds import Kind, LabelKind
 from urbanln.base.parsing import read_toml
 
 SCHEMA_VERSION = 1
@@ -26,12 +28,29 @@ class Source(_Note):
 
 
 class IndicatorNote(_Note):
-    """What an indicator's numbers mean, and where they are from."""
+    """What an indicator is, what its numbers mean, and where they are from.
 
+    Args:
+        kind: ``number``, ``classes`` (a column of text) or ``shares`` (parts that sum to one).
+        columns: Of shares, the columns of its parts.
+        unit: Of numbers.
+        year: Of the data.
+        source: Which data.
+        licence: Of the data.
+    """
+
+    kind: Kind = "number"
+    columns: tuple[str, ...] = ()
     unit: str = ""
     year: int | None = Field(None, ge=-100_000, le=100_000)
     source: str | None = None
     licence: str | None = None
+
+    @model_validator(mode="after")
+    def _parts(self) -> Self:
+        if (self.kind == "shares") != bool(self.columns):
+            raise ValueError('columns names the parts of kind = "shares": they go together')
+        return self
 
 
 class Meta(_Note):
@@ -44,7 +63,7 @@ class Meta(_Note):
         places: False for a corpus: pictures without places, to train on.
         datum: Free note on the datum the coordinates came in.
         sources: Sources with licence and attribution.
-        indicators: Unit, year, source and licence per indicator.
+        indicators: Kind, unit, year, source and licence per indicator; without a note it is a number.
     """
 
     schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
@@ -54,6 +73,21 @@ class Meta(_Note):
     datum: str = "WGS 84"
     sources: list[Source] = []
     indicators: dict[str, IndicatorNote] = {}
+
+    def kinds(self) -> dict[str, LabelKind]:
+        """Indicators that are no numbers: what each is, and in which columns it stands."""
+        noted = ((name, note) for name, note in self.indicators.items() if note.kind != "number")
+        return {name: LabelKind(note.kind, note.columns or (name,)) for name, note in noted}
+
+    def as_toml(self) -> dict[str, Any]:
+        """What ``city.toml`` holds; of a number it is not said that it is one."""
+        values = self.model_dump(exclude_none=True)
+        for note in values["indicators"].values():
+            if note["kind"] != "shares":
+                del note["columns"]
+            if note["kind"] == "number":
+                del note["kind"]
+        return values
 
     def terms(self) -> str:
         """Every source with its licence and whom to name, in one line."""

@@ -2,10 +2,10 @@
 
 Layout (``docs/files.md``)::
 
-    city.toml            name, datum note, sources with licence and attribution, unit and year per indicator
+    city.toml            name, datum note, sources with licence and attribution, kind and unit of indicators
     regions.parquet      GeoParquet, EPSG:4326
     images.parquet       one row per picture
-    indicators.parquet   one row per region, one column per indicator
+    indicators.parquet   one row per region, one column per indicator (of shares one per part)
     captions.parquet     one row per (image_id, rank); written by captioning
 
 ``city.toml`` is written last: a folder without it is not a city yet, whatever else it holds. Where it says
@@ -36,11 +36,13 @@ from urbanln.base.files import (
     write_table,
 )
 from urbanln.base.geometry import centres, crossing
+from urbanln.base.kinds import LabelKind, label_kinds
 from urbanln.base.outputs import CITY, of_kind, output_folder
 from urbanln.base.parsing import read_file
 from urbanln.base.pictures import MAX_BYTES
 from urbanln.base.remote import FETCHED, NotThereError
 from urbanln.city import checks
+from urbanln.city.indicators import check_indicators
 from urbanln.city.meta import CITY_FILE, Meta, read_meta
 
 CAPTIONS_FILE = "captions.parquet"
@@ -58,7 +60,7 @@ class City:
         regions: GeoDataFrame in EPSG:4326: ``region_id`` (text), ``geometry`` (polygon or point), extras.
         images: DataFrame with the columns of ``checks.IMAGE_COLUMNS``, and extras; ``split`` among them where
             somebody divided the pictures into those to train on, to validate with and to test on.
-        indicators: DataFrame: ``region_id`` and float columns; missing = NaN, never 0.
+        indicators: DataFrame: ``region_id``, numbers, and text where a label is classes; missing is never 0.
 
     A corpus of pictures without places has neither regions nor indicators: whoever asks is told so.
 
@@ -137,6 +139,10 @@ class City:
         """Take others; :meth:`save` checks them."""
         self._placed["indicators"] = frame
 
+    def kinds(self) -> dict[str, LabelKind]:
+        """Every label, in order: a number, classes or shares, and its columns of ``indicators``."""
+        return label_kinds(self.indicators.columns, self.meta.kinds(), f"{self.folder}: indicators")
+
     @classmethod
     def create(
         cls,
@@ -159,7 +165,8 @@ class City:
                 (``meta.places`` is False).
             images: Paths relative to ``folder``, absolute, or fsspec addresses; every file must be there. In
                 a corpus ``region_id`` is ``image_id``, and ``lon`` and ``lat`` are missing.
-            indicators: ``region_id`` and numeric columns; leave missing values missing. None for a corpus.
+            indicators: ``region_id`` and numeric columns, or as ``meta`` says of kinds; leave missing values
+                missing. None for a corpus.
 
         Raises:
             InputError: A table breaks the contract (row and value are named), or there is a city already.
@@ -221,14 +228,16 @@ class City:
             self.regions = checks.check_regions(self.regions, reproject=reproject, table=at["regions"])
             known = self.regions["region_id"]
             self.images = checks.check_images(self.images, known, table=at["images"], columns=self._columns)
-            self.indicators = checks.check_indicators(self.indicators, known, table=at["indicators"])
+            self.indicators = check_indicators(
+                self.indicators, known, noted=self.meta.kinds(), table=at["indicators"]
+            )
         else:
             self.images = checks.check_images(self.images, None, table=at["images"], columns=self._columns)
         if files:
             checks.check_files(self.folder, self.images["path"])
 
     def _write(self) -> None:
-        text = tomli_w.dumps(self.meta.model_dump(exclude_none=True))
+        text = tomli_w.dumps(self.meta.as_toml())
         # All files are written in full beside their targets first; leaving the stack renames them,
         # city.toml (entered first) last. So a kill leaves the old city, or a folder that is none yet.
         with ExitStack() as stack:

@@ -9,6 +9,7 @@ import geopandas as gpd
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import LabelKind
 from urbanln.city.near_duplicates import shared_pictures
 from urbanln.city.store import City
 from urbanln.tables.cities import prefix, region_ids
@@ -19,7 +20,8 @@ class Joint:
     """Several cities as one: what the probe is handed besides the vectors.
 
     Args:
-        indicators: ``region_id`` and every label; NaN where a city lacks one.
+        indicators: ``region_id`` and the columns of every label; missing where a city lacks one.
+        kinds: Every label, in order: a number, classes or shares, and its columns of ``indicators``.
         where: ``region_id``, ``lon``, ``lat`` in degrees, ``city``, and ``district`` where regions have it.
         units: Unit of each label.
         groups: Region to the number of the group that shows the same picture; None where none do.
@@ -27,6 +29,7 @@ class Joint:
     """
 
     indicators: pd.DataFrame
+    kinds: dict[str, LabelKind]
     where: pd.DataFrame
     units: dict[str, str]
     groups: dict[str, int] | None
@@ -37,7 +40,7 @@ def join_cities(cities: Sequence[City]) -> Joint:
     """Labels, positions and shared pictures of one or several cities.
 
     Raises:
-        InputError: Two cities have one name, or give one label in two units.
+        InputError: Two cities have one name, or give one label in two units or as two kinds.
     """
     labels, places, images = [], [], []
     units: dict[str, str] = {}
@@ -59,11 +62,31 @@ def join_cities(cities: Sequence[City]) -> Joint:
                 )
     return Joint(
         indicators=pd.concat(labels, ignore_index=True),
+        kinds=_joint_kinds(cities),
         where=pd.concat(places, ignore_index=True),
         units=units,
         groups=shared_pictures(pd.concat(images, ignore_index=True)) or None,
         made_from=made_from,
     )
+
+
+def _joint_kinds(cities: Sequence[City]) -> dict[str, LabelKind]:
+    """What each label is in all cities that have it."""
+    joint: dict[str, LabelKind] = {}
+    owner: dict[str, str] = {}
+    for city in cities:
+        for name, label in city.kinds().items():
+            known = joint.setdefault(name, label)
+            owners = {owner.setdefault(column, name) for column in label.columns}
+            if (known.kind, {*known.columns}) != (label.kind, {*label.columns}) or owners != {name}:
+                told = [f"{one.kind} ({', '.join(one.columns)})" for one in (known, label)]
+                raise InputError(
+                    "two cities give one label as two kinds, or with other parts",
+                    value=" and ".join(told),
+                    where=f"indicator {name}, {city.folder}",
+                    remedy="ingest one of them again, or rename it",
+                )
+    return joint
 
 
 def join_regions(cities: Sequence[City]) -> gpd.GeoDataFrame:

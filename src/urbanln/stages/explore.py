@@ -14,6 +14,7 @@ import pandas as pd
 
 from urbanln.base.config import Settings
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import class_counts
 from urbanln.base.saying import say
 from urbanln.city.checks import VIEWS
 from urbanln.city.store import City
@@ -27,7 +28,7 @@ from urbanln.report.answer import answer
 from urbanln.report.drawn import held_out, read_predictions
 from urbanln.report.reading import is_log, main_head, shown_split, subject
 from urbanln.report.scores import read_scores
-from urbanln.stages.cities import join_cities, join_regions
+from urbanln.stages.cities import Joint, join_cities, join_regions
 from urbanln.tables.cities import prefix, read_vectors
 from urbanln.tables.vectors import matrix
 
@@ -91,7 +92,7 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
     rows = pd.Series(np.arange(len(regions)), index=regions["region_id"].astype(str))
     pictures, opener = _pictures(cities, rows)
     captions = _captions(cities, pictures)
-    columns = _labels(joint.indicators, joint.units, rows) | _of_texts(pictures, captions, len(regions))
+    columns = _labels(joint, rows) | _of_texts(pictures, captions, len(regions))
     verdicts: list[dict[str, Any]] = []
     if asked.scores:
         found, verdicts = _predictions(asked.scores, joint.units, rows)
@@ -178,19 +179,36 @@ def _captions(cities: Sequence[City], pictures: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _labels(indicators: pd.DataFrame, units: dict[str, str], rows: pd.Series) -> dict[str, Column]:
-    table = indicators.set_index(indicators["region_id"].astype(str)).reindex(rows.index)
-    out = {}
-    for name in indicators.columns.drop("region_id"):
-        exact = table[name].to_numpy(dtype="float64", na_value=np.nan)
-        exact = np.where(np.isfinite(exact), exact, np.nan)
-        key = f"label:{name}"
-        values = _drawn(key, exact)
-        out[key] = Column(
-            key, words(name), "label", values, units.get(name, ""), kind_of(str(name), exact), of=str(name),
-            exact=None if np.array_equal(values, exact, equal_nan=True) else exact,
-        )  # fmt: skip
-    return out
+def _labels(joint: Joint, rows: pd.Series) -> dict[str, Column]:
+    """A column per number and per part of shares; classes by number, the most frequent first."""
+    table = joint.indicators.set_index(joint.indicators["region_id"].astype(str)).reindex(rows.index)
+    made = []
+    for name, label in joint.kinds.items():
+        if label.kind == "classes":
+            counts = class_counts(table[name])
+            values = table[name].map({one: at for at, one in enumerate(counts.index)}).to_numpy(np.float32)
+            classes = tuple(clean(one, 120) for one in counts.index)
+            made.append(
+                Column(f"label:{name}", words(name), "label", values, "", "class", of=name, classes=classes)
+            )
+            continue
+        unit = joint.units.get(name, "")
+        for column in label.columns:
+            said = words(name) if label.kind == "number" else f"{words(name)}: {words(column)}"
+            made.append(_number(column, said, table[column], unit))
+    return {column.key: column for column in made}
+
+
+def _number(column: str, title: str, values: pd.Series, unit: str) -> Column:
+    """A number, or a part of shares."""
+    exact = values.to_numpy(dtype="float64", na_value=np.nan)
+    exact = np.where(np.isfinite(exact), exact, np.nan)
+    key = f"label:{column}"
+    drawn = _drawn(key, exact)
+    return Column(
+        key, title, "label", drawn, unit, kind_of(column, exact), of=column,
+        exact=None if np.array_equal(drawn, exact, equal_nan=True) else exact,
+    )  # fmt: skip
 
 
 def _drawn(key: str, exact: Doubles) -> Floats:

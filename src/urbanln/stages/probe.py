@@ -10,9 +10,10 @@ import pandas as pd
 
 from urbanln.base.config import Settings
 from urbanln.base.errors import InputError
+from urbanln.base.saying import say
 from urbanln.city.store import City
 from urbanln.probe.saved import check_folder
-from urbanln.stages.cities import join_cities
+from urbanln.stages.cities import Joint, join_cities
 from urbanln.tables.cities import as_vectors
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run_probe(
     for city in cities:
         city.need_places()
     joint = join_cities(cities)
-    labels = _chosen_labels(joint.indicators, indicators, cities)
+    labels = _chosen_labels(joint, indicators, cities)
     tables = {
         name: [as_vectors(name, part, cities) for part in ([t] if isinstance(t, pd.DataFrame) else t)]
         for name, t in vectors.items()
@@ -108,7 +109,7 @@ def check_out(
         StorageError: The folder cannot be written.
     """
     joint = join_cities(cities)
-    labels = _chosen_labels(joint.indicators, indicators, cities)
+    labels = _chosen_labels(joint, indicators, cities)
     asked = {
         "settings": settings.probe.model_dump(mode="json"),
         "tables": list(tables),
@@ -121,15 +122,22 @@ def check_out(
     check_folder(out, asked, replace=replace, inputs=inputs)
 
 
-def _chosen_labels(table: pd.DataFrame, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:
-    if unknown := [name for name in chosen if name not in table.columns]:
+def _chosen_labels(joint: Joint, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:
+    """The labels to score, of which all are numbers."""
+    where = ", ".join(str(city.folder) for city in cities)
+    if unknown := [name for name in chosen if name not in joint.kinds]:
         raise InputError(
-            "no such indicator",
-            value=unknown[0],
-            where=", ".join(str(city.folder) for city in cities),
-            remedy=f"there are: {', '.join(c for c in table.columns if c != 'region_id')}",
+            "no such indicator", value=unknown[0], where=where, remedy=f"there are: {', '.join(joint.kinds)}"
         )
-    return table[["region_id", *dict.fromkeys(chosen)]] if chosen else table
+    others = [name for name in chosen or joint.kinds if joint.kinds[name].kind != "number"]
+    numbers = [name for name in dict.fromkeys(chosen or joint.kinds) if name not in others]
+    if others and (chosen or not numbers):
+        what = f"the probe scores numbers, and this label is {joint.kinds[others[0]].kind}"
+        remedy = f"--indicator of a number: {', '.join(numbers) or 'there is none'}"
+        raise InputError(what, value=others[0], where=where, remedy=remedy)
+    if others:
+        say(f"not probed, since they are no numbers: {', '.join(others)}")
+    return joint.indicators[["region_id", *numbers]]
 
 
 def _whose(tables: Mapping[str, Sequence[pd.DataFrame]], cities: Sequence[City]) -> dict[str, Any]:

@@ -169,11 +169,12 @@ def _over_labels(
     seed: int,
     ways: Mapping[str, Predict],
 ) -> pd.DataFrame:
-    """Every split, indicator and way to predict; an indicator that cannot be scored is left out.
+    """Every split, indicator and way to predict; one that is no number, or cannot be scored, is left out.
 
     Indicators with a label at the same regions share their folds and are predicted together.
     """
-    values = city.indicators.set_index("region_id").reindex(regions["region_id"])
+    numbers = [name for name, label in city.kinds().items() if label.kind == "number"]
+    values = city.indicators.set_index("region_id")[numbers].reindex(regions["region_id"])
     lonlat = regions[["lon", "lat"]].to_numpy()
     ready: dict[str, Labels] = {}
     reason: InputError | None = None
@@ -203,7 +204,7 @@ def _over_labels(
         ]
     if not frames:
         raise reason or InputError(
-            "there is no indicator to score", where=city.folder, remedy="ingest the city with --label"
+            "there is no number to score", where=city.folder, remedy="ingest the city with --label"
         )
     return pd.concat(frames, ignore_index=True)
 
