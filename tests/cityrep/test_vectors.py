@@ -1,0 +1,131 @@
+"""Vectors come to a task's samples by id, by place, or from the cells of a raster."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from urbanln.base.errors import InputError
+from urbanln.cityrep.payloads import Payload, read_payload, read_tasks
+from urbanln.cityrep.vectors import Source, parse_sources, position_encoding, vectors_of
+
+
+@pytest.fixture
+def payloads(clone: Path, tmp_path: Path) -> dict[str, Payload]:
+    own = shutil.copytree(clone, tmp_path / "clone")
+    return {task.name: read_payload(task) for task in read_tasks(own) if task.here}
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_the_position_encoding_by_hand() -> None:
+    """Slowly, one number after another: sphereC at 64 scales in equal ratios."""
+    lon, lat = 103.8, 1.35
+    told = []
+    for step in range(64):
+        scale = 0.001 * (360 / 0.001) ** (step / 63)
+        a, b = np.radians(lat) / scale, np.radians(lon) / scale
+        told += [np.sin(a), np.cos(a) * np.cos(b), np.cos(a) * np.sin(b)]
+    np.testing.assert_allclose(position_encoding(np.array([[lon, lat]]))[0], told, atol=2e-7)
+
+
+def test_a_table_is_looked_up_by_sample(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.landuse.2026"]
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(len(payload), 3))
+    frame = pd.DataFrame(values, columns=["e0", "e1", "e2"]).assign(sample_id=payload.ids)
+    frame.sample(frac=1, random_state=1).iloc[:-5].to_parquet(tmp_path / "atown.parquet")
+    made, missing = vectors_of(parse_sources([f"mine={tmp_path}/{{city}}.parquet"])[0], payload)
+    assert missing == 5
+    there = np.linalg.norm(made, axis=1) > 0
+    np.testing.assert_allclose(made[there], _length(values)[there], atol=1e-6)
+
+
+def test_a_table_with_places_gives_the_nearest_row(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.gdp.2024"]
+    frame = pd.DataFrame({"lon": [10.05, 10.2], "lat": [49.9, 49.9], "e0": [1.0, 0.0], "e1": [0.5, 1.0]})
+    frame.to_csv(tmp_path / "atown.csv", index=False)
+    made, missing = vectors_of(Source("mine", f"{tmp_path}/{{city}}.csv"), payload)
+    assert missing == 0
+    west = payload.lonlat[:, 0] < 10.12
+    np.testing.assert_allclose(
+        made[west], np.tile(_length(np.array([[1.0, 0.5]])), (west.sum(), 1)), atol=1e-6
+    )
+    np.testing.assert_allclose(made[payload.lonlat[:, 0] > 10.13][:, 0], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("mine.parquet", "NAME=FILE"),
+        ("coordinates={city}.tif", "name of their own"),
+        ("PE={city}.tif", "name of their own"),
+        ("mine=all.tif", "one file is given for all cities"),
+    ],
+)
+def test_vectors_that_cannot_be_meant_are_refused(spec: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        parse_sources([spec])
+    with pytest.raises(InputError, match="one name"):
+        parse_sources(["PE", "PE"])
+
+
+def _write(path: Path, values: np.ndarray, cell: float, north: float = 50.0) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="comes with the extra raster")
+    grid = rasterio.transform.from_origin(10.0, north, cell, cell)
+    with rasterio.open(
+        path, "w", driver="GTiff", count=len(values), height=values.shape[1], width=values.shape[2],
+        dtype="float32", crs="EPSG:4326", transform=grid, nodata=-9999.0,
+    ) as file:  # fmt: skip
+        file.write(values.astype(np.float32))
+
+
+def test_a_finer_raster_gives_the_mean_of_each_cell(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.gdp.2024"]
+    assert payload.cells is not None
+    _write(payload.task.raster, np.ones((1, 18, 24)), 0.01)
+    fine = np.random.default_rng(0).normal(size=(2, 36, 48))
+    _write(tmp_path / "atown.tif", fine, 0.005)
+    made, missing = vectors_of(parse_sources([f"mine={tmp_path}/{{city}}.tif"])[0], payload)
+    column, row = payload.cells.T
+    coarse = fine.reshape(2, 18, 2, 24, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(made, _length(coarse[:, row, column].T), atol=1e-4)
+    assert missing == 0
+
+
+def test_a_raster_on_the_same_grid_is_taken_as_it_is(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.gdp.2024"]
+    assert payload.cells is not None
+    _write(payload.task.raster, np.ones((1, 18, 24)), 0.01)
+    values = np.random.default_rng(0).normal(size=(3, 18, 24))
+    column, row = payload.cells[7]
+    values[1, row, column] = -9999
+    _write(tmp_path / "atown.tif", values, 0.01)
+    made, missing = vectors_of(parse_sources([f"mine={tmp_path}/{{city}}.tif"])[0], payload)
+    assert missing == 1, "a sample with a hole in its vector"
+    column, row = np.delete(payload.cells, 7, axis=0).T
+    np.testing.assert_allclose(np.delete(made, 7, axis=0), _length(values[:, row, column].T), atol=1e-6)
+
+
+def test_points_take_the_pixel_under_them(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.landuse.2026"]
+    values = np.random.default_rng(0).normal(size=(2, 10, 24))
+    _write(tmp_path / "atown.tif", values, 0.01)
+    made, missing = vectors_of(parse_sources([f"mine={tmp_path}/{{city}}.tif"])[0], payload)
+    x, y = payload.lonlat.T
+    row, column = np.floor((50 - y) / 0.01).astype(int), np.floor((x - 10) / 0.01).astype(int)
+    there = row < 10
+    assert missing == (~there).sum() > 0
+    np.testing.assert_allclose(made[there], _length(values[:, row[there], column[there]].T), atol=1e-6)
+
+
+def test_a_raster_of_another_place_is_refused(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    _write(tmp_path / "atown.tif", np.ones((2, 4, 4)), 0.01, north=-20)
+    with pytest.raises(InputError, match="no sample has a vector"):
+        vectors_of(parse_sources([f"mine={tmp_path}/{{city}}.tif"])[0], payloads["atown.landuse.2026"])
