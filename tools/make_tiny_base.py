@@ -19,8 +19,8 @@ import pandas as pd
 
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.files import atomic_folder, hash_file
+from urbanln.captions.simulation.short import short_caption
 from urbanln.captions.simulation.simulated import SIMULATED
-from urbanln.captions.simulation.wording import short_caption
 from urbanln.city.pixels import measure_pixels
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city, read_scene

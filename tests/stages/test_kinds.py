@@ -37,7 +37,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> City:
     ages = np.random.default_rng(0).dirichlet([2, 3, 1], n)
     use = np.where(x < 2, "housing", np.where(y < 1, "port", "field")).astype(object)
     ages[-1], use[-1] = np.nan, None
-    labels = pd.DataFrame({"region_id": ids, "price": x + y + 0.5, "use": use, **dict(zip(AGE, ages.T, strict=True))})
+    labels = pd.DataFrame(
+        {"region_id": ids, "price": x + y + 0.5, "use": use, **dict(zip(AGE, ages.T, strict=True))}
+    )
     notes = {"use": IndicatorNote(kind="classes"), "age": IndicatorNote(kind="shares", columns=AGE)}
     empty = pd.DataFrame(columns=["image_id", "region_id", "view", "path", "lon", "lat"])
     return City.create(

@@ -205,3 +205,18 @@ def test_a_damaged_table_of_a_city_is_one_error(tmp_path: Path) -> None:
     study = read(tmp_path, TEXT.replace("synthetic:16:0", str(city)))
     with pytest.raises(ArtefactError, match="not a readable Parquet"):
         make_work(study)
+
+
+def test_what_simulated_captioners_are_told_counts_where_they_are_asked(tmp_path: Path) -> None:
+    """The defaults, and a detector that nobody asks, change no key: what was made before is still found."""
+    text = TEXT + "\n[variants.c]\nrefine = { enabled = true, grounder = 'simulated' }\n"
+
+    def keys(told: str) -> list[set[str]]:
+        work = make_work(read(tmp_path, f"{text}\n[common.simulation]\n{told}\n"))
+        return [ids(work, name, "candidates") for name in "ac"]
+
+    plain, detector, false = keys(""), keys("detector_finds = 0.5"), keys("untrue = 0.5")
+    assert plain[0] == ids(make_work(read(tmp_path, TEXT)), "a", "candidates")
+    assert detector[0] == plain[0]
+    assert detector[1] != plain[1]
+    assert all(one.isdisjoint(other) for one, other in zip(plain, false, strict=True))

@@ -304,7 +304,7 @@ FREE_SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 S = TypeVar("S", bound=BaseModel)
 # One file may hold the settings of all verbs; each reads its own sections and leaves the others alone.
-_CAPTION_SECTIONS = ("captions", "describe", "captioners", "clean", "refine", "vote")
+_CAPTION_SECTIONS = ("captions", "describe", "captioners", "clean", "refine", "vote", "simulation")
 
 
 @overload

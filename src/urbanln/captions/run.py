@@ -30,6 +30,7 @@ from urbanln.captions.refine.parts import FelzenszwalbSegmenter, Segmenter
 from urbanln.captions.report import CaptionReport
 from urbanln.captions.scene_graph import Parser
 from urbanln.captions.settings import CaptionSettings, RefineSettings
+from urbanln.captions.simulation.scene_captioner import SimulatedGrounder
 from urbanln.captions.table import (
     FILLERS,
     TokenCounter,
@@ -257,6 +258,9 @@ def make_tools(
         )
     if grounder is None and refine.grounder == "owlv2":
         grounder = require("urbanln.captions.networks.owlv2").Owlv2Grounder(refine.grounder_model)
+    if grounder is None and refine.grounder == "simulated":
+        quality = settings.simulation
+        grounder = SimulatedGrounder(quality.detector_finds, quality.detector_rejects)
     parser = language.parser or load_parser("spacy")
     return Tools(refine, prompts, parser, grounder or NoGrounder(), make_segmenter(refine), facts=ledger)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.captions.asking.ledger_place import check_url
+from urbanln.captions.simulation.wording import WORDS_AT_MOST
 
 Action = Literal["drop", "trim", "keep"]
 
@@ -116,8 +117,9 @@ class RefineSettings(_Section):
         "nms", description="of parts; legacy: clustering as published"
     )
     max_crops: int = Field(8, ge=1, le=1000, description="parts described per picture")
-    grounder: Literal["none", "owlv2", "clip"] = Field(
-        "none", description="what checks phrases in the picture"
+    grounder: Literal["none", "owlv2", "clip", "simulated"] = Field(
+        "none",
+        description="what checks phrases in the picture; simulated: knows the true scene of a synthetic one",
     )
     grounder_model: str = Field(
         "google/owlv2-large-patch14-ensemble", description="hub name or folder of the detector or the CLIP"
@@ -184,6 +186,36 @@ class KeepSettings(_Section):
         return check_url(url) if url else url
 
 
+class SimulationSettings(_Section):
+    """The simulated captioners and the simulated detector of a synthetic city: how many, and how wrong.
+
+    How they err: :class:`urbanln.captions.simulation.simulated.SimulatedCaptioner`.
+    """
+
+    captioners: int = Field(
+        0, ge=0, le=9, description="so many, alike but for their words; 0: the five from careful to careless"
+    )
+    omission: float = Field(
+        0.15, ge=0, le=1, description="chance of alike captioners to overlook an object of middle size"
+    )
+    untrue: float = Field(
+        0.0, ge=0, le=1, description="share of the objects a text tells of that are not in the picture"
+    )
+    shared: float = Field(
+        0.0, ge=0, le=1, description="share of these and of what is overlooked that all err in alike"
+    )
+    words: int = Field(WORDS_AT_MOST, ge=40, le=400, description="the longest description, in words")
+    details_at: int = Field(
+        0, ge=0, le=20, description="first sentence on details, from 1; 0: after the layout of the whole"
+    )
+    detector_finds: float = Field(
+        0.95, ge=0, le=1, description="sensitivity: chance that the detector finds what is there"
+    )
+    detector_rejects: float = Field(
+        0.75, ge=0, le=1, description="specificity: chance that it does not find what is not there"
+    )
+
+
 class CaptionSettings(_Section):
     """Everything captions depend on besides pictures."""
 
@@ -193,3 +225,4 @@ class CaptionSettings(_Section):
     clean: CleanSettings = CleanSettings()
     refine: RefineSettings = RefineSettings()
     vote: VoteSettings = VoteSettings()
+    simulation: SimulationSettings = SimulationSettings()

@@ -253,7 +253,19 @@ class _Maker:
         payload |= {"settings": {name: settings[name] for name in sections}}
         if chosen.refine.enabled:  # its parts are read by the parser of the vote
             payload["settings"]["vote"] = {k: settings["vote"][k] for k in ("parser", "parser_model")}
+        if simulated := self._simulation(variant, payload["captioners"]):
+            payload["settings"]["simulation"] = simulated
         return self.add("candidates", payload, [self.source()], variant.name)
+
+    def _simulation(self, variant: Variant, captioners: str) -> dict[str, Any]:
+        """What simulated captioners and detectors are told to be; defaults are left out of the keys."""
+        chosen = variant.captioning
+        told: dict[str, Any] = chosen.simulation.model_dump(mode="json", exclude_defaults=True)
+        if not captioners.startswith("simulated"):
+            told = {name: value for name, value in told.items() if name.startswith("detector")}
+        if not (chosen.refine.enabled and chosen.refine.grounder == "simulated"):
+            told = {name: value for name, value in told.items() if not name.startswith("detector")}
+        return told
 
 
 def are_corpora(study: Study) -> bool:

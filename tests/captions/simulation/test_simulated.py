@@ -11,8 +11,9 @@ import pytest
 from urbanln.base.errors import InputError
 from urbanln.captions.asking.prompts import Prompts
 from urbanln.captions.simulation.naming import named_objects
+from urbanln.captions.simulation.short import short_caption
 from urbanln.captions.simulation.simulated import SIMULATED, UNCLEAR, SimulatedCaptioner
-from urbanln.captions.simulation.wording import STYLES, Mention, generator, noun_phrase, short_caption
+from urbanln.captions.simulation.wording import STYLES, Mention, generator, noun_phrase
 from urbanln.city.synthetic.fields import make_cells
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import VOCABULARY, part_of_scene

@@ -10,9 +10,8 @@ from urbanln.captions.captioners.base import Captioner
 from urbanln.captions.captioners.measured import MeasuredCaptioner
 from urbanln.captions.captioners.openai_server import ServerCaptioner, parse_server_spec
 from urbanln.captions.captioners.recorded import read_recorded
-from urbanln.captions.settings import CaptionerSettings, CaptionSettings
-from urbanln.captions.simulation.scene_captioner import SceneCaptioner
-from urbanln.captions.simulation.simulated import SIMULATED
+from urbanln.captions.settings import CaptionerSettings, CaptionSettings, SimulationSettings
+from urbanln.captions.simulation.scene_captioner import SceneCaptioner, simulated_as
 
 
 def choose_captioners(spec: str, settings: CaptionSettings | None = None) -> list[Captioner]:
@@ -22,7 +21,7 @@ def choose_captioners(spec: str, settings: CaptionSettings | None = None) -> lis
         spec: The name of a captioner in ``settings``, or ``"all"`` of them; ``"openai:MODEL@URL"``, any
             OpenAI-compatible server; ``"transformers:MODEL"``, a hub name or a folder; ``"measured"``;
             ``"recorded:TABLE"`` (every captioner named in the table); ``"simulated"`` (all the simulated
-            ones) or the name of one of them.
+            ones, as the settings want them) or the name of one of them.
         settings: Where named captioners are looked up.
 
     Raises:
@@ -31,7 +30,8 @@ def choose_captioners(spec: str, settings: CaptionSettings | None = None) -> lis
     """
     named = settings.captioners if settings else {}
     kind, _, rest = spec.partition(":")
-    simulated: dict[str, Captioner] = {one.name: SceneCaptioner(one) for one in SIMULATED}
+    wanted = simulated_as(settings.simulation if settings else SimulationSettings())
+    simulated: dict[str, Captioner] = {one.name: SceneCaptioner(one) for one in wanted}
     if spec == "all" and named:
         return [_with_model(name, one) for name, one in named.items()]
     if spec in named:

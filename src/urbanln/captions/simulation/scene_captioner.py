@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from urbanln.base.errors import InputError
 from urbanln.captions.captioners.base import Answer, Ask, Box, Captioner, Identity, Limits, Picture
+from urbanln.captions.settings import SimulationSettings
 from urbanln.captions.simulation.naming import meant_objects
-from urbanln.captions.simulation.simulated import SimulatedCaptioner
-from urbanln.captions.simulation.wording import generator
+from urbanln.captions.simulation.simulated import SIMULATED, SimulatedCaptioner
+from urbanln.captions.simulation.wording import STYLES, generator
 from urbanln.city.synthetic.scene import read_scene
 
 _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -35,6 +37,25 @@ def answer_of(simulated: SimulatedCaptioner, ask: Ask) -> str | None:
     if ask.stage == "repair":
         return simulated.repair(scene, picture.image_id, ask.prompt.text)
     return simulated.describe(scene, picture.image_id)
+
+
+def simulated_as(settings: SimulationSettings) -> list[SimulatedCaptioner]:
+    """The simulated captioners that settings ask for: the five that ship, or ``alike-1`` … ``alike-N``.
+
+    Alike ones overlook and take for others as much as each other, in one of five ways of speaking; none makes
+    up anything besides, so that the share of what is false is the one that was asked for.
+    """
+    alike = tuple(
+        SimulatedCaptioner(
+            f"alike-{k + 1}",
+            omission=settings.omission,
+            hallucination=0.0,
+            style=list(STYLES)[k % len(STYLES)],
+        )
+        for k in range(settings.captioners)
+    )
+    how: dict[str, Any] = settings.model_dump(include={"untrue", "shared", "words", "details_at"})
+    return [replace(one, **how) for one in alike or SIMULATED]
 
 
 class SceneCaptioner(Captioner):

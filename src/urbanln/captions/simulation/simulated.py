@@ -13,6 +13,8 @@ How they describe parts and merge texts follows assumptions, set by judgement an
 * A thing it was told not to mention is left out nine times in ten.
 * While rewriting it forgets a tenth of what it would overlook, and makes up a quarter of what it makes up
   when it describes a picture.
+* What is taken for something else (``untrue``) is so in every answer on a picture, but for half of it in a
+  closer look; merging, a captioner doubts what it reads the less, the more it takes for something else.
 * Captioners err independently of each other. Real ones share habits, so that a vote helps them less; how
   much less, ``shared`` shows. Attributes and numbers are always mistaken independently.
 """
@@ -32,14 +34,19 @@ from urbanln.base.files import hash_bytes
 from urbanln.captions.captioners.base import Box
 from urbanln.captions.captioners.phrases import join
 from urbanln.captions.simulation.naming import meant_objects, mentions_any, named_objects, read_prompt
+from urbanln.captions.simulation.untrue import mistakes, take_for_others
 from urbanln.captions.simulation.wording import (
     STYLES,
+    WORDS_AT_MOST,
     Mention,
     compose,
     generator,
+    how_many,
+    invented,
     mentions,
     noun_phrase,
     other_attribute,
+    places,
     sentence,
     spoken_lines,
 )
@@ -51,7 +58,8 @@ UNCLEAR = "unclear"
 # Small things are overlooked more often, and what fills the picture hardly ever.
 _OVERLOOKED = {"large": 0.3, "middle": 0.9, "small": 1.4}
 _MADE_UP_AT_MOST = 4
-_ONE_AT_A_TIME = ("river", "railway line", "avenue", "sky", "bridge", "plaza", "fountain", "barge")
+WORDS, DETAILS_AT = (40, 400), (0, 20)
+"""What the length of a text and the place of its details may be."""
 _PART_WORDS = 20
 # Counted into the revision: other rules, another captioner.
 _RULES = 1
@@ -83,12 +91,17 @@ class SimulatedCaptioner:
         wrong_attribute: Chance that an object's attribute, or its number, is mistaken for another.
         style: Way of speaking, one of ``wording.STYLES``.
         seed: Another seed makes other errors at the same rates.
-        shared: Chance that a made-up object, and the decision whether to overlook one, comes from random
-            numbers common to all captioners asked the same of a picture, instead of its own; the rates stay.
-            Of what the common numbers decide, a careful captioner's errors are among a careless one's.
+        shared: Chance that a made-up object, and the decision whether to overlook one or to take it for
+            another, comes from random numbers common to all captioners asked the same of a picture, instead
+            of its own; the rates stay. Of what the common numbers decide, a careful captioner's errors are
+            among a careless one's.
+        untrue: Share of the objects it tells of that are not in the picture, each in place of one that is;
+            what ``hallucination`` adds comes on top.
+        words: The longest description, in words.
+        details_at: Which sentence is the first on details, from 1; 0: after the layout of the whole.
 
     Raises:
-        InputError: A rate outside 0–1, or no such style.
+        InputError: A rate outside 0–1, a length or place out of range, or no such style.
     """
 
     name: str
@@ -98,15 +111,19 @@ class SimulatedCaptioner:
     style: str = "plain"
     seed: int = 0
     shared: float = 0.0
+    untrue: float = 0.0
+    words: int = WORDS_AT_MOST
+    details_at: int = 0
 
     def __post_init__(self) -> None:
-        for label in ("omission", "hallucination", "wrong_attribute", "shared"):
-            if not 0.0 <= getattr(self, label) <= 1.0:
+        rates = dict.fromkeys(("omission", "hallucination", "wrong_attribute", "shared", "untrue"), (0, 1))
+        for label, (low, high) in (rates | {"words": WORDS, "details_at": DETAILS_AT}).items():
+            if not low <= getattr(self, label) <= high:
                 raise InputError(
-                    f"{label} must be from 0 to 1",
+                    f"{label} must be from {low} to {high}",
                     value=getattr(self, label),
                     where=self.name,
-                    remedy="give a number from 0 to 1",
+                    remedy=f"give a number from {low} to {high}",
                 )
         if self.style not in STYLES:
             raise InputError(
@@ -117,8 +134,9 @@ class SimulatedCaptioner:
     def revision(self) -> str:
         """Hash of all that its texts depend on besides pictures and prompts."""
         depends = {**asdict(self), "rules": _RULES}
-        if not self.shared:  # texts are then those from before it could be set
-            del depends["shared"]
+        for name in ("shared", "untrue", "words", "details_at"):  # texts are then those from before them
+            if depends[name] == type(self).__dataclass_fields__[name].default:
+                del depends[name]
         return hash_bytes(json.dumps(depends).encode())[:12]
 
     def describe(self, scene: Mapping[str, Any], image_id: str) -> str:
@@ -131,10 +149,14 @@ class SimulatedCaptioner:
         true = mentions(scene)
         seen = [m for k, m in enumerate(true) if k < 2 or not self._overlooks(m, rng, image_id)]
         seen = [self._mistake(m, rng) for m in seen]
-        made_up = self._make_up({m.name for m in true}, str(scene["view"]), rng, image_id, _INVENTED_WHOLE)
-        text, said = compose(seen, made_up, scene, self.style, rng)
+        told, false = self._take_for_others(seen, scene, image_id)
+        known = {m.name for m in [*true, *false]}
+        made_up = self._make_up(known, str(scene["view"]), rng, image_id, _INVENTED_WHOLE)
+        if false:
+            scene = _related(scene, {m.name for m in told})
+        text, said = self._compose(told, made_up, scene, rng)
         omitted = [m.name for m in true if m.name not in said]
-        return Described(text, omitted, [m.name for m in made_up if m.name in said])
+        return Described(text, omitted, [m.name for m in [*false, *made_up] if m.name in said])
 
     def describe_part(self, scene: Mapping[str, Any], image_id: str, box: Box) -> str:
         """At most 20 words on a part of a picture, or "unclear".
@@ -153,7 +175,9 @@ class SimulatedCaptioner:
         rng, asked = self._generator("local", image_id, edges), f"{image_id}\n{edges}"
         true = mentions(part)
         seen = [self._mistake(m, rng) for m in true if not self._overlooks(m, rng, asked, _CLOSER_LOOK)]
-        seen += self._make_up({m.name for m in true}, str(scene["view"]), rng, asked, _INVENTED_PART)
+        seen, _ = self._take_for_others(seen, scene, image_id, _CLOSER_LOOK)
+        known = {m.name for m in [*true, *seen]}
+        seen += self._make_up(known, str(scene["view"]), rng, asked, _INVENTED_PART)
         phrases: list[str] = []
         for mention in [seen[k] for k in rng.permutation(len(seen))]:
             phrase = noun_phrase(mention, rng)
@@ -183,15 +207,14 @@ class SimulatedCaptioner:
             if name in banned:
                 continue
             if name not in there:
-                if rng.random() >= _DOUBT * (1 - self.hallucination):
-                    made_up.append(_invented(name, view, rng))
+                if rng.random() >= _DOUBT * (1 - max(self.hallucination, self.untrue)):
+                    made_up.append(invented(name, view, rng))
             elif not self._overlooks(there[name], rng, asked, _FORGETS):
                 kept.add(name)
         known = set(there) | banned | {m.name for m in made_up}
         made_up += self._make_up(known, view, rng, asked, _INVENTED_MERGING)
         seen = [self._mistake(m, rng) for m in true if m.name in kept]
-        among = [r for r in scene.get("relations", []) if r[0] in kept and r[2] in kept]
-        return compose(seen, made_up, {**scene, "relations": among}, self.style, rng)[0]
+        return self._compose(seen, made_up, _related(scene, kept), rng)[0]
 
     def repair(self, scene: Mapping[str, Any], image_id: str, prompt: str) -> str:
         """The prompt's description again; sentences that name a rejected thing are worded anew without it.
@@ -221,11 +244,31 @@ class SimulatedCaptioner:
             names = [name for name in named_objects(line, view) if name not in banned]
             for gross in (True, False):
                 group = [
-                    there.get(n) or _invented(n, view, rng) for n in names if VOCABULARY[n].gross is gross
+                    there.get(n) or invented(n, view, rng) for n in names if VOCABULARY[n].gross is gross
                 ]
                 anew = spoken_lines(group, bare, self.style, rng, detail=not gross)
                 lines += [said for _, said in anew if not touched(said)]
         return " ".join(lines) or told.description
+
+    def _compose(
+        self, told: list[Mention], made_up: list[Mention], scene: Mapping[str, Any], rng: Generator
+    ) -> tuple[str, set[str]]:
+        how = {"words": self.words, "details_at": self.details_at}
+        return compose(told, made_up, scene, self.style, rng, **how)
+
+    def _take_for_others(
+        self, seen: list[Mention], scene: Mapping[str, Any], image_id: str, factor: float = 1.0
+    ) -> tuple[list[Mention], list[Mention]]:
+        """What it tells of what it sees, and of that what is not there."""
+        if not self.untrue:
+            return seen, []
+        true, view = mentions(scene), str(scene["view"])
+        own = mistakes(true, view, generator(self.seed, f"{self.name}/untrue", image_id))
+        common = mistakes(true, view, self._common("untrue", image_id))
+        return take_for_others(
+            seen, own, common, share=factor * self.untrue, shared=self.shared,
+            whose=self._common("whose mistake", image_id),
+        )  # fmt: skip
 
     def _generator(self, stage: str, image_id: str, what: str) -> Generator:
         return generator(self.seed, f"{self.name}/{stage}", f"{image_id}\n{what}")
@@ -268,9 +311,9 @@ class SimulatedCaptioner:
         n = len(common) + int(rng.poisson(rate * (1 - self.shared)))
         n = min(n, _MADE_UP_AT_MOST, len(others)) - len(common)
         names = [others[k] for k in rng.permutation(len(others)) if others[k] not in taken][:n]
-        counts = [_count(name, rng) for name in names]
+        counts = [how_many(name, rng) for name in names]
         return common + [
-            Mention(name, count, (), str(rng.choice(_places(view))), 0.01)
+            Mention(name, count, (), str(rng.choice(places(view))), 0.01)
             for name, count in zip(names, counts, strict=True)
         ]
 
@@ -283,21 +326,15 @@ class SimulatedCaptioner:
         rng = self._common("make up", asked)
         comes_up = rng.exponential(size=_MADE_UP_AT_MOST).cumsum()
         names = [t.name for t in VOCABULARY.values() if view in t.views]
-        things = [_invented(names[k], view, rng) for k in rng.permutation(len(names))]
+        things = [invented(names[k], view, rng) for k in rng.permutation(len(names))]
         unknown = [thing for thing in things if thing.name not in known]
         return [thing for thing, when in zip(unknown, comes_up, strict=False) if when < rate]
 
 
-def _invented(name: str, view: str, rng: Generator) -> Mention:
-    return Mention(name, _count(name, rng), (), str(rng.choice(_places(view))), 0.01)
-
-
-def _count(name: str, rng: Generator) -> int:
-    return 1 if name in _ONE_AT_A_TIME else int(rng.integers(1, 9))
-
-
-def _places(view: str) -> tuple[str, ...]:
-    return ("left", "right") if view == "street" else ("north", "south-east", "west", "centre")
+def _related(scene: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
+    """A scene with those relations alone that hold among some of its things."""
+    among = [r for r in scene.get("relations", []) if r[0] in names and r[2] in names]
+    return {**scene, "relations": among}
 
 
 SIMULATED: tuple[SimulatedCaptioner, ...] = (

@@ -140,9 +140,10 @@ _USES: dict[str, tuple[str, ...]] = {
     "a green and open area": ("park", "woodland", "farm field"),
 }
 
-_WORDS_AT_MOST = 150
-_WORDS_AT_LEAST = 84
-_SHORT_WORDS = 40
+WORDS_AT_MOST = 150
+"""The longest text, unless a captioner is told otherwise."""
+_AT_LEAST = 0.56  # of the longest: shorter ones are filled up
+_ONE_AT_A_TIME = ("river", "railway line", "avenue", "sky", "bridge", "plaza", "fountain", "barge")
 _PADDING = {
     "satellite": (
         "The streets divide the ground into blocks, and each block has its own use and its own colour.",
@@ -153,8 +154,16 @@ _PADDING = {
         "The fronts on both sides line up with the kerb and grow smaller with distance.",
     ),
 }
+# What holds of every picture: said where nothing else is left, so that a sentence can be the tenth.
+_OF_ANY = (
+    "The picture was taken in daylight, and everything in it can be made out without much effort.",
+    "Light and shade alternate across the whole of it, and the edges of most things are sharp.",
+    "The colours are of a middle strength throughout, as is usual in pictures of this kind.",
+    "All of it was taken at one moment and from one position, and all of it is in focus.",
+    "It takes a moment to find the way around in it, since much of it is equally bright.",
+    "What is near the edges goes on beyond them, and only the part inside can be described.",
+)
 _LAST = "Nothing else of any size stands out, and the rest of the picture repeats what was described."
-_AERIAL = ("an aerial view of", "a satellite image of", "a picture from above of", "a tile showing")
 
 
 def generator(seed: int, name: str, image_id: str) -> Generator:
@@ -204,6 +213,21 @@ def _article(words: Sequence[str]) -> str:
     return "an" if words and words[0][0] in "aeio" else "a"
 
 
+def how_many(name: str, rng: Generator) -> int:
+    """A number for a thing that is not there."""
+    return 1 if name in _ONE_AT_A_TIME else int(rng.integers(1, 9))
+
+
+def invented(name: str, view: str, rng: Generator) -> Mention:
+    """A thing that is not there, somewhere."""
+    return Mention(name, how_many(name, rng), (), str(rng.choice(places(view))), 0.01)
+
+
+def places(view: str) -> tuple[str, ...]:
+    """Where something can be said to be."""
+    return ("left", "right") if view == "street" else ("north", "south-east", "west", "centre")
+
+
 def with_place(phrase: str, place: str, rng: Generator) -> str:
     """The phrase with where it is; an empty place adds nothing."""
     if not place:
@@ -237,16 +261,26 @@ def sentence(text: str) -> str:
 
 
 def compose(
-    seen: list[Mention], made_up: list[Mention], scene: Mapping[str, Any], style: str, rng: Generator
+    seen: list[Mention],
+    made_up: list[Mention],
+    scene: Mapping[str, Any],
+    style: str,
+    rng: Generator,
+    *,
+    words: int = WORDS_AT_MOST,
+    details_at: int = 0,
 ) -> tuple[str, set[str]]:
     """A long text: summary, gross layout, then details as far as the length allows; and what was named.
 
     Args:
-        seen: True things, most salient first.
+        seen: What is told of the scene, most salient first.
         made_up: Things put in at places of their own.
         scene: As in :func:`spoken_lines`.
         style: Way of speaking.
         rng: Decides the wording and the order of details.
+        words: The longest text; the layout is told in any case. Shorter than half of it is filled up.
+        details_at: Which sentence is the first on details, from 1; what precedes it is filled up with
+            sentences that hold of any picture. 0: after the layout.
     """
     gross = [m for m in seen if VOCABULARY[m.name].gross]
     details = [m for m in seen if not VOCABULARY[m.name].gross]
@@ -258,20 +292,26 @@ def compose(
     said = {m.name for m in gross}
     # Roughly by size, as people tell, but not strictly: else the same small things were always cut off.
     details.sort(key=lambda m: rng.normal() - math.log(m.share + 1e-3))
+    spoken = spoken_lines(details, scene, style, rng, detail=True)
+    fillers = _padding(gross, str(scene["view"]), rng)
+    before = [*fillers[:-1], *_OF_ANY]
+    lines += before[: max(0, details_at - 1 - len(lines))]
     details_told: list[str] = []
-    for group, line in spoken_lines(details, scene, style, rng, detail=True):
-        if _words(lines) + _words(details_told) + len(line.split()) <= _WORDS_AT_MOST:
+    for group, line in spoken:
+        if count_words(lines) + count_words(details_told) + len(line.split()) <= words:
             details_told.append(line)
             said |= {m.name for m in group}
-    lines += details_told
-    for line in _padding(gross, str(scene["view"]), rng):
-        if _words(lines) >= _WORDS_AT_LEAST:
+    for line in fillers:
+        if count_words(lines) + count_words(details_told) >= round(_AT_LEAST * words):
             break
-        lines.insert(max(1, len(lines) - len(details_told)), line)
-    return " ".join(lines), said
+        if line not in lines:
+            lines.append(line)
+    first = details_at - 1 if details_at else len(lines)
+    return " ".join([*lines[:first], *details_told, *lines[first:]]), said
 
 
-def _words(lines: Sequence[str]) -> int:
+def count_words(lines: Sequence[str]) -> int:
+    """Words of all sentences."""
     return sum(len(line.split()) for line in lines)
 
 
@@ -340,32 +380,3 @@ def _padding(gross: Sequence[Mention], view: str, rng: Generator) -> list[str]:
     if trees is not None:
         lines.append(f"In all, {count_word(trees.count, rng)} trees bring some green between the buildings.")
     return [*lines, *_PADDING[view], _LAST]
-
-
-def short_caption(scene: Mapping[str, Any], image_id: str, seed: int = 0) -> str:
-    """One or two short sentences (40 words at most), as a base model is trained on.
-
-    Names gross content and at most two details chosen at random; makes nothing up.
-
-    Args:
-        scene: The true scene.
-        image_id: Decides the wording, with ``seed``.
-        seed: Another seed, another wording and other details.
-    """
-    rng = generator(seed, "short", image_id)
-    true = mentions(scene)
-    gross = [m for m in true if VOCABULARY[m.name].gross and m.name not in ("street", "sky", "pavement")]
-    details = [m for m in true if not VOCABULARY[m.name].gross]
-    kind = ("a street with", "a street view of", "a photo of") if scene["view"] == "street" else _AERIAL
-    top = gross[: int(rng.integers(2, 4))]
-    named = [top[k] for k in sorted(rng.permutation(len(top))[:2])]
-    text = f"{rng.choice(kind)} {' and '.join(noun_phrase(m, rng) for m in named) or 'open ground'}"
-    lines = [sentence(text)]
-    chosen = [details[k] for k in rng.permutation(len(details))[: int(rng.integers(0, 3))]]
-    for n in range(len(chosen), 0, -1):
-        phrases = " and ".join(noun_phrase(m, rng) for m in chosen[:n])
-        line = sentence(f"there {'is' if chosen[0].count == 1 else 'are'} {phrases}")
-        if _words([*lines, line]) <= _SHORT_WORDS:
-            lines.append(line)
-            break
-    return " ".join(lines)
