@@ -44,6 +44,12 @@ class Missing:
         """Codes of one label."""
         return (*self.everywhere, *self.of.get(label, ()))
 
+    def also(self, label: str, columns: Sequence[str]) -> Missing:
+        """The same, where what is said of a label of shares is said of its columns."""
+        of = dict(self.of) | {one: (*self.of.get(one, ()), *self.of.get(label, ())) for one in columns}
+        keeps = self.kept is not None and label in self.kept
+        return Missing(self.everywhere, of, (self.kept or frozenset()) | {*columns} if keeps else self.kept)
+
     def keeps(self, label: str) -> bool:
         """Whether only what the user says is missing in this label."""
         return self.kept is None or label in self.kept
@@ -116,7 +122,7 @@ def parse_labels(frame: pd.DataFrame, labels: Sequence[str], *, table: str) -> p
 
 
 def take_labels(
-    frame: pd.DataFrame, labels: Sequence[str], *, table: str, missing: Sequence[str] = ()
+    frame: pd.DataFrame, labels: Sequence[str], *, table: str, missing: Sequence[str] | Missing = ()
 ) -> tuple[pd.DataFrame, list[str]]:
     """The label columns as float64 without codes for missing values, and what was done to them in words.
 
@@ -128,12 +134,12 @@ def take_labels(
         frame: The table.
         labels: Columns to take, each once.
         table: Name of the table, for errors.
-        missing: What the user says stands for a missing value: see :func:`parse_missing`.
+        missing: What the user says stands for a missing value: see :func:`parse_missing`, or what it gave.
 
     Raises:
         InputError: As :func:`parse_labels` and :func:`parse_missing`; a value is infinite.
     """
-    rule = parse_missing(missing, labels)
+    rule = missing if isinstance(missing, Missing) else parse_missing(missing, labels)
     need_columns(frame.columns, labels, table)
     attributes = dict(frame.attrs)
     frame = pd.DataFrame(frame[list(dict.fromkeys(labels))])
@@ -143,11 +149,17 @@ def take_labels(
         if is_yes_or_no(frame[name]):
             said.append(f"label {name}: true and false are read as 1 and 0")
         if codes := rule.codes(name):
-            told = _holds(frame[name], codes)
+            told = held(frame[name], codes)
             frame[name] = frame[name].mask(told)
             said.append(f"label {name}: {int(told.sum())} rows hold {' or '.join(codes)}, missing as you say")
     kinds = {name: str(frame[name].dtype) for name in frame.columns}
-    values = parse_labels(frame, labels, table=table)
+    try:
+        values = parse_labels(frame, labels, table=table)
+    except InputError as error:
+        named = next((name for name in labels if error.what.startswith(f"'{name}'")), None)
+        if named is not None and _mostly_words(frame[named]):
+            error.remedy = f"words are classes: --classes {shlex.quote(named)}; else {error.remedy}"
+        raise
     for name in values.columns:
         if rule.keeps(name):
             continue
@@ -157,8 +169,20 @@ def take_labels(
     return values, said
 
 
-def _holds(series: pd.Series, codes: Sequence[str]) -> pd.Series:
-    """(N,) mask of the cells that are one of the codes, as text or as a number."""
+def _mostly_words(series: pd.Series) -> bool:
+    """Whether most cells that hold something begin with a letter."""
+    texts = series.dropna()
+    words = sum(isinstance(value, str) and value.strip()[:1].isalpha() for value in texts)
+    return 2 * words > len(texts)
+
+
+def held(series: pd.Series, codes: Sequence[str]) -> pd.Series:
+    """(N,) mask of the cells that are one of the codes, as text or as a number.
+
+    Args:
+        series: The cells.
+        codes: As typed.
+    """
     numbers = as_floats(pd.Series(codes)).dropna().tolist()
     told = each(series, lambda value: value.strip() if isinstance(value, str) else value).isin(list(codes))
     there = as_floats(series).to_numpy()

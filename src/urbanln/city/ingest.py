@@ -7,7 +7,7 @@ corpus: no region, no label, to train on only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from urbanln.city.coordinates import Positions, point_coordinates
 from urbanln.city.division import divide, with_districts
 from urbanln.city.extent import Extent, check_places, null_island, odd_places
 from urbanln.city.images import MISSING, inspect_pictures
-from urbanln.city.indicators import constant_labels, mean_per_region, take_labels
 from urbanln.city.ingest_report import REPORT_FILE, IngestReport, what_was_read
+from urbanln.city.labels import AskedLabels, per_region, take
 from urbanln.city.making import check_free, making
-from urbanln.city.meta import IndicatorNote, Meta, Source
+from urbanln.city.meta import Meta, Source
 from urbanln.city.picture_files import copy_pictures, image_ids, named_files, near_files
 from urbanln.city.splits import SPLIT, count_splits, read_splits, refuse_straddling
 from urbanln.city.store import City
@@ -45,9 +45,11 @@ def ingest(
     lon: str = "lon", lat: str = "lat", lonlat_column: str | None = None, latlon_column: str | None = None,
     crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
     view: str = "satellite", split_column: str | None = None, labels: Sequence[str] = (),
-    missing: Sequence[str] = (), trust_ids: bool = False, encoding: str | None = None,
-    thousands: str | None = None, decimal: str | None = None, captured: str | None = None,
-    source: str = "", licence: str = "", attribution: str = "", copy: bool = True, limit: int | None = None,
+    classes: Sequence[str] = (), shares: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    missing: Sequence[str] = (), empty_part: str = "refuse", trust_ids: bool = False,
+    encoding: str | None = None, thousands: str | None = None, decimal: str | None = None,
+    captured: str | None = None, source: str = "", licence: str = "", attribution: str = "",
+    copy: bool = True, limit: int | None = None,
 ) -> IngestReport:  # fmt: skip
     """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
 
@@ -60,21 +62,20 @@ def ingest(
         table: CSV, Parquet, GeoJSON or GeoPackage.
         out: Folder of the new city.
         name: Name of the city.
-        regions: ``picture`` (without pictures: one point per id), ``h3:9``, ``tile:18`` or a file
-            (:func:`urbanln.city.regions.make_regions`); ``none``: pictures without places.
+        regions: ``picture`` (without pictures: one point per id), ``none`` (a corpus without places), or
+            ``h3:9``, ``tile:18``, a file (:func:`urbanln.city.regions.make_regions`).
         id_column, image_column: Ids (the file is ``<id>.jpg``, .png, …), or file names below ``pictures``.
         lon, lat: Columns of coordinates in ``crs``; not needed for a table of point geometries.
         lonlat_column, latlon_column: One column with both, ``"(39.9, 116.4)"``; its name says the order.
         crs: Reference system of the coordinates.
         datum: ``wgs84``, or ``gcj02`` or ``bd09`` of coordinates off Chinese maps, which are converted.
         outside_china: What points are that no map in it shifts: ``keep`` (WGS 84), ``shift``, or ``refuse``.
-        district: What is held out together: a column of the table (a region's is that of most of its rows),
-            or a file of polygons as in ``regions`` (a region's is the one that holds its middle).
-        view: ``satellite``, ``street``, or a column that says which.
-        split_column: What a picture is for: train, val or test (:func:`urbanln.city.splits.read_splits`).
-        labels: Columns to predict.
-        missing: What stands for a missing label, beside empty cells and unmistakable codes: ``"-9999"``
-            in all labels, ``"price=-1"`` in one; ``"none"`` keeps the codes.
+        district: What is held out together: a column (a region's is that of most of its rows), or a file of
+            polygons as in ``regions`` (a region's is the one that holds its middle).
+        view, split_column: ``satellite``, ``street``, or a column of them; one of train, val and test.
+        labels, classes, shares: Columns to predict (:class:`urbanln.city.labels.AskedLabels`).
+        missing: What stands for no label, beside empty cells and unmistakable codes (``parse_missing``).
+        empty_part: What an empty part of shares is: ``refuse``, ``rest`` of the others, or ``missing``.
         trust_ids: Take ids as they stand, though they look mangled or have rows kilometres apart.
         encoding, thousands, decimal: How a text table is written (:class:`urbanln.base.written.Written`).
         captured: Column with the date, kept as the text it is.
@@ -90,13 +91,12 @@ def ingest(
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
     _check_target(out, (folder, table), name=name, source=source, licence=licence, attribution=attribution)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
+    wanted = AskedLabels.of(labels, classes, shares, missing=missing, empty_part=empty_part)
     asked = _Asked(
-        name, regions, id_column, image_column, positions, district, view, split_column, captured,
-        tuple(labels), tuple(missing), trust_ids, Written(encoding, thousands, decimal),
-        source, licence, attribution, copy)  # fmt: skip
+        name, regions, id_column, image_column, positions, district, view, split_column, captured, wanted,
+        trust_ids, Written(encoding, thousands, decimal), source, licence, attribution, copy)  # fmt: skip
     _check_asked(asked, folder)
-    read = _read(table, folder, asked, limit)
-    how = [str(path and path.resolve()) for path in (folder, table)]
+    read, how = _read(table, folder, asked, limit), [str(path and path.resolve()) for path in (folder, table)]
     with making(out, {"ingest": [*how, limit, repr(asked)]}, (REPORT_FILE,)):
         return _make(read, str(table), folder, out, asked)
 
@@ -111,7 +111,11 @@ def _check_asked(asked: _Asked, folder: Path | None) -> None:
         what = "pictures without places have no region, and so nothing to predict or to map"
         remedy = "leave it out, or divide the pictures by place: --regions picture"
         positions = asked.positions if asked.positions != Positions() else None
-        found = {"--label": ", ".join(asked.labels), "--district": asked.district, "--lon, --crs": positions}
+        found = {
+            "--label": ", ".join(asked.labels.names),
+            "--district": asked.district,
+            "--lon, --crs": positions,
+        }
     for option, value in found.items():
         if value:
             raise InputError(what, value=value, where=option, remedy=remedy)
@@ -128,7 +132,9 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
     if asked.split:
         refuse_straddling(units, "region_id", "region", table)
     shapes, counts["no_district"] = with_districts(shapes, used, asked.district, asked.reading())
-    indicators, gaps = mean_per_region(read.values.loc[used.index], used["region_id"], shapes["region_id"])
+    indicators, gaps, told = per_region(
+        read.values.loc[used.index], asked.labels, used["region_id"], shapes["region_id"]
+    )
     images, same = _place(units, out, asked) if folder else (_no_images(), {})
     city = City.create(
         out, meta=_meta(asked, read.datum), regions=shapes, images=images, indicators=indicators
@@ -145,7 +151,7 @@ def _make(read: _Read, table: str, folder: Path | None, out: Path, asked: _Asked
     report = IngestReport(
         city, read.total, len(images), len(shapes), null_island=read.null_island, read=read.told,
         extent=str(extent), labels=gaps, splits=splits,
-        notes=[*odd, *found, *leaks, *read.notes, *constant_labels(indicators)], **(counts | same),
+        notes=[*odd, *found, *leaks, *read.notes, *told], **(counts | same),
     )  # fmt: skip
     write_json(out / REPORT_FILE, report.facts())
     return report
@@ -197,8 +203,7 @@ class _Asked:
     view: str
     split: str | None
     captured: str | None
-    labels: tuple[str, ...]
-    missing: tuple[str, ...]
+    labels: AskedLabels
     trust_ids: bool
     written: Written
     source: str
@@ -238,7 +243,8 @@ class _Read:
 
 def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) -> _Read:
     as_text = [*asked.named(), asked.district, asked.positions.lonlat, asked.positions.latlon]
-    text = [c for c in as_text if c and c not in asked.labels]
+    numbers = {*asked.labels.columns} - {*asked.labels.classes}
+    text = [c for c in (*as_text, *asked.labels.classes) if c and c not in numbers]
     where = asked.positions
     frame = read_frame(
         table, text=text, written=asked.written, shapes=False, ungrouped=(where.lon, where.lat)
@@ -251,7 +257,7 @@ def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) ->
         what = "the table is empty: it has no row"
         raise InputError(what, where=table, remedy="give a table with a row per picture or region")
     frame = frame.reset_index(drop=True)
-    values, notes = take_labels(frame, asked.labels, table=str(table), missing=asked.missing)
+    values, notes = take(frame, asked.labels, table=str(table))
     rows, datum = _rows(frame, folder, asked, str(table))
     nowhere = null_island(rows["lon"].to_numpy(), rows["lat"].to_numpy())
     if asked.places and not asked.trust_ids:
@@ -261,7 +267,7 @@ def _read(table: Path, folder: Path | None, asked: _Asked, limit: int | None) ->
         "split": asked.split,
     }  # fmt: skip
     place = asked.positions if asked.places else None
-    told = what_was_read(table, frame, place, asked.labels, asked.written, named)
+    told = what_was_read(table, frame, place, asked.labels.said(), asked.written, named)
     return _Read(rows[~nowhere], values, len(frame), told, datum, int(nowhere.sum()), notes)
 
 
@@ -310,7 +316,7 @@ def _meta(asked: _Asked, datum: str) -> Meta:
         name=name,
         datum=datum,
         sources=[source] if source != Source(name=name) else [],  # nothing was said of the source
-        indicators={label: IndicatorNote() for label in asked.labels},
+        indicators=asked.labels.notes(),
     )
 
 

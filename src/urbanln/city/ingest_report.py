@@ -123,7 +123,7 @@ def what_was_read(
         table: The file.
         frame: Its rows.
         where: Where the coordinates stand; None where none are read.
-        labels: Columns that are labels.
+        labels: What is a label, in words.
         written: How it was read.
         named: What else is in it → column.
     """

@@ -12,10 +12,14 @@ from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.errors import InputError
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
+    ClassesOption,
     CrsOption,
     DatumOption,
     DecimalOption,
+    DistrictOption,
+    EmptyPartOption,
     EncodingOption,
+    IdColumnOption,
     LatLonOption,
     LonLatOption,
     MissingOption,
@@ -23,6 +27,7 @@ from urbanln.cli.options import (
     RegionsOption,
     SetOption,
     SettingsOption,
+    SharesOption,
     SplitColumnOption,
     ThousandsOption,
     TrustIdsOption,
@@ -58,9 +63,7 @@ def ingest(
     out: Annotated[Path, typer.Option(parser=named_folder, help="folder of the new city")],
     name: Annotated[str | None, typer.Option(help="name of the city; the folder's when left out")] = None,
     regions: RegionsOption = "picture",
-    id_column: Annotated[
-        str | None, typer.Option(help="column whose value names the picture file, or the region")
-    ] = None,
+    id_column: IdColumnOption = None,
     image_column: Annotated[str | None, typer.Option(help="column with the picture's file name")] = None,
     lon: Annotated[str, typer.Option(help="column of longitudes (or eastings, see --crs)")] = "lon",
     lat: Annotated[str, typer.Option(help="column of latitudes (or northings)")] = "lat",
@@ -69,13 +72,14 @@ def ingest(
     crs: CrsOption = "EPSG:4326",
     datum: DatumOption = "wgs84",
     outside_china: OutsideChinaOption = "refuse",
-    district: Annotated[
-        str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
-    ] = None,
+    district: DistrictOption = None,
     view: Annotated[str, typer.Option(help="satellite | street | a column that says which")] = "satellite",
     split_column: SplitColumnOption = None,
-    label: Annotated[list[str], typer.Option(help="column to predict; may be given again")] = [],  # noqa: B006
+    label: Annotated[list[str], typer.Option(help="column of numbers to predict; may be given again")] = [],  # noqa: B006
+    classes: ClassesOption = [],  # noqa: B006
+    shares: SharesOption = [],  # noqa: B006
     missing: MissingOption = [],  # noqa: B006
+    empty_part: EmptyPartOption = "refuse",
     trust_ids: TrustIdsOption = False,
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
@@ -101,7 +105,8 @@ def ingest(
         pictures[0] if pictures else None, table, out, name=name, regions=regions,
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
         latlon_column=latlon_column, crs=crs, datum=datum, outside_china=outside_china, district=district,
-        view=view, split_column=split_column, labels=label, missing=missing, trust_ids=trust_ids,
+        view=view, split_column=split_column, labels=label, classes=classes, shares=shares, missing=missing,
+        empty_part=empty_part, trust_ids=trust_ids,
         encoding=encoding, thousands=thousands, decimal=decimal, captured=captured, source=source,
         licence=licence, attribution=attribution, copy=copy, limit=limit,
     )  # fmt: skip

@@ -57,6 +57,32 @@ MissingOption = Annotated[
         metavar="[LABEL=]CODE", help="what stands for a missing label, -9999 or price=-1; none: nothing does"
     ),
 ]
+IdColumnOption = Annotated[
+    str | None, typer.Option(help="column whose value names the picture file, or the region")
+]
+DistrictOption = Annotated[
+    str | None, typer.Option(help="districts to hold out: a column, or a file of polygons[#COLUMN]")
+]
+LabelOption = Annotated[
+    list[str],
+    typer.Option(metavar="COLUMN", help="column of numbers to predict; may be given again"),
+]
+ClassesOption = Annotated[
+    list[str],
+    typer.Option(metavar="COLUMN", help="column of classes, words or whole numbers; may be given again"),
+]
+SharesOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME=COLUMN,COLUMN,…", help="columns of parts that sum to 1 or 100; may be given again"
+    ),
+]
+EmptyPartOption = Annotated[
+    str,
+    typer.Option(
+        help="what an empty part of shares is, where the others do not sum to one: refuse | rest | missing"
+    ),
+]
 EncodingOption = Annotated[
     str | None, typer.Option(help="of a text table that is not UTF-8: cp1252, gb18030, …")
 ]

@@ -267,7 +267,7 @@ def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:
     if not city.meta.places and not labels:
         return None
     table = city.indicators
-    chosen = list(labels) or [column for column in table.columns if column != "region_id"]
+    chosen = list(labels) or [name for name, label in city.kinds().items() if label.kind == "number"]
     if not chosen:
         return None
     if unknown := [name for name in chosen if name not in table.columns]:
