@@ -15,15 +15,15 @@
     [variants."no distillation"]
     train = { mu = 0.0 }
 
-Sections of settings are those of every other verb; a variant names only what it changes. Where the cities are
-corpora of pictures without places, texts and pictures are looked for among one another, in place of the
+Sections of settings are those of every other verb; a variant names only what it changes. Besides variants a
+file may hold a grid of conditions, with and without parts: :mod:`urbanln.study.conditions`. Where the cities
+are corpora of pictures without places, texts and pictures are looked for among one another, in place of the
 probe, as ``[common.retrieve]`` says.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from urbanln.base.parsing import read_toml
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import VIEWS
 from urbanln.city.views import settle_views
+from urbanln.study.conditions import Gain, expand
+from urbanln.study.values import distinct, given, known, merged, near
 
 SINGLE = "single:"
 CAPTIONS = (
@@ -49,12 +51,12 @@ CAPTIONS = (
 UNVOTED = ("random", "measured")  # and single captioners: these need no vote
 PRETRAIN = ("all", "train-blocks", "none")
 INDUCTIVE_SPLIT = "block"
-_STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners")
+_STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners", "predicted")
 _MODEL_SECTIONS = ("model", "train", "embed")
 # How much is kept on disk is the machine's business, not the study's; so is where answers are kept.
 _CAPTION_SECTIONS = tuple(name for name in CaptionSettings.model_fields if name != "captions")
 _COMMON_KEYS = (*(name for name in Settings.model_fields if name != "cache"), *_CAPTION_SECTIONS)
-_VARIANT_KEYS = ("about", "captions", "pretrain", *_MODEL_SECTIONS, *_CAPTION_SECTIONS)
+_VARIANT_KEYS = ("about", "captions", "pretrain", "also", *_MODEL_SECTIONS, *_CAPTION_SECTIONS)
 TABLE = "table"
 
 
@@ -70,6 +72,7 @@ class Variant:
             on its known regions alone; ``"none"``, the base CLIP as it is.
         settings: Of model, training and embedding (the probe's are common to all).
         captioning: Settings of captions.
+        also: Further cities whose pictures are pre-trained on too; no region of theirs is scored.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Variant:
     pretrain: str
     settings: Settings
     captioning: CaptionSettings
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,9 @@ class Study:
         reference: Variant that the others are compared with.
         captioners: Who is asked: as ``urbanln caption --captioner`` takes it, or ``"table"`` for the captions
             that the city folders have already.
-        variants: In the order of the file.
+        variants: In the order of the file, those of its conditions first.
+        gains: What its conditions ask: see :mod:`urbanln.study.conditions`.
+        predicted: When and how the predictions were made, for people.
     """
 
     name: str
@@ -102,6 +108,8 @@ class Study:
     reference: str
     captioners: str
     variants: tuple[Variant, ...]
+    gains: tuple[Gain, ...] = ()
+    predicted: str = ""
 
     @property
     def first(self) -> Variant:
@@ -132,105 +140,83 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     for text in overrides:
         set_key(values, text, "key of a study", "common.train.epochs=2 or study.seeds=[0]")
     where = str(path)
-    _known(values, ("study", "common", "variants"), where)
-    head, common = _given(values, "study", {}, where), _given(values, "common", {}, where)
-    _known(head, _STUDY_KEYS, f"{where}, [study]")
-    _known(common, _COMMON_KEYS, f"{where}, [common]")
-    named = _given(values, "variants", {}, where)
+    known(values, ("study", "common", "variants", "parts", "conditions"), where)
+    head, common = given(values, "study", {}, where), given(values, "common", {}, where)
+    known(head, _STUDY_KEYS, f"{where}, [study]")
+    known(common, _COMMON_KEYS, f"{where}, [common]")
+    made, gains = expand(values, _VARIANT_KEYS, where)
+    named = given(values, "variants", {}, where)
+    if twice := [name for name in named if name in made]:
+        what, remedy = "a variant has the name of a condition", "give it another name"
+        raise InputError(what, value=twice[0], where=where, remedy=remedy)
+    named = made | named
     if not named:
         raise InputError("a study needs variants", where=where, remedy="add [variants.NAME]")
     variants = tuple(
-        _variant(name, _given(named, name, {}, f"{where}, [variants]"), common, where) for name in named
+        _variant(name, given(named, name, {}, f"{where}, [variants]"), common, where) for name in named
     )
     study = Study(
-        name=_given(head, "name", path.stem, where),
-        about=_given(head, "about", "", where),
-        seeds=_distinct(
+        name=given(head, "name", path.stem, where),
+        about=given(head, "about", "", where),
+        seeds=distinct(
             head.get("seeds", [0]),
             lambda seed: type(seed) is int and 0 <= seed <= MAX_SEED,
             "'seeds' is a list of different whole numbers from 0",
             where,
             remedy=f"e.g. seeds = [0, 1, 2]; {MAX_SEED:,} is the largest",
         ),
-        cities=_distinct(
-            head.get("cities", []),
-            lambda city: isinstance(city, str) and bool(city),
-            "'cities' is a list of different city folders",
-            where,
-            remedy='e.g. cities = ["mycity", "synthetic:256:0"]',
-        ),
-        reference=_given(head, "reference", variants[0].name, where),
-        captioners=_given(head, "captioners", "simulated", where),
+        cities=_cities(head.get("cities", []), "cities", where),
+        reference=given(head, "reference", variants[0].name, where),
+        captioners=given(head, "captioners", "simulated", where),
         variants=variants,
+        gains=gains,
+        predicted=given(head, "predicted", "", where),
     )
     _check(study, where)
     return study
 
 
-def _known(values: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
-    for key in values:
-        if key not in keys:
-            raise InputError(f"unknown key '{key}'", where=where, remedy=_near(key, keys))
-
-
-def _given(values: Mapping[str, Any], key: str, default: Any, where: str) -> Any:
-    """A text or a table of the file, whichever its default is."""
-    found = values.get(key, default)
-    if not isinstance(found, type(default)):
-        kind = "a text" if isinstance(default, str) else "a table of keys"
-        raise InputError(f"'{key}' is {kind}", value=found, where=where, remedy=f"give it as {kind}")
-    return found
-
-
-def _distinct(found: Any, fine: Callable[[Any], bool], fault: str, where: str, remedy: str) -> Any:
-    """A list that is not empty, of different values that are all ``fine``, as a tuple."""
-    good = isinstance(found, list) and found and all(map(fine, found))
-    if not good or len(set(found)) < len(found):
-        raise InputError(fault, value=found, where=where, remedy=remedy)
-    return tuple(found)
-
-
-def _near(value: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)
-    return f"did you mean '{near[0]}'?"
+def _cities(found: Any, key: str, where: str) -> tuple[str, ...]:
+    fault = f"'{key}' is a list of different city folders"
+    remedy = f'e.g. {key} = ["mycity", "synthetic:256:0"]'
+    cities: tuple[str, ...] = distinct(
+        found, lambda city: isinstance(city, str) and bool(city), fault, where, remedy
+    )
+    return cities
 
 
 def _variant(name: str, own: Mapping[str, Any], common: Mapping[str, Any], file: str) -> Variant:
     where = f"{file}, [variants.{name}]"
-    _known(own, _VARIANT_KEYS, where)
-    captions = _given(own, "captions", "vote", where)
-    pretrain = _given(own, "pretrain", "all", where)
+    known(own, _VARIANT_KEYS, where)
+    captions = given(own, "captions", "vote", where)
+    pretrain = given(own, "pretrain", "all", where)
     single = captions.startswith(SINGLE) and captions != SINGLE
-    for key, value, known in (("captions", captions, CAPTIONS), ("pretrain", pretrain, PRETRAIN)):
-        if value not in known and not (key == "captions" and single):
+    for key, value, choices in (("captions", captions, CAPTIONS), ("pretrain", pretrain, PRETRAIN)):
+        if value not in choices and not (key == "captions" and single):
             raise InputError(
                 f"unknown value of '{key}'", value=value, where=where,
-                remedy=f"{_near(value, known)} There are: {', '.join(known)}",
+                remedy=f"{near(value, choices)} There are: {', '.join(choices)}",
             )  # fmt: skip
-    sections = {key: _given(own, key, {}, where) for key in own if key in _COMMON_KEYS}
-    merged = _merged({key: _given(common, key, {}, file) for key in common}, sections)
-    if "seed" in merged.get("train", {}):
+    sections = {key: given(own, key, {}, where) for key in own if key in _COMMON_KEYS}
+    both = merged({key: given(common, key, {}, file) for key in common}, sections)
+    if "seed" in both.get("train", {}):
         raise InputError(
             "train.seed is set by study.seeds",
-            value=merged["train"]["seed"],
+            value=both["train"]["seed"],
             where=where,
             remedy="leave train.seed out, and list seeds in [study]",
         )
     with placed(where):
-        settings = load_settings(base={k: v for k, v in merged.items() if k in Settings.model_fields})
+        settings = load_settings(base={k: v for k, v in both.items() if k in Settings.model_fields})
         captioning = load_settings(
-            base={k: v for k, v in merged.items() if k in _CAPTION_SECTIONS}, of=CaptionSettings
+            base={k: v for k, v in both.items() if k in _CAPTION_SECTIONS}, of=CaptionSettings
         )
-    return Variant(name, _given(own, "about", "", where), captions, pretrain, settings, captioning)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables: what ``above`` has wins, key by key."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    also = own.get("also", [])
+    if also != []:
+        also = _cities(also, "also", where)
+    return Variant(
+        name, given(own, "about", "", where), captions, pretrain, settings, captioning, tuple(also)
+    )
 
 
 def _check(study: Study, where: str) -> None:
@@ -238,7 +224,7 @@ def _check(study: Study, where: str) -> None:
     if study.reference not in names:
         raise InputError(
             "the reference is no variant of this study", value=study.reference, where=where,
-            remedy=_near(study.reference, names),
+            remedy=near(study.reference, names),
         )  # fmt: skip
     probe = study.first.settings.probe
     if "city" in probe.splits:

@@ -224,7 +224,11 @@ class _Maker:
                 "views": self.study.views,
                 "fold": fold,
             }
-        return self.add("pretrain", payload, [self.source(), self.captions(variant)], variant.name)
+        needs = [self.source(), self.captions(variant)]
+        for spec in variant.also:
+            other = _Maker(self.study, spec, self.seed, self.stages)
+            needs += [other.source(), other.captions(variant)]
+        return self.add("pretrain", payload, needs, variant.name)
 
     def captions(self, variant: Variant) -> str:
         payload: dict[str, Any] = {"choice": variant.captions, **self.tokenizer}
@@ -261,7 +265,7 @@ class _Maker:
         """What simulated captioners and detectors are told to be; defaults are left out of the keys."""
         chosen = variant.captioning
         told: dict[str, Any] = chosen.simulation.model_dump(mode="json", exclude_defaults=True)
-        if not captioners.startswith("simulated"):
+        if not captioners.startswith(("simulated", "alike-")):
             told = {name: value for name, value in told.items() if name.startswith("detector")}
         if not (chosen.refine.enabled and chosen.refine.grounder == "simulated"):
             told = {name: value for name, value in told.items() if not name.startswith("detector")}

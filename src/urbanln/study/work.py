@@ -181,9 +181,13 @@ def _pretrain(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> N
     if known is not None:
         probe = ProbeSettings(**{k: v for k, v in known["probe"].items() if k != "split"})
         regions = known_regions(city, known["views"], probe, known["seed"], known["fold"])
-    captions = read_table(needs[1] / _CAPTIONS, kind="captions")
     settings = Settings(model=ModelSettings(**payload["model"]), train=TrainSettings(**payload["train"]))
-    pretrain(light_city(city, folder / "city", captions=captions, regions=regions), settings, folder / _RUN)
+    cities = []
+    for number, (source, texts) in enumerate(zip(needs[::2], needs[1::2], strict=True), 1):
+        captions = read_table(texts / _CAPTIONS, kind="captions")
+        place, own = (folder / "city", regions) if number == 1 else (folder / f"city-{number}", None)
+        cities.append(light_city(stage_city(source), place, captions=captions, regions=own))
+    pretrain(cities, settings, folder / _RUN)
 
 
 def _embed(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
