@@ -144,7 +144,7 @@ def test_parts_without_conditions_and_conditions_without_parts_are_refused(tmp_p
         read(tmp_path, head.split("[parts.vote]")[0] + "[[conditions]]" + tail)
 
 
-@pytest.mark.parametrize("name", ["when"])
+@pytest.mark.parametrize("name", ["when", "when-more"])
 def test_the_shipped_grid_keeps_to_its_size_and_was_predicted(name: str) -> None:
     study = load_study(STUDIES / f"{name}.toml")
     work = make_work(study)

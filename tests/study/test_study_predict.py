@@ -74,7 +74,7 @@ def test_inductive_pre_training_never_sees_a_test_region(
     city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fold: int
 ) -> None:
     seen: list[City] = []
-    monkeypatch.setattr("urbanln.train.loop.pretrain", lambda place, settings, out: seen.append(place))
+    monkeypatch.setattr("urbanln.train.loop.pretrain", lambda places, settings, out: seen.extend(places))
     needs = [tmp_path / "city", tmp_path / "captions"]
     for folder in needs:
         folder.mkdir()

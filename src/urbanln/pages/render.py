@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -34,6 +35,19 @@ def _script(*names: str) -> Markup:
         line for part in parts for line in part.split("\n") if not line.startswith("//# sourceMappingURL")
     ]
     return Markup("\n".join(lines).replace("</script", "<\\/script"))  # noqa: S704 (files of the package)
+
+
+def standalone(chart: Markup) -> str:
+    """A chart of a page as a file of its own, in the page's light colours, on white."""
+    css = _asset("templates/page.css")
+    rules = re.findall(r"\.(?:chart|range|dot|band|beyond)\b[^{}]*\{[^{}]*\}", css)
+    style = css[: css.index("@media")] + "\n".join(rules)
+    style += "\n.chart { width: auto; min-width: 0; max-width: none; font-family: system-ui, sans-serif; }"
+    head, rest = str(chart).split(">", 1)
+    width, height = head.split('viewBox="0 0 ')[1].split('"')[0].split()
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+    head = head.replace("<svg ", f"<svg {size} ", 1)
+    return f'{head}><style>{style}</style><rect width="100%" height="100%" fill="#fff"/>{rest}\n'
 
 
 def render(package: str, template: str, context: Mapping[str, Any]) -> str:

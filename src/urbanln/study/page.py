@@ -1,4 +1,7 @@
-"""A study's results for people: ``study.json``, ``study.csv``, ``study.md`` and the page ``study.html``."""
+"""A study's results for people: ``study.json``, ``study.csv``, ``study.md`` and the page ``study.html``.
+
+Of a grid of conditions also ``study.svg``, the small multiples as a file of their own.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from markupsafe import Markup
 
 from urbanln.base.files import write_json, write_text
 from urbanln.pages.charts import Canvas, DotPlot
-from urbanln.pages.render import render
+from urbanln.pages.render import render, standalone
 from urbanln.pages.text import DASH, clean, cut, finite, score, words
+from urbanln.study.gains import sentences
+from urbanln.study.multiples import GAINS, gains_table, multiples
 
 _WIDTH, _LABEL, _VALUE, _ROW = 860.0, 250.0, 190.0, 24.0
 _R2 = {"key": "r2", "name": "R²", "each": "indicator", "digits": 2}  # of results before there was another
@@ -36,6 +41,8 @@ def write_results(folder: Path, result: Mapping[str, Any], name: str = "study") 
     """
     write_text(folder / f"{name}.csv", results_csv(result))
     write_text(folder / f"{name}.md", results_markdown(result))
+    if gained := _gained(result):
+        write_text(folder / f"{name}.svg", standalone(gained[0]["plot"]))
     page = folder / f"{name}.html"
     write_text(page, results_html(result))
     write_json(folder / f"{name}.json", result)
@@ -72,6 +79,11 @@ def results_markdown(result: Mapping[str, Any]) -> str:
     measure = _measure(result)
     key, name, each, digits = (measure[part] for part in ("key", "name", "each", "digits"))
     names = result["indicators"]
+    for one in _gained(result):
+        parts.append(f"## When does each part pay? {one['heading']}")
+        parts += one["sentences"]
+        lines = [[_cell(text) for text in line] for line in one["table"]]
+        parts.append(_markdown(GAINS, lines))
     for split, head, rows in _tables(result):
         parts.append(f"## {_heading(result, split, head)}")
         lines = [
@@ -106,9 +118,29 @@ def results_html(result: Mapping[str, Any]) -> str:
     ]
     context = {
         "title": result["name"], "result": result, "tables": tables, "facts": _facts(result), **measure,
+        "gained": _gained(result), "gain_columns": GAINS,
     }  # fmt: skip
     helpers = {"one_score": partial(_each, measure=measure), "interval": _range, "words": words}
     return render("urbanln.study", "study.html.j2", context | helpers)
+
+
+def _gained(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Per split and head what the parts were worth: heading, sentences, table, picture."""
+    found = []
+    for split, head, _ in _tables(result):
+        rows = [row for row in result.get("gains", []) if (row["split"], row["head"]) == (split, head)]
+        if not rows:
+            continue
+        heading = _heading(result, split, head)
+        found.append(
+            {
+                "heading": heading,
+                "sentences": sentences(rows),
+                "table": gains_table(rows),
+                "plot": multiples(rows, _measure(result)["name"], heading),
+            }
+        )
+    return found
 
 
 def forest(rows: Sequence[Mapping[str, Any]], reference: str, heading: str, measure: str = "R²") -> Markup:

@@ -22,7 +22,8 @@ from urbanln.probe.held_out import NO_HEAD
 from urbanln.probe.metrics import interval
 from urbanln.stages.recalls import DIRECTIONS, RULES
 from urbanln.study.cells import R2, RECALL, Cell, Cells, Measure, Place, read_cells
-from urbanln.study.spec import Study
+from urbanln.study.gains import mark_standing
+from urbanln.study.spec import Study, Variant
 from urbanln.study.stages import SYNTHETIC, Work
 
 
@@ -54,12 +55,13 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
     measure = RECALL if work.corpora else R2
     splits, heads = _sections(study, work)
     about = {variant.name: variant.about for variant in study.variants}
-    rows = []
+    rows, gains = [], []
     predictors = list(dict.fromkeys([*about, *(name for name, *_ in cells)]))
     for split in splits:
         for head in heads:
             make = _Rows(study, measure, cells, places, split, head)
             rows += [row for name in predictors if (row := make.row(name, about)) is not None]
+            gains += make.gains()
     faults = [
         {"variant": score.variant or "floors", "city": score.city, "seed": score.seed, "reason": failed[name]}
         for score in work.scores
@@ -80,19 +82,26 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
         "indicators": list(dict.fromkeys(name for found in cells.values() for name in found)),
         **_sizes(places, work.corpora),
         "covered": measure.covered,
-        "settings": {
-            variant.name: {
-                "captions": variant.captions,
-                "pretrain": variant.pretrain,
-                **variant.settings.model_dump(mode="json", include={"model", "train", "embed"}),
-                **variant.captioning.model_dump(mode="json", include={"describe", "clean", "refine", "vote"}),
-            }
-            for variant in study.variants
-        },
+        "settings": {variant.name: _settings(variant) for variant in study.variants},
         **study.first.settings.model_dump(mode="json", include={"retrieve" if work.corpora else "probe"}),
         "rows": rows,
+        "gains": gains,
+        "predicted": study.predicted,
         "scored": len(work.scores) - len(faults),
         "failed": faults,
+    }
+
+
+def _settings(variant: Variant) -> dict[str, Any]:
+    captioning = variant.captioning.model_dump(
+        mode="json", include={"describe", "clean", "refine", "vote", "simulation"}
+    )
+    return {
+        "captions": variant.captions,
+        "pretrain": variant.pretrain,
+        "also": list(variant.also),
+        **variant.settings.model_dump(mode="json", include={"model", "train", "embed"}),
+        **captioning,
     }
 
 
@@ -156,6 +165,41 @@ class _Rows:
                 for value in dict.fromkeys(key[place] for key in own)
             }
         return row
+
+    def gains(self) -> list[dict[str, Any]]:
+        """What each part is worth under each condition; where either variant has no score yet, nothing."""
+        rows = []
+        centre = self.study.gains[0].condition if self.study.gains else ""
+        for gain in self.study.gains:
+            own, other = self.of(gain.with_part), self.of(gain.without)
+            pairs = {key: self.paired(key, own[key], other[key]) for key in own if key in other}
+            if not pairs:
+                continue
+            found = _mean_over(pairs)
+            told = _told("gain", found)
+            deviation = float(np.std(found.samples, ddof=1)) if found and told["gain"] is not None else None
+            moved = "" if gain.condition == centre else next(iter(gain.at))
+            rows.append(
+                {
+                    "part": gain.part,
+                    "condition": gain.condition,
+                    "moved": moved,
+                    "at": dict(gain.at),
+                    "with": gain.with_part,
+                    "without": gain.without,
+                    "split": self.split,
+                    "head": self.head,
+                    **told,
+                    "gain_sd": deviation,
+                    "predicted": None if gain.predicted is None else list(gain.predicted),
+                    "by_city": {
+                        city: _told("gain", _mean_over(_where(pairs, 0, city)))
+                        for city in dict.fromkeys(key[0] for key in pairs)
+                    },
+                }
+            )
+        mark_standing(rows)
+        return rows
 
     def of(self, name: str) -> dict[tuple[str, str], Cell]:
         """Cells of a predictor by (city, indicator); a floor without a head stands beside every head."""
