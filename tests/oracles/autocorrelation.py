@@ -43,3 +43,33 @@ def gaussian_field(side: int, range_km: float, seed: int, cell_km: float = 1.0) 
     power = np.maximum(np.fft.fft2(covariance).real, 0) / covariance.size
     noise = rng.normal(size=power.shape) + 1j * rng.normal(size=power.shape)
     return np.fft.fft2(np.sqrt(power) * noise).real[:side, :side].ravel()
+
+
+def joins(codes: np.ndarray, places: np.ndarray, k: int) -> tuple[float, list[float]]:
+    """Share of the k nearest others that are of a point's own class, over all points and by class."""
+    own: dict[int, list[bool]] = {}
+    for i in range(len(codes)):
+        distance = [(np.hypot(*(places[i] - places[j])), j) for j in range(len(codes)) if j != i]
+        own.setdefault(int(codes[i]), []).extend(bool(codes[j] == codes[i]) for _, j in sorted(distance)[:k])
+    return float(np.mean([one for same in own.values() for one in same])), [
+        float(np.mean(own[code])) for code in sorted(own)
+    ]
+
+
+def unlike(codes: np.ndarray, places: np.ndarray, low: float, high: float) -> float:
+    """Share of the pairs with low < distance <= high whose classes differ."""
+    pairs = [(i, j) for i in range(len(codes)) for j in range(i)]
+    return float(
+        np.mean([codes[i] != codes[j] for i, j in pairs if low < np.hypot(*(places[i] - places[j])) <= high])
+    )
+
+
+def apart(shares: np.ndarray, places: np.ndarray, low: float, high: float) -> float:
+    """Half the mean squared distance of the rows of pairs with low < distance <= high."""
+    pairs = [(i, j) for i in range(len(shares)) for j in range(i)]
+    squares = [
+        sum((a - b) ** 2 for a, b in zip(shares[i], shares[j], strict=True))
+        for i, j in pairs
+        if low < np.hypot(*(places[i] - places[j])) <= high
+    ]
+    return float(np.mean(squares) / 2)

@@ -14,6 +14,7 @@ import urbanln
 from urbanln.base.config import load_settings
 from urbanln.base.errors import InputError
 from urbanln.city.coordinates import Positions
+from urbanln.city.labels import AskedLabels
 from urbanln.city.store import City
 from urbanln.city.synthetic import make_synthetic_city
 from urbanln.stages.audit import read_labels
@@ -116,9 +117,9 @@ def test_rows_without_coordinates_are_counted_and_columns_may_have_any_name(tmp_
     assert "5 regions with labels have no position; they are left out." in found.found()
     table.to_csv(tmp_path / "t.csv", index=False)
     where = Positions()
-    assert urbanln.audit(read_labels(tmp_path / "t.csv", ["gdp"], where)).labels.unplaced == 5
+    assert urbanln.audit(read_labels(tmp_path / "t.csv", AskedLabels.of(["gdp"]), where)).labels.unplaced == 5
     with pytest.raises(InputError, match="coordinate is no label"):
-        read_labels(tmp_path / "t.csv", ["gdp", "lat"], where)
+        read_labels(tmp_path / "t.csv", AskedLabels.of(["gdp", "lat"]), where)
 
 
 def test_tables_that_cannot_be_audited() -> None:
@@ -126,7 +127,7 @@ def test_tables_that_cannot_be_audited() -> None:
         urbanln.audit(_table().assign(lon=np.nan))
     with pytest.raises(InputError, match="is no label"):
         urbanln.audit(_table(), labels=["lon"])
-    with pytest.raises(InputError, match="two columns of one name"):
+    with pytest.raises(InputError, match="named twice"):
         urbanln.audit(_table(), labels=["gdp", "gdp"])
     with pytest.raises(InputError, match="'lat' is missing"):
         urbanln.audit(_table().drop(columns="lat"))

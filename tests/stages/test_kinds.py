@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from tests.cli.test_cli import run
 
+import urbanln
 from urbanln.base.config import Settings, load_settings
 from urbanln.base.errors import InputError
 from urbanln.city.meta import IndicatorNote, Meta
@@ -65,3 +68,45 @@ def test_the_page_to_question_shows_classes_by_name_and_a_column_per_part(town: 
 def test_a_part_of_shares_is_no_label_to_probe(town: City, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such indicator(.|\n)*price, use, age"):
         run_probe(town, {}, load_settings(), indicators=["young"])
+
+
+def test_the_audit_of_a_city_looks_at_every_kind(town: City, tmp_path: Path) -> None:
+    found = urbanln.audit(town)
+    assert {name: one.as_json()["kind"] for name, one in found.labels.labels.items()} == {
+        "price": "number", "use": "classes", "age": "shares",
+    }  # fmt: skip
+    assert list(urbanln.audit(town, labels=["age"]).labels.labels) == ["age"]
+    with pytest.raises(InputError, match=r"no such indicator(.|\n)*price, use, age"):
+        urbanln.audit(town, labels=["young"])
+    with pytest.raises(InputError, match="a city says of itself"):
+        urbanln.audit(town, classes=["use"])
+    page, out = tmp_path / "a.html", tmp_path / "a.json"
+    assert run("audit", town.folder, "--page", page, "--out", out) == 0
+    kept = json.loads(out.read_text())
+    assert kept["labels"]["age"]["columns"] == list(AGE)
+    assert [one["name"] for one in kept["labels"]["use"]["classes"]] == ["field", "housing", "port"]
+    assert "age: middle aged" in page.read_text()
+
+
+def test_the_audit_of_a_table_is_told_what_is_what(
+    town: City, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = town.indicators.assign(lon=town.regions.geometry.x, lat=town.regions.geometry.y)
+    table["old"] = table["old"] * 100  # of these, parts of one are no shares
+    with pytest.raises(InputError, match="sum to 1, or to 100, in 0 of 35 rows"):
+        urbanln.audit(table, shares=["age=young,middle_aged,old"])
+    table[["young", "middle_aged"]] *= 100
+    found = urbanln.audit(table, classes=["use"], shares={"age": AGE})
+    assert list(found.labels.labels) == ["use", "age"]
+    assert found.notes == ["label age: its parts sum to 100, and are divided by it"]
+    np.testing.assert_allclose(
+        [part.mean for part in found.labels.labels["age"].parts], town.indicators[list(AGE)].mean(), atol=1e-9
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    words = ["--classes", "use", "--shares", "age=young,middle_aged,old", "--missing", "use=port"]
+    assert run("audit", "--labels", tmp_path / "t.csv", *words, "--page", tmp_path / "t.html") == 0
+    said = capsys.readouterr().out
+    assert "labels use (classes), age (shares: young, middle_aged, old)" in said
+    assert "31 regions of 2 classes, 5 missing" in said
+    assert run("audit", town.folder, "--classes", "use") == 2
+    assert urbanln.audit(table).labels.labels.keys() == {"price", *AGE}  # as nothing says otherwise

@@ -1,8 +1,8 @@
-"""Spatial autocorrelation of a value at points: Moran's I with a permutation test, the variogram's range."""
+"""Likeness of points by distance: Moran's I and join counts with permutation tests, the variogram's range."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from urbanln.base.errors import InputError
-from urbanln.base.space import CITY_GAP_M, Floats, spacing_metres
+from urbanln.base.space import CITY_GAP_M, Floats, Ints, spacing_metres
 
 PRACTICAL = 3.0
 """An exponential variogram is at 95 % (1 − e⁻³) of its partial sill at its practical range."""
@@ -41,6 +41,27 @@ class Moran:
     p: float
 
 
+@dataclass(frozen=True, eq=False)
+class Joins:
+    """Same-class joins of neighbours, and their test.
+
+    Attributes:
+        same: Share of the neighbours that are of a point's own class; NaN where there are fewer than three
+            points, or one class.
+        expected: Its mean where the same classes are dealt out at random.
+        z: How many standard deviations of the shufflings it lies above their mean; NaN without shufflings.
+        p: Pseudo p-value, one-sided: the share of shufflings with as many joins or more, the data counted as
+            one of them.
+        of: (C,) the same share by class, among the neighbours of its points.
+    """
+
+    same: float
+    expected: float
+    z: float
+    p: float
+    of: Floats
+
+
 @dataclass(frozen=True)
 class Variogram:
     """An empirical variogram and the exponential model fitted to it.
@@ -58,7 +79,7 @@ class Variogram:
 
     distance_km: Floats
     gamma: Floats
-    pairs: npt.NDArray[np.int64]
+    pairs: Ints
     nugget: float
     sill: float
     range_km: float
@@ -88,10 +109,7 @@ def morans_i(
         True
     """
     numbers, places = _present(values, metres)
-    if k < 1:
-        raise InputError(
-            "Moran's I needs at least one neighbour", value=k, where="k", remedy="give k = 1 or more"
-        )
+    _check_k(k)
     n = len(numbers)
     if n < 3 or np.ptp(numbers) == 0:
         return Moran(np.nan, -1 / (n - 1) if n > 1 else np.nan, np.nan)
@@ -110,6 +128,63 @@ def morans_i(
     return Moran(found, -1 / (n - 1), at_least / (permutations + 1))
 
 
+def join_counts(
+    codes: npt.ArrayLike, metres: npt.ArrayLike, *, k: int = 8, permutations: int = 199, seed: int = 0
+) -> Joins:
+    """How often one of the k nearest neighbours is of a point's own class (join counts: Moran 1948, Cliff and
+    Ord 1981), held against shufflings of the same classes over the same places.
+
+    Args:
+        codes: (N,) whole numbers from 0: the class of each point.
+        metres: (N, 2) positions in metres; neighbours are never taken from another city.
+        k: Neighbours of a point; all others where there are fewer.
+        permutations: Shufflings of the test; 0 leaves it out.
+        seed: Of the shufflings.
+
+    Raises:
+        InputError: Lengths that differ, or ``k`` below 1.
+
+    Example:
+        >>> import numpy as np
+        >>> grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0)), -1).reshape(-1, 2)
+        >>> join_counts(grid[:, 0] > 2, grid).same > 0.8
+        True
+    """
+    numbers, places = _present(np.asarray(codes, dtype=np.float64), metres)
+    classes = numbers.astype(np.int64)
+    _check_k(k)
+    n, counts = len(classes), np.bincount(classes)
+    if n < 3 or (counts > 0).sum() < 2:
+        return Joins(np.nan, np.nan, np.nan, np.nan, np.full(len(counts), np.nan))
+    weights = _neighbour_weights(places.tobytes(), min(k, n - 1)).tocoo()
+    total = weights.data.sum()
+
+    def joined(given: Ints) -> Floats:
+        same = given[weights.row] == given[weights.col]
+        joins = np.bincount(given[weights.row[same]], weights.data[same], minlength=len(counts))
+        return np.asarray(joins, dtype=np.float64)
+
+    at = joined(classes)
+    found = float(at.sum() / total) if total else np.nan
+    expected = float((counts * (counts - 1.0)).sum() / (n * (n - 1.0)))
+    members = np.bincount(classes[weights.row], weights.data, minlength=len(counts))
+    of = np.divide(at, members, out=np.full(len(counts), np.nan), where=members > 0)
+    if permutations < 1 or not np.isfinite(found):
+        return Joins(found, expected, np.nan, np.nan, of)
+    kept = n * permutations <= _KEPT_PLACES
+    orders = (_shufflings if kept else _shuffled)(n, permutations, seed)
+    shuffled = np.array([joined(classes.take(order)).sum() / total for order in orders])
+    spread = float(shuffled.std())
+    z = (found - float(shuffled.mean())) / spread if spread > 0 else np.nan
+    at_least = 1 + int((shuffled >= found - 1e-12).sum())
+    return Joins(found, expected, z, at_least / (permutations + 1), of)
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise InputError("at least one neighbour is needed", value=k, where="k", remedy="give k = 1 or more")
+
+
 def _present(values: npt.ArrayLike, metres: npt.ArrayLike) -> tuple[Floats, Floats]:
     numbers = np.asarray(values, dtype=np.float64)
     places = np.asarray(metres, dtype=np.float64)
@@ -124,13 +199,13 @@ def _present(values: npt.ArrayLike, metres: npt.ArrayLike) -> tuple[Floats, Floa
     return numbers[there], places[there]
 
 
-def _shuffled(n: int, count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+def _shuffled(n: int, count: int, seed: int) -> Iterator[Ints]:
     rng = np.random.default_rng(seed)
     return (rng.permutation(n) for _ in range(count))
 
 
 @lru_cache(maxsize=1)
-def _shufflings(n: int, count: int, seed: int) -> list[npt.NDArray[np.int64]]:
+def _shufflings(n: int, count: int, seed: int) -> list[Ints]:
     """Remembered, as the neighbours are: to draw them takes longer than to use them."""
     return list(_shuffled(n, count, seed))
 
@@ -182,35 +257,86 @@ def variogram(
         InputError: Lengths that differ.
     """
     numbers, places = _present(values, metres)
+
+    def steps(first: Ints, second: Ints) -> Floats:
+        return np.sqrt(np.abs(numbers[first] - numbers[second]))
+
+    def robust(mean: Floats, pairs: Ints) -> Floats:
+        return np.asarray(0.5 * mean**4 / (0.457 + 0.494 / pairs + 0.045 / pairs**2))
+
+    return _empirical(places, steps, robust, max_km, lags, seed)
+
+
+def variogram_of_parts(
+    parts: npt.ArrayLike,
+    metres: npt.ArrayLike,
+    *,
+    max_km: float | None = None,
+    lags: int = 20,
+    seed: int = 0,
+) -> Variogram:
+    """The variogram of what stands in several columns: shares, or one of several classes.
+
+    Semivariances are half the mean squared distance of two rows (Matheron 1963), since a robust estimator has
+    no meaning among zeros and ones. Of classes, which have 1 in their own column, that is the sum of the
+    indicator variograms of all (Journel 1983): the share of pairs of that distance that differ.
+
+    Args:
+        parts: (N, C) numbers; or (N,) whole numbers, the class of each point. Rows with a gap are left out.
+        metres, max_km, lags, seed: As for :func:`variogram`.
+
+    Raises:
+        InputError: Lengths that differ.
+    """
+    rows = np.asarray(parts, dtype=np.float64)
+    classes = rows.ndim == 1
+    whole, places = _present(rows if classes else rows.sum(axis=1), metres)
+    rows = whole if classes else rows[np.isfinite(rows.sum(axis=1))]
+
+    def steps(first: Ints, second: Ints) -> Floats:
+        if classes:
+            return np.asarray(2.0 * (rows[first] != rows[second]))
+        return np.asarray(sum((column[first] - column[second]) ** 2 for column in rows.T))
+
+    return _empirical(places, steps, lambda mean, _: mean / 2, max_km, lags, seed, moments=True)
+
+
+def _empirical(
+    places: Floats, steps: Callable[[Ints, Ints], Floats], gamma_of: Callable[[Floats, Ints], Floats],
+    max_km: float | None, lags: int, seed: int, *, moments: bool = False,
+) -> Variogram:  # fmt: skip
+    """The variogram of what a function says of pairs, whose mean in a lag another turns into semivariance."""
     nothing = np.empty(0)
     empty = Variogram(nothing, nothing, np.empty(0, dtype=np.int64), np.nan, np.nan, np.nan)
-    if len(numbers) < 3:
+    if len(places) < 3:
         return empty
     spacing = spacing_metres(places)
-    distance, steps, scale = _pairs(numbers, places, np.random.default_rng(seed))
+    first, second, distance, scale = _pairs(places, np.random.default_rng(seed))
     if not np.isfinite(spacing) or len(distance) == 0:
         return empty
     longest = 1000 * max_km if max_km is not None else 0.5 * float(np.quantile(distance, 0.99))
     edges = np.geomspace(1.2 * spacing, max(longest, 1.5 * spacing), lags)
     lag = np.searchsorted(edges, distance)
     inside = lag < lags
-    lag, distance, steps, scale = lag[inside], distance[inside], steps[inside], scale[inside]
+    lag, distance, scale = lag[inside], distance[inside], scale[inside]
     pairs = np.bincount(lag, minlength=lags)
     kept = pairs >= _FEW_PAIRS
     if kept.sum() < 3:
         return empty
+    step = steps(first[inside], second[inside])
     n = pairs[kept]
     centre = np.bincount(lag, distance, minlength=lags)[kept] / n / 1000
-    root = np.bincount(lag, np.sqrt(steps), minlength=lags)[kept] / n
-    gamma = 0.5 * root**4 / (0.457 + 0.494 / n + 0.045 / n**2)
+    gamma = gamma_of(np.bincount(lag, step, minlength=lags)[kept] / n, n)
     # The two samples overlap at short distances only; what the whole map holds decides the weights.
     weight = np.bincount(lag, scale, minlength=lags)[kept] / centre**2
-    return _fit(centre, gamma, n, weight, float(edges[-1]) / 1000)
+    # A mean of squares of what is seldom other than 0 is less certain than that of a bell-shaped number.
+    errors = max(1.0, float(step.std() / step.mean()) / np.sqrt(2)) if moments and step.any() else 1.0
+    return _fit(centre, gamma, n, weight, float(edges[-1]) / 1000, _ERRORS * errors)
 
 
-def _pairs(numbers: Floats, places: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Distance in metres, absolute difference and weight of pairs: all of them, or a sample."""
-    n = len(numbers)
+def _pairs(places: Floats, rng: np.random.Generator) -> tuple[Ints, Ints, Floats, Floats]:
+    """First and second point, distance in metres and weight of pairs: all of them, or a sample."""
+    n = len(places)
     if n * (n - 1) // 2 <= _MAX_PAIRS:
         first, second = np.triu_indices(n, 1)
         scale = np.ones(len(first))
@@ -226,11 +352,11 @@ def _pairs(numbers: Floats, places: Floats, rng: np.random.Generator) -> tuple[F
         scale = np.append(np.ones(_MAX_PAIRS), np.zeros(len(row)))
     distance = np.hypot(*(places[first] - places[second]).T)
     same = distance < _APART_M
-    return distance[same], np.abs(numbers[first] - numbers[second])[same], scale[same]
+    return first[same], second[same], distance[same], scale[same]
 
 
 def _fit(
-    distance: Floats, gamma: Floats, pairs: npt.NDArray[np.int64], weight: Floats, longest: float
+    distance: Floats, gamma: Floats, pairs: Ints, weight: Floats, longest: float, errors: float
 ) -> Variogram:
     """Nugget, sill and practical range of an exponential model by weighted least squares."""
     from scipy.optimize import minimize_scalar, nnls  # here, since only the audit needs it
@@ -252,7 +378,7 @@ def _fit(
     sill = nugget + partial
     # What the nearest pairs lack of the sill must exceed the error of their own semivariance.
     lacking = partial * np.exp(-PRACTICAL * distance[0] / range_km)
-    if lacking <= max(_LEAST_SHARE, _ERRORS / np.sqrt(pairs[0])) * sill:
+    if lacking <= max(_LEAST_SHARE, errors / np.sqrt(pairs[0])) * sill:
         return Variogram(distance, gamma, pairs, float(sill), float(sill), 0.0)
     limited = range_km >= longest
     return Variogram(

@@ -12,6 +12,7 @@ from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.errors import InputError
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
+    CaptionFilesOption,
     ClassesOption,
     CrsOption,
     DatumOption,
@@ -179,6 +180,8 @@ def audit(
         Path | None, typer.Option(metavar="TABLE", help="a plain table of labels, without a city")
     ] = None,
     label: Annotated[list[str], typer.Option(help="only these labels; may be given again")] = [],  # noqa: B006
+    classes: ClassesOption = [],  # noqa: B006
+    shares: SharesOption = [],  # noqa: B006
     lon: Annotated[str, typer.Option(help="column of longitudes in --labels")] = "lon",
     lat: Annotated[str, typer.Option(help="column of latitudes in --labels")] = "lat",
     lonlat_column: LonLatOption = None,
@@ -187,13 +190,12 @@ def audit(
     datum: DatumOption = "wgs84",
     outside_china: OutsideChinaOption = "refuse",
     missing: MissingOption = [],  # noqa: B006
+    empty_part: EmptyPartOption = "refuse",
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
     decimal: DecimalOption = None,
     pictures: Annotated[bool, typer.Option(help="also look for pictures that show up again")] = True,
-    captions: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
-    ] = [],  # noqa: B006
+    captions: CaptionFilesOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="whose tokenizer counts tokens; 'clip' is CLIP's own")] = "clip",
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well")] = None,
     page: Annotated[Path | None, typer.Option(help="HTML page to write as well")] = None,
@@ -206,6 +208,7 @@ def audit(
     from urbanln.base.written import Written
     from urbanln.captions.settings import CaptionSettings
     from urbanln.city.coordinates import Positions
+    from urbanln.city.labels import AskedLabels
     from urbanln.stages.audit import AUDIT, look
 
     reads = [*([labels] if labels else []), *captions]
@@ -215,9 +218,10 @@ def audit(
         output_file(page, PAGE, inputs=reads, option="--page")
     chosen = load_settings(settings, set_, of=CaptionSettings)
     found = look(
-        city, labels, captions, chosen=label, model=model, pictures=pictures,
+        city, labels, captions, model=model, pictures=pictures,
         where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china),
-        missing=missing, written=Written(encoding, thousands, decimal),
+        chosen=AskedLabels.of(label, classes, shares, missing=missing, empty_part=empty_part),
+        written=Written(encoding, thousands, decimal),
         clean=chosen.clean, ledger=chosen.captions.ledger,
     )  # fmt: skip
     answer(*found.lines())

@@ -83,6 +83,9 @@ EmptyPartOption = Annotated[
         help="what an empty part of shares is, where the others do not sum to one: refuse | rest | missing"
     ),
 ]
+CaptionFilesOption = Annotated[
+    list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
+]
 EncodingOption = Annotated[
     str | None, typer.Option(help="of a text table that is not UTF-8: cp1252, gb18030, …")
 ]

@@ -29,6 +29,7 @@ DIVERGING = (
 )
 # Okabe and Ito's, for classes.
 CLASSES = ("#0072b2", "#009e73", "#56b4e9", "#f0e442", "#e69f00", "#8a8a8a", "#d55e00", "#cc79a7")
+GREY = CLASSES[5]
 MOST_REGIONS = 20_000
 _MOST_VERTICES = 40_000
 
@@ -137,18 +138,24 @@ def difference_view(title: str, values: np.ndarray, log: bool, unit: str = "") -
             "ramp": "diverging", "log": log, "stops": stops, "labels": labels}  # fmt: skip
 
 
-def class_view(title: str, states: Sequence[str | None], classes: Mapping[str, str]) -> dict[str, Any]:
+def class_view(
+    title: str,
+    states: Sequence[str | None],
+    classes: Mapping[str, str],
+    colours: Sequence[str] = CLASSES,
+) -> dict[str, Any]:
     """A class per region.
 
     Args:
         title: What it is, the name of a source.
         states: In the order of the regions drawn; ``None``, or what is in no class, is grey.
         classes: State → what it is called, in the order of the legend; eight have colours of their own.
+        colours: In the order of the classes, as ``#rrggbb``.
     """
     names = list(classes)
     used = [name for name in names if name in set(states)]
     places = {name: at for at, name in enumerate(used)}
-    shown = [{"name": classes[name], "colour": CLASSES[names.index(name) % len(CLASSES)]} for name in used]
+    shown = [{"name": classes[name], "colour": colours[names.index(name) % len(colours)]} for name in used]
     return {
         "title": title,
         "unit": "",

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from urbanln.base.autocorrelation import Variogram, morans_i, variogram
+from urbanln.base.autocorrelation import morans_i, variogram
 from urbanln.base.columns import number_column
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import LabelKind, check_label, label_kinds
 from urbanln.base.missing import missing_codes
-from urbanln.base.space import Floats, spacing_km, square_blocks, to_metres
-from urbanln.probe.label_audit import Advice, IndicatorAudit, LabelAudit, Saturated, few_values
+from urbanln.base.space import Floats, spacing_km, to_metres
+from urbanln.probe.advice import advise
+from urbanln.probe.class_audit import audit_classes
+from urbanln.probe.label_audit import Audited, IndicatorAudit, LabelAudit, Saturated, few_values
 from urbanln.probe.labels import auto_transform, skewness
+from urbanln.probe.shares_audit import audit_shares
 from urbanln.probe.twins import held_together, near_twins, twin_metres
 
 SATURATED = 0.02
 """A value that more than this share of the regions hold is no measurement of each of them."""
 _HEAVY = 10.0  # the largest value in units of the 95th percentile
 _OUTSTANDING, _BESIDE = 5.0, 5  # times the count of the values beside it in size, five on either side
-_LEAST_REGIONS = 30  # below, neither a variogram nor a test says much
-_LEAST_BLOCKS = 10  # five folds of two blocks
-_TRY_KM = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500)
 
 
 def audit_labels(
@@ -31,21 +31,23 @@ def audit_labels(
     lonlat: pd.DataFrame,
     units: Mapping[str, str] | None = None,
     *,
+    kinds: Mapping[str, LabelKind] | None = None,
     permutations: int = 199,
     seed: int = 0,
 ) -> LabelAudit:
     """Look at labels before anything is trained on them.
 
     Args:
-        indicators: ``region_id`` and numeric columns; missing values are missing, not 0.
+        indicators: ``region_id`` and the columns of the labels; missing values are missing, not 0.
         lonlat: ``region_id``, ``lon``, ``lat`` in degrees, and perhaps ``city``: neighbours, pairs and blocks
             are then taken within a city.
         units: Unit of each indicator, for reading.
-        permutations: Of Moran's test.
-        seed: Of the test and of the sample of pairs.
+        kinds: Labels that are classes or shares, and their columns; every other column is a number.
+        permutations: Of Moran's test, and that of joins.
+        seed: Of the tests and of the sample of pairs.
 
     Raises:
-        InputError: A column is missing or no number, a region is doubled, or there is no label at all.
+        InputError: A column is missing or not what it is said to be; a region is doubled; there is no label.
     """
     for frame, name, needed in ((indicators, "labels", ()), (lonlat, "positions", ("lon", "lat"))):
         _check_table(frame, name, ("region_id", *needed))
@@ -67,11 +69,20 @@ def audit_labels(
     cities = lonlat["city"] if "city" in lonlat.columns else None
     metres = to_metres(lonlat[["lon", "lat"]].to_numpy(dtype=np.float64), cities)
     spacing = spacing_km(metres)
-    audits = {}
-    for name in table.columns:
-        numbers = _numbers(table, name).reindex(ids).to_numpy()
+    audits: dict[str, Audited] = {}
+    for name, label in label_kinds(table.columns, kinds or {}).items():
         unit = (units or {}).get(name, "")
-        audits[name] = _audit_one(numbers, metres, spacing, unit, permutations, seed)
+        if label.kind == "number":
+            numbers = _numbers(table, name).reindex(ids).to_numpy()
+            audits[name] = _audit_one(numbers, metres, spacing, unit, permutations, seed)
+            continue
+        values = check_label(table, name, label, "labels").reindex(ids)
+        test = {"permutations": permutations, "seed": seed}
+        audits[name] = (
+            audit_classes(values[name], metres, spacing, **test)
+            if label.kind == "classes"
+            else audit_shares(values, label.columns, metres, spacing, unit, **test)
+        )
     return LabelAudit(len(ids), spacing, audits, int((~placed).sum()))
 
 
@@ -152,7 +163,7 @@ def _audit_one(
         transform=transform,
         moran=morans_i(shaped, places, permutations=permutations, seed=seed),
         variogram=gram,
-        advice=_advice(gram, places, spacing) if n >= _LEAST_REGIONS else None,
+        advice=advise(gram, places, spacing),
         unit=unit,
     )
 
@@ -168,24 +179,3 @@ def _saturated(values: Floats, places: Floats, different: Floats, count: np.ndar
         together = held_together(value, values, places)
         found.append(Saturated(value, n, n / len(values), value == median, together))
     return sorted(found, key=lambda one: -one.regions)
-
-
-def _advice(gram: Variogram, places: Floats, spacing: float) -> Advice | None:
-    """Blocks as long as the range where ten of them fit, and a buffer of a quarter of a block or more."""
-    if not math.isfinite(gram.range_km):
-        return None
-    fitting = [edge for edge in _TRY_KM if square_blocks(places, edge).max() + 1 >= _LEAST_BLOCKS]
-    if not fitting:
-        return None
-    largest, range_km = fitting[-1], gram.range_km
-    wanted = next((edge for edge in _TRY_KM if edge >= max(range_km, 3 * spacing)), _TRY_KM[-1])
-    block = min(wanted, largest)
-    buffer = max(1.5 * spacing, min(range_km, block / 4))
-    if range_km == 0:
-        by, why = "noise", f"no range was found, so a few regions ({spacing:.2g} km apart) make a block"
-    elif gram.limited or wanted > largest:
-        reach = f"beyond {range_km:.3g} km" if gram.limited else f"of {range_km:.3g} km"
-        by, why = "map", f"the range is {reach}, and blocks over {block:g} km would be fewer than ten"
-    else:
-        by, why = "range", f"blocks are as long as the range of {range_km:.3g} km"
-    return Advice(block, math.ceil(10 * buffer) / 10, by, why)

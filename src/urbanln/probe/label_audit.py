@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from urbanln.base.autocorrelation import Moran, Variogram
 from urbanln.base.files import plain
 from urbanln.base.missing import Code
+from urbanln.probe.advice import Advice
 from urbanln.probe.labels import NO_LOGARITHM
 from urbanln.probe.twins import COINCIDE, MANY, ONE_SOURCE
 
@@ -43,24 +44,6 @@ class Saturated:
     share: float
     is_median: bool
     together: bool = False
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Blocks and buffer for spatial splits.
-
-    Attributes:
-        block_km: Edge of a block.
-        buffer_km: Distance between test and training regions.
-        limited_by: ``range`` (the block covers the label's range), ``map`` (a larger block would leave fewer
-            than ten), or ``noise`` (no range was found, so blocks of a few regions will do).
-        reason: The same in a sentence.
-    """
-
-    block_km: float
-    buffer_km: float
-    limited_by: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -119,9 +102,45 @@ class IndicatorAudit:
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; what is not defined is null."""
-        values = asdict(self)
+        values = {"kind": "number", **asdict(self)}
         values["variogram"] = values.pop("variogram")  # the long one last
         return dict(plain(values))
+
+    def sentences(self, name: str) -> list[tuple[int, str]]:
+        """What to know of it, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+        return _sentences(name, self)
+
+    def lines(self) -> list[str]:
+        """The audit as lines to print."""
+        return _lines(self)
+
+    def row(self, name: str) -> dict[str, Any]:
+        """The audit as a row of a table."""
+        return _row(name, self)
+
+
+class Audited(Protocol):
+    """What was found in one label, of whatever kind."""
+
+    @property
+    def advice(self) -> Advice | None:
+        """Blocks and buffer; None where there are too few regions to say."""
+
+    @property
+    def unit(self) -> str:
+        """For reading."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, ``kind`` among them."""
+
+    def sentences(self, name: str) -> list[tuple[int, str]]:
+        """What to know of it, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
+
+    def lines(self) -> list[str]:
+        """The audit as lines to print."""
+
+    def row(self, name: str) -> dict[str, Any]:
+        """The audit as a row of a table."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +156,12 @@ class LabelAudit:
 
     regions: int
     spacing_km: float
-    labels: Mapping[str, IndicatorAudit] = field(default_factory=dict)
+    labels: Mapping[str, Audited] = field(default_factory=dict)
     unplaced: int = 0
 
     def found(self) -> list[tuple[int, str]]:
         """What a user should know, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
-        said = [pair for name, audit in self.labels.items() for pair in _sentences(name, audit)]
+        said = [pair for name, audit in self.labels.items() for pair in audit.sentences(name)]
         return said + _of_the_map(self)
 
     def suggested(self) -> dict[str, Any] | None:
@@ -167,20 +186,19 @@ class LabelAudit:
 
     def table(self) -> pd.DataFrame:
         """One row per indicator."""
-        return pd.DataFrame([_row(name, audit) for name, audit in self.labels.items()])
+        return pd.DataFrame([audit.row(name) for name, audit in self.labels.items()])
 
     def lines(self) -> list[str]:
         """The audit as lines to print."""
         lines = [f"{self.regions} regions, {self.spacing_km:.2g} km apart (median)"]
         for name, audit in self.labels.items():
-            lines += [f"{name}{f' ({audit.unit})' if audit.unit else ''}", *_lines(audit)]
+            lines += [f"{name}{f' ({audit.unit})' if audit.unit else ''}", *audit.lines()]
         if suggested := self.suggested():
             lines.append(f"for spatial splits: {suggested['options']}")
         return lines
 
 
 def _sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
-    """What to know of one label, as (badness, sentence): 3 spoils a score, 2 flatters it, 1 is to know."""
     if audit.n == 0:
         return [(3, f"{name}: no region has a value.")]
     if audit.distinct == 1:
@@ -212,14 +230,26 @@ def _sentences(name: str, audit: IndicatorAudit) -> list[tuple[int, str]]:
             (2, f"{name}: heavy tail, the largest value is {audit.max_to_p95:.0f} × the 95th percentile.")
         )
     if math.isfinite(audit.moran.i) and audit.moran.i > _ALIKE and audit.moran.p <= 0.05:
-        said.append((2, f"{name}: {_reach(audit)}; a random split tests interpolation."))
+        alike = f"neighbours are alike (Moran's I {audit.moran.i:.2f}{reach_said(audit.variogram)})"
+        said.append((2, f"{name}: {alike}; a random split tests interpolation."))
     for count, what in ((audit.missing, "have no value"), (0 if few else audit.zeros, "are 0")):
         if count:
             share = count / (audit.n + audit.missing)
             said.append((1, f"{name}: {count:,} regions ({share:.1%}) {what}."))
-    if audit.advice is None:
-        said.append((2, f"{name}: {audit.n} regions are too few, or too near together, to suggest blocks."))
-    return said
+    return said + no_blocks(name, audit.n, audit.advice)
+
+
+def no_blocks(name: str, n: int, advice: Advice | None) -> list[tuple[int, str]]:
+    """What is said where no blocks can be suggested, as (badness, sentence).
+
+    Args:
+        name: Of the label.
+        n: Regions that have it.
+        advice: What is suggested.
+    """
+    if advice is not None:
+        return []
+    return [(2, f"{name}: {n} regions are too few, or too near together, to suggest blocks.")]
 
 
 def _looks_missing(code: Code) -> str:
@@ -252,10 +282,11 @@ def _of_the_map(audit: LabelAudit) -> list[tuple[int, str]]:
     return said
 
 
-def _reach(audit: IndicatorAudit) -> str:
-    range_km = audit.variogram.range_km
-    far = f", over {'more than ' if audit.variogram.limited else ''}{range_km:.3g} km" if range_km > 0 else ""
-    return f"neighbours are alike (Moran's I {audit.moran.i:.2f}{far})"
+def reach_said(gram: Variogram) -> str:
+    """How far likeness reaches, to go on with: ``, over 5 km``; nothing where no range was found."""
+    if not gram.range_km > 0:
+        return ""
+    return f", over {'more than ' if gram.limited else ''}{gram.range_km:.3g} km"
 
 
 def _lines(audit: IndicatorAudit) -> list[str]:
@@ -276,14 +307,21 @@ def _lines(audit: IndicatorAudit) -> list[str]:
         why = f", since {NO_LOGARITHM}" if audit.transform == "none" else ""
         lines.append(f"  {tail}skewness {audit.skew:.2f}{log}: transform {audit.transform}{why}")
     if math.isfinite(audit.moran.i):
-        lines.append(f"  Moran's I {audit.moran.i:.3f} (p {audit.moran.p:.3g}), {_range(audit.variogram)}")
-    if audit.advice:
-        one = audit.advice
-        lines.append(f"  blocks of {one.block_km:g} km, buffer {one.buffer_km:g} km: {one.reason}")
-    return lines
+        lines.append(
+            f"  Moran's I {audit.moran.i:.3f} (p {audit.moran.p:.3g}), {range_said(audit.variogram)}"
+        )
+    return lines + blocks_said(audit.advice)
 
 
-def _range(gram: Variogram) -> str:
+def blocks_said(advice: Advice | None) -> list[str]:
+    """The blocks that are suggested, as a line to print; none where there are none."""
+    if advice is None:
+        return []
+    return [f"  blocks of {advice.block_km:g} km, buffer {advice.buffer_km:g} km: {advice.reason}"]
+
+
+def range_said(gram: Variogram) -> str:
+    """A variogram's range in words."""
     if not math.isfinite(gram.range_km):
         return "no variogram"
     if gram.range_km == 0:
@@ -300,6 +338,7 @@ def _row(name: str, audit: IndicatorAudit) -> dict[str, Any]:
     worst = audit.saturated[0] if audit.saturated else None
     return {
         "indicator": name,
+        "kind": "number",
         "n": audit.n,
         "missing": audit.missing,
         "zeros": audit.zeros,
@@ -318,8 +357,15 @@ def _row(name: str, audit: IndicatorAudit) -> dict[str, Any]:
         "transform": audit.transform,
         "morans_i": audit.moran.i,
         "morans_p": audit.moran.p,
-        "range_km": audit.variogram.range_km,
-        "range_limited": audit.variogram.limited,
-        "block_km": audit.advice.block_km if audit.advice else np.nan,
-        "buffer_km": audit.advice.buffer_km if audit.advice else np.nan,
+        **of_space(audit.variogram, audit.advice),
+    }
+
+
+def of_space(gram: Variogram, advice: Advice | None) -> dict[str, Any]:
+    """What a row of a table says of range and blocks."""
+    return {
+        "range_km": gram.range_km,
+        "range_limited": gram.limited,
+        "block_km": advice.block_km if advice else np.nan,
+        "buffer_km": advice.buffer_km if advice else np.nan,
     }

@@ -13,6 +13,8 @@ from urbanln.pages.text import DASH, clean, count, finite, kind_of, quantity, sc
 from urbanln.report.caption_faults import caption_faults
 from urbanln.report.plots import Axis, Curve, curves
 
+_FEW = 5
+
 
 def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What the template prints; ``None`` where there is no audit.
@@ -29,7 +31,10 @@ def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {
         "found": [clean(sentence, 1000) for sentence in audit.get("found") or []],
         "options": clean(suggested.get("options"), 300) if isinstance(suggested, Mapping) else None,
-        "labels": [_label(name, part) for name, part in labels.items()],
+        "any": bool(labels),
+        "labels": [_label(name, part) for name, part in labels.items() if _kind(part) == "number"],
+        "classes": [_classes(name, part) for name, part in labels.items() if _kind(part) == "classes"],
+        "shares": [_shares(name, part) for name, part in labels.items() if _kind(part) == "shares"],
         "reasons": _reasons(labels),
         "variograms": [
             (words(name), _variogram(name, gram))
@@ -41,8 +46,78 @@ def audit_context(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+def _kind(part: Mapping[str, Any]) -> str:
+    return str(part.get("kind") or "number")
+
+
+def _of_space(part: Mapping[str, Any]) -> dict[str, str]:
+    """How far likeness reaches, and the blocks that are suggested."""
+    gram, advice = (part.get(key) or {} for key in ("variogram", "advice"))
+    reach = finite(gram.get("range_km"))
+    return {
+        "reach": DASH if reach is None else f"{'≥ ' if gram.get('limited') else ''}{quantity(reach)} km",
+        "blocks": f"{quantity(advice.get('block_km'))} / {quantity(advice.get('buffer_km'))} km"
+        if advice
+        else DASH,
+    }
+
+
+def _classes(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    """A label of classes as a row."""
+    found = [one for one in part.get("classes") or [] if isinstance(one, Mapping)]
+    joins = part.get("joins") or {}
+    rare = [
+        f"{one.get('name')} {count(one.get('regions'))}"
+        for one in found
+        if one.get("name") in part.get("rare", ())
+    ]
+    most = found[0] if found else {}
+    return {
+        "indicator": words(name),
+        "n": count(part.get("n")),
+        "missing": count(part.get("missing")),
+        "classes": count(len(found)),
+        "effective": quantity(part.get("effective")),
+        "evenness": score(part.get("evenness")),
+        "largest": f"{clean(most.get('name'), 60)} {share(most.get('share'))}" if found else DASH,
+        "rare": clean(
+            "; ".join(rare[:_FEW]) + (f" … and {len(rare) - _FEW} more" if len(rare) > _FEW else ""), 300
+        )
+        or DASH,
+        "same": share(joins.get("same")),
+        "chance": share(joins.get("expected")),
+        "z": quantity(joins.get("z")),
+        **_of_space(part),
+    }
+
+
+def _shares(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    """A label of shares as a group of rows, one per part."""
+    parts = [one for one in part.get("parts") or [] if isinstance(one, Mapping)]
+    n = finite(part.get("n")) or 0
+    rows = [
+        {
+            "name": words(one.get("name")),
+            "mean": score(one.get("mean")),
+            "range": f"{score(one.get('minimum'))} · {score(one.get('maximum'))}",
+            "zeros": share((finite(one.get("zeros")) or 0) / n) if n else DASH,
+            "largest": share(one.get("largest")),
+            "moran": score((one.get("moran") or {}).get("i")),
+        }
+        for one in sorted(parts, key=lambda one: -(finite(one.get("mean")) or 0))
+    ]
+    return {
+        "indicator": words(name),
+        "unit": clean(part.get("unit"), 60),
+        "n": count(part.get("n")),
+        "missing": count(part.get("missing")),
+        "rows": rows,
+        **_of_space(part),
+    }
+
+
 def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
-    moran, gram, advice = (part.get(key) or {} for key in ("moran", "variogram", "advice"))
+    moran = part.get("moran") or {}
     unit = f" {part['unit']}" if part.get("unit") else ""
     told = [part.get(key) for key in ("minimum", "median", "maximum")]
     kind = kind_of(name, [number for one in told if (number := finite(one)) is not None])
@@ -50,7 +125,6 @@ def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
         f"{written(one.get('value'), kind)} in {share(one.get('share'))}"
         for one in part.get("saturated") or []
     ]
-    reach = finite(gram.get("range_km"))
     return {
         "indicator": words(name),
         "unit": clean(unit, 60),
@@ -63,10 +137,7 @@ def _label(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
         "heavy": bool(part.get("heavy_tail")),
         "tail": quantity(part.get("max_to_p95")),
         "moran": score(moran.get("i")),
-        "reach": DASH if reach is None else f"{'≥ ' if gram.get('limited') else ''}{quantity(reach)} km",
-        "blocks": f"{quantity(advice.get('block_km'))} / {quantity(advice.get('buffer_km'))} km"
-        if advice
-        else DASH,
+        **_of_space(part),
     }
 
 

@@ -14,16 +14,14 @@ from markupsafe import Markup
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import write_text
-from urbanln.base.written import as_floats
 from urbanln.pages import maps
 from urbanln.pages.map_tool import map_tool
 from urbanln.pages.render import render
-from urbanln.pages.text import clean, count, kind_of, share, words
+from urbanln.pages.text import clean, count, share, words
 from urbanln.report.audit import audit_context
+from urbanln.report.audit_labels import MOST_LABELS, Drawn, drawn_labels, label_figures, label_layers
 from urbanln.report.details import thumbnail
-from urbanln.report.histograms import histogram
 
-_MOST_LABELS = 40
 _MOST_REJECTED = 200
 _SIDE = 200  # of a thumbnail, pixels
 
@@ -49,7 +47,7 @@ class Seen:
 
     Args:
         regions: region_id and geometry, in any CRS; EPSG:4326 when none is set.
-        labels: region_id and a column per label.
+        labels: region_id and the columns of labels: of shares one per part.
         pictures: region_id and a column per view: pictures of that region.
         suspects: Pictures to look at.
         rejected: (path, reason) of pictures that were left out when the city was made.
@@ -92,14 +90,16 @@ def write_audit_page(
             "there is no audit to write", remedy="pass what audit(...).as_json() returns", where="audit"
         )
     seen = seen or Seen()
-    drawn = _maps(seen, audit.get("labels") or {}) if seen.regions is not None else {"map_json": None}
+    labels = drawn_labels(seen.labels, audit.get("labels") or {})
+    shown = labels[:MOST_LABELS]
+    drawn = _maps(seen, shown) if seen.regions is not None else {"map_json": None}
     context = {
         "title": clean(title, 200) or "Audit",
         "synthetic": synthetic,
         "audit": found,
         "facts": _facts(audit),
-        "left_out": _left_out(seen.labels),
-        "histograms": _histograms(seen.labels, audit.get("labels") or {}),
+        "left_out": _left_out(len(labels)),
+        "histograms": label_figures(seen.labels, shown),
         "suspects": _suspects(seen.suspects),
         "rejected": [(clean(file, 200), clean(why, 300)) for file, why in seen.rejected[:_MOST_REJECTED]],
         "n_rejected": count(len(seen.rejected)),
@@ -122,62 +122,32 @@ def _facts(audit: Mapping[str, Any]) -> str:
     return " · ".join(f"{count(n)} {what}{'' if n == 1 else 's'}" for n, what in told if n)
 
 
-def _is_log(labels: Mapping[str, Any], name: str) -> bool:
-    part = labels.get(name)
-    return isinstance(part, Mapping) and part.get("transform") == "log1p"
-
-
-def _unit(labels: Mapping[str, Any], name: str) -> str:
-    part = labels.get(name)
-    return clean(part.get("unit"), 60) if isinstance(part, Mapping) else ""
-
-
-def _numbers(frame: pd.DataFrame | None) -> dict[str, np.ndarray]:
-    """Its columns but ``region_id``, as many as a page has room for; infinite ones are missing."""
-    if frame is None:
-        return {}
-    names = [column for column in frame.columns if column != "region_id"][:_MOST_LABELS]
-    found = {str(name): as_floats(frame[name]).to_numpy(dtype=float) for name in names}
-    return {name: np.where(np.isfinite(values), values, np.nan) for name, values in found.items()}
-
-
-def _left_out(frame: pd.DataFrame | None) -> str:
+def _left_out(labels: int) -> str:
     """What is said where labels are more than a page has room for."""
-    labels = 0 if frame is None else len(frame.columns.drop("region_id", errors="ignore"))
-    if labels <= _MOST_LABELS:
+    if labels <= MOST_LABELS:
         return ""
     return (
-        f"Map and histograms show the first {_MOST_LABELS} of {count(labels)} labels, the table has all. "
+        f"Map and pictures show the first {MOST_LABELS} of {count(labels)} labels, the tables have all. "
         "urbanln audit --label NAME shows those it names."
     )
 
 
-def _histograms(frame: pd.DataFrame | None, labels: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        histogram(name, _unit(labels, name), values, _is_log(labels, name))
-        for name, values in _numbers(frame).items()
-    ]
-
-
-def _maps(seen: Seen, labels: Mapping[str, Any]) -> dict[str, Any]:
+def _maps(seen: Seen, labels: Sequence[Drawn]) -> dict[str, Any]:
     """One map, of whatever there is per region: labels, pictures, coverage."""
     assert seen.regions is not None
 
     def layers(ids: list[str]) -> list[dict[str, Any]]:
-        made = []
-        for frame, title, known in (
-            (seen.labels, "{}", labels),
-            (seen.pictures, "pictures: {}", {}),
-            (_shares(seen), "{}", {}),
-        ):
-            rows = _rows(frame, ids)
-            for name, values in _numbers(frame).items():
-                placed, shown = _placed(values, rows), title.format(words(name))
-                stops = maps.spread(placed, _is_log(known, name))
-                kind = kind_of(name, values)
-                made.append(
-                    maps.layer(shown, [maps.ramp_view(shown, placed, stops, _unit(known, name), kind)])
-                )
+        made: list[dict[str, Any]] = []
+        if seen.labels is not None:
+            made += label_layers(seen.labels, labels, _rows(seen.labels, ids))
+        for frame, title in ((seen.pictures, "pictures: {}"), (_shares(seen), "{}")):
+            if frame is not None:
+                rows = _rows(frame, ids)
+                named = [
+                    Drawn(title.format(column), (column,), {})
+                    for column in frame.columns.drop("region_id")[:MOST_LABELS]
+                ]
+                made += label_layers(frame, named, rows)
         return made + _coverage_layers(seen, ids)
 
     return map_tool(seen.regions, layers, none="There is nothing to draw on a map.", chooser="Show")
@@ -188,10 +158,6 @@ def _rows(frame: pd.DataFrame | None, ids: list[str]) -> np.ndarray:
     known = [] if frame is None else frame["region_id"].astype(str).tolist()
     place = {region: row for row, region in enumerate(known)}
     return np.array([place.get(region, -1) for region in ids], dtype=np.int64)
-
-
-def _placed(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return np.where(rows >= 0, np.append(values, np.nan)[rows], np.nan)
 
 
 def _sources(seen: Seen) -> list[str]:

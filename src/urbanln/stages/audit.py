@@ -12,6 +12,7 @@ import pandas as pd
 
 from urbanln.base.errors import InputError
 from urbanln.base.outputs import FileKind, json_of_kind
+from urbanln.city.labels import AskedLabels, take
 from urbanln.city.store import City
 from urbanln.probe.audit import audit_labels
 from urbanln.probe.label_audit import LabelAudit
@@ -92,6 +93,8 @@ def audit(
     source: City | Path | str | pd.DataFrame,
     *,
     labels: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    shares: Sequence[str] | Mapping[str, Sequence[str]] = (),
     pictures: bool = True,
     captions: pd.DataFrame | None = None,
     clean: CleanSettings | None = None,
@@ -103,7 +106,9 @@ def audit(
     Args:
         source: A city or its folder; or a frame with ``lon``, ``lat`` in degrees (EPSG:4326), one row per
             region, perhaps ``region_id`` and ``city``; rows without coordinates are counted and left out.
-        labels: Columns to look at; all when empty (of a frame, all that are numeric).
+        labels: Labels to look at; all when empty (of a frame, all columns of numbers).
+        classes, shares: Of a frame, labels that are no numbers (:class:`urbanln.city.labels.AskedLabels`); a
+            city says of itself which are.
         pictures: Also read the pictures, which takes a few milliseconds each.
         captions: ``image_id``, ``captioner``, ``caption``; a city's own (of its ledger, else its table) when
             left out.
@@ -121,8 +126,11 @@ def audit(
         'x: every region has the value 1: there is nothing to predict.'
     """
     if isinstance(source, pd.DataFrame):
+        asked = AskedLabels.of(_numbers_of(source, labels, classes, shares), classes, shares)
+        frame, notes = _taken(source, asked)
         said = _captions(captions, (), clean, model)
-        return Audit("table", _labels_of_frame(source, labels), captions=said, source=source)
+        return Audit("table", _labels_of_frame(frame, asked), captions=said, notes=notes, source=frame)
+    _refuse_kinds(classes or shares)
     city = source if isinstance(source, City) else City.open(source, check_files=False)
     texts = captions_of(city, ledger) if captions is None else captions
     seen: Mapping[str, PictureAudit] = {}
@@ -139,13 +147,12 @@ def look(
     table: Path | None,
     captions: Sequence[Path],
     *,
-    chosen: Sequence[str],
+    chosen: AskedLabels,
     where: Positions,
     pictures: bool,
     clean: CleanSettings,
     model: str,
     ledger: str = "",
-    missing: Sequence[str] = (),
     written: Written | None = None,
 ) -> Audit:
     """The audit of what the command line names: a city, a plain table of labels, files of captions.
@@ -154,10 +161,9 @@ def look(
         city: A city folder.
         table: A table of labels instead.
         captions: Recorded captions, with either or alone.
-        chosen: Labels to look at.
+        chosen: Labels to look at, and what of a plain table is what; of a city its names alone.
         where: Where the table's coordinates stand.
         pictures, clean, model, ledger: As for :func:`audit`.
-        missing: What stands for a missing label in the table (``urbanln ingest --missing``).
         written: Encoding of the table, and how its numbers are written.
 
     Raises:
@@ -169,7 +175,7 @@ def look(
     if city is not None and table is not None:
         what = "either a city or a table of labels is audited"
         raise InputError(what, value=str(table), remedy="call audit twice", where="--labels")
-    if table is None and (missing or written not in (None, Written())):
+    if table is None and (chosen.missing or written not in (None, Written())):
         raise InputError(
             "--missing, --encoding, --thousands and --decimal are of a plain table",
             remedy="give it with --labels TABLE; a city was read when it was made, by urbanln ingest",
@@ -177,13 +183,15 @@ def look(
         )
     texts = pd.concat([read_rows(path) for path in captions], ignore_index=True) if captions else None
     if city is not None:
+        _refuse_kinds(chosen.classes or chosen.shares)
         return audit(
-            city, labels=chosen, pictures=pictures, captions=texts, clean=clean, model=model, ledger=ledger
-        )
+            city, labels=chosen.numbers, pictures=pictures, captions=texts, clean=clean, model=model,
+            ledger=ledger,
+        )  # fmt: skip
     if table is not None:
-        frame = read_labels(table, chosen, where, missing=missing, written=written)
-        found = audit(frame, captions=texts, clean=clean, model=model)
-        return replace(found, name=table.stem, notes=frame.attrs["notes"])
+        frame = read_labels(table, chosen, where, written=written)
+        labels, said = _labels_of_frame(frame, chosen), _captions(texts, (), clean, model)
+        return Audit(table.stem, labels, captions=said, notes=frame.attrs["notes"], source=frame)
     if texts is None:
         what = "nothing to audit"
         raise InputError(
@@ -195,21 +203,26 @@ def look(
     return Audit("captions", captions=_captions(texts, (), clean, model))
 
 
+def _refuse_kinds(given: object) -> None:
+    if given:
+        raise InputError(
+            "a city says of itself which labels are classes and shares",
+            value=given,
+            where="urbanln audit CITY",
+            remedy="leave --classes and --shares out; --label names those to look at",
+        )
+
+
 def read_labels(
-    table: Path,
-    labels: Sequence[str],
-    where: Positions,
-    *,
-    missing: Sequence[str] = (),
-    written: Written | None = None,
+    table: Path, labels: AskedLabels, where: Positions, *, written: Written | None = None
 ) -> pd.DataFrame:
     """A plain table of labels as a frame for :func:`audit`; ``.attrs["notes"]``: what was decided, in words.
 
     Args:
         table: CSV, Parquet, GeoJSON or GeoPackage.
-        labels: Columns to take.
+        labels: Columns to take, and as what.
         where: Where the coordinates stand.
-        missing, written: As for :func:`look`.
+        written: As for :func:`look`.
 
     Raises:
         InputError: A column or coordinate is wrong, or no label is named.
@@ -219,10 +232,9 @@ def read_labels(
     from urbanln.base.written import AS_IT_IS
     from urbanln.city.coordinates import point_coordinates
     from urbanln.city.extent import Extent, null_island, odd_places
-    from urbanln.city.indicators import take_labels
     from urbanln.city.ingest_report import what_was_read
 
-    text = [c for c in (where.lonlat, where.latlon) if c]
+    text = [c for c in (where.lonlat, where.latlon, *labels.classes) if c]
     frame = read_frame(
         table, text=text, written=written or AS_IT_IS, shapes=False, ungrouped=(where.lon, where.lat)
     )
@@ -231,9 +243,9 @@ def read_labels(
     if not labels:
         known = ", ".join(map(str, frame.columns))
         raise InputError("which columns are labels?", where=table, remedy=f"name --label; there are: {known}")
-    values, notes = take_labels(frame, labels, table=str(table), missing=missing)
+    values, notes = take(frame, labels, table=str(table))
     lon, lat, note = point_coordinates(frame, where, str(table))
-    if taken := sorted({"lon", "lat"} & set(labels)):
+    if taken := sorted({"lon", "lat"} & {*labels.columns}):
         raise InputError(
             "a coordinate is no label", value=taken[0], where=table, remedy="leave it out of --label"
         )
@@ -246,7 +258,7 @@ def read_labels(
         extent = Extent.around(placed["lon"].to_numpy(), placed["lat"].to_numpy())
         notes = [str(extent), *odd_places(placed, where.lon, where.lat), *notes]
     shifted = [note] if where.datum != "wgs84" else []
-    notes = [what_was_read(table, frame, where, labels, written or AS_IT_IS), *shifted, *notes]
+    notes = [what_was_read(table, frame, where, labels.said(), written or AS_IT_IS), *shifted, *notes]
     if nowhere.any():
         notes.append(f"{int(nowhere.sum())} rows at (0, 0), far from all others, left out")
     values.attrs["notes"] = notes
@@ -266,48 +278,65 @@ def captions_of(city: City, url: str = "") -> pd.DataFrame:
 def _labels_of_city(city: City, labels: Sequence[str]) -> LabelAudit | None:
     if not city.meta.places and not labels:
         return None
-    table = city.indicators
-    chosen = list(labels) or [name for name, label in city.kinds().items() if label.kind == "number"]
+    table, kinds = city.indicators, city.kinds()
+    chosen = list(labels) or list(kinds)
     if not chosen:
         return None
-    if unknown := [name for name in chosen if name not in table.columns]:
-        known = ", ".join(c for c in table.columns if c != "region_id")
-        raise InputError(
-            "no such indicator", value=unknown[0], where=city.folder, remedy=f"there are: {known}"
-        )
+    if unknown := [name for name in chosen if name not in kinds]:
+        remedy = f"there are: {', '.join(kinds)}"
+        raise InputError("no such indicator", value=unknown[0], where=city.folder, remedy=remedy)
+    columns = [column for name in dict.fromkeys(chosen) for column in kinds[name].columns]
     lonlat = city.centroids()
     where = pd.DataFrame({"region_id": city.regions["region_id"], "lon": lonlat[:, 0], "lat": lonlat[:, 1]})
     units = {name: note.unit for name, note in city.meta.indicators.items()}
-    return audit_labels(table[["region_id", *chosen]], where, units)
+    noted = {name: label for name, label in city.meta.kinds().items() if name in chosen}
+    return audit_labels(table[["region_id", *columns]], where, units, kinds=noted)
 
 
-def _labels_of_frame(frame: pd.DataFrame, labels: Sequence[str]) -> LabelAudit:
+def _numbers_of(
+    frame: pd.DataFrame, labels: Sequence[str], classes: Sequence[str], shares: Any
+) -> Sequence[str]:
+    """The columns of numbers to look at: those that are named, else all; none where others are named."""
+    if labels or classes or shares:
+        return labels
+    given = frame.rename(columns=str)
+    numeric = [c for c in given.columns if c not in _POSITION and pd.api.types.is_numeric_dtype(given[c])]
+    if not numeric:
+        raise InputError(
+            "the table has no numeric label",
+            value=", ".join(map(str, frame.columns)),
+            remedy="turn what is text into numbers, or name classes",
+            where="the columns of the table",
+        )
+    return numeric
+
+
+def _taken(frame: pd.DataFrame, asked: AskedLabels) -> tuple[pd.DataFrame, list[str]]:
+    """A frame whose classes and shares are read as a table's are, and what was done to them."""
     from urbanln.base.columns import need_columns
 
     frame = frame.rename(columns=str)
-    need_columns(frame.columns, ["lon", "lat", *labels], "table")
-    if taken := [name for name in labels if name in _POSITION]:
+    need_columns(frame.columns, ["lon", "lat", *asked.columns], "table")
+    if taken := [name for name in asked.columns if name in _POSITION]:
         raise InputError(
             "this column says where a region is, and is no label",
             value=taken[0],
             where="labels",
             remedy="leave it out",
         )
-    numeric = [c for c in frame.columns if c not in _POSITION and pd.api.types.is_numeric_dtype(frame[c])]
-    if not (chosen := list(labels) or numeric):
-        raise InputError(
-            "the table has no numeric label",
-            value=", ".join(map(str, frame.columns)),
-            remedy="turn what is text into numbers",
-            where="the columns of the table",
-        )
+    others = replace(asked, numbers=())
+    values, said = take(frame, others, table="table") if others else (frame[[]], [])
+    return frame.assign(**{name: values[name] for name in values.columns}), said
+
+
+def _labels_of_frame(frame: pd.DataFrame, asked: AskedLabels) -> LabelAudit:
     ids = frame["region_id"] if "region_id" in frame.columns else range(len(frame))
     table = frame.assign(region_id=ids)
     kept = ["region_id", "lon", "lat", *(["city"] if "city" in frame.columns else [])]
     placed = table[["lon", "lat"]].notna().all(axis=1)
     if len(table) and not placed.any():
         raise InputError("no row has coordinates", remedy="check the columns lon and lat", where="lon, lat")
-    return audit_labels(table[["region_id", *chosen]], table.loc[placed, kept])
+    return audit_labels(table[["region_id", *asked.columns]], table.loc[placed, kept], kinds=asked.noted())
 
 
 def _captions(

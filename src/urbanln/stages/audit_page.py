@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,35 +30,37 @@ def audit_page(found: Audit, out: Path) -> Path:
         ArtefactError: A table that gather left, or the note of ingest, is damaged.
         StorageError: The file cannot be written.
     """
-    return write_audit_page(out, found.name, found.as_json(), found.synthetic, _seen(found))
+    said = found.as_json()
+    columns = [str(c) for name, part in said["labels"].items() for c in part.get("columns") or [name]]
+    return write_audit_page(out, found.name, said, found.synthetic, _seen(found, columns))
 
 
-def _seen(found: Audit) -> Seen:
+def _seen(found: Audit, columns: Sequence[str]) -> Seen:
+    """What can be seen; the columns are those of the labels that were looked at."""
     if isinstance(found.source, City):
-        return _of_city(found, found.source)
-    if isinstance(found.source, pd.DataFrame) and found.labels is not None:
-        return _of_table(found, found.source)
+        return _of_city(found, found.source, columns)
+    if isinstance(found.source, pd.DataFrame) and columns:
+        return _of_table(found.source, columns)
     return Seen()
 
 
-def _of_table(found: Audit, frame: pd.DataFrame) -> Seen:
+def _of_table(frame: pd.DataFrame, columns: Sequence[str]) -> Seen:
     """Points, and the labels that were looked at."""
-    assert found.labels is not None
     placed = frame.rename(columns=str).dropna(subset=["lon", "lat"]).reset_index(drop=True)
     ids = placed["region_id"] if "region_id" in placed.columns else pd.Series(placed.index)
     placed["region_id"] = ids.astype(str)
     kept = ["region_id", *(["city"] if "city" in placed.columns else [])]
     points = gpd.points_from_xy(placed["lon"], placed["lat"])
     regions = gpd.GeoDataFrame(placed[kept], geometry=points, crs="EPSG:4326")
-    return Seen(regions, placed[["region_id", *found.labels.labels]])
+    return Seen(regions, placed[["region_id", *columns]])
 
 
-def _of_city(found: Audit, city: City) -> Seen:
+def _of_city(found: Audit, city: City, columns: Sequence[str]) -> Seen:
     suspects = list(_suspects(found, city))
     rejected = _rejected(city)
     if not city.meta.places:
         return Seen(suspects=suspects, rejected=rejected)
-    labels = city.indicators[["region_id", *found.labels.labels]] if found.labels is not None else None
+    labels = city.indicators[["region_id", *columns]] if columns else None
     coverage = city.folder / COVERAGE_FILE
     return Seen(
         regions=city.regions[["region_id", "geometry"]],
