@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from urbanln.probe import network
 from urbanln.probe.columns import column_scale
-from urbanln.probe.network import mlp
+from urbanln.probe.network import mlp, softmax_mlp
+from urbanln.probe.simplex import divergence, evened, one_more
 from urbanln.probe.splits import Fold, random_split
 
 
@@ -84,6 +85,43 @@ def one_by_one(X: np.ndarray, y: np.ndarray, fold: Fold, seed: int) -> tuple[np.
         best, waited = (error, 0) if error < best else (best, waited + 1)
         kept = one.predict(seen[fold.test]) if waited == 0 else kept
     return kept * spread + centre, epoch
+
+
+def test_a_network_of_classes_is_that_of_scikit_learn() -> None:
+    """First weights of several outputs, softmax, cross-entropy, penalty, and the epoch that is kept."""
+    X, y, fold = make(160, 6)
+    classes = np.digitize(y, [-0.4, 0.4])
+    target = np.eye(3)[classes]
+    batch, epochs, patience = network.schedule(len(fold.train))
+    seen = column_scale(X, fold.train).rows(X, np.arange(len(X)))
+    one = MLPClassifier(
+        hidden_layer_sizes=(network.HIDDEN,),
+        alpha=network.PENALTY * batch,
+        learning_rate_init=network.RATE,
+        batch_size=batch,
+        random_state=np.random.RandomState([3, len(fold.train)]),
+    )
+    best, waited, kept, epoch = np.inf, 0, np.zeros(0), 0
+    while epoch < epochs and waited < patience:
+        one.partial_fit(seen[fold.train], classes[fold.train], classes=[0, 1, 2])
+        epoch += 1
+        made = evened(one.predict_proba(seen[fold.val]).astype(float), one_more(len(fold.train)))
+        error = float(divergence(target[fold.val], made).mean())
+        best, waited = (error, 0) if error < best else (best, waited + 1)
+        kept = one.predict_proba(seen[fold.test]) if waited == 0 else kept
+    assert epoch < epochs, "it stops before the last epoch"
+    np.testing.assert_allclose(softmax_mlp(X, target, fold, 3), kept, atol=2e-5)
+
+
+def test_a_network_of_shares_comes_near_what_they_are_of() -> None:
+    X, y, fold = make(300, 4)
+    shares = np.exp(np.column_stack([y, -X[:, 1], X[:, 2] * X[:, 3]]))
+    shares /= shares.sum(axis=1, keepdims=True)
+    made = softmax_mlp(X, shares, fold, 0)
+    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-6)
+    mean = np.tile(shares[fold.known].mean(axis=0), (len(fold.test), 1))
+    lost = [float(divergence(shares[fold.test], guess).mean()) for guess in (made, mean)]
+    assert lost[0] < 0.6 * lost[1]
 
 
 def test_a_table_of_float32_stays_float32_and_as_it_was() -> None:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, to_metres
 from urbanln.probe import gp
-from urbanln.probe.heads import boost
+from urbanln.probe.heads import Boost, boost
 from urbanln.probe.labels import finite_labels
 from urbanln.probe.splits import Fold
 
@@ -91,7 +91,9 @@ def nearest_neighbours(
     return held
 
 
-def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed: int = 0) -> Floats:
+def coordinate_boosting(
+    metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed: int = 0, fit: Boost = boost
+) -> Floats:
     """Predict every held-out row by gradient-boosted trees on its position.
 
     Trees cut along axes, so they get the diagonals beside x and y. How many trees is chosen on each fold's
@@ -102,6 +104,7 @@ def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold],
         y: (N,) labels, or (N, L) of several, finite.
         folds: From :mod:`urbanln.probe.splits`.
         seed: Of the draws for the borders of bins.
+        fit: What fits the trees.
 
     Returns:
         Held-out predictions of the shape of ``y``, NaN where a row is never held out.
@@ -114,7 +117,7 @@ def coordinate_boosting(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold],
     held = np.full(values.shape, np.nan)
     for fold in folds:
         order = np.concatenate([fold.train, fold.val])
-        held[fold.test] = boost(seen[order], values[order], len(fold.train), seen[fold.test], seed)
+        held[fold.test] = fit(seen[order], values[order], len(fold.train), seen[fold.test], seed)
     return held
 
 

@@ -77,17 +77,42 @@ def fit_fields(metres: Floats, y: Floats, seed: int = 0) -> list[Field]:
         y: (n, L) labels, each with a field of its own.
         seed: Of the parts.
     """
-    parts = _parts(metres, seed)
-    distances = [cdist(metres[rows], metres[rows]) for rows in parts]
-    ranges = np.geomspace(*_scales(distances), RANGES)
     found: list[list[Field]] = [[] for _ in range(y.shape[1])]
-    for smooth, range_m in itertools.product((False, True), ranges.tolist()):
-        covariances = [covariance(distance, range_m, smooth) for distance in distances]
-        likelihood, mean = _likelihood(covariances, [y[rows] for rows in parts])
+    for smooth, range_m, likelihood, mean in _tried(metres, y, seed):
         for label, at in enumerate(np.argmax(likelihood, axis=0)):
             best = float(NOISES[at]), float(mean[at, label]), float(likelihood[at, label])
             found[label].append(Field(smooth, range_m, *best))
     return [max(fields, key=lambda field: field.log_likelihood) for fields in found]
+
+
+def fit_together(metres: Floats, y: Floats, seed: int = 0) -> tuple[Field, Floats]:
+    """One smoothness, range and noise for all labels, each of its own variance; and their means (L,).
+
+    Parts of a whole vary over the same distances (the intrinsic model of coregionalisation, Wackernagel
+    2003), and their predictions by the same weights sum to one where the labels do. Arguments as of
+    :func:`fit_fields`; a label without spread has no say. The field's own mean is none (NaN).
+    """
+    means, best = y[0].astype(np.float64), Field(False, 1.0, float(NOISES[-1]), np.nan, -np.inf)
+    varies = np.ptp(y, axis=0) > 0
+    if not varies.any():
+        return best, means
+    for smooth, range_m, likelihood, mean in _tried(metres, y[:, varies], seed):
+        total = likelihood.sum(axis=1)
+        at = int(np.argmax(total))
+        if total[at] > best.log_likelihood:
+            best = Field(smooth, range_m, float(NOISES[at]), np.nan, float(total[at]))
+            means[varies] = mean[at]
+    return best, means
+
+
+def _tried(metres: Floats, y: Floats, seed: int) -> Iterator[tuple[bool, float, Floats, Floats]]:
+    """Smoothness and range, and the likelihood and mean (T, L) under each noise."""
+    parts = _parts(metres, seed)
+    distances = [cdist(metres[rows], metres[rows]) for rows in parts]
+    ranges = np.geomspace(*_scales(distances), RANGES)
+    for smooth, range_m in itertools.product((False, True), ranges.tolist()):
+        covariances = [covariance(distance, range_m, smooth) for distance in distances]
+        yield smooth, range_m, *_likelihood(covariances, [y[rows] for rows in parts])
 
 
 def predict_fields(fields: Sequence[Field], metres: Floats, y: Floats, metres_new: Floats) -> Floats:
@@ -111,6 +136,34 @@ def predict_fields(fields: Sequence[Field], metres: Floats, y: Floats, metres_ne
     ):
         made[part] = values
     return made + [field.mean for field in fields]
+
+
+def predict_together(field: Field, means: Floats, metres: Floats, y: Floats, metres_new: Floats) -> Floats:
+    """Kriging of labels under one field, as :func:`predict_fields` does of each under its own.
+
+    Args:
+        field: From :func:`fit_together`, like the means (L,).
+        metres: (n, 2) known positions.
+        y: (n, L) their labels.
+        metres_new: (M, 2) positions to predict.
+    """
+    away, near = y - means, len(metres) > EXACT_ROWS
+    made = np.empty((len(metres_new), y.shape[1]))
+    tree = cKDTree(metres)
+    if not near:
+        between = covariance(cdist(metres, metres), field.range_m, field.smooth)
+        weight = np.linalg.solve(between + field.noise * np.eye(len(metres)), away)
+    for start in range(0, len(made), TESTS_AT_ONCE):
+        new = metres_new[start : start + TESTS_AT_ONCE]
+        if near:
+            distance, at = tree.query(new, k=NEIGHBOURS)  # (m, K)
+            between = covariance(_distances(metres[at]), field.range_m, field.smooth)
+            own = np.linalg.solve(between + field.noise * np.eye(NEIGHBOURS), away[at])  # (m, K, L)
+            told = np.einsum("mk,mkl->ml", covariance(distance, field.range_m, field.smooth), own)
+        else:
+            told = covariance(cdist(new, metres), field.range_m, field.smooth) @ weight
+        made[start : start + TESTS_AT_ONCE] = told + means
+    return made
 
 
 def _exact(

@@ -1,13 +1,15 @@
-"""Heads: small regressors on frozen vectors. Everything they fit or choose comes from the fold's own rows.
+"""Heads: small models on frozen vectors. Everything they fit or choose comes from the fold's own rows.
 
-Here boosted trees and a regressor of one's own; ridge and the paper's network have files of their own.
+Here boosted trees, and which heads there are for each kind of label; ridge, logistic regression and the
+paper's network have files of their own, and so has a model of one's own (:mod:`urbanln.probe.own_head`).
 scikit-learn is imported where it is used: it takes a second, and not every probe needs it.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,10 @@ import numpy.typing as npt
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats
 from urbanln.probe.columns import check_validation, column_scale, leading_axes
-from urbanln.probe.network import mlp
+from urbanln.probe.kinds import Kind
+from urbanln.probe.logistic import logistic
+from urbanln.probe.network import mlp, softmax_mlp
+from urbanln.probe.own_head import load_head, own_head
 from urbanln.probe.ridge import ridge
 from urbanln.probe.splits import Fold
 from urbanln.probe.threads import one_thread
@@ -29,8 +34,12 @@ TREES, TREE_PATIENCE = 300, 10
 WIDEST = 128
 
 
+# Known rows, their labels, how many of them to fit on at first, new rows, seed: predictions.
+Boost: TypeAlias = Callable[[npt.NDArray, Floats, int, npt.NDArray, int], Floats]
+
+
 class Head(Protocol):
-    """A regressor as the probe sees it; a function of one's own can stand in."""
+    """A model as the probe sees it; a function of one's own can stand in."""
 
     def __call__(self, X: npt.NDArray, y: Floats, fold: Fold, seed: int) -> Floats:
         """Fit on ``fold.train`` and ``fold.val`` alone and predict ``fold.test``.
@@ -38,16 +47,18 @@ class Head(Protocol):
         Args:
             X: (N, D) vectors of all rows.
             y: (N,) labels; the probe shows those of ``fold.train`` and ``fold.val`` alone, NaN elsewhere.
+                Of classes and shares (N, C) parts that sum to one.
             fold: Row numbers.
             seed: Of anything drawn at random.
 
         Returns:
-            One finite number per row of ``fold.test``, in its order.
+            One finite number per row of ``fold.test``, in its order; of classes and shares (M, C), which need
+            not sum to one.
         """
         ...
 
 
-def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
+def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0, fit: Boost | None = None) -> Floats:
     """Histogram gradient boosting; how many trees is chosen on the fold's own validation part.
 
     The number of trees with the smallest validation error is then fitted on all known rows, as ridge does.
@@ -61,6 +72,7 @@ def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
         y: (N,) labels, or (N, L) of several.
         fold: Row numbers.
         seed: Of the draws for the borders of bins.
+        fit: What fits the trees; by default :func:`boost`.
 
     Raises:
         InputError: The fold has no validation part.
@@ -73,7 +85,7 @@ def boosting(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
         axes = leading_axes(X, order, scale, WIDEST)
         # In float64 at once, since scikit-learn would copy anything else.
         seen, new = (scale.rows(X, rows, axes, np.float64) for rows in (order, fold.test))
-    return boost(seen, y[order], len(fold.train), new, seed)
+    return (fit or boost)(seen, y[order], len(fold.train), new, seed)
 
 
 def boost(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) -> Floats:
@@ -109,135 +121,68 @@ def boost(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) 
         return np.asarray(model.predict(X_new), dtype=np.float64)
 
 
-class RegressorHead:
-    """A scikit-learn regressor as the probe sees it; a copy of it is fitted on each fold's known rows.
+def boost_classes(X: npt.NDArray, y: Floats, train: int, X_new: npt.NDArray, seed: int) -> Floats:
+    """Probabilities (M, C) by trees of each class under one softmax; arguments as of :func:`boost`.
 
-    Columns are standardised by the known rows; labels stay as they are. Where the regressor has a
-    ``random_state`` that is None, the probe's seed is put in. What it chooses by itself it chooses as it
-    was told to: with random inner folds, if those are scikit-learn's default.
-
-    Args:
-        regressor: An estimator, not fitted.
-        name: What it is called in scores and errors.
+    A class that the first rows lack cannot be judged by them: rows of it are left out while the number of
+    trees is chosen, and fitted on afterwards.
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-    def __init__(self, regressor: BaseEstimator, name: str) -> None:
-        self.regressor, self.__name__ = regressor, name
-
-    def __call__(self, X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
-        """Fit on the known rows and predict the held-out ones; see :class:`Head`.
-
-        Raises:
-            InputError: The regressor failed.
-        """
-        from sklearn.base import clone
-
-        check_validation(fold)
-        known = fold.known
-        scale = column_scale(X, known)
-        model = clone(self.regressor)
-        open_states = [
-            name
-            for name, value in model.get_params().items()
-            if name.rpartition("__")[2] == "random_state" and value is None
-        ]
-        model.set_params(**dict.fromkeys(open_states, seed))
-        try:
-            model.fit(scale.rows(X, known), y[known])
-            return np.asarray(model.predict(scale.rows(X, fold.test)), dtype=np.float64).reshape(-1)
-        except Exception as error:
-            text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-            raise InputError(
-                "the regressor failed",
-                value=text,
-                where=self.__name__,
-                remedy="try it alone on these labels, or leave this head out",
-            ) from error
+    classes = y.argmax(axis=1)
+    options = {"learning_rate": TREE_RATE, "max_leaf_nodes": LEAVES, "random_state": seed}
+    judged = train + np.flatnonzero(np.isin(classes[train:], classes[:train]))
+    made = np.tile(y.mean(axis=0), (len(X_new), 1))
+    if len(judged) == 0 or len(np.unique(classes[:train])) < 2:
+        return made
+    search = HistGradientBoostingClassifier(
+        max_iter=TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, tol=0.0, **options
+    )
+    with one_thread(user_api="openmp"):
+        search.fit(X[:train], classes[:train], X_val=X[judged], y_val=classes[judged])
+        trees = int(np.argmax(search.validation_score_))
+        if trees:
+            model = HistGradientBoostingClassifier(max_iter=trees, early_stopping=False, **options)
+            made = np.zeros_like(made)
+            made[:, np.unique(classes)] = model.fit(X, classes).predict_proba(X_new)
+    return made
 
 
-def regressor_head(regressor: object, name: str | None = None) -> RegressorHead:
-    """The head made from a scikit-learn estimator or its class.
-
-    Args:
-        regressor: An estimator, or a class that needs no arguments.
-        name: What it is called; by default as its class.
-
-    Raises:
-        InputError: It is no scikit-learn regressor, or its class needs arguments.
-    """
-    from sklearn.base import BaseEstimator, is_regressor
-
-    kind = regressor if isinstance(regressor, type) else type(regressor)
-    name = name or kind.__name__
-    remedy = "a head is a name, a function (X, y, fold, seed), or a scikit-learn regressor"
-    if not issubclass(kind, BaseEstimator):
-        raise InputError("this is no scikit-learn regressor", value=name, remedy=remedy, where="probe.heads")
-    if isinstance(regressor, type):
-        try:
-            regressor = regressor()
-        except TypeError as error:
-            raise InputError(
-                "the regressor cannot be made without arguments",
-                value=str(error),
-                where=name,
-                remedy="pass it made, from Python",
-            ) from error
-    if not is_regressor(regressor):
-        raise InputError("this is no scikit-learn regressor", value=name, remedy=remedy, where="probe.heads")
-    return RegressorHead(regressor, name)
-
-
-def load_regressor(text: str) -> RegressorHead:
-    """The head named by ``module:Class``, for example ``sklearn.svm:SVR``.
-
-    Raises:
-        InputError: No such module, no such class in it, or no regressor.
-    """
-    module, _, name = text.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, TypeError, ValueError) as error:
-        raise InputError(
-            "the module of this head cannot be imported",
-            value=text,
-            where=str(error),
-            remedy="check the name, and install its package",
-        ) from error
-    except AttributeError as error:
-        raise InputError(
-            "no such class in the module of this head",
-            value=text,
-            where=str(error),
-            remedy="check the name: module:Class",
-        ) from error
-    return regressor_head(found, text)
-
-
-# These take labels (N, L) as well as (N,), and answer in kind.
+# Those of numbers take labels (N, L) as well as (N,), and answer in kind. Shares are boosted part by part
+# with squared error, a proper score too (Brier 1950), whose best answer is the same mean share that KL
+# wants; the cross-entropy of shares would need every row once per part, and log-ratios have no zeros.
 HEADS: dict[str, Head] = {"ridge": ridge, "mlp": mlp, "boosting": boosting}
+HEADS_OF: dict[Kind, dict[str, Head]] = {
+    "number": HEADS,
+    "classes": {"ridge": logistic, "mlp": softmax_mlp, "boosting": partial(boosting, fit=boost_classes)},
+    "shares": {"ridge": logistic, "mlp": softmax_mlp, "boosting": boosting},
+}
 
 
-def find_head(head: str | Head | BaseEstimator | type) -> tuple[str, Head]:
+def find_head(head: str | Head | BaseEstimator | type, kind: Kind = "number") -> tuple[str, Head]:
     """Name and function of a head.
 
     Args:
-        head: One of ``HEADS`` by name; ``"module:Class"``, a scikit-learn regressor or its class, fitted on
-            standardised known rows (:class:`RegressorHead`); or a function.
+        head: One of ``HEADS`` by name; ``"module:Class"``, a scikit-learn model or its class, fitted on
+            standardised known rows (:class:`urbanln.probe.own_head.OwnHead`); or a function.
+        kind: Of the labels. ``"ridge"`` is its sibling, multinomial logistic regression, for classes and
+        shares.
 
     Raises:
-        InputError: No head of that name, no such class, or neither a regressor nor a function.
+        InputError: No head of that name, no such class, neither a model nor a function, or a model of another
+            kind of labels.
     """
     if isinstance(head, str) and ":" in head:
-        head = load_regressor(head)
+        head = load_head(head, kind)
     elif isinstance(head, str):
         if head not in HEADS:
             raise InputError(
                 "no such head",
                 value=head,
-                remedy=f"there are: {', '.join(HEADS)}; or module:Class of a scikit-learn regressor",
+                remedy=f"there are: {', '.join(HEADS)}; or module:Class of a scikit-learn model",
                 where="probe.heads",
             )
-        return head, HEADS[head]
+        return head, HEADS_OF[kind][head]
     elif isinstance(head, type) or hasattr(head, "get_params") or not callable(head):
-        head = regressor_head(head)
+        head = own_head(head, kind=kind)
     return getattr(head, "__name__", type(head).__name__), head

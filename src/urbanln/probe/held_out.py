@@ -1,7 +1,8 @@
 """Held-out predictions of whatever predicts: a floor, a head on vectors, a head on the map with vectors.
 
 Labels are (n,), or (n, L) of several labels of the same rows, and predictions have their shape: labels that
-share rows and folds are predicted together, since most of the work depends on no label.
+share rows and folds are predicted together, since most of the work depends on no label. Of classes and
+shares they are (n, C) parts that sum to one, of one label alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import HEADS, Head, find_head
+from urbanln.probe.kinds import Kind
 from urbanln.probe.labels import Labels
+from urbanln.probe.part_floors import part_floor
+from urbanln.probe.simplex import evened, on_simplex, one_more
 from urbanln.probe.splits import Fold
 from urbanln.probe.threads import one_thread
 
@@ -107,6 +111,8 @@ def floor_held_out(name: str, labels: Labels, folds: Sequence[Fold], seed: int) 
             "no such floor", value=name, remedy=f"there are: {', '.join(FLOORS)}", where="probe.floors"
         )
     with one_thread():
+        if labels.kind != "number":
+            return part_floor(name, labels.metres, labels.y, folds, seed, labels.kind == "classes")
         return FLOORS[name](labels.metres, labels.y, folds, seed)
 
 
@@ -117,20 +123,23 @@ def held_out(
     folds: Sequence[Fold],
     seed: int,
     rows: Ints | None = None,
+    kind: Kind = "number",
 ) -> Floats:
     """Held-out predictions of a head on vectors, NaN where a row is never held out.
 
-    Predictions are cut to the range of the labels learned from, widened by 5 % on both sides: one vector
-    far from all others would else give an absurd number after the logarithm is undone. One thread, so that
-    results do not depend on the number of cores.
+    Numbers are cut to the range of the labels learned from, widened by 5 % on both sides: one vector
+    far from all others would else give an absurd number after the logarithm is undone. Parts are cut at 0,
+    brought to a sum of 1, and mixed with equal ones as of one row more, so that a class that a fold has not
+    seen has a chance above 0. One thread, so that results do not depend on the number of cores.
 
     Args:
         head: See :func:`urbanln.probe.heads.find_head`.
         X: (N, D) vectors. The table is handed on as it is, never copied here.
-        y: (n,) labels, or (n, L) of several.
+        y: (n,) labels, or (n, L) of several; of classes and shares (n, C) parts that sum to one.
         folds: Over the n labelled rows.
         seed: Of anything drawn at random.
         rows: (n,) which rows of ``X`` have a label, ascending; None: all of them.
+        kind: Of the labels.
 
     Raises:
         InputError: No such head, it cannot be fitted, or it did not predict one finite number per row.
@@ -145,7 +154,7 @@ def held_out(
         for fold in folds:
             # Rows are ascending, so that the inner folds keep their order.
             placed = Fold(rows[fold.train], rows[fold.val], rows[fold.test], fold.inner)
-            predicted[fold.test] = _predict(head, X, everywhere, placed, seed)
+            predicted[fold.test] = _predict(head, X, everywhere, placed, seed, kind)
     return predicted
 
 
@@ -177,21 +186,24 @@ def map_held_out(
             seen = map_columns(labels.metres, fold)
             if X is not None:
                 seen = _beside(seen, X, labels)
-            predicted[fold.test] = _predict(head, seen, labels.y, fold, seed)
+            predicted[fold.test] = _predict(head, seen, labels.y, fold, seed, labels.kind)
     return predicted
 
 
-def _predict(head: AnyHead, X: npt.NDArray, y: Floats, fold: Fold, seed: int) -> Floats:
+def _predict(head: AnyHead, X: npt.NDArray, y: Floats, fold: Fold, seed: int, kind: Kind) -> Floats:
     """Predictions of ``fold.test``, checked and cut.
 
     The head is shown the labels of the known rows alone, NaN elsewhere, so that one written by hand cannot
     read those it is judged by. Predictions must be finite: rows left out would be scored on fewer regions
     than the floors are.
     """
-    name, fit = find_head(head)
+    name, fit = find_head(head, kind)
     known = y[fold.known]
     shown = np.full(y.shape, np.nan)
     shown[fold.known] = known
+    if kind != "number":
+        made = _checked(name, fit(X, shown, fold, seed), fold, y.shape[1:])
+        return evened(on_simplex(made), one_more(len(known)))
     if y.ndim == 2 and fit not in HEADS.values():  # a head of one's own is shown one label at a time
         made = np.column_stack([_checked(name, fit(X, label, fold, seed), fold) for label in shown.T])
     else:

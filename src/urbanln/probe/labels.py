@@ -1,4 +1,7 @@
-"""Labels of one indicator made ready: what is missing is dropped, amounts are put on a logarithmic scale."""
+"""Labels of one indicator made ready: what is missing is dropped, amounts are put on a logarithmic scale.
+
+Classes and shares become parts that sum to one (:mod:`urbanln.probe.part_labels`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import numpy.typing as npt
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints, check_lonlat, to_metres
+from urbanln.probe.kinds import Kind
+from urbanln.probe.part_labels import class_parts, share_parts
 from urbanln.probe.units import city_numbers
 
 Transform = Literal["log1p", "log", "none"]
@@ -24,9 +29,11 @@ class Labels:
 
     Args:
         rows: (n,) rows of the input that are scored, ascending.
-        truth: (n,) labels in their own unit.
+        truth: (n,) labels in their own unit; of classes the number of each row's in ``names``, of shares
+            (n, C) as in ``y``.
         y: (n,) labels on the scale that heads see; "log" in the names of scores means this scale;
-            (n, L) where several labels of the same rows are predicted together.
+            (n, L) where several labels of the same rows are predicted together. Of classes and shares
+            (n, C) parts that sum to one.
         transform: ``"log1p"``, ``"log"`` (natural) or ``"none"``.
         missing: Rows left out because they have no label.
         dropped_zeros: Rows left out because their label is 0, which has no logarithm.
@@ -35,6 +42,8 @@ class Labels:
         groups: (n,) labels that never stand on both sides of a fold, or None.
         cities: (n,) city of each row, or None.
         districts: (n,) district of each row, or None.
+        kind: ``"number"``, ``"classes"`` or ``"shares"``.
+        names: Of the C classes or shares; none for numbers.
     """
 
     rows: Ints
@@ -48,6 +57,8 @@ class Labels:
     groups: npt.NDArray[Any] | None = None
     cities: npt.NDArray[Any] | None = None
     districts: npt.NDArray[Any] | None = None
+    kind: Kind = "number"
+    names: tuple[str, ...] = ()
 
     def restore(self, y: Floats) -> Floats:
         """Back from the scale of ``y`` to the label's own unit; an amount is never below 0."""
@@ -90,6 +101,8 @@ def prepare_labels(
     transform: str = "auto",
     cities: npt.ArrayLike | None = None,
     districts: npt.ArrayLike | None = None,
+    kind: Kind = "number",
+    names: tuple[str, ...] = (),
 ) -> Labels:
     """Drop rows without a label and put amounts on a logarithmic scale.
 
@@ -105,15 +118,38 @@ def prepare_labels(
             logarithm of the literature: zeros are dropped, and counted) or ``"none"``.
         cities: (N,) city of each row, where there are several.
         districts: (N,) district of each row, where they are known.
+        kind: Of the labels: ``"classes"`` are (N,) names, ``"shares"`` (N, C) parts that sum to one; these
+            two stay as they are under any transform.
+        names: Of the C shares.
 
     Raises:
         InputError: Labels are text, infinite, all missing or all equal, or negative under a logarithm;
+            classes or shares that are none (:mod:`urbanln.probe.part_labels`);
             positions, groups, cities or districts do not fit them; a row has no city.
     """
     points = check_lonlat(lonlat)
     given = {"groups": groups, "cities": cities, "districts": districts}
     kept = {name: _column(column, len(points), name) for name, column in given.items()}
-    values = _numbers(target, len(points), where)
+    found = _parts(target, len(points), where, kind, names)
+    if found is None:
+        found = _on_scale(_numbers(target, len(points), where), transform, where)
+    rows = found["rows"]
+    return Labels(
+        **found,
+        lonlat=points[rows],
+        metres=to_metres(points, kept["cities"])[rows],
+        groups=_of(kept["groups"], rows),
+        cities=_of(kept["cities"], rows),
+        districts=_of(kept["districts"], rows),
+    )
+
+
+def _of(column: npt.NDArray[Any] | None, rows: Ints) -> npt.NDArray[Any] | None:
+    return None if column is None else column[rows]
+
+
+def _on_scale(values: Floats, transform: str, where: str) -> dict[str, Any]:
+    """What :class:`Labels` holds of numbers."""
     labelled = ~np.isnan(values)
     scale = _choose(values[labelled], transform, where)
     zero = (values == 0) if scale == "log" else np.zeros(len(values), dtype=bool)
@@ -121,17 +157,22 @@ def prepare_labels(
     _check_enough(values[rows], where)
     truth = values[rows]
     y = np.log1p(truth) if scale == "log1p" else np.log(truth) if scale == "log" else truth
-    return Labels(
-        rows=rows,
-        truth=truth,
-        y=y,
-        transform=scale,
-        missing=int((~labelled).sum()),
-        dropped_zeros=int(zero.sum()),
-        lonlat=points[rows],
-        metres=to_metres(points, kept["cities"])[rows],
-        **{name: None if column is None else column[rows] for name, column in kept.items()},
-    )
+    left_out = {"missing": int((~labelled).sum()), "dropped_zeros": int(zero.sum())}
+    return {"rows": rows, "truth": truth, "y": y, "transform": scale, **left_out}
+
+
+def _parts(
+    target: npt.ArrayLike, rows: int, where: str, kind: Kind, names: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """What :class:`Labels` holds of classes and shares; None for numbers."""
+    if kind == "number":
+        return None
+    shares = kind == "shares"
+    parts = share_parts(target, names, rows, where) if shares else class_parts(target, rows, where)
+    truth = parts.y if shares else parts.y.argmax(axis=1)
+    left_out = {"missing": parts.missing, "dropped_zeros": 0}
+    own = {"rows": parts.rows, "truth": truth, "y": parts.y, "transform": "none", "names": parts.names}
+    return own | left_out | {"kind": kind}
 
 
 def _column(column: npt.ArrayLike | None, rows: int, name: str) -> npt.NDArray[Any] | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import Floats, Ints
@@ -53,6 +55,15 @@ def _ranks(values: Floats) -> Floats:
     """Ranks from 1; equal values share the mean of theirs."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The main score minus that of another predictor, on the same folds and resamples, 95 % interval."""
+
+    diff: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,13 +179,27 @@ def conformal_intervals(
             where=f"{len(folds_by_seed)} seeds, {len(y)} labels",
             remedy="give predictions of shape (seeds, labels)",
         )
-    half = np.full(predictions.shape, np.nan)
-    for seed, folds in enumerate(folds_by_seed):
-        error = np.abs(y - predictions[seed])
-        for number, fold in enumerate(folds):
-            others = [error[part.test] for at, part in enumerate(folds) if at != number]
-            half[seed, fold.test] = _half_width(np.concatenate([[], *others]), level)
+    half = conformal_reach(np.abs(y - predictions), folds_by_seed, level)
     return predictions - half, predictions + half
+
+
+def conformal_reach(errors: Floats, folds_by_seed: Sequence[Sequence[Fold]], level: float) -> Floats:
+    """The error (S, N) that ``level`` of the rows held out in the other folds of a seed keep within.
+
+    Args:
+        errors: (S, N) how badly a held-out prediction fits the truth, NaN where there is none.
+        folds_by_seed: S lists of folds, those of the predictions.
+        level: Between 0 and 1.
+
+    Returns:
+        The ⌈(n + 1) · level⌉-th smallest of the others' n errors, NaN where there are too few.
+    """
+    reach = np.full(errors.shape, np.nan)
+    for seed, folds in enumerate(folds_by_seed):
+        for number, fold in enumerate(folds):
+            others = [errors[seed][part.test] for at, part in enumerate(folds) if at != number]
+            reach[seed, fold.test] = _half_width(np.concatenate([[], *others]), level)
+    return reach
 
 
 def coverage(truth: Floats, low: Floats, high: Floats, blocks: Ints) -> dict[str, float]:
@@ -197,7 +222,24 @@ def coverage(truth: Floats, low: Floats, high: Floats, blocks: Ints) -> dict[str
     # A whisker: where labels have twins intervals may be points, and the way to the unit and back rounds.
     whisker = 1e-12 * float(np.abs(truth).max())
     held = known & (low - whisker <= truth) & (truth <= high + whisker)
-    draws = draw_resamples(blocks, len(low))
+    return held_share(held, known, blocks) | {"width_median": float(np.median((high - low)[known]))}
+
+
+def held_share(held: npt.NDArray[Any], known: npt.NDArray[Any], blocks: Ints) -> dict[str, float]:
+    """The share that is held of what is known, with its 95 % interval over blocks and seeds.
+
+    Args:
+        held: (S, N) whether a truth is held, or the share of its parts that are.
+        known: (S, N) whether it counts, of the same kind.
+        blocks: (N,) spatial block of each row, numbered from 0.
+
+    Returns:
+        ``coverage``, ``coverage_low`` and ``coverage_high``; NaN where nothing counts, and ends with one
+        block.
+    """
+    if not known.any():
+        return dict.fromkeys(("coverage", "coverage_low", "coverage_high"), math.nan)
+    draws = draw_resamples(blocks, len(held))
 
     def resampled(mask: np.ndarray) -> Floats:
         per_block = np.stack([np.bincount(blocks, weights=row, minlength=draws.n_blocks) for row in mask])
@@ -210,7 +252,6 @@ def coverage(truth: Floats, low: Floats, high: Floats, blocks: Ints) -> dict[str
         "coverage": float(held.sum() / known.sum()),
         "coverage_low": ends[0],
         "coverage_high": ends[1],
-        "width_median": float(np.median((high - low)[known])),
     }
 
 

@@ -1,4 +1,7 @@
-"""The paper's head, D-256-1 with ReLU: the networks of all labels of a fold in one batched pass of numpy."""
+"""The paper's head, D-256-1 with ReLU: the networks of all labels of a fold in one batched pass of numpy.
+
+For classes and shares it is one network D-256-C, whose outputs are parts by a softmax.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from scipy.linalg.blas import saxpy
 
 from urbanln.base.space import Floats
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
+from urbanln.probe.simplex import divergence, evened, one_more
 from urbanln.probe.splits import Fold
 
 HIDDEN, RATE, PENALTY = 256, 1e-3, 0.1
@@ -61,11 +65,45 @@ def mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     made = np.empty((len(fold.test), labels.shape[1]))
     for start in range(0, labels.shape[1], piece):
         part = slice(start, start + piece)
-        networks = _fitted(seen, (target[fold.train, part], target[fold.val, part]), seed)
+        goal = target[:, part].T[..., None]
+        networks = _fitted(seen, (goal[:, fold.train], goal[:, fold.val]), seed)
         for rows in chunks(fold.test, X.shape[1]):
-            made[rows, part] = networks.predict(_with_one(scale, X, fold.test[rows])).T
+            made[rows, part] = networks.predict(_with_one(scale, X, fold.test[rows]))[..., 0].T
     made = made * spread + centre
     return made if y.ndim == 2 else made[:, 0]
+
+
+def softmax_mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
+    """The paper's head for classes and shares: D-256-C, a softmax, cross-entropy with parts as its targets.
+
+    All else is as in :func:`mlp`, and first weights, batches and steps are those of scikit-learn's
+    ``MLPClassifier`` for three classes or more; the best epoch is that of the smallest Kullback-Leibler
+    divergence on the validation part.
+
+    Args:
+        X: (N, D) vectors, standardised by training rows.
+        y: (N, C) parts that sum to one; one-hot for classes.
+        fold: Row numbers.
+        seed: Of the first weights and the order of rows.
+
+    Raises:
+        InputError: The fold has no validation part.
+    """
+    check_validation(fold)
+    scale = column_scale(X, fold.train)
+    seen = _with_one(scale, X, fold.train), _with_one(scale, X, fold.val)
+    target = (y[fold.train][None].astype(np.float32), y[fold.val][None].astype(np.float32))
+    network = _fitted(seen, target, seed, softmax=True)
+    made = np.empty((len(fold.test), y.shape[1]))
+    for rows in chunks(fold.test, X.shape[1]):
+        made[rows] = _softmax(network.predict(_with_one(scale, X, fold.test[rows])))[0]
+    return made
+
+
+def _softmax(logits: Single) -> Single:
+    made = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    made /= made.sum(axis=-1, keepdims=True)
+    return made
 
 
 def _with_one(scale: Scale, X: npt.NDArray, rows: npt.NDArray) -> Single:
@@ -83,13 +121,15 @@ def schedule(rows: int) -> tuple[int, int, int]:
     return batch, epochs, max(PATIENCE * epochs // EPOCHS, 2)
 
 
-def _fitted(seen: tuple[Single, Single], target: tuple[Single, Single], seed: int) -> Networks:
-    """One network per label, each with the weights of its best epoch."""
-    (train, val), (y, y_val) = seen, (target[0].T.copy(), target[1].T)
+def _fitted(
+    seen: tuple[Single, Single], target: tuple[Single, Single], seed: int, softmax: bool = False
+) -> Networks:
+    """One network per label, each with the weights of its best epoch; targets are (L, rows, C)."""
+    (train, val), (y, y_val) = seen, (target[0].copy(), target[1])
     rows = len(train)
     batch, epochs, patience = schedule(rows)
     rng = np.random.RandomState([seed, rows])
-    networks = Networks(train.shape[1], len(y), batch, rng)
+    networks = Networks(train.shape[1], y.shape[::2], batch, rng, softmax)
     best, waited = np.full(len(y), np.inf, dtype=np.float32), np.zeros(len(y), dtype=np.int64)
     for _ in range(epochs):
         order = np.arange(rows)
@@ -98,7 +138,7 @@ def _fitted(seen: tuple[Single, Single], target: tuple[Single, Single], seed: in
             drawn = order[start : start + batch]
             networks.step(train.take(drawn, axis=0), y[:, drawn])
         going = networks.going
-        error = ((networks.predict(val, going=True) - y_val[going]) ** 2).mean(axis=1)
+        error = _loss(networks.predict(val, going=True), y_val[going], rows if softmax else 0)
         better = error < best[going]
         best[going] = np.where(better, error, best[going])
         waited[going] = np.where(better, 0, waited[going] + 1)
@@ -110,25 +150,44 @@ def _fitted(seen: tuple[Single, Single], target: tuple[Single, Single], seed: in
     return networks
 
 
+def _loss(made: Single, y: Single, learned: int) -> Single:
+    """Mean loss (L,) on the validation part: squared, or of parts by a softmax learned from so many rows."""
+    if learned:
+        own = evened(_softmax(made)[0].astype(np.float64), one_more(learned))
+        return np.array([divergence(y[0].astype(np.float64), own).mean()], dtype=np.float32)
+    return np.asarray(((made - y)[..., 0] ** 2).mean(axis=1))
+
+
 class Networks:
     """Networks of equal shape, one per label, that take the same batches until each stops for itself.
 
-    All weights of a network are one row, (256 to the output, (D + 1) × 256 from the input, 1), so that Adam
-    moves them in one go. Its two sums are kept growing instead of decaying: what is new enters with a weight
-    that grows by 1 / decay each step, which saves a pass over memory each.
+    All weights of a network are one row, (C × 256 to the outputs, (D + 1) × 256 from the input, C), so that
+    Adam moves them in one go. Its two sums are kept growing instead of decaying: what is new enters with a
+    weight that grows by 1 / decay each step, which saves a pass over memory each.
 
     Args:
         columns: Of the rows, with that of ones.
-        labels: Number of networks.
+        shape: Number of networks, and of the outputs of each.
         batch: Rows of a full batch.
         rng: Draws the first weights, as scikit-learn does.
+        softmax: The outputs are parts and the loss is cross-entropy; else one number and squared error.
     """
 
-    def __init__(self, columns: int, labels: int, batch: int, rng: np.random.RandomState) -> None:
-        first, second = (np.sqrt(6.0 / (into + out)) for into, out in ((columns - 1, HIDDEN), (HIDDEN, 1)))
+    def __init__(
+        self,
+        columns: int,
+        shape: tuple[int, ...],
+        batch: int,
+        rng: np.random.RandomState,
+        softmax: bool = False,
+    ) -> None:
+        labels, outputs = shape
+        pairs = (columns - 1, HIDDEN), (HIDDEN, outputs)
+        first, second = (np.sqrt(6.0 / (into + out)) for into, out in pairs)
         entry = rng.uniform(-first, first, (columns - 1, HIDDEN)), rng.uniform(-first, first, HIDDEN)
-        leave = rng.uniform(-second, second, HIDDEN), rng.uniform(-second, second, 1)
-        drawn = np.concatenate([leave[0], entry[0].ravel(), entry[1], leave[1]]).astype(np.float32)
+        leave = rng.uniform(-second, second, (HIDDEN, outputs)), rng.uniform(-second, second, outputs)
+        drawn = np.concatenate([leave[0].T.ravel(), entry[0].ravel(), entry[1], leave[1]]).astype(np.float32)
+        self._outputs, self._softmax = outputs, softmax
         self.going = np.arange(labels)
         self.best = np.tile(drawn, (labels, 1))
         self._penalty = PENALTY * batch
@@ -141,14 +200,15 @@ class Networks:
         self._views()
 
     def _parts(self, weights: Single) -> tuple[Single, Single, Single]:
-        """Weights to the output (L, 256), from the input (L, D + 1, 256), bias of the output (L, 1)."""
-        entry = weights[:, HIDDEN:-1].reshape(len(weights), self._columns, HIDDEN)
-        return weights[:, :HIDDEN], entry, weights[:, -1:]
+        """Weights to the outputs (L, C, 256), from the input (L, D + 1, 256), biases (L, C)."""
+        leave, count = self._outputs * HIDDEN, len(weights)
+        entry = weights[:, leave : -self._outputs].reshape(count, self._columns, HIDDEN)
+        return weights[:, :leave].reshape(count, self._outputs, HIDDEN), entry, weights[:, -self._outputs :]
 
     def _views(self) -> None:
         """What a step goes through, made once: slicing takes as long as a pass over a thousand weights."""
         self._now, self._towards = self._parts(self._weights), self._parts(self._gradient)
-        inner, size = HIDDEN * self._columns, self.best.shape[1]
+        inner, size = HIDDEN * (self._columns + self._outputs - 1), self.best.shape[1]
         spare = np.empty(min(BLOCK, size), dtype=np.float32)
         rows = list(zip(self._weights, self._gradient, *self._sums, strict=True))
         self._punished = [(weights[:inner], gradient[:inner]) for weights, gradient, *_ in rows]
@@ -159,19 +219,21 @@ class Networks:
         ]
 
     def step(self, rows: Single, y: Single) -> None:
-        """Move the weights by a batch: rows (B, D + 1) and labels (L', B) of the networks still going."""
+        """Move the weights by a batch: rows (B, D + 1) and labels (L', B, C) of the networks still going."""
         leave, entry, bias = self._now
         to_leave, to_entry, to_bias = self._towards
         hidden = np.matmul(rows, entry, out=self._hidden[: len(entry), : len(rows)])
         active = np.greater(hidden, 0, out=self._active[: len(entry), : len(rows)])
         hidden *= active
-        error = np.matmul(hidden, leave[..., None])[..., 0]
-        error += bias
+        error = np.matmul(hidden, leave.swapaxes(1, 2))
+        error += bias[:, None]
+        if self._softmax:
+            error = _softmax(error)
         error -= y
         error /= len(rows)
-        to_leave[:] = np.matmul(error[:, None], hidden)[:, 0]
-        to_bias[:, 0] = error.sum(axis=1)
-        np.multiply(error[..., None], leave[:, None], out=hidden)
+        np.matmul(error.swapaxes(1, 2), hidden, out=to_leave)
+        to_bias[:] = error.sum(axis=1)
+        np.matmul(error, leave, out=hidden)
         hidden *= active
         np.matmul(rows.T, hidden, out=to_entry)
         self._move(self._penalty / len(rows))
@@ -201,14 +263,14 @@ class Networks:
             saxpy(along, weights, a=rate)
 
     def predict(self, rows: Single, going: bool = False) -> Single:
-        """Labels (L, M) of rows (M, D + 1), by each network's best weights or those of the ones going."""
+        """Outputs (L, M, C) of rows (M, D + 1), by each network's best weights or those of the ones going."""
         leave, entry, bias = self._now if going else self._parts(self.best)
-        made = np.empty((len(leave), len(rows)), dtype=np.float32)
+        made = np.empty((len(leave), len(rows), self._outputs), dtype=np.float32)
         for part in chunks(np.arange(len(rows)), HIDDEN * len(leave)):
             hidden = np.matmul(rows[part], entry)
             hidden *= hidden > 0
-            made[:, part] = np.matmul(hidden, leave[..., None])[..., 0]
-        return made + bias
+            made[:, part] = np.matmul(hidden, leave.swapaxes(1, 2))
+        return made + bias[:, None]
 
     def keep(self, better: npt.NDArray[np.bool_]) -> None:
         """Remember the weights of those going that have become better."""

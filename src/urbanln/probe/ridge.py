@@ -44,7 +44,7 @@ def ridge(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     check_validation(fold)
     known = fold.known
     scale = column_scale(X, known)
-    parts = _held_parts(fold)
+    parts = held_parts(fold)
     mean = y[known].mean(axis=0)
     target = (y[known] - mean).reshape(len(known), -1)
     fit = _by_rows if len(known) < X.shape[1] else _by_columns
@@ -53,7 +53,7 @@ def ridge(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     return np.concatenate([np.zeros((0, target.shape[1])), *made]).reshape(-1, *y.shape[1:]) + mean
 
 
-def _held_parts(fold: Fold) -> list[npt.NDArray[np.bool_]]:
+def held_parts(fold: Fold) -> list[npt.NDArray[np.bool_]]:
     """Masks over the known rows: each is held out once while a penalty is judged."""
     if fold.inner is not None:
         numbers = np.unique(fold.inner)

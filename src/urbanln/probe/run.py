@@ -17,8 +17,8 @@ from urbanln.probe.floors import floor_note
 from urbanln.probe.heads import find_head
 from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
 from urbanln.probe.leakage import label_leakage, leakage_report
+from urbanln.probe.measured import AnyScores, difference, measure
 from urbanln.probe.metrics import bootstrap_r2, interval, r2
-from urbanln.probe.score import Scores, difference, measure
 from urbanln.probe.tables import Regions, common_regions
 from urbanln.probe.verdict import make_notes, make_verdicts
 from urbanln.probe.written import SplitFolds, folds_table, predictions_table
@@ -114,7 +114,7 @@ def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: st
             )
 
 
-def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor, Scores]:
+def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor, AnyScores]:
     return {
         who: measure(cell.labels, values, cell.resamples, cell.folds_by_seed, settings.level)
         for (who, k), values in held.items()
@@ -122,7 +122,7 @@ def _measure(cell: Cell, held: Held, settings: ProbeSettings) -> dict[Predictor,
     }
 
 
-def _rivals(who: Predictor, scored: Mapping[Predictor, Scores]) -> list[Predictor]:
+def _rivals(who: Predictor, scored: Mapping[Predictor, AnyScores]) -> list[Predictor]:
     """Whom a predictor is compared with.
 
     Floors with the mean; vectors with the floors and the other tables under the same head; the map and
@@ -141,7 +141,7 @@ def _rivals(who: Predictor, scored: Mapping[Predictor, Scores]) -> list[Predicto
     return [*floors, *others]
 
 
-def _row(cell: Cell, who: Predictor, scored: Mapping[Predictor, Scores]) -> dict[str, Any]:
+def _row(cell: Cell, who: Predictor, scored: Mapping[Predictor, AnyScores]) -> dict[str, Any]:
     """One line of ``scores.json``; ``vs`` holds the paired differences."""
     own = scored[who]
     row: dict[str, Any] = {

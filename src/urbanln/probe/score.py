@@ -12,16 +12,15 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.base.autocorrelation import morans_i
 from urbanln.base.errors import InputError
-from urbanln.base.space import Floats, Ints, check_lonlat, square_blocks
+from urbanln.base.space import Floats, check_lonlat, square_blocks
 from urbanln.probe.held_out import (
     AnyHead,
     check_name,
@@ -30,103 +29,14 @@ from urbanln.probe.held_out import (
     held_out,
     map_held_out,
 )
-from urbanln.probe.labels import Labels, Transform, prepare_labels
-from urbanln.probe.metrics import (
-    Resamples,
-    bootstrap_r2,
-    conformal_intervals,
-    coverage,
-    draw_resamples,
-    interval,
-    mae,
-    r2,
-    rmse,
-    spearman,
-)
+from urbanln.probe.kinds import Kind
+from urbanln.probe.labels import Labels, prepare_labels
+from urbanln.probe.measured import LEVEL, AnyScores, difference, measure
+from urbanln.probe.metrics import Resamples, draw_resamples
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
 
 Split = Literal["random", "block", "district", "city"] | Callable[[int], list[Fold]]
 MAP_FLOORS = ("coordinates", "coordinates-boosting", "coordinates-gp")
-LEVEL = 0.9
-
-
-@dataclass(frozen=True)
-class Difference:
-    """R² (log) minus that of another predictor, on the same folds and the same resamples, 95 % interval."""
-
-    diff: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """What a predictor reaches on held-out rows; means over seeds of scores on all rows pooled.
-
-    Args:
-        n: Rows scored.
-        missing: Rows left out because they have no label.
-        dropped_zeros: Rows left out because 0 has no logarithm (only under the transform ``"log"``).
-        transform: ``"log1p"``, ``"log"`` or ``"none"``; "log" below means this scale.
-        r2: R² in log, against the mean of the pooled held-out rows.
-        r2_sd: Its standard deviation over seeds (0 with one seed).
-        r2_low: Lower end of the 95 % interval by block bootstrap; NaN with a single block.
-        r2_high: Upper end.
-        r2_seeds: R² of each seed.
-        r2_unit: R² in the label's own unit.
-        rmse_log: Root mean squared error in log.
-        mae_log: Mean absolute error in log.
-        rmse: Root mean squared error in the label's own unit.
-        mae: Mean absolute error in the label's own unit.
-        spearman: Rank correlation; NaN for constant predictions.
-        morans_i: Moran's I of the residuals in log, meaned over seeds: what the map still holds.
-        morans_p: Its pseudo p-value.
-        coverage: Share of truths inside their conformal intervals; NaN where there are none.
-        coverage_low: Lower end of its 95 % interval by block bootstrap.
-        coverage_high: Upper end.
-        width: Median width of the conformal intervals in the label's own unit.
-        n_blocks: Blocks the intervals of scores are made from.
-        rows: (n,) rows of the input that have a label.
-        truth: (n,) labels in their own unit.
-        predictions: (seeds, n) held-out predictions in the label's own unit.
-        low: (seeds, n) lower ends of the conformal intervals in the label's own unit.
-        high: (seeds, n) upper ends.
-        samples: (R,) R² of every resample.
-        vs: Paired differences by name of the other predictor.
-        adds: What the vectors add to the map: R² of both together less that of the map alone, paired,
-            under the same head. None where it was not asked for.
-    """
-
-    n: int
-    missing: int
-    dropped_zeros: int
-    transform: Transform
-    r2: float
-    r2_sd: float
-    r2_low: float
-    r2_high: float
-    r2_seeds: tuple[float, ...]
-    r2_unit: float
-    rmse_log: float
-    mae_log: float
-    rmse: float
-    mae: float
-    spearman: float
-    morans_i: float
-    morans_p: float
-    coverage: float
-    coverage_low: float
-    coverage_high: float
-    width: float
-    n_blocks: int
-    rows: Ints = field(repr=False)
-    truth: Floats = field(repr=False)
-    predictions: Floats = field(repr=False)
-    low: Floats = field(repr=False)
-    high: Floats = field(repr=False)
-    samples: Floats = field(repr=False)
-    vs: dict[str, Difference] = field(default_factory=dict)
-    adds: Difference | None = None
 
 
 def make_folds(
@@ -214,89 +124,6 @@ def _check_folds(folds: Sequence[Fold], rows: int) -> None:
         )
 
 
-def measure(
-    labels: Labels,
-    predictions: Floats,
-    resamples: Resamples,
-    folds_by_seed: Sequence[Sequence[Fold]],
-    level: float = LEVEL,
-) -> Scores:
-    """Scores of held-out predictions.
-
-    Args:
-        labels: The labelled rows.
-        predictions: (S, n) on the scale of ``labels.y``; a row that is NaN in one seed is left out.
-        resamples: Blocks drawn, the same for everything that is compared.
-        folds_by_seed: Folds behind the predictions, for the conformal intervals.
-        level: Share of truths that an interval shall hold.
-
-    Raises:
-        InputError: Fewer than two rows were held out.
-    """
-    held = np.asarray(np.isfinite(predictions).all(axis=0))
-    if held.sum() < 2:
-        what = "fewer than two rows were held out"
-        raise InputError(
-            what, value=int(held.sum()), where="predictions", remedy="label more regions, or use fewer folds"
-        )
-    samples = bootstrap_r2(labels.y, predictions, resamples)
-    r2_low, r2_high = interval(samples)
-    residuals = (labels.y - predictions.mean(axis=0))[held]
-    moran = morans_i(residuals, labels.metres[held])
-    # Ends are turned back before they are counted: a share does not change by it, and the width is in units.
-    low, high = (
-        labels.restore(end) for end in conformal_intervals(labels.y, predictions, folds_by_seed, level)
-    )
-    reached = coverage(labels.truth, low, high, resamples.blocks)
-    return Scores(
-        n=int(held.sum()),
-        missing=labels.missing,
-        dropped_zeros=labels.dropped_zeros,
-        transform=labels.transform,
-        r2_low=r2_low,
-        r2_high=r2_high,
-        morans_i=moran.i,
-        morans_p=moran.p,
-        coverage=reached["coverage"],
-        coverage_low=reached["coverage_low"],
-        coverage_high=reached["coverage_high"],
-        width=reached["width_median"],
-        n_blocks=resamples.n_blocks,
-        rows=labels.rows,
-        truth=labels.truth,
-        predictions=labels.restore(predictions),
-        low=low,
-        high=high,
-        samples=samples,
-        **_errors(labels, predictions, held),
-    )
-
-
-def _errors(labels: Labels, predictions: Floats, held: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Scores of the pooled held-out rows, in log and in the label's own unit, as means over seeds."""
-    y, truth = labels.y[held], labels.truth[held]
-    logs = [p[held] for p in predictions]
-    units = [p[held] for p in labels.restore(predictions)]
-    seeds = tuple(r2(y, p) for p in logs)
-    return {
-        "r2": float(np.mean(seeds)),
-        "r2_sd": float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0,
-        "r2_seeds": seeds,
-        "r2_unit": float(np.mean([r2(truth, p) for p in units])),
-        "rmse_log": float(np.mean([rmse(y, p) for p in logs])),
-        "mae_log": float(np.mean([mae(y, p) for p in logs])),
-        "rmse": float(np.mean([rmse(truth, p) for p in units])),
-        "mae": float(np.mean([mae(truth, p) for p in units])),
-        "spearman": float(np.mean([spearman(y, p) for p in logs])),
-    }
-
-
-def difference(scores: Scores, other: Scores) -> Difference:
-    """Paired difference in R² (log): same rows, same folds, same resamples."""
-    low, high = interval(scores.samples - other.samples)
-    return Difference(scores.r2 - other.r2, low, high)
-
-
 def probe(
     vectors: npt.ArrayLike,
     target: npt.ArrayLike,
@@ -317,17 +144,19 @@ def probe(
     cities: npt.ArrayLike | None = None,
     districts: npt.ArrayLike | None = None,
     against: Mapping[str, npt.ArrayLike] | None = None,
-) -> Scores:
+    kind: Kind = "number",
+    names: tuple[str, ...] = (),
+) -> AnyScores:
     """Score frozen region vectors against one label, beside the floors.
 
     Args:
         vectors: (N, D), finite.
-        target: (N,) labels in their own unit; NaN rows are left out and counted.
+        target: (N,) labels in their own unit; NaN rows are left out and counted. Classes are (N,)
+            names, shares (N, C) parts that sum to one.
         lonlat: (N, 2) longitude, latitude in degrees.
         split: ``"block"``, ``"random"``, ``"district"``, ``"city"``, or a function from seed to folds.
-        head: A name of ``HEADS``, a scikit-learn regressor, or a :class:`~urbanln.probe.heads.Head`.
-        seeds: Repetitions, each with folds of its own.
-        folds: Folds per repetition.
+        head: A name of ``HEADS``, a scikit-learn model, or a :class:`~urbanln.probe.heads.Head`.
+        seeds, folds: Repetitions, and the folds that each has of its own.
         edge_km: Edge of a block in km, of the block split and of the bootstrap (also under other splits).
         buffer_km: Training rows this near to a test row leave the training.
         bootstrap: Resamples of blocks.
@@ -335,28 +164,41 @@ def probe(
         level: Share of truths that the conformal interval of a region shall hold.
         floors: Floors beside the mean; fewer of them are faster.
         joint: Also ask what the vectors add to the map (``adds``); twice more work for the head.
-        groups: (N,) labels; a row is never predicted from rows that share its label.
-        cities, districts: (N,) city and district of each row, where known.
+        groups, cities, districts: (N,) of each row; none is predicted from rows that share its group.
         against: Further tables of vectors (N, D) by name, to be compared with under the same head.
+        kind: Of the labels: ``"number"``, ``"classes"`` or ``"shares"``; ``names`` are of the C shares.
 
     Returns:
-        Scores whose ``vs`` holds the differences to ``"mean"``, the floors and ``against``.
+        Scores (:mod:`urbanln.probe.measured`, of classes and shares :mod:`urbanln.probe.part_scores`) whose
+        ``vs`` holds the differences to ``"mean"``, the floors and ``against``.
 
     Raises:
         InputError: Vectors, labels, positions, the split or a name in ``against`` cannot be used.
     """
-    if seeds < 1 or bootstrap < 1:
-        what, given = "seeds and resamples: one or more", (seeds, bootstrap)
-        raise InputError(what, value=given, where="seeds, bootstrap", remedy="give 1 or more of each")
-    list(map(check_name, against or {}))
+    _check_counts(seeds, bootstrap)
     points = check_lonlat(lonlat)
-    tables = {"": vectors, **(against or {})}
-    checked = {name: check_vectors(table, len(points), name or "vectors") for name, table in tables.items()}
-    labels = prepare_labels(target, points, groups, transform=transform, cities=cities, districts=districts)
+    checked = _tables(vectors, against or {}, len(points))
+    columns: dict[str, Any] = {"groups": groups, "cities": cities, "districts": districts}
+    labels = prepare_labels(target, points, transform=transform, kind=kind, names=names, **columns)
     make = partial(make_folds, labels, split, folds=folds, edge_km=edge_km, buffer_km=buffer_km)
     made = [make(seed) for seed in range(seeds)]
     resamples = draw_resamples(square_blocks(labels.metres, edge_km), seeds, bootstrap)
     return _compare(checked, labels, made, resamples, head=head, floors=floors, joint=joint, level=level)
+
+
+def _check_counts(seeds: int, bootstrap: int) -> None:
+    if seeds < 1 or bootstrap < 1:
+        what, given = "seeds and resamples: one or more", (seeds, bootstrap)
+        raise InputError(what, value=given, where="seeds, bootstrap", remedy="give 1 or more of each")
+
+
+def _tables(
+    vectors: npt.ArrayLike, against: Mapping[str, npt.ArrayLike], rows: int
+) -> dict[str, npt.NDArray[np.float32]]:
+    """All tables by name; "" is the one that is scored."""
+    list(map(check_name, against))
+    tables = {"": vectors, **against}
+    return {name: check_vectors(table, rows, name or "vectors") for name, table in tables.items()}
 
 
 def _compare(
@@ -369,16 +211,17 @@ def _compare(
     floors: Sequence[str],
     joint: bool,
     level: float,
-) -> Scores:
+) -> AnyScores:
     """Scores of the table called "", with its differences to the floors and to the other tables."""
 
-    def over_seeds(predict: Callable[[list[Fold], int], Floats]) -> Scores:
+    def over_seeds(predict: Callable[[list[Fold], int], Floats]) -> AnyScores:
         held = np.stack([predict(parts, seed) for seed, parts in enumerate(made)])
         return measure(labels, held, resamples, made, level)
 
     scores = {name: over_seeds(partial(floor_held_out, name, labels)) for name in ("mean", *floors)}
     scores |= {
-        name: over_seeds(partial(held_out, head, X, labels.y, rows=labels.rows)) for name, X in tables.items()
+        name: over_seeds(partial(held_out, head, X, labels.y, rows=labels.rows, kind=labels.kind))
+        for name, X in tables.items()
     }
     own = scores.pop("")
     adds = None

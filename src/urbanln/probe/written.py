@@ -14,14 +14,14 @@ import pandas as pd
 
 from urbanln.base.space import Ints
 from urbanln.probe.cells import Cell, Predictor
-from urbanln.probe.score import Scores
+from urbanln.probe.measured import AnyScores
 from urbanln.probe.splits import Fold, each_fold
 
 SIDES = ("train", "val", "test", "buffer")
 
 
 def predictions_table(
-    cells: Sequence[Cell], scored: Sequence[Mapping[Predictor, Scores]], ids: npt.NDArray[Any]
+    cells: Sequence[Cell], scored: Sequence[Mapping[Predictor, AnyScores]], ids: npt.NDArray[Any]
 ) -> pd.DataFrame:
     """A row for each region, indicator, split, predictor and seed.
 
@@ -30,7 +30,7 @@ def predictions_table(
 
     Args:
         cells: Indicator and split of each.
-        scored: Scores by predictor of each cell.
+        scored: AnyScores by predictor of each cell.
         ids: (N,) region ids.
 
     Returns:
@@ -45,7 +45,7 @@ def predictions_table(
     of_part = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
     fold_of = {id(cell.folds_by_seed): _fold_numbers(cell) for cell in cells}
 
-    def column(dtype: npt.DTypeLike, values: Callable[[Cell, Scores], npt.ArrayLike]) -> npt.NDArray[Any]:
+    def column(dtype: npt.DTypeLike, values: Callable[[Cell, AnyScores], npt.ArrayLike]) -> npt.NDArray[Any]:
         made = np.empty(sum(sizes), dtype=dtype)
         ends = np.cumsum(sizes)
         for (cell, _, own), size, stop in zip(parts, sizes, ends, strict=True):
