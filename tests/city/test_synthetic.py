@@ -24,6 +24,7 @@ from urbanln.base.files import read_table
 from urbanln.city.store import City
 from urbanln.city.synthetic import VOCABULARY, make, make_synthetic_city, read_scene
 from urbanln.city.synthetic.fields import gaussian_field, grid_km, make_cells
+from urbanln.city.synthetic.kinds import make_kinds
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import Notes
 
@@ -113,6 +114,46 @@ def test_equal_seeds_give_equal_files_however_many_workers(
     assert alone.regions["district"].tolist() == many.regions["district"].tolist()
     other = make_synthetic_city(tmp_path / "c", regions=4, seed=4)
     assert not set(other.images["sha256"]) & set(many.images["sha256"])
+
+
+def test_labels_of_other_kinds_leave_all_else_as_it_is(tmp_path: Path) -> None:
+    plain, more = (
+        make_synthetic_city(tmp_path / name, regions=16, seed=5, tile_px=32, workers=1, kinds=name == "more")
+        for name in ("plain", "more")
+    )
+    for path in sorted(plain.folder.rglob("*")):
+        if path.is_file() and path.name not in ("city.toml", "indicators.parquet", "truth.parquet"):
+            assert path.read_bytes() == (more.folder / path.relative_to(plain.folder)).read_bytes()
+    truth = [read_table(city.folder / "truth.parquet", kind="truth") for city in (plain, more)]
+    for one, other in ((plain.indicators, more.indicators), truth):
+        pd.testing.assert_frame_equal(one, other[list(one.columns)])
+    assert {name: label.kind for name, label in more.kinds().items()} == dict.fromkeys(LABELS, "number") | {
+        "land_use": "classes",
+        "land_cover": "shares",
+    }
+    assert set(plain.kinds()) == set(LABELS)
+
+
+def test_classes_fall_as_their_probabilities_say_and_shares_about_their_mean() -> None:
+    cells, _ = make_cells(4000, seed=1, cell_km=1.0, street_views=0, street_missing=0.0)
+    labels, truth = make_kinds(cells, [cell.details for cell in cells], 1)
+    probability = truth.filter(like="probability_").rename(columns=lambda name: name.split("_")[1])
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    known = labels["land_use"].notna()
+    assert 0.01 < 1 - known.mean() < 0.03
+    for name, given in probability[known].items():
+        happened = labels.loc[known, "land_use"] == name
+        assert abs((happened - given).sum()) < 4 * np.sqrt((given * (1 - given)).sum())
+        assert np.corrcoef(happened, given)[0, 1] > 0.3
+    assert labels["land_use"].value_counts(normalize=True).between(0.01, 0.6).all()
+    shares, mean = labels.filter(like="cover_").to_numpy(), truth.filter(like="share_").to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    dry = np.array([cell.river is None for cell in cells])
+    assert (shares[dry, 3] == 0).all()
+    assert (shares[~dry] > 0).all()
+    ratio = np.log(shares[:, 0] / shares[:, 1]) - np.log(mean[:, 0] / mean[:, 1])
+    assert abs(ratio.mean()) < 0.03
+    assert ratio.std() == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
 
 
 def test_every_object_of_a_scene_is_in_the_vocabulary_and_in_its_view(scenes: list[dict]) -> None:

@@ -11,7 +11,7 @@ from shapely.geometry import Point
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
-from urbanln.city.meta import Meta
+from urbanln.city.meta import IndicatorNote, Meta
 from urbanln.city.store import City
 from urbanln.probe.splits import Fold
 from urbanln.study import work
@@ -36,12 +36,18 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     rng = np.random.default_rng(0)
     full = np.exp(rng.normal(size=len(ids)))
     some = np.where(np.arange(len(ids)) % 7 == 0, np.nan, full)
+    labels = pd.DataFrame({"region_id": ids, "full": full, "some": some, "flat": 1.0})
+    labels = labels.assign(use=np.where(x < 6, "a", "b"), wood=0.1 + 0.05 * y, rest=0.9 - 0.05 * y)
+    kinds = {
+        "use": IndicatorNote(kind="classes"),
+        "cover": IndicatorNote(kind="shares", columns=("wood", "rest")),
+    }
     return City.create(
         folder,
-        meta=Meta(name="grid"),
+        meta=Meta(name="grid", indicators=kinds),
         regions=gpd.GeoDataFrame({"region_id": ids}, geometry=points, crs=4326),
         images=images,
-        indicators=pd.DataFrame({"region_id": ids, "full": full, "some": some, "flat": 1.0}),
+        indicators=labels,
     )
 
 
@@ -115,7 +121,7 @@ def test_each_fold_is_predicted_from_its_own_vectors(city: City) -> None:
     options: dict[str, Any] = {"seed": 0, "views": ["satellite"]}
     told = predict_vectors(city, [wrong, right, wrong], PROBE, by_fold=True, **options)
     assert set(told["split"]) == {"block"}
-    assert set(told["indicator"]) == {"full", "some"}, "a constant label is left out"
+    assert set(told["indicator"]) == {"full", "some"}, "a constant label is left out, and what is no number"
     error = (told["truth"] - told["prediction"]).abs().groupby(told["fold"]).mean()
     assert error[1] < 0.5 * min(error[0], error[2])
     one = predict_vectors(city, [right], PROBE, **options)

@@ -191,6 +191,10 @@ def test_cities_are_known_by_what_is_in_their_tables(tmp_path: Path) -> None:
     after = make_work(read(tmp_path, TEXT, town))
     assert ids(before, "a", "pretrain") == ids(after, "a", "pretrain"), "labels never meet the network"
     assert not ids(before, "a", "score") & ids(after, "a", "score")
+    (folder / "city.toml").write_text('name = "town"\n[indicators.use]\nkind = "classes"')
+    kinds = make_work(read(tmp_path, TEXT, town))
+    assert ids(kinds, "a", "pretrain") == ids(after, "a", "pretrain")
+    assert not ids(kinds, "a", "score") & ids(after, "a", "score"), "another label is scored"
     pd.DataFrame({"view": ["street", "street"]}).to_parquet(folder / "images.parquet")
     streets = make_work(read(tmp_path, TEXT, town))
     trained = [stage.payload["train"] for stage in streets.stages.values() if stage.kind == "pretrain"]

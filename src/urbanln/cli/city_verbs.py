@@ -45,11 +45,14 @@ def synthetic(
         float, typer.Option(min=0.05, max=100, callback=a_number, help="edge of a region in km")
     ] = 1.0,
     street_views: Annotated[int, typer.Option(min=0, max=1000, help="street views per region, about")] = 2,
+    kinds: Annotated[bool, typer.Option("--kinds", help="also a label of classes and one of shares")] = False,
 ) -> None:
     """Draw a synthetic city: pictures, true scenes and simulated labels with known causes."""
     from urbanln.city.synthetic import make_synthetic_city
 
-    city = make_synthetic_city(out, regions=regions, seed=seed, cell_km=cell_km, street_views=street_views)
+    city = make_synthetic_city(
+        out, regions=regions, seed=seed, cell_km=cell_km, street_views=street_views, kinds=kinds
+    )
     answer(f"{out}: {len(city.regions)} synthetic regions, {len(city.images)} pictures")
 
 

@@ -179,7 +179,7 @@ class _Maker:
             "probe": self.probe.model_dump(mode="json"),
             "seed": self.seed,
             "views": self.study.views,
-            "labels": _table_hash(self.city, "indicators"),
+            "labels": _labels_hash(self.city),
         }
 
     def floors(self) -> str:
@@ -376,6 +376,13 @@ def _table_hash(spec: str, name: str) -> str:
     """Hash of a table of a city folder; nothing for a synthetic city, whose recipe says it all."""
     path = Path(spec) / f"{name}.parquet"
     return "" if spec.startswith(f"{SYNTHETIC}:") or not path.exists() else hash_file(path)
+
+
+def _labels_hash(spec: str) -> str:
+    """Hash of the labels of a city folder, and of what is said of those that are no numbers."""
+    table = _table_hash(spec, "indicators")
+    kinds = read_meta(Path(spec)).kinds() if table else {}
+    return hash_bytes(f"{table} {kinds}".encode()) if kinds else table
 
 
 def _weights(name: str) -> list[str]:

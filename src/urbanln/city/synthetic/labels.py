@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from urbanln.city.synthetic.fields import Cell
+from urbanln.city.synthetic.fields import Cell, Floats
 
 UNITS: Mapping[str, str] = {
     "population": "people per cell, simulated",
@@ -129,6 +129,11 @@ def make_labels(
     return pd.DataFrame(labels), pd.DataFrame(truth)
 
 
-def _standard(name: str, counts: np.ndarray) -> np.ndarray:
+def standard_counts(name: str, drawn: Sequence[Mapping[str, int]]) -> Floats:
+    """(N,) standardised square roots of the counts of a detail, drawn on each cell's tile."""
+    return _standard(name, np.array([found.get(name, 0) for found in drawn], dtype=float))
+
+
+def _standard(name: str, counts: Floats) -> Floats:
     mean, deviation = _ROOT_SCALE[name]
     return np.asarray((np.sqrt(counts) - mean) / deviation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
@@ -27,6 +28,7 @@ from urbanln.city.making import making
 from urbanln.city.meta import IndicatorNote, Meta, Source
 from urbanln.city.store import City
 from urbanln.city.synthetic.fields import Cell, Floats, make_cells
+from urbanln.city.synthetic.kinds import NOTES, make_kinds
 from urbanln.city.synthetic.labels import UNITS, make_labels
 from urbanln.city.synthetic.satellite import draw_tile
 from urbanln.city.synthetic.scene import scene_path
@@ -53,6 +55,7 @@ def make_synthetic_city(
     tile_px: int = 192,
     street_views: int = 2,
     street_missing: float = 0.25,
+    kinds: bool = False,
     name: str | None = None,
     workers: int | None = None,
 ) -> City:
@@ -70,6 +73,8 @@ def make_synthetic_city(
         tile_px: Edge of a satellite tile in pixels; 192 shows every detail also when scaled to half.
         street_views: Mean number of street views of a region that has any; 0 for none at all.
         street_missing: Share of regions without street views (about a quarter in published city sets).
+        kinds: Also a label of classes, ``land_use``, and one of shares, ``land_cover``, with their true
+            probabilities (:func:`urbanln.city.synthetic.kinds.make_kinds`); all else stays as it is.
         name: Name of the city; ``synthetic-SEED`` unless given, and always with "synthetic" in it.
         workers: Processes to draw with; the number of processors unless given, 1 draws in this process.
             In a script, call this under ``if __name__ == "__main__":`` or with ``workers=1``.
@@ -86,7 +91,7 @@ def make_synthetic_city(
     folder = Path(folder)
     how: dict[str, Any] = {
         "regions": regions, "seed": seed, "cell_km": cell_km, "tile_px": tile_px, "name": name,
-        "street_views": street_views, "street_missing": street_missing,
+        "street_views": street_views, "street_missing": street_missing, "kinds": kinds,
     }  # fmt: skip
     with making(folder, {"synthetic": how}, ("images", _TRUTH)):
         return _make(folder, workers=workers, **how)
@@ -102,6 +107,7 @@ def _make(
     name: str | None,
     street_views: int,
     street_missing: float,
+    kinds: bool,
     workers: int | None,
 ) -> City:
     cells, xy = make_cells(
@@ -109,13 +115,17 @@ def _make(
     )
     _make_folders(folder)
     drawn = _draw_all(cells, folder, tile_px, workers)
-    labels, truth = make_labels(cells, [counts for _, counts in drawn], seed)
+    counts = [found for _, found in drawn]
+    labels, truth = make_labels(cells, counts, seed)
+    if kinds:
+        others = zip((labels, truth), make_kinds(cells, counts, seed), strict=True)
+        labels, truth = (pd.concat(both, axis=1) for both in others)
     write_table(folder / _TRUTH, truth, kind="truth", seed=seed)
     shapes, centres = _georeference(xy, cell_km, seed)
     ids = [cell.region_id for cell in cells]
     return City.create(
         folder,
-        meta=_meta(name or f"synthetic-{seed}"),
+        meta=_meta(name or f"synthetic-{seed}", NOTES if kinds else {}),
         regions=gpd.GeoDataFrame(
             {"region_id": ids, "district": _districts(xy, seed)}, geometry=shapes, crs="EPSG:4326"
         ),
@@ -144,7 +154,7 @@ def _check(
             )
 
 
-def _meta(name: str) -> Meta:
+def _meta(name: str, more: Mapping[str, IndicatorNote]) -> Meta:
     name = name if "synthetic" in name.lower() else f"{name} (synthetic)"
     source = Source(
         name="synthetic",
@@ -157,7 +167,7 @@ def _meta(name: str) -> Meta:
         synthetic=True,
         datum="WGS 84; a made-up place in the open ocean",
         sources=[source],
-        indicators=indicators,
+        indicators=indicators | dict(more),
     )
 
 
