@@ -12,14 +12,23 @@ import pandas as pd
 
 from urbanln.base.errors import InputError
 from urbanln.base.sentences import normalise
-from urbanln.captions.cleaning.clean import FLAGS, clean_captions, stock_sentences
+from urbanln.base.spool import spooled
+from urbanln.captions.cleaning.clean import FLAGS, caption_faults, stock_sentences
 from urbanln.captions.cleaning.place_names import PlaceNames
 from urbanln.captions.cleaning.text_faults import shorten
 from urbanln.captions.settings import CleanSettings
-from urbanln.captions.table import CLIP_LENGTHS, TokenCounter, check_columns, lengths_told, tidy_text
+from urbanln.captions.table import (
+    CLIP_LENGTHS,
+    COLUMNS,
+    TokenCounter,
+    check_columns,
+    lengths_told,
+    tidy_text,
+)
 
 _TOP = 10
 _EXAMPLES = 5  # captions shown of each flag
+_TOGETHER = 4_096  # texts that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -161,21 +170,20 @@ def audit_captions(
     check_columns(frame, "captions to be audited")
     if frame.empty:
         raise InputError("there are no captions to audit", where="captions", remedy="give a table with rows")
-    texts = [tidy_text(text) for text in frame["caption"]]
-    tidied = frame.assign(caption=texts)
-    tokens = None if count_tokens is None else np.asarray(count_tokens(texts))
-    known = _known(texts, tokens, count_tokens)
-    found = clean_captions(frame, look, places=places, count_tokens=known, max_tokens=max_tokens).flags
-    names = list(dict.fromkeys(tidied["captioner"]))
+    tidied = _tidied(frame)
+    texts = tidied["caption"].array
+    words, known = _counted(texts, count_tokens)
+    found = caption_faults(tidied, look, places=places, count_tokens=known, max_tokens=max_tokens)
+    captioners = tidied["captioner"].value_counts(sort=False)
     counted = found.groupby(["flag", "captioner"]).size()
     stock = stock_sentences(tidied)
     return CaptionAudit(
         n_captions=len(tidied),
         n_pictures=int(tidied["image_id"].nunique()),
-        captioners={name: int((tidied["captioner"] == name).sum()) for name in names},
-        words=_lengths(np.array([len(text.split()) for text in texts]), ()),
-        tokens=None if tokens is None else _lengths(tokens, lengths_told(max_tokens)),
-        flags={f: {name: int(counted.get((f, name), 0)) for name in names} for f in FLAGS},
+        captioners={str(name): int(count) for name, count in captioners.items()},
+        words=_lengths(words, ()),
+        tokens=None if known is None else _lengths(known.tokens, lengths_told(max_tokens)),
+        flags={f: {name: int(counted.get((f, name), 0)) for name in captioners.index} for f in FLAGS},
         examples=_examples(found),
         stock=stock[: 2 * _TOP],
         n_stock=sum(count >= settings.boilerplate_pictures for _, count in stock),
@@ -184,19 +192,53 @@ def audit_captions(
     )
 
 
-def _known(
-    texts: Sequence[str], tokens: np.ndarray | None, count_tokens: TokenCounter | None
-) -> TokenCounter | None:
-    """The counter of tokens, that does not count again what was counted."""
-    if tokens is None or count_tokens is None:
-        return None
-    there = dict(zip(texts, tokens.tolist(), strict=True))
-    count = count_tokens
+def _tidied(frame: pd.DataFrame) -> pd.DataFrame:
+    """The captions tidied, on disk: of a million they are half a gigabyte, which the frame holds already."""
+    columns = [*COLUMNS, *(["finish"] if "finish" in frame.columns else [])]
 
-    def counted(some: list[str]) -> Sequence[int]:
-        return [there[text] if text in there else int(count([text])[0]) for text in some]
+    def tidied(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(caption=[tidy_text(text) for text in rows["caption"]]).astype("str")
 
-    return counted
+    starts = range(0, len(frame), _TOGETHER)
+    parts = (tidied(frame[columns].iloc[start : start + _TOGETHER]) for start in starts)
+    return spooled(parts, frame[columns].iloc[:0].astype("str"))
+
+
+class _Tokens:
+    """The number of tokens of each text, which it does not count again when asked.
+
+    Args:
+        hashes: (n,) of the texts that were counted.
+        tokens: (n,) of each.
+        count: Counts what is not among them.
+    """
+
+    def __init__(self, hashes: np.ndarray, tokens: np.ndarray, count: TokenCounter) -> None:
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._sorted, self._count = hashes[order], tokens[order], count
+        self.tokens = tokens
+
+    def __call__(self, texts: list[str]) -> Sequence[int]:
+        asked = np.array([hash(text) for text in texts], np.int64)
+        at = np.minimum(np.searchsorted(self._hashes, asked), len(self._hashes) - 1)
+        known = self._hashes[at] == asked
+        return [
+            int(self._sorted[place]) if there else int(self._count([text])[0])
+            for text, place, there in zip(texts, at, known, strict=True)
+        ]
+
+
+def _counted(texts: Sequence[str], count_tokens: TokenCounter | None) -> tuple[np.ndarray, _Tokens | None]:
+    """Words of each text, and its tokens where there is a counter; a number each stays of a text."""
+    words, hashes = np.zeros(len(texts), np.int32), np.zeros(len(texts), np.int64)
+    tokens = np.zeros(len(texts), np.int32)
+    for start in range(0, len(texts), _TOGETHER):
+        some = list(texts[start : start + _TOGETHER])
+        own = slice(start, start + len(some))
+        words[own] = [len(text.split()) for text in some]
+        if count_tokens is not None:
+            hashes[own], tokens[own] = [hash(text) for text in some], count_tokens(some)
+    return words, None if count_tokens is None else _Tokens(hashes, tokens, count_tokens)
 
 
 def _examples(found: pd.DataFrame) -> dict[str, list[tuple[str, str, str]]]:
@@ -217,9 +259,9 @@ def _places(texts: Sequence[str], known: PlaceNames) -> dict[str, int]:
 
 def _equal(frame: pd.DataFrame) -> int:
     """Captions whose words some other picture has in the same order."""
-    words = frame[frame["caption"] != ""].assign(caption=lambda f: f["caption"].map(normalise))
-    pictures = words.groupby("caption")["image_id"].transform("nunique")
-    return int((pictures > 1).sum())
+    keys = np.array([hash(normalise(text)) if text else 0 for text in frame["caption"].array], np.int64)
+    picture = pd.Series(pd.factorize(frame["image_id"])[0])[keys != 0]
+    return int((picture.groupby(keys[keys != 0]).transform("nunique") > 1).sum())
 
 
 def _lengths(values: np.ndarray, limits: Sequence[int]) -> Lengths:

@@ -92,15 +92,30 @@ def clean_captions(
     """
     check_columns(frame, "captions to be cleaned")
     cleaning = _Cleaning(frame, settings or CleanSettings(), places, count_tokens, max_tokens)
-    pending: Sequence[int] = list(cleaning.texts)
-    for _ in range(_ROUNDS):
-        pending = cleaning.round(pending)
-        if not pending:
-            break
+    cleaning.settle()
     alive = list(cleaning.texts)
     kept = frame.drop(columns="caption").iloc[alive].reset_index(drop=True)
     kept = kept.assign(caption=[cleaning.texts[row] for row in alive])
     return Cleaned(kept[list(frame.columns)], cleaning.flags(), len(frame))
+
+
+def caption_faults(
+    frame: pd.DataFrame,
+    settings: CleanSettings,
+    *,
+    places: Sequence[str] = (),
+    count_tokens: TokenCounter | None = None,
+    max_tokens: int = 248,
+) -> pd.DataFrame:
+    """The flags of :func:`clean_captions` alone, with the same arguments: no cleaned text is held for them.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    check_columns(frame, "captions to be looked at")
+    cleaning = _Cleaning(frame, settings, places, count_tokens, max_tokens)
+    cleaning.settle()
+    return cleaning.flags()
 
 
 class _Texts(MutableMapping[int, str]):
@@ -151,7 +166,15 @@ class _Cleaning:
         self._found: dict[tuple[int, Flag], tuple[Action, str]] = {}
         self.texts = _Texts(frame["caption"])
 
-    def round(self, rows: Sequence[int]) -> list[int]:
+    def settle(self) -> None:
+        """Look until nothing changes."""
+        pending: Sequence[int] = list(self.texts)
+        for _ in range(_ROUNDS):
+            pending = self._round(pending)
+            if not pending:
+                break
+
+    def _round(self, rows: Sequence[int]) -> list[int]:
         """Look at some rows once, and at what all share; the rows that changed and still stand."""
         changed: set[int] = set()
         for start in range(0, len(rows), _TOGETHER):
@@ -238,9 +261,9 @@ def stock_sentences(frame: pd.DataFrame, least: int = 2) -> list[tuple[str, int]
     Returns:
         Sentence as it was first written and number of pictures, most shared first.
     """
-    texts = list(frame["caption"])
+    texts = frame["caption"].array
     said = _Said(zip(frame["captioner"], texts, strict=True))
-    shared = said.shared(list(frame["image_id"]), least)
+    shared = said.shared(frame["image_id"].array, least)
     spelling: dict[int, str] = {}
     for at in said.texts_with(shared):
         for key, sentence in zip(said.of(at), split_sentences(texts[at]), strict=True):
@@ -279,7 +302,7 @@ class _Said:
             images: The picture of each text.
             least: Pictures that must share a sentence.
         """
-        image = np.repeat(pd.factorize(np.array(images, dtype=object))[0], np.diff(self._ends))
+        image = np.repeat(pd.factorize(pd.Series(images))[0], np.diff(self._ends))
         order = np.lexsort((image, self._keys))
         keys, image = self._keys[order], image[order]
         new = np.ones(len(keys), dtype=bool)  # the first of each pair of sentence and picture
