@@ -41,9 +41,10 @@ $(VENV)/.ready-dev: $(DEPS) | $(VENV)/.ready-demo
 demo: $(VENV)/.ready-demo
 	@$(BIN)/urbanln demo --out demo-out
 
-# Two processes on two cores: one thread each, or they wait for one another. No test may need a hub.
+# Two processes on two cores: one thread each, or they wait for one another; who is done takes over what the other has
+# left, since a few tests take a minute. No test may need a hub.
 test: $(VENV)/.ready-dev
-	@OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 $(TESTS)
+	@OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check src tests benchmarks examples tools

@@ -55,7 +55,9 @@ main(sys.argv[3:])
 def _start(out: Path, mark: str | None = None) -> subprocess.Popen[str]:
     program = ["-m", "urbanln"] if mark is None else ["-c", _STANDING_STILL, str(out), mark]
     command = [sys.executable, *program, "demo", "--out", str(out), "--regions", REGIONS, "--seeds", "1"]
-    command += ["--set", "train.epochs=2", "--set", "train.checkpoint_minutes=0"]
+    # One head and one seed: the stages count here, not what they find.
+    for choice in ("train.epochs=2", "train.checkpoint_minutes=0", 'probe.heads=["ridge"]', "probe.seeds=1"):
+        command += ["--set", choice]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

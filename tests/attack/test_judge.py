@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from tests.attack.cage import CageError, check_links, check_words
 from tests.attack.case import Case
+from tests.attack.forks import Running
 from tests.attack.judge import Outcome, compare, judge, snapshot
 from tests.attack.parts import attacks
+from tests.waiting import until
 
 CLEAR = "error: no such file\n  where:   a\n  remedy:  make it\n"
 
@@ -47,10 +49,14 @@ def test_a_traceback_is_found(verb) -> None:
 
 def test_a_hang_is_found_and_ended(verb) -> None:
     def stuck(root: Path) -> None:
+        hangs.touch()
         signal.pause()
 
     case = verb(stuck)
-    assert case.run("embed", limit=0.2).code is None
+    hangs = case.cage / "hangs"
+    before, running = snapshot(case.root), Running(case.command("embed", limit=0.2))
+    until(hangs.exists, "the command hangs")  # a busy machine takes longer than the limit to get there
+    assert case.judged(running, before, "done", ()).code is None
     assert _kinds(case) == {"hang"}
     assert "in stuck" in case.faults[0].what, "where it hung"
 

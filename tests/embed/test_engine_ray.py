@@ -12,10 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -23,6 +22,7 @@ import pandas as pd
 import pytest
 import shapely
 from PIL import Image
+from tests.waiting import until
 
 from urbanln.city.meta import Meta
 from urbanln.city.store import City
@@ -35,14 +35,6 @@ BAD = "pictures/3.png"
 _MARK = "URBANLN_TEST_CLUSTER"
 _RAYLET = str(Path(ray.__file__).parent / "core/src/ray/raylet/raylet")
 _SECONDS = 180.0  # a busy machine takes its time to start a cluster
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + _SECONDS
-    while not (found := holds()):
-        assert time.monotonic() < end, f"not within {_SECONDS:.0f} s: {what}"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import until
 
 _PATIENCE_S = 60.0
 _QUICK = ("fsync=off", "full_page_writes=off", "shared_buffers=8MB", "max_connections=40", "autovacuum=off")
@@ -36,15 +37,6 @@ def _programs() -> Path | None:
     folders = [Path(on_path).resolve().parent] if on_path else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: -float(one.parent.name))
     return next((one for one in folders if (one / "initdb").exists() and (one / "postgres").exists()), None)
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """Wait, not for ever, until something holds, and give it."""
-    end = time.monotonic() + _PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.01)
-    return found
 
 
 def _end_with_parent() -> None:

@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 from tests.captions.asking.fault_server import FaultServer, random_faults, serving
 from tests.captions.asking.ledger_client import PROMPT, ask_all, captioner, run_client, small_picture
-from tests.captions.asking.postgres import Server, until
+from tests.captions.asking.postgres import Server
+from tests.waiting import until
 
 from urbanln.captions.asking import queues
 from urbanln.captions.asking.desk import Desk, Stopped

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.captions.asking.postgres import Server, until
+from tests.captions.asking.postgres import Server
 from tests.captions.asking.test_ledger import ANSWER, IDENTITY, _ask, _record
+from tests.waiting import until
 
 from urbanln.base.errors import ArtefactError, InputError, StorageError
 from urbanln.base.owner import _start_time
