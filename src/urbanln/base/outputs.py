@@ -84,7 +84,10 @@ DEMO = FolderKind("a demo", "demo.json", ("city", "run-*", "vectors", "scores", 
 EXPORT = FolderKind(
     "an exported page", "explore.json", ("index.html", "explore.css", "explore.js", "data.js", "pictures")
 )
-_FOLDERS = (CITY, RUN, SCORES, STUDY, DEMO, EXPORT)
+CITYREP = FolderKind(
+    "scores of CityRep", "cityrep.json", ("cityrep.parquet", "cityrep.md", "cityrep.html", "cells")
+)
+_FOLDERS = (CITY, RUN, SCORES, STUDY, DEMO, EXPORT, CITYREP)
 
 
 def output_file(

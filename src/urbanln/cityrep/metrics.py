@@ -15,6 +15,11 @@ MAIN: Mapping[Kind, str] = {"number": "R2", "classes": "F1_macro", "shares": "KL
 LEAST = 1e-12
 
 
+def better(metric: str) -> int:
+    """1 where more of a metric is better, −1 where less is."""
+    return -1 if metric == MAIN["shares"] else 1
+
+
 def metrics(kind: Kind, truth: npt.NDArray, made: npt.NDArray) -> dict[str, float]:
     """CityRep's metrics of held-out samples, by the names it gives them.
 
@@ -37,28 +42,47 @@ def _of_numbers(truth: Floats, made: Floats) -> dict[str, float]:
 
 
 def _of_classes(truth: npt.NDArray, made: npt.NDArray) -> dict[str, float]:
-    """Means over the classes that occur among truths or predictions; a ratio of nothing counts as 0."""
     size = int(max(truth.max(), made.max())) + 1
-    told, said = np.bincount(truth, minlength=size), np.bincount(made, minlength=size)
-    right = np.bincount(truth[truth == made], minlength=size)
+    confusion = np.bincount(truth * size + made, minlength=size**2).reshape(size, size)
+    told, said, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
     there = (told + said) > 0
-
-    def ratio(over: npt.NDArray, under: npt.NDArray) -> float:
-        return float(np.divide(over, under, out=np.zeros(size), where=under > 0)[there].mean())
-
     return {
-        "F1_macro": ratio(2 * right, told + said),
-        "precision_macro": ratio(right, said),
-        "recall_macro": ratio(right, told),
+        "F1_macro": confusion_f1(confusion),
+        "precision_macro": float(_ratio(right, said)[there].mean()),
+        "recall_macro": float(_ratio(right, told)[there].mean()),
     }
 
 
+def confusion_f1(confusion: npt.NDArray) -> float:
+    """Macro F1 over the classes that occur among truths or predictions.
+
+    Args:
+        confusion: (C, C) how often a true class (row) was called another (column).
+    """
+    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return float(_ratio(2 * np.diag(confusion), both)[both > 0].mean())
+
+
+def _ratio(over: npt.NDArray, under: npt.NDArray) -> Floats:
+    """A ratio of nothing counts as 0."""
+    return np.divide(over, under, out=np.zeros(len(under)), where=under > 0)
+
+
+def shares_divergence(truth: npt.NDArray, made: npt.NDArray) -> Floats:
+    """Kullback-Leibler divergence of each row (M,), with shares of at least 1e-12 as CityRep has them."""
+    p, q = _clipped(truth), _clipped(made)
+    return np.asarray((p * (np.log(p) - np.log(q))).sum(axis=1))
+
+
+def _clipped(shares: npt.NDArray) -> Floats:
+    made = np.clip(shares.astype(np.float64), LEAST, 1.0)
+    return np.asarray(made / made.sum(axis=1, keepdims=True))
+
+
 def _of_shares(truth: npt.NDArray, made: npt.NDArray) -> dict[str, float]:
-    (p, q) = (np.clip(part.astype(np.float64), LEAST, 1.0) for part in (truth, made))
-    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
-    away = np.abs(p - q)
+    away = np.abs(_clipped(truth) - _clipped(made))
     return {
-        "KL": float((p * (np.log(p) - np.log(q))).sum(axis=1).mean()),
+        "KL": float(shares_divergence(truth, made).mean()),
         "L1": float(away.sum(axis=1).mean()),
         "Chebyshev": float(away.max(axis=1).mean()),
     }

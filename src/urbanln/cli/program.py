@@ -13,6 +13,7 @@ from urbanln.base.saying import answer, say
 from urbanln.base.version import __version__
 from urbanln.cli import (
     city_verbs,
+    cityrep_verb,
     doctor_verb,
     explore_verb,
     gather_verb,
@@ -49,7 +50,7 @@ for _verb in (
     vector_verbs.demo, city_verbs.synthetic, city_verbs.ingest, gather_verb.gather, city_verbs.caption,
     city_verbs.audit,
     vector_verbs.pretrain, retrieve_verb.retrieve, vector_verbs.embed, vector_verbs.probe,
-    vector_verbs.report, explore_verb.explore, vector_verbs.study,
+    vector_verbs.report, explore_verb.explore, vector_verbs.study, cityrep_verb.cityrep,
     model_verbs.import_model, model_verbs.export_model, doctor_verb.doctor,
 ):  # fmt: skip
     # The whole sentence: what is left to click is cut after 45 letters.
