@@ -83,7 +83,7 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
             named = f": {', '.join(map(label_words, ahead))}" if ahead else ""
             found.append(
                 f"{_UNDER[split]} the strongest floor of the map is above all of CityRep’s "
-                f"models on {len(ahead)} of {len(known)} labels{named}."
+                f"models on {len(ahead)} of {len(known)} labels{named}. {_by_task(result, split)}"
             )
         for name in result["vectors"]:
             rows = [
@@ -98,6 +98,15 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
                 f"{len(rows)} tasks{more}."
             )
     return found
+
+
+def _by_task(result: Mapping[str, Any], split: str) -> str:
+    """On how many tasks no model of CityRep's is above the map."""
+    best: dict[str, float] = {}
+    for row in result["above_the_map"]:
+        if row["split"] == split and row["theirs"] and row["task"] not in result["left_out_of_means"]:
+            best[row["task"]] = max(row["gain"], best.get(row["task"], row["gain"]))
+    return f"Task by task, on {sum(gain <= 0 for gain in best.values())} of {len(best)}."
 
 
 def _pair(rows: Sequence[Mapping[str, Any]], label: str) -> tuple[Any, Any]:

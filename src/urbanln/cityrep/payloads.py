@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text, read_frame
 from urbanln.base.parsing import read_json
 from urbanln.base.space import Floats, Ints, check_lonlat, to_metres
+from urbanln.probe.kinds import Kind
 
-Kind = Literal["number", "classes", "shares"]
 KINDS: dict[str, Kind] = {"regression": "number", "classification": "classes", "distribution": "shares"}
 """What CityRep calls a task's labels, and what they are called here."""
 SYNTHETIC = (

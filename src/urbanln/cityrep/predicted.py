@@ -16,6 +16,7 @@ from urbanln.cityrep.scored import Score, as_row, by_seed, pooled
 from urbanln.cityrep.splits import BUFFERED, SEEDS, Parts, block_numbers, buffered_folds, their_parts
 from urbanln.cityrep.vectors import Source, vectors_of
 from urbanln.probe.floors import FLOORS
+from urbanln.probe.part_floors import part_floor
 from urbanln.probe.splits import Fold
 from urbanln.probe.threads import one_thread
 
@@ -34,13 +35,15 @@ def floor_row(payload: Payload, floor: str, split: str, buffer_km: float) -> dic
         buffer_km: Of the last.
     """
     begun = time.process_time()
-    target = _target(payload)
+    target, kind = _target(payload), payload.task.kind
 
     def predict(parts: Parts) -> npt.NDArray:
         fold = parts.fold()
         with one_thread():
-            held = FLOORS[floor](payload.metres, target, [fold], parts.seed)
-        return _parts_of_one(held[parts.test], payload)
+            if kind == "number":
+                return FLOORS[floor](payload.metres, target, [fold], parts.seed)[parts.test]
+            hard = kind == "classes"
+            return part_floor(floor, payload.metres, target, [fold], parts.seed, hard)[parts.test]
 
     score = _scored(payload, split, buffer_km, predict)
     return _row(score, payload, begun, features=floor, head=NO_HEAD, split=split)
@@ -96,15 +99,6 @@ def _target(payload: Payload) -> Floats:
     if payload.task.kind == "classes":
         return np.eye(payload.outputs)[payload.y]
     return payload.y.astype(np.float64)
-
-
-def _parts_of_one(made: Floats, payload: Payload) -> Floats:
-    """Predictions as they are; those of classes and shares not below 0, and summing to one."""
-    if payload.task.kind == "number":
-        return made
-    parts = np.maximum(made, 0.0)
-    total = parts.sum(axis=1, keepdims=True)
-    return np.where(total > 0, parts / np.where(total > 0, total, 1.0), 1 / made.shape[1])
 
 
 def _row(score: Score, payload: Payload, begun: float, missing: int = 0, **names: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from urbanln.base.space import Floats
 from urbanln.cityrep.metrics import MAIN, confusion_f1, metrics, shares_divergence
-from urbanln.cityrep.payloads import Kind, Payload
+from urbanln.cityrep.payloads import Payload
+from urbanln.probe.kinds import Kind
 from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval
 
 RESAMPLES = 1000
