@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (3, 11)
 # Of the extra ``dev``, what runs tests.
 TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "trustme")
-CORE = ("base", "city", "tables", "gather", "probe", "report", "explore", "captions/asking")
+CORE = ("base", "city", "tables", "gather", "probe", "report", "explore", "cityrep", "captions/asking")
 # Small extras, which the core's tests need.
 SMALL = ("raster", "postgres")
 WITH = {"train": ("model",)}

@@ -21,7 +21,7 @@ PACKAGE = Path(urbanln.__file__).parent
 # In the order in which data goes through them; `cli` is told by its help.
 ROOMS = (
     "base", "city", "gather", "captions", "model", "train", "embed", "tables", "probe", "pages", "report",
-    "explore", "stages", "study",
+    "explore", "cityrep", "stages", "study",
 )  # fmt: skip
 
 

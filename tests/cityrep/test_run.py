@@ -84,6 +84,7 @@ def test_a_run_leaves_rows_means_ranks_and_a_page(own: Path, tmp_path: Path, cap
     page = (out / "cityrep.html").read_text(encoding="utf-8")
     assert "ONE (CityRep)" in page
     assert "the strongest floor of the map is above all of CityRep’s models on 0 of 1 labels" in page
+    assert "Task by task, on 0 of 2." in page
     assert "1 of 2 are CityRep&#39;s own files" in page
     assert "| ONE (CityRep) | .90 |" in (out / "cityrep.md").read_text(encoding="utf-8")
 
