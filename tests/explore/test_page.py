@@ -20,6 +20,7 @@ from urbanln.explore.answers import Answers
 from urbanln.explore.content import Column, Content, Place
 from urbanln.explore.exporting import export_page
 from urbanln.explore.taken import take
+from urbanln.pages.maps import CLASSES, GREY
 from urbanln.pages.text import Kind, written
 
 INERT = "A red lake. <img src=x onerror=alert(1)> A street."
@@ -69,6 +70,15 @@ def test_class_breaks_are_those_of_their_definitions(open_page: Open) -> None:
     assert page.evaluate(find, [[0, 1, 1, 1, 8], "equal", 4]) == [2, 4, 6]
     assert page.evaluate(find, [[-4, 1, 4, 2, -1], "diverging", 4]) == pytest.approx([-2, 0, 2], rel=0.03)
     assert page.evaluate(find, [[5, 5, 5], "quantile", 4]) == []
+
+
+def test_no_two_classes_share_a_colour_but_those_behind_which_are_grey(open_page: Open) -> None:
+    page = open_page(webgl=False)
+    for count in (1, 8, 9, 20):
+        hues = page.evaluate("(count) => Explore.columns.hues(count)", count)
+        assert len(hues) == count
+        assert len(set(hues)) == min(count, len(CLASSES))
+        assert count <= len(CLASSES) or hues[7:] == [GREY] * (count - 7)
 
 
 def test_values_are_written_as_in_reports(open_page: Open) -> None:

@@ -206,6 +206,51 @@ def test_a_city_of_labels_keeps_what_is_missing_and_on_whose_terms(tmp_path: Pat
     assert (more[states == "absent"] == "absent").all()
 
 
+LAND = (
+    ('raster = "pop.tif"\nstatistic = "sum"', 'raster = "land.tif"\nstatistic = "shares"\nparts = PARTS'),
+    ("PARTS", "{wood = [10, 95], town = [50]}"),
+    ('unit = "persons"', 'unit = "of the ground"'),
+)
+
+
+def test_parts_of_land_are_shares_or_the_class_of_the_largest(tmp_path: Path) -> None:
+    box = (24.85, 60.10, 24.93, 60.25)
+    land = RNG.choice([10, 95, 50, 80], (30, 30), p=[0.3, 0.1, 0.2, 0.4]).astype(np.uint8)
+    land[:, :8], land[12, 20] = 50, 0
+    write_tif(tmp_path / "land.tif", land, box, nodata=0)
+    city = run.gather(_recipe(tmp_path, *LAND), tmp_path / "shares").city
+    assert city.kinds()["persons"].columns == ("persons_wood", "persons_town", "persons_other")
+    found = city.indicators.set_index("region_id")
+    known = found.dropna().index
+    assert 0 < len(known) < len(found)
+    assert (found.isna().any(axis=1) == found.isna().all(axis=1)).all()
+    shapes = city.regions.set_index("region_id").geometry
+    true = np.where(land == 0, np.nan, land.astype(float))
+    for part, codes in (("wood", (10, 95)), ("town", (50,)), ("other", (80,))):
+        slow = [
+            oracle.statistic(true, box, shapes[one], "share", degrees=True, classes=codes)[0] for one in known
+        ]
+        np.testing.assert_allclose(found.loc[known, f"persons_{part}"], slow, atol=1e-4)
+    as_class = _recipe(tmp_path, *LAND, ('"shares"', '"class"'))
+    classes = run.gather(as_class, tmp_path / "class").city
+    assert classes.kinds()["persons"].kind == "classes"
+    named = classes.indicators.set_index("region_id")["persons"]
+    assert named.notna().sum() == len(known)
+    assert (named[known] == found.loc[known].idxmax(axis=1).str.removeprefix("persons_")).all()
+    assert len(set(named[known])) > 1
+
+
+def test_two_labels_have_no_column_in_common(tmp_path: Path) -> None:
+    _pop(tmp_path)
+    write_tif(tmp_path / "land.tif", np.full((60, 60), 50, np.uint8), (24.85, 60.10, 24.93, 60.25))
+    recipe = _recipe(tmp_path, ("[labels.persons]", "[labels.of_town]"))
+    more = RECIPE.split(SOMEWHERE)[1].replace("persons]", "of]").replace("pop.tif", "land.tif")
+    more = more.replace('"sum"', '"shares"\nparts = {town = [50]}')
+    recipe.write_text(recipe.read_text() + more)
+    with pytest.raises(InputError, match=r"two labels of the recipe have one column(.|\n)*of_town"):
+        run.gather(recipe, tmp_path / "city")
+
+
 def test_another_file_is_another_city(tmp_path: Path) -> None:
     values = _pop(tmp_path)
     recipe = _recipe(tmp_path)
@@ -229,6 +274,11 @@ def test_another_file_is_another_city(tmp_path: Path) -> None:
         ('source = "WorldPop 2020, 100 m, UN-adjusted"\n', "", "labels.persons.source"),
         ('"sum"', '"total"', "labels.persons.statistic"),
         ('"sum"', '"share"', "share.* and classes go together"),
+        ('"sum"', '"shares"', "parts and statistic"),
+        ('"sum"', '"sum"\nparts = {a = [1]}', "parts and statistic"),
+        ('"sum"', '"class"\nparts = {other = [1]}', "another name"),
+        ('"sum"', '"class"\nparts = {a = [1], b = [2, 1]}', "1 stands in parts twice"),
+        ('"sum"', '"class"\nparts = {a = []}', "parts"),
         ("year", 'key = "MAP_KEY"\nyear', "need no key"),
         ("year", "band = 2\nyear", "no such band"),
         ("pop.tif", "none.tif", "could not read: No such file"),

@@ -273,8 +273,11 @@ def _build(ready: Gathering, out: Path, cache: Cache, fetched: dict[str, Fetched
         remedy = "check address, zoom and place (and min_cover); --limit 5 makes a small try"
         raise InputError("nothing covers this place", value=told, where=ready.path, remedy=remedy)
     indicators = pd.DataFrame({"region_id": regions["region_id"]})
-    for one in built.values():
+    for name, one in built.items():
         if one.indicators is not None:
+            if twice := sorted({*indicators.columns} & {*one.indicators.columns} - {"region_id"}):
+                what, remedy = "two labels of the recipe have one column", "give one of them another name"
+                raise InputError(what, value=twice[0], where=f"{ready.path}, {name}", remedy=remedy)
             indicators = indicators.merge(one.indicators, on="region_id", how="left")
     coverage = {name: one.coverage for name, one in built.items()}
     shares = {name: one.shares for name, one in built.items() if one.shares is not None}

@@ -102,6 +102,13 @@ Explore.columns = (function () {
     });
   }
 
+  // A colour per class; where they run out, the classes behind are grey, so that no two share a colour.
+  function hues(count) {
+    const own = urbanln.CLASSES.filter((colour) => colour !== urbanln.GREY),
+      used = count <= urbanln.CLASSES.length ? urbanln.CLASSES : own;
+    return Array.from({ length: count }, (_, i) => used[i] || urbanln.GREY);
+  }
+
   function classed(column, found) {
     let most = -1;
     found.forEach((value) => {
@@ -111,7 +118,7 @@ Explore.columns = (function () {
     return {
       classes: Int16Array.from(found, (value) => (Number.isNaN(value) ? -1 : value)),
       names: names,
-      colours: names.map((_, i) => urbanln.CLASSES[i % urbanln.CLASSES.length]),
+      colours: hues(names.length),
       ends: null
     };
   }
@@ -168,5 +175,5 @@ Explore.columns = (function () {
       : null;
   }
 
-  return { all, entry, add, get, mix, options, breakOptions, usual, format, unit, scale, marks, least };
+  return { all, entry, add, get, mix, options, breakOptions, usual, format, unit, scale, hues, marks, least };
 })();

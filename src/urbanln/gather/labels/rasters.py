@@ -1,4 +1,4 @@
-"""Labels of rasters as a source: one number per region, or none."""
+"""Labels of rasters as a source: one number per region, or shares or a class of parts, or none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError, placed, require
+from urbanln.base.kinds import Kind, simplex
 from urbanln.gather.addressed import Addressed, Window
-from urbanln.gather.labels.settings import RasterLabel
+from urbanln.gather.labels.settings import OTHER, RasterLabel
 from urbanln.gather.labels.told import built, partly, refuse_codes
 from urbanln.gather.source import Answers, Built
 
+_COVER = "pixels with a value cover"
+_ROUNDING = 1e-4  # parts of pixels are numbers of 32 bits
 _ZERO = "where a pixel without a value means 0 (nobody lives on water), say nodata_means = 0"
 
 
@@ -76,9 +79,30 @@ class Rastered(Addressed):
             if grid is None:
                 nothing = built(self.name, asked, ids, np.full(len(ids), np.nan), [])
                 return replace(nothing, coverage=pd.Series("unanswered", index=ids))
+            if asked.parts:
+                return self._of_parts(grid)
             found = self._zonal(grid, self._regions, asked.statistic, band=asked.band, classes=asked.classes)
             if asked.statistic != "share":
                 extremes = np.concatenate([found.low, found.high])
                 refuse_codes(extremes, self._dtype, "the raster", asked.raster)
-        said = partly(found.cover, asked.min_cover, "pixels with a value cover", _ZERO)
+        said = partly(found.cover, asked.min_cover, _COVER, _ZERO)
         return built(self.name, asked, ids, found.values, said, found.cover, asked.min_cover)
+
+    def _of_parts(self, grid: Any) -> Built:
+        """Shares of the parts of each region, or the largest part as its class."""
+        asked, shares, cover = self.settings, pd.DataFrame(), np.zeros(len(self._regions))
+        for part, codes in asked.parts.items():
+            found = self._zonal(grid, self._regions, "share", band=asked.band, classes=codes)
+            shares[part], cover = found.values, found.cover
+        rest = (1 - shares.sum(axis=1, skipna=False)).to_numpy()
+        shares[OTHER] = np.where(rest < _ROUNDING, 0.0, rest)
+        shares[:] = simplex(shares)
+        values = shares.add_prefix(f"{self.name}_")
+        if asked.statistic == "class":
+            known = shares.notna().all(axis=1)
+            largest = shares.fillna(0).idxmax(axis=1).where(known).astype("str")
+            values = pd.DataFrame({self.name: largest})
+        said = partly(cover, asked.min_cover, _COVER, _ZERO)
+        kind: Kind = "shares" if asked.statistic == "shares" else "classes"
+        ids = self._regions["region_id"]
+        return built(self.name, asked, ids, values, said, cover, asked.min_cover, kind)

@@ -16,6 +16,8 @@ _Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 _Text = Annotated[str, Field(max_length=500)]
 _Column = Annotated[str, Field(min_length=1, max_length=200)]
 _Codes = Annotated[tuple[_Number, ...], Field(max_length=100)]
+OTHER = "other"
+"""The part of a raster's pixels that are in no part that is named."""
 ANY = "*"
 """Stands for any value that is there."""
 LINES = ("LineString", "MultiLineString", "LinearRing")
@@ -48,10 +50,14 @@ class RasterLabel(LabelSource):
 
     raster: str = Field(min_length=1, max_length=1000, description="a GeoTIFF, its path or its address")
     band: int = Field(1, ge=1, le=100_000, description="of the raster")
-    statistic: Literal["sum", "mean", "share"] = Field(
-        description="sum of counts, mean by area, or share of the area that has one of classes"
+    statistic: Literal["sum", "mean", "share", "shares", "class"] = Field(
+        description="sum of counts, mean by area, share of the area that has one of classes; shares of all "
+        "parts, or the class of the largest part"
     )
     classes: tuple[_Number, ...] = Field((), max_length=1000, description="values that share counts")
+    parts: dict[_Column, Annotated[_Codes, Field(min_length=1)]] = Field(
+        {}, max_length=50, description=f"part = [values], of shares and class; all else is {OTHER}"
+    )
     nodata: _Codes = Field((), description="stored numbers that stand for no value, besides the file's own")
     nodata_means: _Number | None = Field(
         None, description="value of pixels without one, e.g. 0 persons on water; left out: they have none"
@@ -70,6 +76,13 @@ class RasterLabel(LabelSource):
         check_network([self.raster], self)
         if (self.statistic == "share") != bool(self.classes):
             raise ValueError('statistic = "share" and classes go together')
+        if (self.statistic in ("shares", "class")) != bool(self.parts):
+            raise ValueError('parts and statistic = "shares" or "class" go together')
+        if OTHER in self.parts:
+            raise ValueError(f"{OTHER} is what is in none of parts: give this part another name")
+        counted = [value for values in self.parts.values() for value in values]
+        if twice := [value for value in counted if counted.count(value) > 1]:
+            raise ValueError(f"{twice[0]:g} stands in parts twice")
         return self
 
     def at(self, folder: Path) -> Self:

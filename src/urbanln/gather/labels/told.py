@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.missing import missing_codes
 from urbanln.base.space import Floats
 from urbanln.city.meta import IndicatorNote
@@ -17,8 +18,8 @@ from urbanln.gather.source import Built
 
 
 def built(
-    name: str, asked: LabelSource, ids: pd.Series, values: Floats, said: list[str],
-    cover: Floats | None = None, min_cover: float = 1.0,
+    name: str, asked: LabelSource, ids: pd.Series, values: Floats | pd.DataFrame, said: list[str],
+    cover: Floats | None = None, min_cover: float = 1.0, kind: Kind = "number",
 ) -> Built:  # fmt: skip
     """A label as a source hands it over.
 
@@ -26,19 +27,24 @@ def built(
         name: Of the label.
         asked: Its section of the recipe.
         ids: (N,) of the regions.
-        values: (N,) NaN where a region has none.
+        values: (N,) missing where a region has none; of shares a column per part.
         said: What else there is to say.
         cover: (N,) share of a region's area that the data tells of; None: that has no meaning.
         min_cover: What it must be.
+        kind: Of the label.
     """
     there = np.ones(len(ids)) if cover is None else cover
-    values = np.where(there >= min_cover, values, np.nan)
+    table = values if isinstance(values, pd.DataFrame) else pd.DataFrame({name: values})
+    table = table.set_axis(ids.index).where(pd.Series(there >= min_cover, index=ids.index), axis=0)
     part = (there > 0) & (there < min_cover)
-    states = np.where(np.isfinite(values), "label", np.where(part, "partial", "absent"))
-    note = IndicatorNote(unit=asked.unit, year=asked.year, source=asked.source, licence=asked.licence)
+    states = np.where(table.notna().all(axis=1), "label", np.where(part, "partial", "absent"))
+    note = IndicatorNote(
+        kind=kind, columns=tuple(table.columns) if kind == "shares" else (),
+        unit=asked.unit, year=asked.year, source=asked.source, licence=asked.licence,
+    )  # fmt: skip
     return Built(
         pd.Series(states, index=ids),
-        indicators=pd.DataFrame({"region_id": ids, name: values}),
+        indicators=table.assign(region_id=ids)[["region_id", *table.columns]],
         notes={name: note},
         said=said,
         shares=None if cover is None else pd.Series(cover, index=ids),

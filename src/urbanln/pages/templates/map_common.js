@@ -136,7 +136,7 @@ var urbanln = (function () {
     return { radius: radius, sources: sources };
   }
 
-  return { RAMPS: { viridis: VIRIDIS, diverging: DIVERGING }, CLASSES: CLASSES, PADDING: PADDING, canDraw: canDraw,
+  return { RAMPS: { viridis: VIRIDIS, diverging: DIVERGING }, CLASSES: CLASSES, GREY: CLASSES[5], PADDING: PADDING, canDraw: canDraw,
     quantity: quantity, told: told, difference: difference, box: box, isArea: isArea, nearest: nearest, dotRadius: dotRadius,
     create: create, addRegions: addRegions };
 })();
