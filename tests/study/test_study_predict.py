@@ -90,7 +90,8 @@ def test_inductive_pre_training_never_sees_a_test_region(
     probe = {name: getattr(PROBE, name) for name in names} | {"split": "block"}
     known = {"probe": probe, "seed": 4, "views": ["satellite"], "fold": fold}
     payload: dict[str, Any] = {"model": {}, "train": {"seed": 4}, "known": known}
-    work._WORK["pretrain"](payload, tmp_path / "stage", needs)
+    # The same city again as a further one: of that all is trained on.
+    work._WORK["pretrain"](payload, tmp_path / "stage", [*needs, *needs])
 
     regions = scored_regions(city, ["satellite"])
     part = region_folds(regions, "block", PROBE, 4)[fold]
@@ -104,6 +105,9 @@ def test_inductive_pre_training_never_sees_a_test_region(
     assert len(place.regions) < 144 - len(test), "regions in the buffer are not seen either"
     assert place.indicators.shape[1] == 1, "labels never meet the network"
     assert place.image_bytes(place.images["path"].iloc[0]) == b"not read here"
+    assert len(seen) == 2
+    assert len(seen[1].regions) == 144
+    assert seen[1].folder != place.folder
 
 
 def test_each_fold_is_predicted_from_its_own_vectors(city: City) -> None:
