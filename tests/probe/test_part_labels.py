@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.probe.kinds import label_kinds, main_score, score_words
+from urbanln.probe.kinds import main_score, score_words
 from urbanln.probe.labels import prepare_labels
 
 PLACES = np.column_stack([114 + np.arange(6) / 100, np.full(6, 30.0)])
@@ -71,19 +71,6 @@ def test_equal_shares_and_names_that_do_not_fit() -> None:
         prepare_labels([[0.5, 0.5]] * 6, PLACES, kind="shares", names=NAMES)
     with pytest.raises(InputError, match="one name per column"):
         prepare_labels([[0.5, 0.5]] * 6, PLACES, kind="shares", names=("young",))
-
-
-def test_kinds_as_a_citys_description_has_them() -> None:
-    kinds = label_kinds({"land": {"kind": "classes"}, "age": {"kind": "shares", "columns": ["a", "b"]}})
-    assert kinds["land"].kind == "classes"
-    assert kinds["age"].columns == ("a", "b")
-    for given, message in (
-        ({"land": {"kind": "words"}}, "no such kind"),
-        ({"age": {"kind": "shares", "columns": ["a"]}}, "two columns or more"),
-        ({name: {"kind": "shares", "columns": ["a", name]} for name in "xy"}, "share of two labels"),
-    ):
-        with pytest.raises(InputError, match=message):
-            label_kinds(given)
 
 
 def test_the_main_score_of_rows_old_and_new() -> None:

@@ -109,11 +109,11 @@ def test_the_floor_to_beat_is_the_stronger_one(result, level: float, floor: str)
     scores = copy.deepcopy(result.scores)
     for row in scores["rows"]:
         if row["split"] == "block" and row["features"] == "coordinates":
-            row["r2"] = level
+            row["score"] = level
         elif row["split"] == "block" and row["features"] == "ours":
             row["vs"][floor] = {"diff": 0.01, "low": -0.02, "high": 0.04}
         elif row["split"] == "block" and row["features"] == "mean":
-            row["r2"] = -0.01
+            row["score"] = -0.01
     first = make_verdicts(scores)[0]
     assert (first["against"], first["beats"]) == (floor, "undecided")
     assert f"the {floor} floor" in first["sentence"]

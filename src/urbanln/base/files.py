@@ -272,7 +272,7 @@ def write_table(
         kind: What the table is (``"regions"``, ``"embeddings"``, …), checked again on reading.
         made_from: Names and SHA-256 of the inputs it was computed from.
         vector: Column of equally long float arrays, stored as fixed-size list of float32.
-        facts: Further JSON values to keep in the metadata.
+        facts: Further JSON values for the metadata.
     """
     table = _to_arrow(frame, vector)
     note = {"schema_version": SCHEMA_VERSION, "kind": kind, "made_from": dict(made_from or {}), **facts}
@@ -286,18 +286,20 @@ def write_table(
 
 
 def _to_arrow(frame: pd.DataFrame | gpd.GeoDataFrame, vector: str | None) -> pa.Table:
-    plain = frame.drop(columns=[vector]) if vector else frame
+    # These go past pandas, which would write a note on them that it cannot read.
+    lists = [str(name) for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.ArrowDtype)]
+    plain, buffer = frame.drop(columns=[*lists, *filter(None, [vector])]), io.BytesIO()
     if isinstance(plain, gpd.GeoDataFrame):
-        # geopandas writes the GeoParquet header; the note of ours is added to it afterwards.
-        buffer = io.BytesIO()
-        plain.to_parquet(buffer, index=False)
+        plain.to_parquet(buffer, index=False)  # with its header; the note of ours is added to it afterwards
         table = pq.read_table(buffer)
     else:
         table = pa.Table.from_pandas(plain, preserve_index=False)
+    for name in lists:
+        table = table.append_column(name, pa.array(frame[name]))
     if vector:
         stacked = np.stack([np.asarray(v, dtype=np.float32) for v in frame[vector]])
-        flat = pa.array(stacked.reshape(-1), type=pa.float32())
-        table = table.append_column(vector, pa.FixedSizeListArray.from_arrays(flat, stacked.shape[1]))
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(stacked.ravel()), stacked.shape[1])
+        table = table.append_column(vector, flat)
     return table
 
 

@@ -25,7 +25,7 @@ OPTIONAL_SPLITS = ("district", "city")  # these need a column that not every cit
 PARALLEL_SECONDS = 10.0  # below this much work a second process costs more than it saves
 Predictor = tuple[str, str]  # features, head
 # By predictor and number of labels learned from (None: all): held-out predictions (S, n) of one cell, on the
-# scale of its labels.
+# scale of its labels; of classes and shares (S, n, C).
 Held = dict[tuple[Predictor, int | None], Floats]
 
 
@@ -88,6 +88,7 @@ def _indicator_cells(
     settings: ProbeSettings,
     made: dict[tuple[bytes, str], list[list[Fold]]],
 ) -> tuple[list[Cell], list[dict[str, str]]]:
+    label = regions.kinds[name]
     labels = prepare_labels(
         regions.targets[name],
         regions.lonlat,
@@ -96,6 +97,8 @@ def _indicator_cells(
         transform=settings.transform,
         cities=regions.cities,
         districts=regions.districts,
+        kind=label.kind,
+        names=label.columns if label.kind == "shares" else (),
     )
     draws = draw_resamples(
         square_blocks(labels.metres, settings.block_km), settings.seeds, settings.bootstrap
@@ -178,18 +181,23 @@ def predict_cells(
     with progress("probe", len(tasks)) as advance:
         outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator")(_calls(tasks, cells, regions))
         for task, values in zip(tasks, outcomes, strict=True):
-            for number, own in zip(task.cells, values.T, strict=True):
-                blank = np.empty((settings.seeds, len(own)))
+            alone = cells[task.cells[0]].labels.kind != "number"
+            for number, own in zip(task.cells, [values] if alone else values.T, strict=True):
+                blank = np.empty((settings.seeds, *own.shape))
                 found[number].setdefault((task.who, task.k), blank)[task.seed] = own
             advance(1, " ".join(task.who))
     return found
 
 
 def _layouts(cells: Sequence[Cell]) -> list[tuple[int, ...]]:
-    """Numbers of the cells that share rows and folds, so that they can be predicted together."""
-    shared: dict[int, list[int]] = {}
+    """Numbers of the cells that share rows and folds, so that they can be predicted together.
+
+    Classes and shares, which are several columns by themselves, are predicted alone.
+    """
+    shared: dict[tuple[int, int], list[int]] = {}
     for number, cell in enumerate(cells):
-        shared.setdefault(id(cell.folds_by_seed), []).append(number)
+        alone = number if cell.labels.kind != "number" else -1
+        shared.setdefault((id(cell.folds_by_seed), alone), []).append(number)
     return [tuple(numbers) for numbers in shared.values()]
 
 
@@ -241,7 +249,9 @@ def _calls(
 ) -> Iterator[tuple[Callable[..., Floats], tuple[Any, ...], dict[str, Any]]]:
     for task in tasks:
         own = [cells[number] for number in task.cells]
-        labels = replace(own[0].labels, y=np.column_stack([cell.labels.y for cell in own]))
+        labels = own[0].labels
+        if labels.kind == "number":
+            labels = replace(labels, y=np.column_stack([cell.labels.y for cell in own]))
         folds = own[0].folds_by_seed[task.seed]
         features, head = task.who
         if task.k is not None:
@@ -251,7 +261,7 @@ def _calls(
         if head == NO_HEAD:
             yield joblib.delayed(floor_held_out)(features, labels, folds, task.seed)
         elif features == task.table:
-            yield joblib.delayed(held_out)(head, X, labels.y, folds, task.seed, labels.rows)
+            yield joblib.delayed(held_out)(head, X, labels.y, folds, task.seed, labels.rows, labels.kind)
         else:
             yield joblib.delayed(map_held_out)(head, X, labels, folds, task.seed)
 
@@ -259,7 +269,8 @@ def _calls(
 def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
     """A rough guess at the time of a task, only to decide whether processes are worth their start."""
     features, head = task.who
-    rows = len(cells[task.cells[0]].labels.rows) if task.k is None else task.k
+    labels = cells[task.cells[0]].labels
+    rows = len(labels.rows) if task.k is None else task.k
     width = 50 if task.table is None else regions.vectors[task.table][0].shape[1]
     of_fold = {
         "mean": 0.0,
@@ -270,5 +281,9 @@ def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
         "mlp": 7e-7 * rows * width,
         "boosting": 0.03 + 5e-7 * rows * width,
     }
+    parts = max(len(labels.names), 1)
+    if parts > 1:
+        # Logistic regression, which knows no short way: steps of some passes over all rows and parts.
+        of_fold["ridge"] = 0.05 + 1e-6 * rows * width
     folds = len(cells[task.cells[0]].folds_by_seed[task.seed])
-    return folds * len(task.cells) * of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows)
+    return folds * parts * len(task.cells) * of_fold.get(features if head == NO_HEAD else head, 4e-4 * rows)

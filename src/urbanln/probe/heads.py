@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats
 from urbanln.probe.columns import check_validation, column_scale, leading_axes
-from urbanln.probe.kinds import Kind
 from urbanln.probe.logistic import logistic
 from urbanln.probe.network import mlp, softmax_mlp
 from urbanln.probe.own_head import load_head, own_head

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import HEADS, Head, find_head
-from urbanln.probe.kinds import Kind
 from urbanln.probe.labels import Labels
 from urbanln.probe.part_floors import part_floor
 from urbanln.probe.simplex import evened, on_simplex, one_more

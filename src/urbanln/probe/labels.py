@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints, check_lonlat, to_metres
-from urbanln.probe.kinds import Kind
 from urbanln.probe.part_labels import class_parts, share_parts
 from urbanln.probe.units import city_numbers
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, Floats, Ints, nearest_metres
-from urbanln.probe.labels import finite_labels
+from urbanln.probe.labels import Labels, finite_labels
 from urbanln.probe.splits import Fold, each_fold
 from urbanln.probe.twins import COINCIDE, ONE_SOURCE, near_twins
 from urbanln.probe.units import group_numbers
@@ -110,6 +110,35 @@ def label_leakage(
         ],
         "found": _range_sentences(spreads) + found,
     }
+
+
+def part_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: Labels) -> dict[str, Any]:
+    """What a split's leakage report says of classes or shares; there are no twins and ranges of these.
+
+    Args:
+        folds_by_seed: Folds of every seed.
+        labels: The labelled rows.
+
+    Returns:
+        As :func:`label_leakage`, ``twins`` None; ``found`` names folds that hold out a class of which nothing
+        was learned, and folds whose rows to learn from are all alike.
+    """
+    absent: dict[str, int] = {}
+    alike, number = 0, 0
+    for _, _, fold in each_fold(folds_by_seed):
+        known, test = labels.y[fold.known], labels.y[fold.test]
+        number += 1
+        alike += bool((known == known[:1]).all())
+        if labels.kind == "classes":
+            for part in np.flatnonzero((test > 0).any(axis=0) & ~(known > 0).any(axis=0)):
+                absent[labels.names[part]] = absent.get(labels.names[part], 0) + 1
+    found = [
+        f"In {count} of {number} folds the class '{name}' is held out, and none of it is learned from."
+        for name, count in absent.items()
+    ]
+    if alike:
+        found.append(f"In {alike} of {number} folds all labels learned from are equal.")
+    return {"twins": None, "label_range": [], "found": found}
 
 
 def _sizes(folds: Sequence[Fold]) -> dict[str, int]:

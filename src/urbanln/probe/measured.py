@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from urbanln.base.autocorrelation import morans_i
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
-from urbanln.probe.kinds import SCORE_NAMES, Kind
+from urbanln.probe.kinds import SCORE_NAMES, MainScore
 from urbanln.probe.labels import Labels, Transform
 from urbanln.probe.metrics import (
     Difference,
@@ -26,7 +27,8 @@ from urbanln.probe.metrics import (
     rmse,
     spearman,
 )
-from urbanln.probe.part_scores import PartScores, measure_parts
+from urbanln.probe.part_metrics import part_samples, part_score
+from urbanln.probe.part_scores import PartScores, mean_share, measure_parts
 from urbanln.probe.splits import Fold
 
 LEVEL = 0.9
@@ -161,7 +163,7 @@ def measure(
     Raises:
         InputError: Fewer than two rows were held out.
     """
-    held = np.asarray(np.isfinite(predictions.reshape(*predictions.shape[:2], -1)).all(axis=(0, 2)))
+    held = _held(predictions)
     if held.sum() < 2:
         what = "fewer than two rows were held out"
         raise InputError(
@@ -202,6 +204,11 @@ def measure(
     )
 
 
+def _held(predictions: Floats) -> npt.NDArray[np.bool_]:
+    """(n,) rows that are predicted in every seed, whole."""
+    return np.asarray(np.isfinite(predictions.reshape(*predictions.shape[:2], -1)).all(axis=(0, 2)))
+
+
 def _errors(labels: Labels, predictions: Floats, held: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Scores of the pooled held-out rows, in log and in the label's own unit, as means over seeds."""
     y, truth = labels.y[held], labels.truth[held]
@@ -225,3 +232,27 @@ def difference(scores: AnyScores, other: AnyScores) -> Difference:
     """Paired difference in the main score: same rows, same folds, same resamples."""
     low, high = interval(scores.samples - other.samples)
     return Difference(scores.score - other.score, low, high)
+
+
+def main_score_of(
+    labels: Labels,
+    predictions: Floats,
+    resamples: Resamples,
+    folds_by_seed: Sequence[Sequence[Fold]],
+) -> MainScore:
+    """The main score alone, mean over seeds, with its interval; arguments as of :func:`measure`.
+
+    Args:
+        labels, predictions, resamples: As there.
+        folds_by_seed: Folds that give the mean share of the known rows, which KL skill is measured from.
+    """
+    rows = _held(predictions)
+    if labels.kind == "number":
+        low, high = interval(bootstrap_r2(labels.y, predictions, resamples))
+        seeds = [r2(labels.y[rows], own[rows]) for own in predictions]
+    else:
+        made = np.where(rows[:, None], predictions, np.nan)
+        base = mean_share(labels, folds_by_seed)
+        low, high = interval(part_samples(labels.kind, labels.y, made, base, resamples))
+        seeds = [part_score(labels.kind, labels.y, own, at) for own, at in zip(made, base, strict=True)]
+    return MainScore(sum(seeds) / len(seeds), low, high)

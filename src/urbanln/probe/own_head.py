@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.columns import check_validation, column_scale
-from urbanln.probe.kinds import Kind
 from urbanln.probe.splits import Fold
 
 if TYPE_CHECKING:

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import MAX_CLASSES, OFF
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.units import texts
 
-MOST_CLASSES = 255
 ROWS_PER_CLASS = 2  # fewer rows than that of each class, on average, are names and no classes
-SUM_TOLERANCE = 1e-3
 
 
 class Parts(NamedTuple):
@@ -63,12 +62,12 @@ def class_parts(target: npt.ArrayLike, rows: int, where: str) -> Parts:
             where=where,
             remedy="leave this label out",
         )
-    if len(names) > MOST_CLASSES or ROWS_PER_CLASS * len(names) > len(labelled):
+    if len(names) > MAX_CLASSES or ROWS_PER_CLASS * len(names) > len(labelled):
         raise InputError(
             f"{len(names)} different classes in {len(labelled)} regions are too many to learn",
             value=str(names[0]),
             where=where,
-            remedy=f"merge rare ones: {MOST_CLASSES} at most, and two regions of each or more on average",
+            remedy=f"merge rare ones: {MAX_CLASSES} at most, and two regions of each or more on average",
         )
     return Parts(labelled, np.eye(len(names))[number], tuple(map(str, names)), rows - len(labelled))
 
@@ -103,7 +102,7 @@ def share_parts(target: npt.ArrayLike, names: tuple[str, ...], rows: int, where:
     labelled = np.flatnonzero(whole).astype(np.int64)
     known = values[labelled]
     total = known.sum(axis=1)
-    off = (np.abs(total - 1) > SUM_TOLERANCE) | (known < 0).any(axis=1) | ~np.isfinite(total)
+    off = (np.abs(total - 1) > OFF) | (known < 0).any(axis=1) | ~np.isfinite(total)
     if off.any():
         first = int(np.flatnonzero(off)[0])
         raise InputError(

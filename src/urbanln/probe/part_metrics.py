@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
-from urbanln.probe.kinds import Kind
 from urbanln.probe.metrics import Resamples, conformal_reach
 from urbanln.probe.simplex import divergence
 from urbanln.probe.splits import Fold

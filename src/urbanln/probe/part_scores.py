@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
-from urbanln.probe.kinds import SCORE_NAMES, Kind
+from urbanln.probe.kinds import SCORE_NAMES
 from urbanln.probe.labels import Labels
 from urbanln.probe.metrics import Difference, Resamples, held_share, interval
 from urbanln.probe.part_floors import part_floor
@@ -43,7 +44,9 @@ class PartScores:
         score_low: Lower end of the 95 % interval by block bootstrap; NaN with a single block.
         score_high: Upper end.
         score_seeds: Of each seed.
-        own: The kind's other scores. Classes: ``accuracy``, ``balanced_accuracy``, ``log_loss`` (nats),
+        own: The kind's other scores. Classes: ``chance`` (macro F1 of guessing by frequency, the most that
+            can be had without knowing anything: 1 / number of classes that occur), ``accuracy``,
+            ``balanced_accuracy``, ``log_loss`` (nats),
             ``set_size`` (mean size of the conformal sets), ``confusion`` (C rows of truths, C columns of
             predictions, mean over seeds). Shares: ``kl`` (nats), ``mae`` (of all parts), ``width`` (median
             width of the intervals).
@@ -158,6 +161,7 @@ def _classes(
         numbers = {"n": int(y[:, number].sum()), "f1": float(f1[number]), "recall": float(recall[number])}
         by_part.append({"name": name, **numbers, **reached})
     numbers = {
+        "chance": 1 / int((y.sum(axis=0) > 0).sum()),
         "accuracy": float(np.mean([each.right.sum() / len(y) for each in counts])),
         "balanced_accuracy": float(np.mean([mean_of_classes(class_recall(each))[0] for each in counts])),
         "log_loss": float(divergence(y, own).mean()),

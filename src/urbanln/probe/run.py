@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import SCHEMA_VERSION, plain
+from urbanln.base.kinds import LabelKind
 from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
 from urbanln.probe.floors import floor_note
 from urbanln.probe.heads import find_head
 from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
-from urbanln.probe.leakage import label_leakage, leakage_report
-from urbanln.probe.measured import AnyScores, difference, measure
-from urbanln.probe.metrics import bootstrap_r2, interval, r2
+from urbanln.probe.kinds import SCORE_NAMES, MainScore
+from urbanln.probe.leakage import label_leakage, leakage_report, part_leakage
+from urbanln.probe.measured import AnyScores, difference, main_score_of, measure
+from urbanln.probe.part_scores import PartScores
 from urbanln.probe.tables import Regions, common_regions
 from urbanln.probe.verdict import make_notes, make_verdicts
 from urbanln.probe.written import SplitFolds, folds_table, predictions_table
@@ -28,6 +29,9 @@ ROW_NUMBERS = (
     "rmse_log", "mae_log", "rmse", "mae", "spearman", "morans_i", "morans_p", "coverage", "coverage_low",
     "coverage_high", "width", "n_blocks",
 )  # fmt: skip
+MAIN_SCORE = ("kind", "score_name", "score", "score_sd", "score_low", "score_high", "score_seeds")
+"""Of every row, whatever the kind of its label."""
+PART_NUMBERS = ("n", "missing", "coverage", "coverage_low", "coverage_high", "n_blocks", "by_part")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,7 @@ def probe_tables(
     transductive: bool | None = True,
     groups: Mapping[str, Any] | None = None,
     made_from: Mapping[str, str] | None = None,
+    kinds: Mapping[str, LabelKind] | None = None,
     jobs: int | None = None,
 ) -> ProbeResult:
     """Score tables of region vectors against every indicator, under every split, beside the floors.
@@ -67,7 +72,7 @@ def probe_tables(
     Args:
         tables: Tables with ``region_id`` and ``vector`` by name; none at all scores the floors alone. A
             sequence of tables is one encoder trained several times: the probe's seeds take them in turn.
-        indicators: ``region_id`` and one numeric column per indicator, NaN where missing.
+        indicators: ``region_id`` and one column per indicator, NaN where missing; of shares one per part.
         lonlat: ``region_id``, ``lon``, ``lat`` in degrees, one row per region; ``city`` and ``district``
             where they are known.
         settings: Heads (the first one speaks in the verdict), splits, floors, seeds, folds, blocks, buffer.
@@ -77,20 +82,21 @@ def probe_tables(
         transductive: Pre-training saw the test regions' pictures, as in the literature; None: not known.
         groups: Region to any label; what shares a label with a test region is not trained on.
         made_from: Hashes of the inputs, kept with the scores.
+        kinds: Indicators that are classes or shares, and their columns; every other column is a number.
         jobs: Processes; by default one per core when there is enough to do. Results do not depend on it.
 
     Raises:
         InputError: A table, an indicator or a position is unusable, or no indicator can be scored.
     """
     main = main if main is not None else next(iter(tables), None)
-    _check_roles(tables, settings, main=main, baseline=baseline)
-    regions = common_regions(tables, indicators, lonlat, groups)
+    regions = common_regions(tables, indicators, lonlat, groups, kinds)
+    _check_roles(regions, settings, main=main, baseline=baseline)
     cells, left_out = make_cells(regions, settings)
     held = predict_cells(cells, regions, settings, main=main, baseline=baseline, jobs=jobs)
     scored = [_measure(*pair, settings) for pair in zip(cells, held, strict=True)]
     facts = {
         "schema_version": SCHEMA_VERSION, "kind": "scores", "settings": settings.model_dump(mode="json"),
-        "tables": list(tables), "labels": [name for name in indicators.columns if name != "region_id"],
+        "tables": list(tables), "labels": list(regions.targets), "kinds": _kinds(cells),
         "main": main, "baseline": baseline, "transductive": transductive, "units": units or {},
         "made_from": made_from or {}, "regions": regions.coverage, **left_out,
         "splits": _split_facts(cells, settings),
@@ -103,12 +109,19 @@ def probe_tables(
     return ProbeResult(scores, predictions_table(cells, scored, regions.ids), _folds(cells, regions))
 
 
-def _check_roles(tables: Mapping[str, Any], settings: ProbeSettings, **roles: str | None) -> None:
-    for head in settings.heads if tables else ():
-        find_head(head)  # a wrong name is told before the floors are computed, not after
+def _kinds(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Indicators that are no numbers: what they are, and the names of their parts in order."""
+    parts = {cell.indicator: cell.labels for cell in cells if cell.labels.kind != "number"}
+    return {name: {"kind": labels.kind, "names": list(labels.names)} for name, labels in parts.items()}
+
+
+def _check_roles(regions: Regions, settings: ProbeSettings, **roles: str | None) -> None:
+    for kind in dict.fromkeys(label.kind for label in regions.kinds.values()):
+        for head in settings.heads if regions.vectors else ():
+            find_head(head, kind)  # a wrong name is told before the floors are computed, not after
     for role, name in roles.items():
-        if name is not None and name not in tables:
-            remedy = f"there are: {', '.join(tables) or 'none'}"
+        if name is not None and name not in regions.vectors:
+            remedy = f"there are: {', '.join(regions.vectors) or 'none'}"
             raise InputError(
                 f"the {role} table is not among the vectors", value=name, remedy=remedy, where=f"--{role}"
             )
@@ -150,35 +163,35 @@ def _row(cell: Cell, who: Predictor, scored: Mapping[Predictor, AnyScores]) -> d
         "features": who[0],
         "head": who[1],
     }
-    row |= {name: getattr(own, name) for name in ROW_NUMBERS}
-    if who[0] == "mean":
-        row["spearman"] = None  # a constant per fold: its ranks are an artefact of the folds
+    row |= {name: getattr(own, name) for name in MAIN_SCORE}
+    if isinstance(own, PartScores):
+        row |= {"dropped_zeros": 0, "transform": "none"}
+        row |= {name: getattr(own, name) for name in PART_NUMBERS} | own.own
+    else:
+        row |= {name: getattr(own, name) for name in ROW_NUMBERS}
+        if who[0] == "mean":
+            row["spearman"] = None  # a constant per fold: its ranks are an artefact of the folds
     vs = {other[0]: vars(difference(own, scored[other])) for other in _rivals(who, scored)}
     return row | {"vs": vs}
 
 
 def _curve(cell: Cell, held: Held) -> list[dict[str, Any]]:
-    """Points of the label-efficiency curve: R² (log, mean over seeds) over all held-out rows."""
+    """Points of the label-efficiency curve: the main score (mean over seeds) over all held-out rows."""
     points = []
     for ((features, head), k), predictions in held.items():
         if k is None:
             continue
-        rows = np.isfinite(predictions).all(axis=0)
-        low, high = interval(bootstrap_r2(cell.labels.y, predictions, cell.resamples))
-        per_seed = [r2(cell.labels.y[rows], own[rows]) for own in predictions]
-        points.append(
-            {
-                "indicator": cell.indicator,
-                "split": cell.split,
-                "features": features,
-                "head": head,
-                "k": k,
-                "r2": sum(per_seed) / len(per_seed),
-                "r2_low": low,
-                "r2_high": high,
-            }
-        )
+        found = main_score_of(cell.labels, predictions, cell.resamples, cell.folds_by_seed)
+        where = {"indicator": cell.indicator, "split": cell.split, "features": features, "head": head, "k": k}
+        kind = cell.labels.kind
+        points.append(where | {"kind": kind, "score_name": SCORE_NAMES[kind]} | _named(found, "score"))
+        if kind == "number":
+            points[-1] |= _named(found, "r2")
     return points
+
+
+def _named(found: MainScore, name: str) -> dict[str, float | None]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def _split_facts(cells: Sequence[Cell], settings: ProbeSettings) -> dict[str, Any]:
@@ -201,7 +214,10 @@ def _split_facts(cells: Sequence[Cell], settings: ProbeSettings) -> dict[str, An
                 largest.folds_by_seed, metres=labels.metres, groups=labels.groups, buffer_km=buffer_km
             ),
             "by_indicator": {
-                c.indicator: label_leakage(c.folds_by_seed, c.labels.truth, c.labels.metres) for c in own
+                c.indicator: label_leakage(c.folds_by_seed, c.labels.truth, c.labels.metres)
+                if c.labels.kind == "number"
+                else part_leakage(c.folds_by_seed, c.labels)
+                for c in own
             },
         }
     return facts

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, check_lonlat, square_blocks
 from urbanln.probe.held_out import (
     AnyHead,
@@ -29,7 +30,6 @@ from urbanln.probe.held_out import (
     held_out,
     map_held_out,
 )
-from urbanln.probe.kinds import Kind
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.measured import LEVEL, AnyScores, difference, measure
 from urbanln.probe.metrics import Resamples, draw_resamples

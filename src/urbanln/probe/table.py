@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from urbanln.base.errors import printable
+from urbanln.base.kinds import Kind
 from urbanln.probe.held_out import MAP, NO_HEAD
+from urbanln.probe.kinds import SCORE_NAMES, SCORE_WORDS, kind_of, main_score
 from urbanln.probe.verdict import judged_split, short, strongest_floor, with_interval
 
 if TYPE_CHECKING:
@@ -27,15 +29,13 @@ _LATEX = {
 
 
 def scores_table(scores: Mapping[str, Any]) -> pd.DataFrame:
-    """R² (log) with its 95 % interval: a row per features and head, a column per indicator and split.
+    """The main score with its 95 % interval: a row per features and head, a column per indicator and split.
 
     Args:
         scores: What :func:`urbanln.probe.run.probe_tables` found, or ``scores.json`` read back.
     """
     told = {
-        (row["features"], row["head"], row["indicator"], row["split"]): with_interval(
-            row["r2"], row["r2_low"], row["r2_high"]
-        )
+        (row["features"], row["head"], row["indicator"], row["split"]): with_interval(*main_score(row))
         for row in scores["rows"]
     }
     lines = list(dict.fromkeys((features, head) for features, head, _, _ in told))
@@ -60,21 +60,27 @@ def scores_markdown(scores: Mapping[str, Any]) -> str:
 def scores_csv(scores: Mapping[str, Any]) -> str:
     """Every number of every row, for programs: a column ``vs NAME`` (with ``low``, ``high``) per rival.
 
-    ``r2_seeds`` are joined by spaces; what is missing is empty; control characters in names are escaped.
+    Scores of each seed are joined by spaces; what is missing, or not of this kind of label, is empty; control
+    characters in names are escaped. Tables within a row (``confusion``, ``by_part``) stay in ``scores.json``.
     """
     rivals = list(dict.fromkeys(name for row in scores["rows"] for name in row["vs"]))
-    plain = [key for key in (scores["rows"] or [{}])[0] if key not in ("vs", "r2_seeds")]
+    keys = dict.fromkeys(key for row in scores["rows"] for key in row)
+    seeds = [key for key in keys if key.endswith("_seeds")]
+    plain = [key for key in keys if key not in ("vs", "confusion", "by_part", *seeds)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     ends = ("diff", "low", "high")
     heads = [f"vs {printable(name)} {end}" for name in rivals for end in ends]
-    writer.writerow([*plain, "r2_seeds", *heads])
+    writer.writerow([*plain, *seeds, *heads])
     for row in scores["rows"]:
         gaps = [row["vs"].get(name, {}).get(end) for name in rivals for end in ends]
-        seeds = " ".join("" if value is None else repr(value) for value in row["r2_seeds"])
-        own = [printable(value) if isinstance(value := row[key], str) else value for key in plain]
-        writer.writerow([*own, seeds, *gaps])
+        own = [printable(value) if isinstance(value := row.get(key), str) else value for key in plain]
+        writer.writerow([*own, *(_joined(row.get(key)) for key in seeds), *gaps])
     return file.getvalue()
+
+
+def _joined(values: Sequence[float | None] | None) -> str:
+    return " ".join("" if value is None else repr(value) for value in values or ())
 
 
 def scores_latex(scores: Mapping[str, Any]) -> str:
@@ -143,7 +149,7 @@ def _header(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _lines(scores: Mapping[str, Any]) -> list[list[str]]:
-    """One line per indicator, features and head: R² under every split, then paired differences."""
+    """One line per indicator, features and head: the main score per split, then paired differences."""
     pairs: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for row in scores["rows"]:
         pairs.setdefault((row["indicator"], row["features"], row["head"]), {})[row["split"]] = row
@@ -152,7 +158,7 @@ def _lines(scores: Mapping[str, Any]) -> list[list[str]]:
         cells = []
         for split in _splits(scores):
             row = by_split.get(split)
-            cells.append(with_interval(row["r2"], row["r2_low"], row["r2_high"]) if row else "–")
+            cells.append(with_interval(*main_score(row)) if row else "–")
         judged = judged_split(scores, indicator)
         gaps = by_split.get(judged, {}).get("vs", {})
         for rival in _rivals(scores):
@@ -170,12 +176,29 @@ def _caption(scores: Mapping[str, Any]) -> str:
     for split, facts in scores["splits"].items():
         buffer = f", buffer {facts['buffer_km']:g} km" if facts["buffer_km"] is not None else ""
         near.append(f"{short(facts['nearest_km_median'])} km ({split}{buffer})")
-    labels = "log labels" if any(row["transform"] != "none" for row in scores["rows"]) else "labels"
     return (
-        f"R² of {labels} on pooled held-out rows, mean of {chosen['seeds']} seeds, 95 % interval by "
+        f"{_what(scores)} on pooled held-out rows, mean of {chosen['seeds']} seeds, 95 % interval by "
         f"bootstrap of {judged['n_blocks']} blocks. {judged['n']:,} regions; nearest training region: "
         f"{', '.join(near)}, median."
     )
+
+
+def _what(scores: Mapping[str, Any]) -> str:
+    """What the numbers are: ``R² of log labels``; of several kinds of labels each with its labels."""
+    by_kind: dict[Kind, list[str]] = {}
+    for row in scores["rows"]:
+        by_kind.setdefault(kind_of(row), []).append(row["indicator"])
+    log = any(row["transform"] != "none" for row in scores["rows"])
+    words: dict[Kind, str] = {
+        "number": "log labels" if log else "labels",
+        "classes": "classes",
+        "shares": "shares",
+    }
+    told = []
+    for kind, names in by_kind.items():
+        which = f" ({', '.join(dict.fromkeys(names))})" if len(by_kind) > 1 else ""
+        told.append(f"{SCORE_WORDS[SCORE_NAMES[kind]]} of {words[kind]}{which}")
+    return ", ".join(told)
 
 
 def _cell(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from urbanln.base.columns import among, number_column
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import LabelKind, label_kinds
 from urbanln.base.space import Floats, check_lonlat, to_metres
 from urbanln.probe.held_out import check_name, check_vectors
 from urbanln.probe.units import city_numbers, texts
@@ -28,22 +29,24 @@ class Regions:
         metres: (N, 2) local metres; several cities lie far apart.
         vectors: Copies (N, D) of each table, by name; one copy unless the encoder was trained several times.
             Read only: a table that is one block of float32 in the order of the regions is not copied.
-        targets: (N,) labels by indicator, NaN where missing.
+        targets: (N,) labels by indicator, NaN where missing: numbers, or classes as objects; shares (N, C).
         groups: (N,) labels that never stand on both sides of a fold, or None.
         coverage: How many regions there are, and how many have what.
         cities: (N,) city of each region, or None where positions have no column ``city``.
         districts: (N,) district of each region, None where it has none; None without that column.
+        kinds: What each indicator is, and its columns.
     """
 
     ids: npt.NDArray[Any]
     lonlat: Floats
     metres: Floats
     vectors: dict[str, list[npt.NDArray[np.float32]]]
-    targets: dict[str, Floats]
+    targets: dict[str, npt.NDArray[Any]]
     groups: npt.NDArray[Any] | None
     coverage: dict[str, Any]
     cities: npt.NDArray[Any] | None = None
     districts: npt.NDArray[Any] | None = None
+    kinds: Mapping[str, LabelKind] = field(default_factory=dict)
 
 
 def common_regions(
@@ -51,27 +54,27 @@ def common_regions(
     indicators: pd.DataFrame,
     lonlat: pd.DataFrame,
     groups: Mapping[str, Any] | None = None,
+    kinds: Mapping[str, LabelKind] | None = None,
 ) -> Regions:
     """Join everything by region, and keep the regions that have a vector in every table.
 
     Args:
         tables: Tables with ``region_id`` and ``vector`` by name; a sequence is one encoder trained several
             times. None at all keeps every region with a position.
-        indicators: ``region_id`` and one numeric column per indicator, NaN where missing.
+        indicators: ``region_id`` and one column per indicator, NaN where missing; of shares one per part.
         lonlat: ``region_id``, ``lon``, ``lat`` in degrees; where there are any, ``city`` (for every region)
-            and ``district`` (missing where a region lies in none).
+            and ``district`` (missing where there is none).
         groups: Region to any label; regions without one are a group each.
+        kinds: Indicators that are classes or shares, and their columns; every other column is a number.
 
     Raises:
         InputError: A column is missing or stands twice, a region stands twice or has no city, labels are not
-            numbers, vectors are ragged or not finite, a table has the name of something else, or no region
-            is left.
+            as their kind, vectors ragged or not finite, a table named like something else, or no region left.
     """
     where = _by_region(lonlat, ("lon", "lat"), "positions")
     labels = _by_region(indicators, (), "indicators")
     copies = {name: _copies(name, table) for name, table in tables.items()}
-    keep = where.index
-    has: dict[str, int] = {}
+    keep, has = where.index, dict.fromkeys(copies, 0)
     for name, parts in copies.items():
         inside = where.index[np.all([among(where.index, part.index) for part in parts], axis=0)]
         has[name] = len(inside)
@@ -87,7 +90,8 @@ def common_regions(
     if cities is not None:
         city_numbers(cities, len(keep))
     points = check_lonlat(where.loc[keep, ["lon", "lat"]].to_numpy())
-    targets = {name: _numbers(labels, name).reindex(keep).to_numpy() for name in labels.columns}
+    named = label_kinds(labels, kinds or {}, "indicators")
+    targets = {name: _target(labels, label).reindex(keep).to_numpy() for name, label in named.items()}
     return Regions(
         ids=keep.to_numpy(dtype=object),
         lonlat=points,
@@ -99,11 +103,28 @@ def common_regions(
             "total": len(where),
             "common": len(keep),
             "tables": has,
-            "labelled": {name: int(np.isfinite(values).sum()) for name, values in targets.items()},
+            "labelled": {name: _labelled(values) for name, values in targets.items()},
         },
         cities=cities,
         districts=_words(where, "district", keep),
+        kinds=named,
     )
+
+
+def _target(labels: pd.DataFrame, label: LabelKind) -> pd.Series | pd.DataFrame:
+    """The column of a number or of classes, or the columns of shares."""
+    if label.kind == "classes":
+        return labels[label.columns[0]].astype(object)
+    numbers = [_numbers(labels, column) for column in label.columns]
+    return numbers[0] if label.kind == "number" else pd.concat(numbers, axis=1)
+
+
+def _labelled(values: npt.NDArray[Any]) -> int:
+    """How many rows have a label; infinite ones are refused later."""
+    if values.dtype == object:
+        return int(texts(values)[1].sum())
+    finite = np.isfinite(values)
+    return int((finite if finite.ndim == 1 else finite.all(axis=1)).sum())
 
 
 def _groups(groups: Mapping[str, Any], keep: pd.Index) -> npt.NDArray[Any]:

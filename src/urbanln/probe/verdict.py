@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from urbanln.base.kinds import RARE, Kind
 from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
+from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.probe.labels import NO_LOGARITHM
 
 FEW_BLOCKS, FEW_REGIONS = 10, 100
@@ -17,6 +19,13 @@ FLOOR_NAMES = {
     "coordinates-gp": "the coordinates floor by Gaussian process",
     MAP: "the same head on the map alone",
 }
+
+
+def floor_words(name: str, kind: Kind = "number") -> str:
+    """What a sentence calls a floor; any other table keeps its name."""
+    if name == "mean" and kind != "number":
+        return "the floor of the most frequent class" if kind == "classes" else "the mean share"
+    return FLOOR_NAMES.get(name, name)
 
 
 def short(value: float | None, digits: int = 2, sign: bool = False) -> str:
@@ -52,18 +61,18 @@ def judged_split(scores: Mapping[str, Any], indicator: str | None = None) -> str
 
 
 def strongest_floor(scores: Mapping[str, Any], indicator: str, split: str) -> str:
-    """The floor with the highest R² there, which is the one to beat.
+    """The floor with the highest main score there, which is the one to beat.
 
     With few neighbours left by the buffer, coordinates can do worse than the mean, and beating them would
     say nothing.
     """
     level = {
-        row["features"]: row["r2"]
+        row["features"]: main_score(row).value
         for row in scores["rows"]
         if (row["indicator"], row["split"], row["head"]) == (indicator, split, NO_HEAD)
     }
-    known = [name for name, r2 in level.items() if r2 is not None]
-    return max(known, key=lambda name: (level[name], name != "mean"), default="mean")
+    known = {name: value for name, value in level.items() if value is not None}
+    return max(known, key=lambda name: (known[name], name != "mean"), default="mean")
 
 
 def split_words(scores: Mapping[str, Any], split: str) -> str:
@@ -90,7 +99,7 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     Returns:
         ``indicator``, ``split``, ``features``, ``head``, ``against``, ``diff``, ``low``, ``high``,
         ``beats`` (``"yes"``: the interval lies above 0; ``"no"``: below; ``"undecided"``: it holds 0, or
-        there is none) and ``sentence``.
+        there is none, or of classes the score itself may be that of guessing by frequency) and ``sentence``.
     """
     main, baseline = scores["main"], scores["baseline"]
     verdicts = []
@@ -148,12 +157,13 @@ def make_notes(scores: Mapping[str, Any]) -> list[str]:
 
 def _label_notes(scores: Mapping[str, Any]) -> list[str]:
     notes = []
-    raw = dict.fromkeys(row["indicator"] for row in scores["rows"] if row["transform"] == "none")
+    numbers = [row for row in scores["rows"] if kind_of(row) == "number"]
+    raw = dict.fromkeys(row["indicator"] for row in numbers if row["transform"] == "none")
     if raw:
         auto = scores["settings"]["transform"] == "auto"
         why = f"since {NO_LOGARITHM}" if auto else "as asked"
         notes.append(f"Scored without a logarithm, {why}: {', '.join(raw)}.")
-    zeros = {row["indicator"]: row["dropped_zeros"] for row in scores["rows"] if row["dropped_zeros"]}
+    zeros = {row["indicator"]: row["dropped_zeros"] for row in numbers if row["dropped_zeros"]}
     notes += [
         f"{name}: {count:,} regions with the label 0 were dropped, since 0 has no logarithm."
         for name, count in zeros.items()
@@ -169,10 +179,35 @@ def _coverage_notes(scores: Mapping[str, Any]) -> list[str]:
         split = judged_split(scores, indicator)
         row = find_row(scores, indicator=indicator, split=split, features=scores["main"], head=head)
         if row is not None and row["coverage_high"] is not None and row["coverage_high"] < level:
+            what = "sets" if kind_of(row) == "classes" else "intervals"
             notes.append(
-                f"{indicator}: the {level:.0%} intervals of {scores['main']} ({head}) hold only "
+                f"{indicator}: the {level:.0%} {what} of {scores['main']} ({head}) hold only "
                 f"{row['coverage']:.0%} of the truths {split_words(scores, split)}."
             )
+        if row is not None and kind_of(row) == "classes":
+            notes += _class_notes(row, level)
+    return notes
+
+
+def _class_notes(row: Mapping[str, Any], level: float) -> list[str]:
+    """Classes too rare to be judged, and those whose truths the sets of the main vectors hold too seldom."""
+    rare = [part["name"] for part in row["by_part"] if part["n"] < RARE]
+    short_of = [
+        f"{part['name']} {part['coverage']:.0%}"
+        for part in row["by_part"]
+        if part["coverage_high"] is not None and part["coverage_high"] < level
+    ]
+    notes = []
+    if rare:
+        notes.append(
+            f"{row['indicator']}: fewer than {RARE} regions each, so that their F1 is chance: "
+            f"{', '.join(rare)}."
+        )
+    if short_of:
+        notes.append(
+            f"{row['indicator']}: the {level:.0%} sets of {row['features']} ({row['head']}) hold that share "
+            f"over all regions, not of each class: {', '.join(short_of)}."
+        )
     return notes
 
 
@@ -195,31 +230,42 @@ def _verdict(row: Mapping[str, Any], against: str, floor: str, scores: Mapping[s
     gap = row["vs"][against]
     low, high = gap["low"], gap["high"]
     beats = "undecided" if None in (low, high) or low <= 0 <= high else "yes" if low > 0 else "no"
+    if beats == "yes" and _no_better_than_chance(row):
+        beats = "undecided"
     sentence = _sentence(row, against, beats, scores)
     main = scores["main"]
     if main is not None and against == "mean" and row["features"] != joint_name(main):
         # Not where there was no such floor: what was not scored may lie anywhere.
         asked = any(name in FLOOR_NAMES and name != "mean" for name in row["vs"])
-        floors = "lies above the mean here" if asked else "was scored"
+        mean = "the mean" if kind_of(row) == "number" else "it"
+        floors = f"lies above {mean} here" if asked else "was scored"
         sentence += f" No coordinates floor {floors}."
     where = {key: row[key] for key in ("indicator", "split", "features", "head")}
     return {**where, "against": against, **gap, "beats": beats, "sentence": f"{row['indicator']}: {sentence}"}
+
+
+def _no_better_than_chance(row: Mapping[str, Any]) -> bool:
+    """Whether a macro F1 may be that of guessing: what knows nothing can have more than a floor does."""
+    low = main_score(row).low
+    return kind_of(row) == "classes" and (low is None or low <= row["chance"])
 
 
 def _sentence(row: Mapping[str, Any], against: str, beats: str, scores: Mapping[str, Any]) -> str:
     joint = row["features"] == joint_name(str(scores["main"]))
     who = f"the map and {scores['main']} together" if joint else row["features"]
     who += "" if row["head"] == NO_HEAD else f" ({row['head']})"
-    rival, under = FLOOR_NAMES.get(against, against), split_words(scores, row["split"])
+    rival, under = floor_words(against, kind_of(row)), split_words(scores, row["split"])
     gap = row["vs"][against]
-    size = with_interval(gap["diff"], gap["low"], gap["high"])
+    size = f"{with_interval(gap['diff'], gap['low'], gap['high'])} {score_words(row)}"
     if beats == "yes":
         beat, adds = ("beat", ": the vectors add to the map") if joint else ("beats", "")
-        return f"{who} {beat} {rival} {under} by {size} R²{adds}."
+        return f"{who} {beat} {rival} {under} by {size}{adds}."
     if beats == "no":
-        return f"{who} {'do' if joint else 'does'} not beat {rival} {under}: {size} R²."
+        return f"{who} {'do' if joint else 'does'} not beat {rival} {under}: {size}."
     doubt = "there is no interval" if None in (gap["low"], gap["high"]) else "the interval holds 0"
-    return f"{who} against {rival} {under} is undecided: {size} R² ({doubt})."
+    if doubt == "the interval holds 0" and gap["low"] > 0:
+        doubt = f"guessing by frequency alone reaches {short(row['chance'])}"
+    return f"{who} against {rival} {under} is undecided: {size} ({doubt})."
 
 
 def _best_map(scores: Mapping[str, Any], indicator: str, split: str, floor: str) -> str:
@@ -227,6 +273,7 @@ def _best_map(scores: Mapping[str, Any], indicator: str, split: str, floor: str)
     head = scores["settings"]["heads"][0]
     alone = find_row(scores, indicator=indicator, split=split, features=MAP, head=head)
     strongest = find_row(scores, indicator=indicator, split=split, features=floor, head=NO_HEAD)
-    if alone is None or alone["r2"] is None:
+    own, best = (main_score(row or {}).value for row in (alone, strongest))
+    if own is None:
         return floor
-    return MAP if not strongest or strongest["r2"] is None or alone["r2"] > strongest["r2"] else floor
+    return MAP if best is None or own > best else floor

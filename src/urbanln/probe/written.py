@@ -16,6 +16,7 @@ from urbanln.base.space import Ints
 from urbanln.probe.cells import Cell, Predictor
 from urbanln.probe.measured import AnyScores
 from urbanln.probe.splits import Fold, each_fold
+from urbanln.probe.written_parts import part_columns
 
 SIDES = ("train", "val", "test", "buffer")
 
@@ -36,20 +37,27 @@ def predictions_table(
     Returns:
         ``region_id``, ``indicator``, ``split``, ``features``, ``head``, ``seed``, ``truth``, ``prediction``,
         ``low``, ``high`` (ends of the conformal interval; these four in the label's own unit), ``fold``.
-        Floors have head ``"none"``.
+        Floors have head ``"none"``. Where there are classes or shares, which have none of these four, also
+        :func:`urbanln.probe.written_parts.part_columns`.
     """
     parts = [
         (cell, who, own) for cell, by_who in zip(cells, scored, strict=True) for who, own in by_who.items()
     ]
-    sizes = [own.predictions.size for _, _, own in parts]
+    shapes = [own.predictions.shape[:2] for _, _, own in parts]
+    sizes = [seeds * rows for seeds, rows in shapes]
     of_part = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
     fold_of = {id(cell.folds_by_seed): _fold_numbers(cell) for cell in cells}
 
-    def column(dtype: npt.DTypeLike, values: Callable[[Cell, AnyScores], npt.ArrayLike]) -> npt.NDArray[Any]:
+    def column(
+        dtype: npt.DTypeLike, values: Callable[[Cell, AnyScores], npt.ArrayLike], numbers: bool = False
+    ) -> npt.NDArray[Any]:
         made = np.empty(sum(sizes), dtype=dtype)
         ends = np.cumsum(sizes)
-        for (cell, _, own), size, stop in zip(parts, sizes, ends, strict=True):
-            made[stop - size : stop] = np.broadcast_to(values(cell, own), own.predictions.shape).reshape(-1)
+        for (cell, _, own), shape, size, stop in zip(parts, shapes, sizes, ends, strict=True):
+            none = numbers and own.kind != "number"
+            made[stop - size : stop] = np.broadcast_to(np.nan if none else values(cell, own), shape).reshape(
+                -1
+            )
         return made
 
     regions = column(np.int32, lambda cell, own: cell.labels.rows)
@@ -61,11 +69,12 @@ def predictions_table(
             "features": _words([who[0] for _, who, _ in parts], of_part),
             "head": _words([who[1] for _, who, _ in parts], of_part),
             "seed": column(np.int16, lambda cell, own: np.arange(len(own.predictions))[:, None]),
-            "truth": column(np.float64, lambda cell, own: own.truth),
-            "prediction": column(np.float32, lambda cell, own: own.predictions),
-            "low": column(np.float32, lambda cell, own: own.low),
-            "high": column(np.float32, lambda cell, own: own.high),
+            "truth": column(np.float64, lambda cell, own: own.truth, numbers=True),
+            "prediction": column(np.float32, lambda cell, own: own.predictions, numbers=True),
+            "low": column(np.float32, lambda cell, own: own.low, numbers=True),
+            "high": column(np.float32, lambda cell, own: own.high, numbers=True),
             "fold": column(np.int16, lambda cell, own: fold_of[id(cell.folds_by_seed)]),
+            **part_columns([own for _, _, own in parts]),
         }
     )
 
