@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.kinds import Kind
 from urbanln.cityrep.draws import Draws, Single
 from urbanln.cityrep.payloads import Payload
 from urbanln.cityrep.splits import Parts
-from urbanln.probe.kinds import Kind
 from urbanln.probe.threads import one_thread
 
 HIDDEN, RATE, BATCH = 1024, 1e-3, 512

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats
-from urbanln.probe.kinds import Kind
 
 MAIN: Mapping[Kind, str] = {"number": "R2", "classes": "F1_macro", "shares": "KL"}
 """The metric CityRep ranks models by; of shares the lower is the better."""

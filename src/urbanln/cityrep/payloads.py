@@ -16,9 +16,9 @@ from typing_extensions import TypedDict
 from urbanln.base.columns import need_columns, no_duplicates, number_column
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text, read_frame
+from urbanln.base.kinds import Kind
 from urbanln.base.parsing import read_json
 from urbanln.base.space import Floats, Ints, check_lonlat, to_metres
-from urbanln.probe.kinds import Kind
 
 KINDS: dict[str, Kind] = {"regression": "number", "classification": "classes", "distribution": "shares"}
 """What CityRep calls a task's labels, and what they are called here."""

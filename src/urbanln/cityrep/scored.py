@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats
 from urbanln.cityrep.metrics import MAIN, confusion_f1, metrics, shares_divergence
 from urbanln.cityrep.payloads import Payload
-from urbanln.probe.kinds import Kind
 from urbanln.probe.metrics import Resamples, bootstrap_r2, draw_resamples, interval
 
 RESAMPLES = 1000
