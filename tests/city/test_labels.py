@@ -43,6 +43,7 @@ def _classes(cells: Any, missing: tuple[str, ...] = ()) -> tuple[list[str | None
         (pd.Categorical(["a", "b", "a", "b"]), ["a", "b", "a", "b"]),
         ([True, False, True, False], ["True", "False", "True", "False"]),
         ([b"a", b"b", b"a", b"b"], ["a", "b", "a", "b"]),
+        (pd.Series(["a\ud800", "b", "a\ud800", "b"], dtype=object), ["a?", "b", "a?", "b"]),
         (["1", "a", "1", "a"], ["1", "a", "1", "a"]),
     ],
 )

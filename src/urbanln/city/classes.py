@@ -45,7 +45,7 @@ def take_classes(frame: pd.DataFrame, name: str, *, table: str, rule: Missing) -
     refuse_nested(frame, name, table)
     series = frame[name]
     if series.dtype == object:
-        series = each(series, lambda v: v.decode("utf-8", "replace") if isinstance(v, bytes) else v)
+        series = each(series, _utf8)
     text = id_text(_whole(series, name, table))
     said = []
     spelt = series[text.notna()].astype("str")
@@ -65,6 +65,13 @@ def take_classes(frame: pd.DataFrame, name: str, *, table: str, rule: Missing) -
             f"label {name}: {len(alike)} classes differ only by case, blanks or dashes, kept: {named}"
         )
     return text.rename(name), said
+
+
+def _utf8(value: object) -> object:
+    """Bytes as text, and text without what UTF-8 cannot write."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _whole(series: pd.Series, name: str, table: str) -> pd.Series:
