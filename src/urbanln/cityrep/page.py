@@ -51,7 +51,7 @@ def cityrep_page(result: Mapping[str, Any]) -> str:
         "synthetic": False,
         "facts": _facts(result),
         "sentences": sentences(result),
-        "buffer": f"{result['buffer_km']:g}",
+        "marks": [{"split": split, "told": _mark(result, split)} for split in result["splits"]],
         "charts": [_chart(result, label) for label in dict.fromkeys(row["label"] for row in result["means"])],
         "splits": [
             {
@@ -68,6 +68,12 @@ def cityrep_page(result: Mapping[str, Any]) -> str:
         "notes": notes_of(result),
     }
     return render("urbanln.cityrep", "cityrep.html.j2", context)
+
+
+def _mark(result: Mapping[str, Any], split: str) -> str:
+    """What a mark of the charts stands for; the first is filled, and has the interval."""
+    told = SPLIT_WORDS[split] + (f" of {result['buffer_km']:g} km" if split == BUFFERED else "")
+    return told + (", with the interval over cities" if split == result["splits"][0] else "")
 
 
 def sentences(result: Mapping[str, Any]) -> list[str]:
@@ -175,7 +181,7 @@ def _row(
         if other is row or finite(other["mean"]) is None:
             continue
         x = plot.place(other["mean"])
-        if split == BUFFERED:
+        if split == BUFFERED and splits[0] != BUFFERED:
             plot.canvas.path([(x, y - 5.5), (x + 5, y + 4), (x - 5, y + 4)], "end b", closed=True)
         else:
             plot.canvas.circle(x, y, 4.5, f"dot {'main' if ours else 'other'} hollow")
