@@ -77,6 +77,24 @@ def _labels(*values: float) -> Change:
     return change
 
 
+def _kinds(case: Case) -> None:
+    """Hostile classes, and shares of which many a part is 0 or missing."""
+    path = case.root / "c/city.toml"
+    said = '[indicators."a <b>"]\nkind = "classes"\n[indicators.s]\nkind = "shares"\ncolumns = ["p", "q"]\n'
+    path.write_text(path.read_text() + said)
+    _texts(("c/indicators.parquet", "a <b>"))(case)
+    shares = (0.0, 1.0, None, 1e-320, 0.3)
+    for name, sign in (("p", 1), ("q", -1)):
+        made = [None if one is None else one if sign > 0 else 1 - one for one in shares]
+        _column(
+            case,
+            "c/indicators.parquet",
+            name,
+            lambda n, was, made=made: [made[i % len(made)] for i in range(n)],
+            pa.float64(),
+        )
+
+
 def _many_labels(case: Case) -> None:
     for i in range(60):
         _column(
@@ -150,6 +168,7 @@ CITIES: Mapping[str, Change] = {
     "labels-equal": _labels(7.0),
     "labels-of-years": _labels(1999.0, 2016.0, np.nan),
     "labels-many": _many_labels,
+    "labels-of-kinds": _kinds,
     "labels-of-zero": _labels(0.0, -0.0),
     "shapes-empty": _shapes(shapely.Polygon(), shapely.MultiPolygon(), shapely.Point()),
     "shapes-missing": _shapes(None),

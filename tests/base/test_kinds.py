@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import LabelKind, check_label, class_counts, label_kinds, much_alike, simplex
+from urbanln.base.kinds import LabelKind, check_label, class_counts, label_kinds, much_alike, quoted, simplex
 
 AGE = LabelKind("shares", ("young", "old"))
 USE = LabelKind("classes", ("use",))
@@ -88,3 +88,9 @@ def test_names_that_people_write_differently() -> None:
 
 def test_shares_are_divided_by_their_sum() -> None:
     np.testing.assert_allclose(simplex([[1, 3], [np.nan, np.nan]]), [[0.25, 0.75], [np.nan, np.nan]])
+
+
+def test_a_name_in_a_sentence_is_no_longer_than_a_line() -> None:
+    assert quoted("field") == "'field'"
+    assert len(quoted("x" * 1000)) == 62
+    assert quoted("x" * 60) == repr("x" * 60)

@@ -24,6 +24,7 @@ MAX_CLASSES = 100
 """More classes than this are ids or names, and nothing that can be learned from a few regions of each."""
 RARE = 5
 """A class of fewer regions than this cannot stand in every one of five folds."""
+_LONGEST = 60
 OFF = 1e-3
 """How far the parts of shares may be from summing to one."""
 
@@ -153,6 +154,11 @@ def much_alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     for name in names:
         found.setdefault(plain_name(name), []).append(name)
     return [tuple(alike) for alike in found.values() if len(alike) > 1]
+
+
+def quoted(name: str) -> str:
+    """A class or part as it is named in a sentence: in quotes, and not longer than a line."""
+    return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
 
 
 def plain_name(name: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from urbanln.base.columns import need_columns, refuse_nested
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
-from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike
+from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike, quoted
 from urbanln.base.missing import missing_codes
 from urbanln.base.written import as_floats, each
 from urbanln.city.indicators import Missing, held
@@ -60,7 +60,7 @@ def take_classes(frame: pd.DataFrame, name: str, *, table: str, rule: Missing) -
         said += more
     _refuse_ids(text, name, table)
     for alike in much_alike(text.dropna().unique()):
-        named = " and ".join(repr(one) for one in alike)
+        named = " and ".join(map(quoted, alike))
         said.append(
             f"label {name}: {len(alike)} classes differ only by case, blanks or dashes, kept: {named}"
         )
@@ -127,7 +127,7 @@ def _refuse_ids(text: pd.Series, name: str, table: str) -> None:
         return
     raise InputError(
         f"'{name}' looks like a column of ids, names or numbers: {classes:,} classes in {rows:,} rows",
-        value=", ".join(map(repr, text.dropna().unique()[:_SHOWN])),
+        value=", ".join(map(quoted, text.dropna().unique()[:_SHOWN])),
         where=table,
         remedy=f"group them to at most {MAX_CLASSES} classes of two rows or more; take numbers as --label",
     )
@@ -176,11 +176,11 @@ def told_of_classes(name: str, classes: pd.Series) -> list[str]:
     if len(counts) < 2:
         if counts.empty:
             return []
-        return [f"label {name}: every region is {counts.index[0]!r}: there is nothing to predict"]
+        return [f"label {name}: every region is {quoted(counts.index[0])}: there is nothing to predict"]
     most, least = counts.index[0], counts.index[-1]
-    ends = f"from {most!r} ({counts[most]:,} regions) to {least!r} ({counts[least]:,})"
+    ends = f"from {quoted(most)} ({counts[most]:,} regions) to {quoted(least)} ({counts[least]:,})"
     said = [f"label {name}: {len(counts)} classes, {ends}"]
-    if rare := [f"{one!r} {n}" for one, n in counts[::-1].items() if n < RARE]:
+    if rare := [f"{quoted(str(one))} {n}" for one, n in counts[::-1].items() if n < RARE]:
         told = ", ".join(rare[:_SHOWN]) + (f" … and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else "")
         said.append(f"label {name}: fewer than {RARE} regions have one of these classes: {told}")
     return said

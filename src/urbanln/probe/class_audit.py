@@ -12,7 +12,7 @@ import pandas as pd
 
 from urbanln.base.autocorrelation import Joins, Variogram, join_counts, variogram_of_parts
 from urbanln.base.files import plain
-from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike
+from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike, quoted
 from urbanln.base.space import Floats, square_blocks
 from urbanln.probe.advice import Advice, advise
 from urbanln.probe.label_audit import blocks_said, no_blocks, of_space, range_said, reach_said
@@ -93,7 +93,7 @@ class ClassAudit:
             return [(3, f"{name}: no region has a class.")]
         most = self.classes[0]
         if len(self.classes) == 1:
-            return [(3, f"{name}: every region is {most.name!r}: there is nothing to predict.")]
+            return [(3, f"{name}: every region is {quoted(most.name)}: there is nothing to predict.")]
         said: list[tuple[int, str]] = []
         if len(self.classes) > MAX_CLASSES or 2 * len(self.classes) > self.n:
             what = f"{len(self.classes):,} classes in {self.n:,} regions are ids or names"
@@ -103,7 +103,7 @@ class ClassAudit:
             what = f"{len(self.rare)} of {len(self.classes)} classes {have} fewer than {RARE} regions"
             said.append((2, f"{name}: {what} ({_listed(self.rare)}), too few for every fold to hold one."))
         if most.share >= _MOST:
-            what = f"{most.share:.1%} of the regions are {most.name!r}"
+            what = f"{most.share:.1%} of the regions are {quoted(most.name)}"
             said.append((2, f"{name}: {what}: whoever always says so is right as often; look at macro F1."))
         said += [
             (1, f"{name}: {len(names)} classes differ only by case, blanks or dashes: {_named(names)}.")
@@ -128,7 +128,7 @@ class ClassAudit:
         where = (
             f"one block of {self.advice.block_km:g} km, in which all of its regions may be held out at once"
         )
-        return [(2, f"{name}: {one.name!r} stands in {where}.") for one in alone[:_SHOWN]]
+        return [(2, f"{name}: {quoted(one.name)} stands in {where}.") for one in alone[:_SHOWN]]
 
     def lines(self) -> list[str]:
         """The audit as lines to print."""
@@ -171,12 +171,12 @@ class ClassAudit:
 
 
 def _listed(classes: Sequence[ClassFound], *, share: bool = False) -> str:
-    told = [f"{one.name!r} {one.regions:,}{f' ({one.share:.1%})' if share else ''}" for one in classes]
+    told = [f"{quoted(one.name)} {one.regions:,}{f' ({one.share:.1%})' if share else ''}" for one in classes]
     return ", ".join(told[:_SHOWN]) + (f" … and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
+    return ", ".join(map(quoted, names))
 
 
 def audit_classes(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from urbanln.base.autocorrelation import Moran, Variogram, morans_i, variogram_of_parts
 from urbanln.base.files import plain
-from urbanln.base.kinds import simplex
+from urbanln.base.kinds import quoted, simplex
 from urbanln.base.space import Floats
 from urbanln.probe.advice import Advice, advise
 from urbanln.probe.label_audit import blocks_said, no_blocks, of_space, range_said, reach_said
@@ -97,7 +97,7 @@ class SharesAudit:
             said.append((2, f"{name}: {_named(nothing)} 0 everywhere: leave it out."))
         most = max(self.parts, key=lambda part: part.largest)
         if most.largest >= _NEARLY_ALL:
-            what = f"{most.name!r} is the largest part of {most.largest:.1%} of the regions"
+            what = f"{quoted(most.name)} is the largest part of {most.largest:.1%} of the regions"
             said.append((2, f"{name}: {what} ({most.mean:.2f} on average): the mean shares alone are near."))
         if self.single >= _NEARLY_ALL * self.n:
             what = f"one part is more than {_ONE:g} in {self.single / self.n:.1%} of the regions"
@@ -105,10 +105,12 @@ class SharesAudit:
         elif self.with_zeros:
             what = f"{self.with_zeros / self.n:.1%} of the regions have a part that is 0"
             most = max(self.parts, key=lambda part: part.zeros)
-            said.append((1, f"{name}: {what} (most often {most.name!r}, in {most.zeros / self.n:.1%})."))
+            said.append(
+                (1, f"{name}: {what} (most often {quoted(most.name)}, in {most.zeros / self.n:.1%}).")
+            )
         alike = max(self.parts, key=lambda part: np.nan_to_num(part.moran.i, nan=-1.0))
         if alike.moran.i > _ALIKE and alike.moran.p <= 0.05:
-            what = f"neighbours are alike (Moran's I of {alike.name!r} {alike.moran.i:.2f}"
+            what = f"neighbours are alike (Moran's I of {quoted(alike.name)} {alike.moran.i:.2f}"
             said.append(
                 (2, f"{name}: {what}{reach_said(self.variogram)}); a random split tests interpolation.")
             )
@@ -156,7 +158,7 @@ class SharesAudit:
 
 
 def _named(names: Sequence[str]) -> str:
-    told = ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
+    told = ", ".join(map(quoted, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
     return f"{told} {'is' if len(names) == 1 else 'are'}"
 
 
