@@ -12,6 +12,7 @@ import shapely
 from tests.gather.world import saved
 
 from urbanln.base.errors import InputError
+from urbanln.city.store import City
 from urbanln.gather import run
 
 RECIPE = """
@@ -147,3 +148,55 @@ def test_what_cannot_be_joined_is_one_clear_error(
         run.prepare(_recipe(tmp_path, *changes))
     assert "recipe.toml" in str(caught.value.where)
     assert caught.value.remedy
+
+
+KIND = ('column = "income"', 'column = "use"\nkind = "classes"')
+
+
+def test_a_column_of_words_is_a_label_of_classes(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"tract": [*IDS[:7], "06037999"], "use": ["town", "wood"] * 3 + ["", "sea"]})
+    frame.loc[[7], "year"] = "2021"
+    frame.fillna({"year": "2022"}).to_csv(tmp_path / "income.csv", index=False)
+    recipe = _recipe(tmp_path, KIND, ("ids =", 'only = {year = "2022"}\nids ='))
+    report = run.gather(recipe, tmp_path / "city")
+    city = City.open(tmp_path / "city")
+    assert {name: label.kind for name, label in city.kinds().items()} == {"income": "classes"}
+    named = city.indicators.set_index("region_id")["income"]
+    assert named[IDS[:6]].tolist() == ["town", "wood"] * 3
+    assert named[IDS[6:]].isna().all()
+    assert set(report.coverage["income"][IDS[6:]]) == {"absent"}
+    assert any("income: 2 classes, from 'town' (3 regions) to 'wood' (3)" in line for line in report.lines())
+
+
+def test_columns_of_parts_are_a_label_of_shares(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"tract": IDS, "young": [20.0, 30, 40, None, 50, 60, 70, 75]})
+    frame.assign(old=100 - frame["young"]).to_csv(tmp_path / "income.csv", index=False)
+    parts = ('column = "income"', 'columns = ["young", "old"]\nkind = "shares"')
+    city = run.gather(_recipe(tmp_path, parts), tmp_path / "city").city
+    assert city.kinds()["income"].columns == ("income_young", "income_old")
+    found = city.indicators.set_index("region_id")["income_young"]
+    np.testing.assert_allclose(found[IDS], frame["young"] / 100)
+    frame.assign(old=[80.0, None, 60, None, 50, 40, 30, 25]).to_csv(tmp_path / "income.csv", index=False)
+    with pytest.raises(InputError, match=r"is empty(.|\n)*row 1(.|\n)*empty_part = \"rest\" takes"):
+        run.prepare(_recipe(tmp_path, parts))
+    rest = (parts[0], parts[1] + '\nempty_part = "rest"')
+    again = run.gather(_recipe(tmp_path, rest), tmp_path / "again").city
+    assert again.indicators.set_index("region_id").loc[IDS[1], "income_old"] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        ('kind = "classes"', "column names a label"),
+        ('columns = ["income", "tract"]', "column names a label"),
+        ('column = "income"\nkind = "shares"', "column names a label"),
+        ('columns = ["income"]\nkind = "shares"', "two columns or more"),
+        ('columns = ["income", "income"]\nkind = "shares"', "two columns or more"),
+        ('column = "income"\nkind = "classes"\nagg = "mean"', "agg is of numbers"),
+        ('column = "tract"\nkind = "classes"', "ids, names or numbers"),
+        ('columns = ["income", "tract"]\nkind = "shares"', "sum to 1, or to 100"),
+    ],
+)  # fmt: skip
+def test_kinds_that_do_not_fit_are_refused(tmp_path: Path, new: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        run.prepare(_recipe(tmp_path, ('column = "income"', new)))

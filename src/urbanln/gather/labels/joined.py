@@ -9,6 +9,9 @@ import pandas as pd
 from urbanln.base.columns import refuse
 from urbanln.base.errors import InputError
 from urbanln.base.ids import read_ids
+from urbanln.city.classes import take_classes
+from urbanln.city.indicators import parse_missing
+from urbanln.city.shares import take_shares
 from urbanln.gather.labels.local import Found, Local
 from urbanln.gather.labels.rows import Counted, choose, numbers_of, read_rows
 from urbanln.gather.labels.settings import JoinedLabel
@@ -33,14 +36,14 @@ class Joined(Local):
             InputError: The table cannot be used, an id stands in it twice, or none of them is known.
         """
         ours = _ours(asked, regions)
-        frame = read_rows(asked, text=[asked.ids], numbers=[asked.column])
+        classes = [asked.column] if asked.kind == "classes" else []
+        numbers = [name for name in (asked.column, *asked.columns) if name and name not in classes]
+        frame = read_rows(asked, text=[asked.ids, *classes], numbers=numbers)
         counted = Counted(len(frame))
         ids = read_ids(frame, asked.ids, asked.file, instead="or name another column of ids")
         counted.keep(ids.notna().to_numpy(), "without an id")
         choose(frame, asked, counted)
-        values = _by_id(
-            asked, ids, numbers_of(frame, asked.column, asked, asked.nodata, counted.rows), counted
-        )
+        values, lines = _by_id(asked, ids, frame, counted)
         if values.empty:
             what, remedy = "no row of the table counts", "check ids and only"
             raise InputError(what, value=counted.line("rows"), where=asked.file, remedy=remedy)
@@ -56,8 +59,8 @@ class Joined(Local):
             value = f"the table has {theirs} …, the {asked.by}s are {own} …"
             remedy = "name the column that holds their ids; by says whether they are of regions or districts"
             raise InputError(what, value=value, where=asked.file, remedy=remedy)
-        of_named = pd.Series(np.where(known, values.to_numpy()[rows], np.nan), index=named)
-        lines = [counted.line("rows")]
+        of_named = values.iloc[rows].set_axis(named)[known]
+        lines = [counted.line("rows"), *lines]
         if said:
             lines.append(f"ids are compared {said}")
         if (lost := len(values) - int(known.sum())) > 0:
@@ -66,7 +69,10 @@ class Joined(Local):
             lines.append(
                 f"{int(ours.notna().sum()):,} regions share the numbers of {int(known.sum()):,} districts"
             )
-        return Found(np.asarray(ours.map(of_named), dtype=np.float64), lines)
+        of_ours = of_named.reindex(ours.to_numpy())
+        if asked.kind == "number":
+            return Found(of_ours.iloc[:, 0].to_numpy(dtype=np.float64), lines)
+        return Found(of_ours, lines, kind=asked.kind)
 
 
 def _ours(asked: JoinedLabel, regions: gpd.GeoDataFrame) -> pd.Series:
@@ -79,10 +85,28 @@ def _ours(asked: JoinedLabel, regions: gpd.GeoDataFrame) -> pd.Series:
     return regions["district"]
 
 
-def _by_id(asked: JoinedLabel, ids: pd.Series, numbers: np.ndarray, counted: Counted) -> pd.Series:
-    """One number per id, in the order of the table; an id without any number has none."""
+def _by_id(
+    asked: JoinedLabel, ids: pd.Series, frame: pd.DataFrame, counted: Counted
+) -> tuple[pd.DataFrame, list[str]]:
+    """The label's columns by id, in the order of the table, and what was done to them.
+
+    An id without any value has none.
+    """
     if not asked.agg:
         again = ids.where(counted.rows).duplicated() & counted.rows
         refuse(again, f"an id of '{asked.ids}' stands in several rows", ids, asked.file, _ONE)
-    groups = pd.Series(numbers).groupby(ids.where(counted.rows).to_numpy(), sort=False)
-    return groups.sum(min_count=1) if asked.agg == "sum" else groups.agg(asked.agg or "first")
+    if asked.kind == "number":
+        numbers = numbers_of(frame, asked.column, asked, asked.nodata, counted.rows)
+        groups = pd.Series(numbers).groupby(ids.where(counted.rows).to_numpy(), sort=False)
+        found = groups.sum(min_count=1) if asked.agg == "sum" else groups.agg(asked.agg or "first")
+        return found.to_frame(), []
+    rows = pd.DataFrame(frame[[*filter(None, [asked.column]), *asked.columns]]).where(pd.Series(counted.rows), axis=0)
+    rule = parse_missing([f"{code:.15g}" for code in asked.nodata], [])
+    if asked.kind == "classes":
+        classes, said = take_classes(rows, asked.column, table=asked.file, rule=rule)
+        values = classes.to_frame()
+    else:
+        values, said = take_shares(
+            rows, "shares", asked.columns, table=asked.file, rule=rule, empty_part=asked.empty_part
+        )
+    return values[counted.rows].set_axis(ids[counted.rows].to_numpy()), said

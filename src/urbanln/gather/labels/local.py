@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import pandas as pd
 
 from urbanln.base.errors import InputError, placed
+from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats
 from urbanln.gather.labels.told import built, partly
 from urbanln.gather.local_files import need_files
 from urbanln.gather.source import Answers, AtHand, Built
 
-_WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china) ([^\s;)]+)"
+_WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china|empty-part) ([^\s;),]+)"
 _SIGNS = r", or say what stands for it: --missing .*"  # nodata has numbers only
 _OPTION = r"--([a-z][a-z-]*)"
 
@@ -40,14 +42,16 @@ class Found:
     """A label, as far as a file tells.
 
     Attributes:
-        values: (N,) NaN where a region has none.
+        values: (N,) missing where a region has none; of shares a column per part.
         said: What else there is to say.
         cover: (N,) share of a region's area that the file tells of; None: nobody said.
+        kind: Of the label.
     """
 
-    values: Floats
+    values: Floats | pd.DataFrame
     said: list[str]
     cover: Floats | None = None
+    kind: Kind = "number"
 
 
 class Local(AtHand, ABC):
@@ -92,6 +96,14 @@ class Local(AtHand, ABC):
     def build(self, answers: Answers, folder: Path) -> Built:
         """The label, as it was made."""
         found, asked = self._found, self.settings
+        if isinstance(found.values, pd.DataFrame):
+            shares = found.kind == "shares"
+            table = (
+                found.values.add_prefix(f"{self.name}_")
+                if shares
+                else found.values.set_axis([self.name], axis=1)
+            )
+            return built(self.name, asked, self._ids, table, found.said, kind=found.kind)
         if found.cover is None:
             return built(self.name, asked, self._ids, found.values, found.said)
         remedy = "min_cover = 0.9 takes what is told of nine tenths of a region"

@@ -229,12 +229,28 @@ class JoinedLabel(LocalLabel):
 
     table: str = Field(min_length=1, max_length=1000, description="a table with a column of ids")
     ids: str = Field(min_length=1, max_length=200, description="column of ids of regions or districts")
-    column: str = Field(min_length=1, max_length=200, description="the label")
+    column: str = Field("", max_length=200, description="the label, of numbers or classes")
+    columns: tuple[_Column, ...] = Field((), max_length=100, description="the label, of shares: its parts")
+    kind: Literal["number", "classes", "shares"] = Field("number", description="what the label is")
+    empty_part: Literal["refuse", "rest", "missing"] = Field(
+        "refuse", description="what an empty part of shares is: what the others leave, or no label"
+    )
     by: Literal["region", "district"] = Field("region", description="what the ids are of")
     agg: Literal["", "mean", "sum", "median", "min", "max"] = Field(
         "", description="what becomes of several rows with one id; left out: they are refused"
     )
     nodata: _Codes = Field((), description="numbers of column that stand for no value")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        shares = self.kind == "shares"
+        if bool(self.column) == shares or bool(self.columns) != shares:
+            raise ValueError('column names a label, and columns the parts of kind = "shares"')
+        if shares and len(set(self.columns)) < max(2, len(self.columns)):
+            raise ValueError("shares are two columns or more, each named once")
+        if self.agg and self.kind != "number":
+            raise ValueError(f'agg is of numbers, and kind = "{self.kind}"')
+        return self
 
 
 _MADE_OF: Mapping[str, type[LabelSource]] = {

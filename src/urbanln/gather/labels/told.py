@@ -12,7 +12,9 @@ from urbanln.base.errors import InputError
 from urbanln.base.kinds import Kind
 from urbanln.base.missing import missing_codes
 from urbanln.base.space import Floats
+from urbanln.city.classes import told_of_classes
 from urbanln.city.meta import IndicatorNote
+from urbanln.city.shares import told_of_shares
 from urbanln.gather.labels.settings import LabelSource
 from urbanln.gather.source import Built
 
@@ -46,9 +48,17 @@ def built(
         pd.Series(states, index=ids),
         indicators=table.assign(region_id=ids)[["region_id", *table.columns]],
         notes={name: note},
-        said=said,
+        said=[*said, *_told(name, table, kind)],
         shares=None if cover is None else pd.Series(cover, index=ids),
     )
+
+
+def _told(name: str, table: pd.DataFrame, kind: Kind) -> list[str]:
+    """What there is to say of a label that is no number."""
+    if kind == "number":
+        return []
+    told = told_of_classes(name, table[name]) if kind == "classes" else told_of_shares(name, table)
+    return [line.removeprefix(f"label {name}: ") for line in told]
 
 
 def refuse_codes(values: npt.ArrayLike, dtype: str, what: str, where: str) -> None:
