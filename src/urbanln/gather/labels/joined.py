@@ -100,7 +100,9 @@ def _by_id(
         groups = pd.Series(numbers).groupby(ids.where(counted.rows).to_numpy(), sort=False)
         found = groups.sum(min_count=1) if asked.agg == "sum" else groups.agg(asked.agg or "first")
         return found.to_frame(), []
-    rows = pd.DataFrame(frame[[*filter(None, [asked.column]), *asked.columns]]).where(pd.Series(counted.rows), axis=0)
+    rows = pd.DataFrame(frame[[*filter(None, [asked.column]), *asked.columns]]).where(
+        pd.Series(counted.rows), axis=0
+    )
     rule = parse_missing([f"{code:.15g}" for code in asked.nodata], [])
     if asked.kind == "classes":
         classes, said = take_classes(rows, asked.column, table=asked.file, rule=rule)
