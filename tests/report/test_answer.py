@@ -27,8 +27,8 @@ def test_answer_is_one_sentence_and_a_row_per_label_what_can_be_predicted_first(
     assert found["sentence"] == "Of 3 labels: 1 clearly better, 1 clearly worse, 1 undecided."
     assert [row["indicator"] for row in found["rows"]] == ["population", "crime", "night light"]
     crime = found["rows"][1]
-    assert (crime["floor"], crime["floor_r2"]) == ("coordinates, neighbours", ".31")
-    assert (crime["r2"], crime["range"]) == (".55", "[.49, .60]")
+    assert (crime["floor"], crime["floor_score"]) == ("coordinates, neighbours", ".31")
+    assert (crime["score"], crime["range"]) == (".55", "[.49, .60]")
     assert (crime["diff"], crime["diff_range"], crime["word"]) == ("+.24", "[.16, .31]", "No")
     assert crime["unit"] == "reports/year"
 

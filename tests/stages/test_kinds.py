@@ -20,8 +20,10 @@ from urbanln.city.meta import IndicatorNote, Meta
 from urbanln.city.store import City
 from urbanln.explore.answers import Answers
 from urbanln.explore.taken import take
+from urbanln.probe.saved import save_result
 from urbanln.stages.explore import Asked, content_of
 from urbanln.stages.probe import run_probe
+from urbanln.stages.report import report_run
 
 SIDE = 6
 AGE = ("young", "middle_aged", "old")
@@ -68,6 +70,45 @@ def test_the_page_to_question_shows_classes_by_name_and_a_column_per_part(town: 
 def test_a_part_of_shares_is_no_label_to_probe(town: City, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such indicator(.|\n)*price, use, age"):
         run_probe(town, {}, load_settings(), indicators=["young"])
+
+
+def test_every_kind_is_probed_reported_and_questioned(town: City, tmp_path: Path) -> None:
+    """One city, its three labels: scores, a page with maps and a confusion, columns to colour by."""
+    rng = np.random.default_rng(1)
+    codes = town.indicators["use"].map({"field": 0, "housing": 1, "port": 2}).fillna(0).to_numpy(int)
+    vectors = np.eye(3)[codes] + rng.normal(0, 0.2, (len(codes), 3))
+    table = pd.DataFrame({"region_id": town.regions["region_id"], "vector": list(vectors.astype("float32"))})
+    overrides = ["probe.splits=['random']", "probe.seeds=2", "probe.heads=['ridge']", "probe.curve=[]"]
+    settings = load_settings(overrides=[*overrides, "probe.floors=['coordinates']", "probe.bootstrap=100"])
+    found = run_probe(town, {"ours": table}, settings)
+    rows = [row for row in found.scores["rows"] if row["features"] == "ours"]
+    assert {row["indicator"]: row["score_name"] for row in rows} == {
+        "price": "r2", "use": "macro_f1", "age": "kl_skill",
+    }  # fmt: skip
+    save_result(tmp_path / "scores", found)
+    page = report_run(town, tmp_path / "scores", tmp_path / "page.html").read_text()
+    for said in ("Classes and shares, part by part", "macro F1 of the classes", "KL skill of the shares"):
+        assert said in page
+    assert "Confusion of use" in page
+    assert "wrong, but the truth is in the set" in page or "right" in page
+    content = content_of([town], Asked(scores=tmp_path / "scores"), Settings())
+    shown = {one["key"]: one for one in Answers(content).overview()["columns"]}
+    predicted, own = shown["prediction:use"], shown["label:use"]
+    assert (predicted["kind"], predicted["classes"]) == ("class", own["classes"])
+    values = content.columns
+    same = values["prediction:use"].values == values["label:use"].values
+    right = values["error:use"].values == 0
+    known = np.isfinite(values["label:use"].values)
+    np.testing.assert_array_equal(same[known], right[known])
+    assert same[known].mean() > 0.8
+    for part in AGE:
+        gap = values[f"prediction:{part}"].values - values[f"label:{part}"].values
+        np.testing.assert_allclose(values[f"error:{part}"].values, gap, atol=1e-6)
+    region = Answers(content).region(0)
+    assert [one["label"] for one in region["predictions"]] == ["price", *AGE]
+    assert region["values"]["prediction:use"] is not None
+    with pytest.raises(InputError, match="no such indicator"):
+        run_probe(town, {"ours": table}, settings, indicators=["old"])
 
 
 def test_the_audit_of_a_city_looks_at_every_kind(town: City, tmp_path: Path) -> None:

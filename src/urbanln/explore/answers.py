@@ -238,7 +238,8 @@ class Answers:
         columns = self.content.columns
         out = []
         for one in columns.values():
-            if one.group != "prediction" or not np.isfinite(one.values[row]):
+            # A class stands among the other values, by its name: it is nowhere on an axis.
+            if one.group != "prediction" or one.kind == "class" or not np.isfinite(one.values[row]):
                 continue
             ends = {
                 name: _value(columns[f"{name}:{one.of}"], row) if f"{name}:{one.of}" in columns else None

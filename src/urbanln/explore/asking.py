@@ -176,8 +176,11 @@ class Asking:
         pictures = self.answers.pictures_of(row, self.content.vectors.views if self.content.vectors else ())
         if not key.startswith("q:"):
             column = self.answers.column(key)
-            if column.group != "prediction":
-                what, remedy = "there is nothing to explain about this", "ask about a prediction or a query"
+            if column.group != "prediction" or column.kind == "class":
+                what, remedy = (
+                    "there is nothing to explain about this",
+                    "ask about a predicted number or a query",
+                )
                 raise InputError(what, value=key, where="key", remedy=remedy)
             return evidence.prediction(self.content, row, column.of, column.log, pictures, reader)
         vector = self._query(key).vector

@@ -46,7 +46,8 @@ class Explaining:
     def predictions(self) -> None:
         """Prepare what the highest and lowest predictions of each label lean on, and the largest errors."""
         content = self._asking.content
-        made = [one for one in content.columns.values() if one.group == "prediction"]
+        columns = content.columns.values()
+        made = [one for one in columns if one.group == "prediction" and one.kind != "class"]
         if content.reader is None or content.vectors is None or not made:
             return
         seen = np.zeros(len(content), dtype=bool)

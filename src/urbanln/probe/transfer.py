@@ -19,8 +19,13 @@ One row per indicator, pair, table or floor, and ``k``: ``indicator``, ``source`
 ``r2`` (log scale, about the target's mean) with ``r2_low`` and ``r2_high`` (95 %, blocks of the
 target and seeds resampled), ``rmse`` (the label's unit), ``rmse_log``, ``spearman`` (None for a
 constant), ``level_shift`` (median of the target's labels less that of the source's, log scale),
+``kind``, ``score_name``, ``score`` with its ends (the main score: of numbers R² again),
 ``vs`` (paired differences in R²: floors and other tables) and ``reason``: None, or why it could not
 be scored; all numbers are None then.
+
+Classes and shares have no level to repair: their ``k`` labels join the training as they are. KL skill is
+about the target's own mean share, as R² about its mean; what only numbers have is None. Likeness of sources
+by ``k`` labels is the distance of mean shares.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ import pandas as pd
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import SCHEMA_VERSION, write_json, write_table
+from urbanln.base.kinds import LabelKind
 from urbanln.base.progress import progress
 from urbanln.base.space import Floats, Ints, nearest_metres
 from urbanln.probe.columns import column_scale
@@ -44,6 +50,7 @@ from urbanln.probe.floors import nearest_neighbours
 from urbanln.probe.held_out import NO_HEAD, held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import draw_resamples
+from urbanln.probe.simplex import evened, one_more
 from urbanln.probe.splits import BUFFER_TOLERANCE, Fold
 from urbanln.probe.tables import Regions, common_regions
 from urbanln.probe.transfer_scores import CONSTANT_FLOORS, MIN_ROWS, Pair, blank_row, pair_rows
@@ -73,6 +80,7 @@ def transfer(
     main: str | None = None,
     *,
     groups: Mapping[str, Any] | None = None,
+    kinds: Mapping[str, LabelKind] | None = None,
     jobs: int | None = None,
 ) -> list[dict[str, Any]]:
     """Fit on one city and predict another, for all ordered pairs and from all other cities together.
@@ -87,11 +95,12 @@ def transfer(
     Args:
         tables: Tables with ``region_id`` and ``vector`` by name, of all cities together; none at all scores
             the floors. Seeds take the copies of a table trained several times in turn.
-        indicators: ``region_id`` and one numeric column per indicator, NaN where missing.
+        indicators: ``region_id`` and one column per indicator, NaN where missing; of shares one per part.
         lonlat: ``region_id``, ``lon``, ``lat`` in degrees and ``city``.
         settings: The first head, seeds, ``shots`` (the values of ``k``), block, buffer, transform, bootstrap.
         main: Table whose vectors tell which source is most like the target; by default the first.
         groups: Region to any label; what shares a label with a target region is not trained on.
+        kinds: Indicators that are classes or shares, and their columns; every other column is a number.
         jobs: Processes; by default one per core when there is enough to do. Results do not depend on it.
 
     Returns:
@@ -102,7 +111,7 @@ def transfer(
     """
     main = main if main is not None else next(iter(tables), None)
     _check(tables, lonlat, main)
-    regions = common_regions(tables, indicators, lonlat, groups)
+    regions = common_regions(tables, indicators, lonlat, groups, kinds)
     pairs, rows = _pairs(regions, settings)
     fits = len(pairs) * len(regions.vectors) * settings.seeds * len(settings.shots)
     if jobs is None:
@@ -169,6 +178,7 @@ def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[
     pairs: list[Pair] = []
     refused: list[dict[str, Any]] = []
     for indicator, target in regions.targets.items():
+        label = regions.kinds[indicator]
         try:
             labels = prepare_labels(
                 target,
@@ -177,6 +187,8 @@ def _pairs(regions: Regions, settings: ProbeSettings) -> tuple[list[Pair], list[
                 f"indicator {indicator}",
                 transform=settings.transform,
                 cities=cities,
+                kind=label.kind,
+                names=label.columns if label.kind == "shares" else (),
             )
         except InputError as error:
             refused.append(blank_row(indicator, reason=str(error).replace("\n", ";")))
@@ -208,7 +220,7 @@ def _unusable(pair: Pair) -> str | None:
     for city, rows in ((pair.source, pair.known), (pair.target, pair.test)):
         if len(rows) < MIN_ROWS:
             return f"{city} has {len(rows)} usable labelled regions, fewer than {MIN_ROWS}"
-        if np.ptp(pair.labels.y[rows]) == 0:
+        if (pair.labels.y[rows] == pair.labels.y[rows[0]]).all():
             return f"all labels of {city} are equal"
     return None
 
@@ -220,7 +232,7 @@ def _pair_rows(
     found: Found = {}
     for seed in range(settings.seeds):
         for (k, name), predicted in _predict(pair, vectors, settings, main, seed):
-            blank = np.full((settings.seeds, len(pair.test)), np.nan)
+            blank = np.full((settings.seeds, *predicted.shape), np.nan)
             found.setdefault((k, name), blank)[seed] = predicted
     units = block_units(pair.labels.lonlat[pair.test], edge_km=settings.block_km, blocks=settings.blocks)
     resamples = draw_resamples(units, settings.seeds, settings.bootstrap)
@@ -236,24 +248,25 @@ def _predict(
     pair: Pair, vectors: Copies, settings: ProbeSettings, main: str | None, seed: int
 ) -> Iterator[tuple[tuple[int, str], Floats]]:
     """Predictions (n,) of the target's rows by everything, for one seed; nothing for a ``k`` too large."""
-    y, head, rows = pair.labels.y, settings.heads[0], pair.labels.rows
+    y, head, rows, kind = pair.labels.y, settings.heads[0], pair.labels.rows, pair.labels.kind
     base = _source_fold(pair, settings, seed)
     # Draws of one seed are nested: the regions of a small k are among those of a larger one.
     order = np.random.default_rng([seed, 7, len(pair.test)]).permutation(pair.test)
     columns = {name: copies[seed % len(copies)] for name, copies in vectors.items()}
-    alone = {name: held_out(head, X, y, [base], seed, rows) for name, X in columns.items()}
+    alone = {name: held_out(head, X, y, [base], seed, rows, kind) for name, X in columns.items()}
     for k in settings.shots:
         shots = np.sort(order[:k])
         test = _scored_rows(pair, shots, settings.buffer_km)
-        if k >= len(order) or len(test) < MIN_ROWS or np.ptp(y[test]) == 0:
+        if k >= len(order) or len(test) < MIN_ROWS or (y[test] == y[test[0]]).all():
             continue
         made = _floors(pair, base, shots, test, columns.get(main or ""))
         for name, X in columns.items():
             made[name] = alone[name]
             if k > 0:
-                fold, shifted, level = _with_shots(y, base, shots, test, alone[name])
-                made[name] = held_out(head, X, shifted, [fold], seed, rows) + level
-        scored = np.isin(pair.test, test)
+                level = float((y[shots] - alone[name][shots]).mean()) if kind == "number" else 0.0
+                fold, shifted = _with_shots(y, base, shots, test, level)
+                made[name] = held_out(head, X, shifted, [fold], seed, rows, kind) + level
+        scored = np.isin(pair.test, test).reshape(-1, *[1] * (y.ndim - 1))
         for name, values in made.items():
             yield (k, name), np.where(scored, values[pair.test], np.nan)
 
@@ -287,12 +300,11 @@ def _scored_rows(pair: Pair, shots: Ints, buffer_km: float) -> Ints:
     return _without_shared(pair.labels, rest, shots)
 
 
-def _with_shots(y: Floats, base: Fold, shots: Ints, test: Ints, alone: Floats) -> tuple[Fold, Floats, float]:
-    """The fold in which ``shots`` join the training, labels (N,) with their level taken off, and that level.
+def _with_shots(y: Floats, base: Fold, shots: Ints, test: Ints, level: float) -> tuple[Fold, Floats]:
+    """The fold in which ``shots`` join the training, and labels (N,) with their level taken off.
 
     Few labels among thousands would hardly move a fit: what they tell best is the level of their city.
     """
-    level = float((y[shots] - alone[shots]).mean())
     shifted = y.copy()
     shifted[shots] -= level
     train = np.sort(np.concatenate([base.train, shots]))
@@ -301,7 +313,7 @@ def _with_shots(y: Floats, base: Fold, shots: Ints, test: Ints, alone: Floats) -
         parts[base.known] = base.inner
         parts[shots] = np.arange(len(shots)) % (int(base.inner.max()) + 1)
     inner = None if base.inner is None else parts[np.sort(np.concatenate([train, base.val]))]
-    return Fold(train, base.val, test, inner), shifted, level
+    return Fold(train, base.val, test, inner), shifted
 
 
 def _floors(
@@ -310,24 +322,34 @@ def _floors(
     from scipy.stats import wasserstein_distance  # here, since it takes a third of a second to import
 
     y, known = pair.labels.y, base.known
-    constants = {"mean": float(y[known].mean())}
+    constants = {"mean": y[known].mean(axis=0)}
     cities = np.asarray(pair.labels.cities)
     sources = [known[cities[known] == name] for name in dict.fromkeys(cities[known].tolist())]
     distance: list[float] = []
     if len(sources) > 1 and len(shots):
-        distance = [wasserstein_distance(y[shots], y[rows]) for rows in sources]
+        apart = wasserstein_distance if y.ndim == 1 else _shares_apart
+        distance = [apart(y[shots], y[rows]) for rows in sources]
     elif len(sources) > 1 and main is not None:
         at = pair.labels.rows
         distance = [_frechet(main, at[rows], at[pair.test], at[known]) for rows in sources]
     if distance:
-        constants["nearest-distribution"] = float(y[sources[int(np.argmin(distance))]].mean())
+        constants["nearest-distribution"] = y[sources[int(np.argmin(distance))]].mean(axis=0)
     if len(shots):
-        constants["target-mean"] = float(y[shots].mean())
-    floors = {name: np.full(len(y), value) for name, value in constants.items()}
+        constants["target-mean"] = y[shots].mean(axis=0)
+    floors = {name: np.full(y.shape, value) for name, value in constants.items()}
     if len(shots):
         near = Fold(shots, np.zeros(0, dtype=np.int64), test)
         floors["coordinates"] = nearest_neighbours(pair.labels.metres, y, [near])
-    return floors
+    if y.ndim == 1:
+        return floors
+    of_target = ("target-mean", "coordinates")
+    seen = {name: len(shots) if name in of_target else len(known) for name in floors}
+    return {name: evened(made, one_more(seen[name])) for name, made in floors.items()}
+
+
+def _shares_apart(some: Floats, others: Floats) -> float:
+    """Half the sum of differences between two mean shares."""
+    return float(np.abs(some.mean(axis=0) - others.mean(axis=0)).sum() / 2)
 
 
 def _frechet(X: npt.NDArray[np.float32], rows: Ints, others: Ints, known: Ints) -> float:

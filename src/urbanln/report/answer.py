@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, score, words
+from urbanln.probe.kinds import main_score, score_words
 from urbanln.report.reading import (
     Row,
     floor_label,
@@ -82,9 +83,10 @@ def _row(scores: Mapping[str, Any], name: str, verdict: Row) -> dict[str, Any]:
     return {
         **judged(name, verdict),
         "floor": floor_label(floor),
-        "floor_r2": score(rival.get("r2")),
-        "r2": score(own.get("r2")),
-        "range": interval(own.get("r2_low"), own.get("r2_high")),
+        "measure": score_words(own),
+        "floor_score": score(main_score(rival).value),
+        "score": score(main_score(own).value),
+        "range": interval(*main_score(own)[1:]),
         "diff": score(gap.get("diff"), sign=True),
         "diff_range": interval(gap.get("low"), gap.get("high")),
     }

@@ -18,8 +18,11 @@ from urbanln.report.histograms import histogram
 
 MOST_LABELS = 40
 """As many a page has room for."""
-_OTHERS = "\0others"
-_COLOURS = (*(one for one in maps.CLASSES if one != maps.GREY), maps.GREY)  # the last is that of the others
+OTHERS = "\0others"
+CLASS_COLOURS = (
+    *(one for one in maps.CLASSES if one != maps.GREY),
+    maps.GREY,
+)  # the last is that of the others
 _ROW, _NAME, _VALUE, _LONGEST = 22.0, 150.0, 92.0, 20
 
 
@@ -90,9 +93,9 @@ def label_layers(frame: pd.DataFrame, labels: Sequence[Drawn], rows: np.ndarray)
     for one in labels:
         shown = words(one.name)
         if one.kind == "classes":
-            states, names = _grouped(frame[one.columns[0]])
+            states, names = grouped(frame[one.columns[0]])
             placed = [states[row] if row >= 0 else None for row in rows]
-            yield maps.layer(shown, [maps.class_view(shown, placed, names, _COLOURS)])
+            yield maps.layer(shown, [maps.class_view(shown, placed, names, CLASS_COLOURS)])
             continue
         placed_at = {column: at(numbers(frame[column])) for column in one.columns}
         common = np.concatenate(list(placed_at.values()))  # parts are to be compared
@@ -103,16 +106,16 @@ def label_layers(frame: pd.DataFrame, labels: Sequence[Drawn], rows: np.ndarray)
             yield maps.layer(title, [maps.ramp_view(title, values, stops, one.unit, kind)])
 
 
-def _grouped(classes: pd.Series) -> tuple[list[str | None], dict[str, str]]:
+def grouped(classes: pd.Series) -> tuple[list[str | None], dict[str, str]]:
     """Classes by row, and their names: the most frequent, and the others as one where colours run out."""
     counts = class_counts(classes.astype("str").where(classes.notna()))
-    own = list(counts.index if len(counts) <= len(_COLOURS) else counts.index[: len(_COLOURS) - 1])
+    own = list(counts.index if len(counts) <= len(CLASS_COLOURS) else counts.index[: len(CLASS_COLOURS) - 1])
     names = {name: clean(name, 60) for name in own}
     if len(counts) > len(own):
-        names[_OTHERS] = f"{len(counts) - len(own)} others"
+        names[OTHERS] = f"{len(counts) - len(own)} others"
     known = classes.notna()
     states = [
-        (str(value) if str(value) in names else _OTHERS) if there else None
+        (str(value) if str(value) in names else OTHERS) if there else None
         for value, there in zip(classes, known, strict=True)
     ]
     return states, names
@@ -139,12 +142,17 @@ def label_figures(frame: pd.DataFrame | None, labels: Sequence[Drawn]) -> list[d
 
 
 def _class_bars(one: Drawn, classes: pd.Series) -> dict[str, Any]:
-    _, names = _grouped(classes)
+    _, names = grouped(classes)
     counts = class_counts(classes.astype("str").where(classes.notna()))
     known = int(counts.sum())
     said = f"{count(known)} regions, {count(len(classes) - known)} missing"
     values = [
-        (clean(name, 60), float(n), f"{count(n)} · {share(n / known)}", _COLOURS[min(at, len(names) - 1)])
+        (
+            clean(name, 60),
+            float(n),
+            f"{count(n)} · {share(n / known)}",
+            CLASS_COLOURS[min(at, len(names) - 1)],
+        )
         for at, (name, n) in enumerate(counts.head(_LONGEST).items())
     ]
     if more := len(counts) - len(values):

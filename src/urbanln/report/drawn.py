@@ -16,6 +16,8 @@ from urbanln.base.written import as_floats
 from urbanln.pages import maps
 from urbanln.pages.map_tool import map_tool
 from urbanln.pages.text import clean, finite, kind_of, score, words
+from urbanln.probe.kinds import main_score
+from urbanln.report.drawn_parts import PART_VALUES, HeldParts, part_layers
 from urbanln.report.plots import Dot, SplitDots, forest, scatter
 from urbanln.report.reading import (
     floors_of,
@@ -24,6 +26,7 @@ from urbanln.report.reading import (
     is_log,
     main_head,
     main_row,
+    measure_of,
     ordered,
     rows_of,
     scale_of,
@@ -46,7 +49,7 @@ _SHORT = {
 def forests(scores: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     """Name and score plot of every indicator: floors and tables under every split, with intervals."""
     rows = [r for r in scores.get("rows") or [] if not is_joint(str(r.get("features")))]
-    ends = [finite(r.get(key)) for r in rows for key in ("r2", "r2_low", "r2_high")]
+    ends = [finite(end) for r in rows for end in main_score(r)]
     known = [e for e in ends if e is not None]
     if not known:
         return []
@@ -56,9 +59,10 @@ def forests(scores: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     low, high = -0.1 * -(-abs(low) // 0.1), 0.1 * -(-high // 0.1)
     out = []
     for name in indicators(scores):
-        scale = scale_of(scores, name) if is_log(scores, name) else "the label"
-        axis = f"R² of {scale}, held out"
-        out.append((words(name), forest(f"R² for {words(name)}", _groups(scores, name), (low, high), axis)))
+        scale = scale_of(scores, name).replace("label as it is", "label")
+        measure = measure_of(scores, name)
+        axis, label = f"{measure} of {scale}, held out", f"{measure} for {words(name)}"
+        out.append((words(name), forest(label, _groups(scores, name), (low, high), axis)))
     return out
 
 
@@ -78,15 +82,15 @@ def _groups(scores: Mapping[str, Any], indicator: str) -> list[SplitDots]:
         dots = tuple(
             Dot(
                 name=f"{f}, {h}" if len(heads) > 1 and f not in floors else _SHORT.get(f, f),
-                r2=finite(rows[f, h].get("r2")),
-                low=finite(rows[f, h].get("r2_low")),
-                high=finite(rows[f, h].get("r2_high")),
+                value=finite(main_score(rows[f, h]).value),
+                low=finite(main_score(rows[f, h]).low),
+                high=finite(main_score(rows[f, h]).high),
                 main=f == scores.get("main"),
             )
             for f, h in pairs
         )
-        marked = [(f, finite(rows[f, h].get("r2"))) for f, h in pairs if f in ("mean", strongest)]
-        lines = {"mean" if f == "mean" else "strongest": r2 for f, r2 in marked if r2 is not None}
+        marked = [(f, finite(main_score(rows[f, h]).value)) for f, h in pairs if f in ("mean", strongest)]
+        lines = {"mean" if f == "mean" else "strongest": at for f, at in marked if at is not None}
         groups.append(SplitDots(split, title, dots, lines))
     return groups
 
@@ -100,20 +104,27 @@ def read_predictions(path: Path, scores: Mapping[str, Any]) -> pd.DataFrame:
     """
     wanted = {"split": shown_split(scores), "features": subject(scores)}
     columns = ("region_id", "indicator", *wanted, "head", "seed", *VALUES)
+    columns += PART_VALUES if scores.get("kinds") else ()
     known = {name: text for name, text in wanted.items() if text is not None}
     return read_table(path, kind="predictions", columns=columns, only=known)
 
 
-def held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Per indicator: region_id with truth, held-out prediction and interval of the main vectors.
-
-    Each is the mean over seeds; ``low`` and ``high`` are missing where the predictions have none.
-    """
+def drawn_rows(scores: Mapping[str, Any], predictions: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of the main vectors under the shown split, by the head that speaks."""
     chosen = predictions[
         (predictions["split"] == shown_split(scores)) & (predictions["features"] == subject(scores))
     ]
-    if main_head(scores) is not None:
-        chosen = chosen[chosen["head"] == main_head(scores)]
+    head = main_head(scores)
+    return chosen if head is None else chosen[chosen["head"] == head]
+
+
+def held_out(scores: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Per indicator that is a number: region_id with truth, prediction and interval of the main vectors.
+
+    Each is the mean over seeds; ``low`` and ``high`` are missing where the predictions have none.
+    """
+    chosen = drawn_rows(scores, predictions)
+    chosen = chosen[~chosen["indicator"].isin(list(scores.get("kinds") or {}))]
     plain = chosen.reindex(columns=["region_id", "indicator", *VALUES])
     plain = plain.astype({"region_id": str, "indicator": str})
     values = plain[VALUES].apply(as_floats)
@@ -131,6 +142,7 @@ def draw_maps(
     scores: Mapping[str, Any],
     shown: Mapping[str, pd.DataFrame],
     units: Mapping[str, str],
+    parts: Mapping[str, HeldParts] | None = None,
 ) -> dict[str, Any]:
     """The maps of truth, prediction and error, as :func:`urbanln.pages.map_tool.map_tool` makes them."""
 
@@ -141,6 +153,8 @@ def draw_maps(
             truth, prediction, low, high = (placed[column].to_numpy(float) for column in VALUES)
             unit = clean(units.get(name, ""), 60)
             made.append(predicted(words(name), unit, truth, prediction, is_log(scores, name), (low, high)))
+        for name, own in (parts or {}).items():
+            made += part_layers(words(name), own, ids, predicted)
         return made
 
     return map_tool(regions, layers, none="There are no held-out predictions to draw.")

@@ -1,4 +1,4 @@
-"""How few labels will do: R² by their number, and transfer from one city to another."""
+"""How few labels will do: scores by their number, and transfer from one city to another."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from urbanln.pages.charts import axis_score
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
+from urbanln.probe.kinds import main_score, score_words
 from urbanln.report.plots import STYLES, Axis, Curve, curves, matrix
 from urbanln.report.reading import FLOOR_LABELS, Row, floors_of, unique
 from urbanln.report.tables import difference
@@ -25,7 +26,11 @@ FLOORS = {
 
 def efficiency(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A curve chart with a line of summary per indicator, split and head of ``scores["curves"]``."""
-    given = [row for row in scores.get("curves") or [] if finite(row.get("r2")) is not None and row.get("k")]
+    given = [
+        row
+        for row in scores.get("curves") or []
+        if finite(main_score(row).value) is not None and row.get("k")
+    ]
     out = []
     for name, split in unique([(str(row.get("indicator")), str(row.get("split"))) for row in given]):
         own = [row for row in given if (str(row.get("indicator")), str(row.get("split"))) == (name, split)]
@@ -37,7 +42,7 @@ def efficiency(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
             ends = ", ".join(f"{line.name} {score(line.y[-1])}" for line in lines if line.x[-1] == shots[-1])
             summary = f"With {int(shots[-1]):,} labelled regions: {ends}."
             picture = curves(
-                f"R² for {words(name)} by the number of labelled regions. {summary}",
+                f"{score_words(own[0])} for {words(name)} by the number of labelled regions. {summary}",
                 lines,
                 y_zero=False,
                 y_label=axis_score,
@@ -47,6 +52,7 @@ def efficiency(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
             shown = f"{split} split, {head} head" if head else f"{split} split"
             item = {
                 "indicator": words(name),
+                "measure": score_words(own[0]),
                 "how": clean(shown, 120),
                 "summary": summary,
                 "picture": picture,
@@ -69,10 +75,8 @@ def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Cu
     lines = []
     for name in names:
         own = sorted((r for r in rows if str(r["features"]) == name), key=lambda r: r["k"])
-        x, y, low, high = (
-            np.array([finite(r.get(key)) for r in own], dtype=float)
-            for key in ("k", "r2", "r2_low", "r2_high")
-        )
+        told = [(r.get("k"), *main_score(r)) for r in own]
+        x, y, low, high = np.array([[finite(value) for value in one] for one in told], dtype=float).T
         style = "chance" if name == "mean" else next(styles, STYLES[-1])
         banded = name == scores.get("main") and np.isfinite([low, high]).all()
         band = (low, high) if banded else (None, None)
@@ -81,10 +85,10 @@ def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Cu
 
 
 def transfer_sections(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Per indicator: the matrix of R², the table of pairs, the few-shot curve, what was left out."""
+    """Per indicator: the matrix of scores, the table of pairs, the few-shot curve, what was left out."""
     given = scores.get("transfer") or []
     rows = given.get("rows") or [] if isinstance(given, Mapping) else given
-    scored = [row for row in rows if finite(row.get("r2")) is not None]
+    scored = [row for row in rows if finite(main_score(row).value) is not None]
     main = _subject(scores, scored)
     sections = []
     for name in unique([str(row.get("indicator")) for row in rows]):
@@ -97,6 +101,7 @@ def transfer_sections(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "indicator": words(name),
                 "features": clean(main, 120),
                 "k": lowest,
+                "measure": score_words((own or [{}])[0]),
                 "picture": _matrix(name, main, shown) if shown else None,
                 "rows": [_line(row, own) for row in shown],
                 "curve": _curve(name, main, own),
@@ -122,9 +127,12 @@ def _matrix(indicator: str, main: str, shown: Sequence[Row]) -> Any:
     targets = unique([str(row["target"]) for row in shown])
     # Cities in the order of the targets, all others together at the end.
     sources.sort(key=lambda name: targets.index(name) if name in targets else len(targets))
-    cells = {(str(row["source"]), str(row["target"])): finite(row["r2"]) for row in shown}
+    cells = {(str(row["source"]), str(row["target"])): finite(main_score(row).value) for row in shown}
     parts = [f"{a} to {b} {score(value)}" for (a, b), value in cells.items()]
-    label = f"R² of {words(indicator)} by {main}, rows fitted on, columns predicted: " + "; ".join(parts)
+    label = (
+        f"{score_words(shown[0])} of {words(indicator)} by {main}, rows fitted on, columns predicted: "
+        + "; ".join(parts)
+    )
     return matrix(label, sources, targets, cells)
 
 
@@ -135,13 +143,13 @@ def _line(row: Row, own: Sequence[Row]) -> dict[str, Any]:
         if (other["source"], other["target"], other["k"]) == (row["source"], row["target"], row["k"])
         and str(other["features"]) in FLOORS
     ]
-    best = max(rivals, key=lambda other: float(other["r2"]), default=None)
+    best = max(rivals, key=lambda other: main_score(other).value or 0.0, default=None)
     versus = row.get("vs") or {}
     return {
         "source": clean(row["source"], 80),
         "target": clean(row["target"], 80),
         "n": f"{int(finite(row.get('n')) or 0):,}",
-        "r2": (score(row["r2"]), interval(row.get("r2_low"), row.get("r2_high"))),
+        "score": (score(main_score(row).value), interval(*main_score(row)[1:])),
         "spearman": score(row.get("spearman")),
         "floor": clean(FLOORS.get(str(best["features"]), best["features"]), 80) if best else DASH,
         "gap": difference(versus.get(str(best["features"]))) if best else (DASH, "", ""),
@@ -160,11 +168,12 @@ def _shift(row: Row) -> str:
 
 
 def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | None:
-    """R² by the number of target labels, the mean over the pairs of single cities that have every number."""
+    """The main score by the number of target labels, meaned over pairs of single cities that have all."""
     shots = sorted({int(row["k"]) for row in own})
     pairs = unique([(row["source"], row["target"]) for row in own if row["source"] != "all others"])
     found = {
-        (row["source"], row["target"], str(row["features"]), int(row["k"])): float(row["r2"]) for row in own
+        (row["source"], row["target"], str(row["features"]), int(row["k"])): main_score(row).value or 0.0
+        for row in own
     }
     complete = [pair for pair in pairs if all((*pair, main, k) in found for k in shots)]
     if len(shots) < 2 or not complete:
@@ -184,7 +193,8 @@ def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | No
     count = f"{len(complete)} pair{'' if len(complete) == 1 else 's'} of cities"
     summary = f"Mean over {count}; with {shots[-1]:,} labels of the target: {ends}."
     picture = curves(
-        f"R² of {words(indicator)} by the number of labelled regions of the target. {summary}",
+        f"{score_words(own[0])} of {words(indicator)} by the number of labelled regions of the target. "
+        f"{summary}",
         lines,
         y_zero=False,
         y_label=axis_score,

@@ -17,9 +17,11 @@ from urbanln.report import reading, tables
 from urbanln.report.answer import answer
 from urbanln.report.audit import audit_context
 from urbanln.report.details import Example, example_pictures, run_facts, training_charts
-from urbanln.report.drawn import draw_maps, draw_scatters, forests, held_out
+from urbanln.report.drawn import draw_maps, draw_scatters, drawn_rows, forests, held_out
+from urbanln.report.drawn_parts import held_parts
 from urbanln.report.few_labels import efficiency, transfer_sections
 from urbanln.report.leakage import fact_names, leakage_table
+from urbanln.report.parts import MEASURES, part_tables
 
 _PREDICTION_COLUMNS = ("region_id", "indicator", "split", "features", "head", "seed", "truth", "prediction")
 
@@ -73,7 +75,7 @@ def write_report(
         "synthetic": synthetic,
         "answer": answer(scores, merged, len(regions)),
         **_score_facts(scores, merged),
-        **_drawn_facts(regions, scores, held_out(scores, predictions), merged),
+        **_drawn_facts(regions, scores, predictions, merged),
         "training": training_charts(metrics),
         "examples": pictures,
         "example_notes": example_notes,
@@ -140,6 +142,8 @@ def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[st
         "floor_names": [reading.floor_label(name) for name in reading.floors_of(scores)],
         "has_unit_r2": any(finite(row.get("r2_unit")) is not None for row in scores.get("rows") or []),
         "table": tables.score_table(scores, units),
+        **_measures(scores),
+        "part_tables": part_tables(scores),
         "joint": tables.joint_lines(scores),
         "forests": forests(scores),
         "leakage": apart,
@@ -152,15 +156,26 @@ def _score_facts(scores: Mapping[str, Any], units: Mapping[str, str]) -> dict[st
     }
 
 
+def _measures(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """What the main scores are called, and what each means where there are several."""
+    used = dict.fromkeys(reading.measure_of(scores, name) for name in reading.indicators(scores))
+    told = " ".join(MEASURES[name] for name in used)
+    several = len(used) > 1 or not set(used) <= {"R²"}
+    only = next(iter(used), "R²")
+    return {"measure": "Score" if len(used) > 1 else only, "measures": told, "several": several}
+
+
 def _drawn_facts(
     regions: gpd.GeoDataFrame,
     scores: Mapping[str, Any],
-    shown: Mapping[str, pd.DataFrame],
+    predictions: pd.DataFrame,
     units: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the page draws of the held-out predictions."""
+    shown, parts = held_out(scores, predictions), held_parts(scores, drawn_rows(scores, predictions))
     return {
-        **draw_maps(regions, scores, shown, units),
+        **draw_maps(regions, scores, shown, units, parts),
+        "of_classes": any(own.kind == "classes" for own in parts.values()),
         "has_intervals": any(rows["low"].notna().any() for rows in shown.values()),
         "scatters": draw_scatters(scores, shown, units),
     }

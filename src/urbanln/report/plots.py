@@ -20,10 +20,10 @@ _BELOW, _ZERO, _ABOVE = (0xF4, 0xA5, 0x82), (0xF7, 0xF7, 0xF7), (0x86, 0xBC, 0xD
 
 @dataclass(frozen=True)
 class Dot:
-    """One row of a score plot: a feature table's R² under one split."""
+    """One row of a score plot: a feature table's main score under one split."""
 
     name: str
-    r2: float | None
+    value: float | None
     low: float | None
     high: float | None
     main: bool = False
@@ -31,7 +31,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class SplitDots:
-    """The rows of one split; ``floors`` maps ``"mean"`` and ``"strongest"`` to the R² of vertical lines."""
+    """The rows of one split; ``floors`` maps ``"mean"`` and ``"strongest"`` to where vertical lines stand."""
 
     split: str
     title: str
@@ -40,12 +40,12 @@ class SplitDots:
 
 
 def forest(label: str, groups: Sequence[SplitDots], ends: tuple[float, float], axis: str) -> Markup:
-    """R² with intervals, one row per feature table, grouped by split; floors as vertical lines.
+    """Scores with intervals, one row per feature table, grouped by split; floors as vertical lines.
 
     Args:
         label: What a screen reader says before it reads the rows out.
         groups: The splits from top to bottom.
-        ends: Of the R² axis, equal for all indicators so that their plots compare; what goes beyond ends
+        ends: Of the axis, equal for all indicators so that their plots compare; what goes beyond ends
             in an arrow at the edge.
         axis: Printed below it.
     """
@@ -61,10 +61,10 @@ def forest(label: str, groups: Sequence[SplitDots], ends: tuple[float, float], a
         canvas.text(0, y + 6, group.title, "group")
         top, y = y - 2, y + 24
         for dot in group.rows:
-            text = f"{score(dot.r2)} {interval(dot.low, dot.high)}".strip()
-            said.append(f"{dot.name} {text}{plot.said(dot.r2, dot.low, dot.high)}")
+            text = f"{score(dot.value)} {interval(dot.low, dot.high)}".strip()
+            said.append(f"{dot.name} {text}{plot.said(dot.value, dot.low, dot.high)}")
             plot.row(
-                y, cut(dot.name, 21), text, dot.r2, (dot.low, dot.high),
+                y, cut(dot.name, 21), text, dot.value, (dot.low, dot.high),
                 main=dot.main, hollow=group.split == "random",
             )  # fmt: skip
             y += row

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from urbanln.pages.text import clean, finite
+from urbanln.probe.kinds import kind_of, main_score, score_words
 
 # From the hardest to the one that flatters.
 SPLITS = {
@@ -89,10 +90,19 @@ def main_row(scores: Mapping[str, Any], indicator: str) -> Row:
 
 
 def scale_of(scores: Mapping[str, Any], indicator: str) -> str:
-    """The scale that the heads were fitted on, and R² is of, as text."""
+    """The scale that the heads were fitted on, and the main score is of, as text."""
     rows = rows_of(scores, indicator=indicator)
+    kind = kind_of(rows[0]) if rows else "number"
+    if kind != "number":
+        return f"the {kind}"
     transform = str(rows[0].get("transform") or "") if rows else ""
     return {"log1p": "ln(1 + label)", "log": "ln(label)"}.get(transform, "the label as it is")
+
+
+def measure_of(scores: Mapping[str, Any], indicator: str) -> str:
+    """What the main score of an indicator is called: ``R²``, ``macro F1``, ``KL skill``."""
+    rows = rows_of(scores, indicator=indicator)
+    return score_words(rows[0]) if rows else "R²"
 
 
 def is_log(scores: Mapping[str, Any], indicator: str) -> bool:
@@ -110,9 +120,9 @@ def floors_of(scores: Mapping[str, Any], indicator: str | None = None) -> list[s
 
 
 def strongest_floor(scores: Mapping[str, Any], indicator: str, split: str | None) -> str | None:
-    """The floor with the highest R² under a split; ``None`` where none was scored."""
+    """The floor with the highest main score under a split; ``None`` where none was scored."""
     found = {
-        name: finite(row.get("r2"))
+        name: finite(main_score(row).value)
         for name in floors_of(scores, indicator)
         for row in rows_of(scores, indicator=indicator, split=split, features=name)[:1]
     }

@@ -8,6 +8,7 @@ from typing import Any, Required
 from typing_extensions import TypedDict
 
 from urbanln.base.errors import ArtefactError
+from urbanln.base.kinds import Kind
 from urbanln.base.parsing import fitting, read_json
 
 _REMEDY = "make it again with 'urbanln probe'"
@@ -18,8 +19,13 @@ class _Row(TypedDict, total=False):
     split: Required[str]
     features: Required[str]
     head: str | None
-    r2: Required[float | None]
+    kind: Kind
+    score_name: str
+    score: float | None
+    r2: float | None
     n: float | None
+    by_part: list[dict[str, Any]] | None
+    confusion: list[list[float]] | None
     vs: dict[str, dict[str, Any]] | None
 
 
@@ -72,6 +78,11 @@ class _City(TypedDict, total=False):
     synthetic: bool | None
 
 
+class _Label(TypedDict):
+    kind: Kind
+    names: list[str]
+
+
 class _Scores(TypedDict, total=False):
     rows: Required[list[_Row]]
     main: str | None
@@ -87,6 +98,7 @@ class _Scores(TypedDict, total=False):
     transfer: list[_Pair] | None
     splits: dict[str, _Split] | None
     skipped_splits: list[dict[str, Any]] | None
+    kinds: dict[str, _Label]
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -102,6 +114,8 @@ def read_scores(path: Path) -> dict[str, Any]:
         raise ArtefactError("not a table of scores", value=kind, where=path, remedy=_REMEDY)
     try:
         fitting(scores, _Scores)
+        if any("score" not in row and "r2" not in row for row in scores["rows"]):
+            raise ValueError("a row of scores has none")
     except ValueError as error:
         what = "these scores are damaged"
         raise ArtefactError(what, value=str(error), where=path, remedy=_REMEDY) from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
+from urbanln.probe.kinds import kind_of, main_score
 from urbanln.report.answer import judged
 from urbanln.report.reading import (
     FLOOR_LABELS,
@@ -18,6 +19,7 @@ from urbanln.report.reading import (
     length,
     main_head,
     main_row,
+    measure_of,
     ordered,
     role,
     rows_of,
@@ -59,6 +61,7 @@ def score_table(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dic
                 "indicator": words(name),
                 "unit": units.get(name, ""),
                 "scale": scale_of(scores, name),
+                "measure": measure_of(scores, name),
                 "n": max((int(r.get("n") or 0) for r in rows_of(scores, indicator=name)), default=0),
                 "floor": floor_label(floor),
                 "rows": [_table_row(scores, name, floor, *pair) for pair in ordered(scores, name)],
@@ -83,7 +86,7 @@ def _table_row(
         "head": head if kind != "floor" else "",
         "role": kind,
         "strongest": features == floor,
-        "r2": [_with_range(found.get(split, {})) for split in splits_of(scores)],
+        "scores": [_with_range(found.get(split, {})) for split in splits_of(scores)],
         "r2_unit": score(judged.get("r2_unit")),
         "floor": difference(against.get(floor or "")),
         "baseline": difference(against.get(scores.get("baseline") or "")),
@@ -93,7 +96,8 @@ def _table_row(
 
 
 def _with_range(row: Row) -> tuple[str, str]:
-    return score(row.get("r2")), interval(row.get("r2_low"), row.get("r2_high"))
+    value, *ends = main_score(row)
+    return score(value), interval(*ends)
 
 
 def difference(against: Mapping[str, Any] | None) -> tuple[str, str, str]:
@@ -118,10 +122,10 @@ def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
         alone += [
             r for r in rows_of(scores, indicator=name, split=split) if r["features"] in floors_of(scores)
         ]
-        known = [r for r in alone if finite(r.get("r2")) is not None]
+        known = [r for r in alone if finite(main_score(r).value) is not None]
         if not (with_vectors and known):
             continue
-        best = max(known, key=lambda r: finite(r["r2"]) or 0.0)
+        best = max(known, key=lambda r: finite(main_score(r).value) or 0.0)
         gap = difference((with_vectors[0].get("vs") or {}).get(best["features"]))
         adds = {"above": "adds to it", "below": "does not reach it"}.get(gap[2], "adds nothing that is clear")
         lines.append(
@@ -159,14 +163,19 @@ def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[
         else:
             judged = "what was asked lies within the uncertainty of what was reached"
         unit = f" {units[name]}" if units.get(name) else ""
+        classes = kind_of(row) == "classes"
+        wide = (
+            f"{quantity(row.get('set_size'))} classes" if classes else f"{quantity(row.get('width'))}{unit}"
+        )
+        what = "sets" if classes else "intervals"
         lines.append(
             {
                 "indicator": words(name),
                 "asked": _percent(level) if level is not None else DASH,
                 "reached": _percent(reached),
                 "range": ends.strip(),
-                "width": f"{quantity(row.get('width'))}{unit}",
-                "sentence": f"The intervals hold {_percent(reached)}{ends} of the truths{asked}: {judged}.",
+                "width": wide,
+                "sentence": f"The {what} hold {_percent(reached)}{ends} of the truths{asked}: {judged}.",
             }
         )
     return lines

@@ -9,10 +9,12 @@ from typing import Any, Required
 from typing_extensions import TypedDict
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import Kind
 from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
 from urbanln.model.card import Section
 from urbanln.pages.text import finite, interval, score, words
+from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.report.reading import (
     FLOOR_LABELS,
     SPLITS,
@@ -59,6 +61,12 @@ class _Found(TypedDict, total=False):
 
 
 _COLUMNS = ("label", "split", "head", "R²", "strongest floor", "its R²", "difference", "regions", "seeds")
+# Type and name of the metric, and the task, as ``model-index`` has them.
+_METRICS: dict[Kind, tuple[str, str, str]] = {
+    "number": ("r_squared", "R2", "tabular-regression"),
+    "classes": ("f1", "macro F1", "tabular-classification"),
+    "shares": ("kl_skill", "KL skill", "tabular-regression"),
+}
 _SCORES = "scores.json"
 
 
@@ -144,12 +152,14 @@ def _section(file: Path, scores: Mapping[str, Any], weights: str) -> Section:
     trainings = len((scores.get("models") or {}).get(table, [None]))
     if trainings > 1:
         sentences.append(f"The seeds take the vectors of {trainings} trainings in turn; this is one of them.")
+    others = dict.fromkeys(score_words(row) for row in rows if kind_of(row) != "number")
+    other = f", where it is not said to be {' or '.join(others)}" if others else ""
     return Section(
         title=f"Labels of {_cities(scores)}, from frozen vectors",
         columns=_COLUMNS,
         rows=[_told(scores, row) for row in rows],
         sentences=[
-            "R² on pooled held-out regions; intervals over resampled blocks of the map.",
+            f"{_COLUMNS[3]} on pooled held-out regions{other}; intervals over resampled blocks of the map.",
             *(sentence for sentence in sentences if sentence),
         ],
         results=[result for row in rows if (result := _result(scores, row))],
@@ -177,13 +187,15 @@ def _cities(scores: Mapping[str, Any]) -> str:
 def _told(scores: Mapping[str, Any], row: Row) -> list[str]:
     floor, floor_row = _floor(scores, row)
     gap = difference((row.get("vs") or {}).get(floor or ""))
+    value, *ends = main_score(row)
+    measure = "" if kind_of(row) == "number" else f" {score_words(row)}"
     return [
         words(row["indicator"]),
         _split(scores, row["split"]),
         str(row.get("head") or ""),
-        f"{score(row.get('r2'))} {interval(row.get('r2_low'), row.get('r2_high'))}".strip(),
+        f"{score(value)} {interval(*ends)}{measure}".strip(),
         FLOOR_LABELS.get(floor or "", floor or "none scored"),
-        score(floor_row.get("r2")),
+        score(main_score(floor_row).value),
         f"{gap[0]} {gap[1]}".strip(),
         f"{int(finite(row.get('n')) or 0):,}",
         _seeds(scores),
@@ -193,16 +205,17 @@ def _told(scores: Mapping[str, Any], row: Row) -> list[str]:
 def _result(scores: Mapping[str, Any], row: Row) -> dict[str, Any] | None:
     """An entry of ``model-index``: never without the floor, where one was scored."""
     floor, floor_row = _floor(scores, row)
-    r2, beside = finite(row.get("r2")), finite(floor_row.get("r2"))
-    if r2 is None:
+    value, beside = finite(main_score(row).value), finite(main_score(floor_row).value)
+    if value is None:
         return None
     split = _split(scores, row["split"])
-    metrics = [{"type": "r_squared", "name": f"R2, {split}", "value": round(r2, 4)}]
+    kind = _METRICS[kind_of(row)]
+    metrics = [{"type": kind[0], "name": f"{kind[1]}, {split}", "value": round(value, 4)}]
     if beside is not None:
-        name = f"R2 of the strongest floor ({FLOOR_LABELS.get(floor or '', floor)}), {split}"
-        metrics.append({"type": "r_squared", "name": name, "value": round(beside, 4)})
+        name = f"{kind[1]} of the strongest floor ({FLOOR_LABELS.get(floor or '', floor)}), {split}"
+        metrics.append({"type": kind[0], "name": name, "value": round(beside, 4)})
     return {
-        "task": {"type": "tabular-regression", "name": "labels of regions from frozen vectors"},
+        "task": {"type": kind[2], "name": "labels of regions from frozen vectors"},
         "dataset": {"type": "urbanln", "name": f"{_cities(scores)}: {words(row['indicator'])}"},
         "metrics": metrics,
     }

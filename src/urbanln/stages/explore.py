@@ -25,10 +25,12 @@ from urbanln.explore.search import VectorSearch
 from urbanln.pages.maps import around
 from urbanln.pages.text import clean, kind_of, words
 from urbanln.report.answer import answer
-from urbanln.report.drawn import held_out, read_predictions
+from urbanln.report.drawn import drawn_rows, held_out, read_predictions
+from urbanln.report.drawn_parts import held_parts
 from urbanln.report.reading import is_log, main_head, shown_split, subject
 from urbanln.report.scores import read_scores
 from urbanln.stages.cities import Joint, join_cities, join_regions
+from urbanln.stages.explore_parts import part_columns
 from urbanln.tables.cities import prefix, read_vectors
 from urbanln.tables.vectors import matrix
 
@@ -95,7 +97,7 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
     columns = _labels(joint, rows) | _of_texts(pictures, captions, len(regions))
     verdicts: list[dict[str, Any]] = []
     if asked.scores:
-        found, verdicts = _predictions(asked.scores, joint.units, rows)
+        found, verdicts = _predictions(asked.scores, joint, rows)
         columns |= found
     why_not: dict[str, str] = {}
     vectors, made_by = _vectors(asked, cities, rows, why_not)
@@ -236,12 +238,12 @@ def _of_texts(pictures: pd.DataFrame, captions: pd.DataFrame, n: int) -> dict[st
 
 
 def _predictions(
-    folder: Path, units: dict[str, str], rows: pd.Series
+    folder: Path, joint: Joint, rows: pd.Series
 ) -> tuple[dict[str, Column], list[dict[str, Any]]]:
     """Held-out predictions, their errors and intervals: nothing fitted on a region is shown there."""
     scores = read_scores(folder / "scores.json")
-    shown = held_out(scores, read_predictions(folder / "predictions.parquet", scores))
-    head = main_head(scores)
+    units, saved = joint.units, read_predictions(folder / "predictions.parquet", scores)
+    shown, head = held_out(scores, saved), main_head(scores)
     by = f"{subject(scores)}, {head}" if head else subject(scores)
     note = f"held out under the {shown_split(scores)} split, {by}, mean over seeds"
     out: dict[str, Column] = {}
@@ -265,6 +267,7 @@ def _predictions(
                 out[key] = Column(
                     key, said, group, _drawn(key, exact), of_unit, kind, of=name, log=log, note=note,  # type: ignore[arg-type]
                 )  # fmt: skip
+    out |= part_columns(held_parts(scores, drawn_rows(scores, saved)), joint.indicators, rows, note)
     told = answer(scores, units, len(rows))["rows"]
     return out, [{"label": one["indicator"], "split": shown_split(scores), "by": by, **one} for one in told]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from urbanln.base.config import Settings
 from urbanln.base.errors import InputError
-from urbanln.base.saying import say
+from urbanln.base.kinds import LabelKind, label_kinds
 from urbanln.city.store import City
 from urbanln.probe.saved import check_folder
 from urbanln.stages.cities import Joint, join_cities
@@ -64,6 +64,7 @@ def run_probe(
         for name, t in vectors.items()
     }
     main = next(iter(tables), None)
+    shared: dict[str, Any] = {"groups": joint.groups, "kinds": _kinds(joint, labels)}
     result = probe_tables(
         tables,
         labels,
@@ -73,14 +74,13 @@ def run_probe(
         baseline=baseline,
         units=joint.units,
         transductive=_transductive(tables) if transductive is None else transductive,
-        groups=joint.groups,
         made_from=joint.made_from,
+        **shared,
     )
     result.scores.update(_whose(tables, cities))
     if len(cities) > 1:
-        result.scores["transfer"] = transfer(
-            tables, labels, joint.where, settings.probe, main, groups=joint.groups
-        )
+        found = transfer(tables, labels, joint.where, settings.probe, main, **shared)
+        result.scores["transfer"] = found
     return result
 
 
@@ -115,7 +115,7 @@ def check_out(
         "tables": list(tables),
         "main": next(iter(tables), None),
         "baseline": baseline,
-        "labels": [name for name in labels.columns if name != "region_id"],
+        "labels": list(label_kinds(labels.columns, _kinds(joint, labels))),
         # Pictures and captions are not scored against: only regions and labels make another probe.
         "made_from": {k: v for k, v in joint.made_from.items() if k.endswith(("regions", "indicators"))},
     }
@@ -123,21 +123,25 @@ def check_out(
 
 
 def _chosen_labels(joint: Joint, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:
-    """The labels to score, of which all are numbers."""
-    where = ", ".join(str(city.folder) for city in cities)
+    """``region_id`` and the columns of the labels to score; of shares all of its parts."""
     if unknown := [name for name in chosen if name not in joint.kinds]:
         raise InputError(
-            "no such indicator", value=unknown[0], where=where, remedy=f"there are: {', '.join(joint.kinds)}"
+            "no such indicator",
+            value=unknown[0],
+            where=", ".join(str(city.folder) for city in cities),
+            remedy=f"there are: {', '.join(joint.kinds)}",
         )
-    others = [name for name in chosen or joint.kinds if joint.kinds[name].kind != "number"]
-    numbers = [name for name in dict.fromkeys(chosen or joint.kinds) if name not in others]
-    if others and (chosen or not numbers):
-        what = f"the probe scores numbers, and this label is {joint.kinds[others[0]].kind}"
-        remedy = f"--indicator of a number: {', '.join(numbers) or 'there is none'}"
-        raise InputError(what, value=others[0], where=where, remedy=remedy)
-    if others:
-        say(f"not probed, since they are no numbers: {', '.join(others)}")
-    return joint.indicators[["region_id", *numbers]]
+    columns = [
+        column for name in dict.fromkeys(chosen or joint.kinds) for column in joint.kinds[name].columns
+    ]
+    return joint.indicators[["region_id", *columns]]
+
+
+def _kinds(joint: Joint, labels: pd.DataFrame) -> dict[str, LabelKind]:
+    """Those of the chosen labels that are no numbers."""
+    there = set(labels.columns)
+    noted = {name: label for name, label in joint.kinds.items() if label.kind != "number"}
+    return {name: label for name, label in noted.items() if there.issuperset(label.columns)}
 
 
 def _whose(tables: Mapping[str, Sequence[pd.DataFrame]], cities: Sequence[City]) -> dict[str, Any]:

@@ -10,24 +10,29 @@ Explore.about = (function () {
     ["/", "go to the search box"]
   ];
 
-  // A row a label: R² of the vectors, of the strongest floor without them, their difference with its interval.
+  // A row a label: the score of the vectors, of the strongest floor without them, their difference with its interval.
   function verdicts(all) {
     const cell = (text, note, whole) =>
       el("td", {}, [text, " ", note ? el("span", { class: whole ? "quiet whole" : "quiet", text: note }) : null]);
+    const several = all.some((one) => one.measure !== all[0].measure),
+      measure = several ? "Scores" : all[0].measure;
     const head = ["Label", "Vectors", "Without", "Difference"].map((text) => el("th", { scope: "col", text: text }));
     const rows = all.map((one) =>
       el("tr", {}, [
-        el("th", { scope: "row" }, [one.indicator, el("span", { class: "quiet", text: " " + one.word })]),
-        cell(one.r2, one.range, true),
-        cell(one.floor_r2, one.floor),
+        el("th", { scope: "row" }, [
+          one.indicator,
+          el("span", { class: "quiet", text: " " + one.word + (several ? ", " + one.measure : "") })
+        ]),
+        cell(one.score, one.range, true),
+        cell(one.floor_score, one.floor),
         cell(one.diff, one.diff_range, true)
       ])
     );
-    return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "R² of held-out predictions" }, [
+    return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": measure + " of held-out predictions" }, [
       el("table", {}, [
         el("caption", {
           class: "quiet",
-          text: "R² of predictions held out under the " + all[0].split + " split, by " + all[0].by
+          text: measure + " of predictions held out under the " + all[0].split + " split, by " + all[0].by
         }),
         el("thead", {}, [el("tr", {}, head)]),
         el("tbody", {}, rows)
