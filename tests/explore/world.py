@@ -94,7 +94,8 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
     }
     verdict = {
         "indicator": "price", "word": "Yes", "measure": "R²", "score": ".55", "range": "[.44, .62]",
-        "floor": "coordinates", "floor_score": ".36", "diff": "+.19", "diff_range": "[.03, .41]", "split": "block",
+        "floor": "coordinates", "floor_score": ".36", "diff": "+.19", "diff_range": "[.03, .41]",
+        "split": "block",
     }  # fmt: skip
     vectors = np.stack([read_picture(one) for one in files])
     reader = Reader(
