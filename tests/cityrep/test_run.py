@@ -13,7 +13,7 @@ import pytest
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import read_table
-from urbanln.cityrep import head
+from urbanln.cityrep import head, payloads
 from urbanln.cityrep.payloads import read_payload, read_tasks
 from urbanln.cityrep.run import run_cityrep
 from urbanln.cityrep.splits import split_digest, their_parts
@@ -140,6 +140,20 @@ def test_classes_and_shares_are_scored_by_cityreps_metrics(own: Path, tmp_path: 
         assert row["low"] < row["score"] < row["high"]
     best = next(row for row in found["means"] if row["label"] == "age_distribution")
     assert best["features"] == "coordinates"
+
+
+def test_what_counts_in_no_mean_is_told_city_by_city(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(payloads.NOTES, "atown.gdp", "its source is poor")
+    found = run(own, tmp_path / "out", cities=["atown"])
+    assert found["left_out_of_means"] == ["atown.gdp.2024"]
+    assert found["means"] == found["ranks"] == []
+    page = (tmp_path / "out" / "cityrep.html").read_text(encoding="utf-8")
+    assert "atown.gdp.2024: its source is poor." in page
+    assert "Label by label" not in page
+    assert "City by city" in page
+    assert "ONE (CityRep)" in page
 
 
 @pytest.mark.parametrize(

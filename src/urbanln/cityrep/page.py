@@ -57,8 +57,7 @@ def cityrep_page(result: Mapping[str, Any]) -> str:
             {
                 "heading": SPLIT_WORDS[split][0].upper() + SPLIT_WORDS[split][1:],
                 "told": _TOLD[split],
-                "means": mean_table(result, split),
-                "ranks": rank_table(result, split),
+                "tables": [mean_table(result, split), rank_table(result, split)],
             }
             for split in result["splits"]
         ],

@@ -12,6 +12,9 @@ from urbanln.pages.text import DASH, words
 SPLIT_WORDS = {"block": "blocks", "random": "random", "block+buffer": "blocks with a buffer"}
 
 
+Line = tuple[str, list[str]]
+
+
 class Table(NamedTuple):
     """A table to print.
 
@@ -23,7 +26,7 @@ class Table(NamedTuple):
 
     title: str
     header: list[str]
-    lines: list[tuple[str, list[str]]]
+    lines: list[Line]
 
 
 def source_of(row: Mapping[str, Any]) -> str:
@@ -52,12 +55,16 @@ def mean_table(result: Mapping[str, Any], split: str) -> Table:
         if split == "block+buffer":
             text += f" [{shown(row['metric'], row['low'])}, {shown(row['metric'], row['high'])}]"
         cells.setdefault((source_of(row), name_of(row)), {})[row["label"]] = text
-    order = {"floor": 0, "ours": 1, "theirs": 2}
-    lines = [
-        (source, [name, *(by_label.get(label, DASH) for label in labels)])
-        for (source, name), by_label in sorted(cells.items(), key=lambda item: order[item[0][0]])
+    return Table(f"Mean over cities, {SPLIT_WORDS[split]}", header, _lines(cells, labels))
+
+
+def _lines(cells: Mapping[tuple[str, str], Mapping[str, str]], columns: Sequence[str]) -> list[Line]:
+    """A line per predictor, floors first and CityRep's own last, from its cells by column."""
+    order = ("floor", "ours", "theirs")
+    ordered = sorted(cells.items(), key=lambda item: order.index(item[0][0]))
+    return [
+        (source, [name, *(own.get(column, DASH) for column in columns)]) for (source, name), own in ordered
     ]
-    return Table(f"Mean over cities, {SPLIT_WORDS[split]}", header, lines)
 
 
 def rank_table(result: Mapping[str, Any], split: str) -> Table:
@@ -88,13 +95,10 @@ def city_tables(result: Mapping[str, Any], label: str) -> list[Table]:
             scores.setdefault((source_of(row), name_of(row)), {})[row["city"]] = shown(
                 row["metric"], row["score"]
             )
-        order = {"floor": 0, "ours": 1, "theirs": 2}
-        lines = [
-            (source, [name, *(by_city.get(city, DASH) for city in cities)])
-            for (source, name), by_city in sorted(scores.items(), key=lambda item: order[item[0][0]])
-        ]
         metric = METRIC_WORDS[own[0]["metric"]]
-        made.append(Table(f"{metric}, {SPLIT_WORDS[split]}", ["", *map(words, cities)], lines))
+        made.append(
+            Table(f"{metric}, {SPLIT_WORDS[split]}", ["", *map(words, cities)], _lines(scores, cities))
+        )
     return made
 
 
@@ -103,7 +107,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     parts = ["# CityRep"]
     for split in result["splits"]:
         for table in (mean_table(result, split), rank_table(result, split)):
-            parts += [f"## {table.title}", _markdown(table)]
+            parts += [f"## {table.title}", _markdown(table)] if table.lines else []
     parts += ["## To know", "\n".join(f"- {note}" for note in notes_of(result))]
     return "\n\n".join(parts) + "\n"
 
