@@ -97,7 +97,7 @@ def test_every_kind_is_probed_reported_and_questioned(town: City, tmp_path: Path
     assert (predicted["kind"], predicted["classes"]) == ("class", own["classes"])
     values = content.columns
     same = values["prediction:use"].values == values["label:use"].values
-    right = values["error:use"].values == 0
+    right = values["error:use"].values == 1
     known = np.isfinite(values["label:use"].values)
     np.testing.assert_array_equal(same[known], right[known])
     assert same[known].mean() > 0.8

@@ -4,6 +4,7 @@ In: tables of vectors and labels by region, and where regions lie. Out: held-out
 intervals, verdicts in sentences; the audit of labels. Called by the stages ``probe`` and ``audit``, by
 studies and reports. Start with ``score``: one table against one label. Around it, in the order of a probe:
 ``audit``; ``tables``, ``labels``, ``twins``; ``splits``, ``units``, ``leakage``; ``heads``, ``ridge``,
-``network``, ``floors``, ``gp``;
-``held_out``, ``cells``; ``metrics``; ``run``, ``verdict``, ``table``, ``written``; ``transfer``; ``saved``.
+``network``, ``floors``, ``gp``; ``held_out``, ``cells``; ``metrics``, ``measured``; ``run``, ``verdict``,
+``table``, ``written``; ``transfer``; ``saved``. Classes and shares: ``kinds``, ``part_labels``, ``simplex``;
+``logistic``, ``part_floors``; ``part_metrics``, ``part_scores``.
 """

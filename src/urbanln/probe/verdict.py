@@ -200,7 +200,7 @@ def _class_notes(row: Mapping[str, Any], level: float) -> list[str]:
     notes = []
     if rare:
         notes.append(
-            f"{row['indicator']}: fewer than {RARE} regions each, so that their F1 is chance: "
+            f"{row['indicator']}: classes of fewer than {RARE} regions, whose F1 is chance: "
             f"{', '.join(rare)}."
         )
     if short_of:

@@ -13,6 +13,8 @@ from urbanln.explore.content import Column
 from urbanln.pages.text import clean, words
 from urbanln.report.drawn_parts import RIGHT, HeldParts
 
+_STATES = ("wrong", "right", "near")  # in the order of the page's colours, whose second is a green
+
 
 def part_columns(
     held: Mapping[str, HeldParts], labels: pd.DataFrame, rows: pd.Series, note: str
@@ -38,10 +40,10 @@ def part_columns(
 def _class_columns(
     name: str, own: HeldParts, order: list[str], place: npt.NDArray[np.int64], note: str
 ) -> list[Column]:
-    title, states = words(name), list(RIGHT)
+    title = words(name)
     # Classes of the city that the probe has not seen have no prediction; those of both stand in its order.
     number = np.array([order.index(one) if one in order else np.nan for one in own.names])
-    outcome = np.array([states.index(one) for one in own.outcome()], dtype=float)
+    outcome = np.array([_STATES.index(one) for one in own.outcome()], dtype=float)
     names = tuple(clean(one, 120) for one in order)
     columns = [
         Column(
@@ -50,7 +52,7 @@ def _class_columns(
         ),
         Column(
             f"error:{name}", f"{title}: right?", "error", _at(outcome, place), kind="class", of=name,
-            note=note, classes=tuple(RIGHT.values()),
+            note=note, classes=tuple(RIGHT[one] for one in _STATES),
         ),
     ]  # fmt: skip
     inside = np.where(np.isfinite(own.in_set), own.in_set >= 0.5, np.nan).sum(axis=1)

@@ -101,7 +101,8 @@ R2 = Measure(
     "regions, mean over indicators, training seeds and cities. Intervals: 95 %, by drawing spatial blocks "
     "and training seeds with replacement within each city; draws are shared, so differences are paired. "
     "They cover the spread over blocks and seeds of these cities; they say nothing about other cities, "
-    "other captioners or other base models.",
+    "other captioners or other base models. Labels that are classes or shares are not in it: a mean over R² "
+    "and scores of another kind would say nothing.",
     r2, _resampled_r2,
 )  # fmt: skip
 RECALL = Measure(
