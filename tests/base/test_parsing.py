@@ -21,6 +21,7 @@ from urbanln.base import files
 from urbanln.base.config import load_settings
 from urbanln.base.errors import ArtefactError, InputError
 from urbanln.base.files import read_table, table_note, write_table
+from urbanln.base.frames import read_frame
 from urbanln.base.parsing import TOML_BYTES, parse_json, read_events, read_json, read_run, read_toml
 from urbanln.report.scores import read_scores
 from urbanln.tables.vectors import read_embeddings
@@ -82,6 +83,20 @@ def test_what_is_no_file_of_json(tmp_path: Path) -> None:
         read_json(tmp_path / "pipe.json")
     with pytest.raises(ArtefactError, match="cannot be read"):
         read_json(tmp_path)
+
+
+def test_a_file_that_is_not_there_is_told_with_the_one_meant(tmp_path: Path) -> None:
+    (tmp_path / "flats.csv").write_text("a\n1\n")
+    (tmp_path / "tables").mkdir()
+    for wrong, remedy in (
+        ("falts.csv", f"did you mean '{tmp_path / 'flats.csv'}'?"),
+        ("prices.csv", "check the path"),
+        ("tables", "check the path"),  # a folder is not what was meant by its own name
+        ("here/flats.csv", f"check the path: there is no folder {tmp_path / 'here'}"),
+    ):
+        with pytest.raises(InputError, match="no such file") as caught:
+            read_frame(tmp_path / wrong)
+        assert caught.value.remedy == remedy
 
 
 @pytest.mark.parametrize("case", BAD_TOML)

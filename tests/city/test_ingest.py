@@ -229,6 +229,11 @@ def _break_pictures(place: Place) -> None:
 BAD: dict[str, tuple[Callable[[Place], object], dict[str, Any], str]] = {
     "missing label": (lambda p: None, {"labels": ["prize"]}, r"'prize' is missing(.|\n)*mean 'price'"),
     "missing longitude": (lambda p: None, {"lon": "long"}, r"'long' is missing(.|\n)*did you mean 'lon'"),
+    "places called otherwise": (
+        lambda p: setattr(p, "table", p.table.rename(columns={"lon": "east", "lat": "north"})),
+        {},
+        r"'lon' is missing(.|\n)*--lon and --lat(.|\n)*there are: .*east, north",
+    ),
     "missing id": (lambda p: None, {"id_column": "ID"}, r"'ID' is missing(.|\n)*did you mean 'id'"),
     "missing date": (lambda p: None, {"captured": "date"}, r"'date' is missing(.|\n)*there are: id, lon"),
     "no naming column": (lambda p: None, {"id_column": None}, r"which picture belongs(.|\n)*--image-column"),

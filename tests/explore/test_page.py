@@ -374,6 +374,8 @@ def test_an_export_answers_from_disk(open_page: Open, content: Content, tmp_path
     page.click("#handle-search")
     page.click("#tab-search >> text=a red roof")
     page.locator("#tab-search .way").first.wait_for()
+    page.click("#handle-about")
+    assert "Like a picture of yours: this is an export" in page.inner_text("#tab-about")
     page.click("#handle-select")
     with page.expect_download() as taken:
         page.click("text=Take away all regions")

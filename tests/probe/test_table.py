@@ -37,6 +37,12 @@ def scores():
     return probe_tables({"ours": table, "[base]": table}, labels, where, settings, baseline="[base]").scores
 
 
+def test_the_caption_counts_the_seeds(scores) -> None:
+    one = scores | {"settings": scores["settings"] | {"seeds": 1}}
+    assert "rows, mean of 2 seeds, 95 %" in scores_markdown(scores)
+    assert "rows, one seed, 95 %" in scores_markdown(one)
+
+
 def test_csv_holds_every_number(scores) -> None:
     lines = list(csv.DictReader(io.StringIO(scores_csv(scores))))
     assert len(lines) == len(scores["rows"])

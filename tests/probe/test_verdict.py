@@ -128,10 +128,12 @@ def test_what_was_not_scored_or_is_not_known_is_said_so() -> None:
     assert make_verdicts(bare)[0]["sentence"].endswith("No coordinates floor was scored.")
 
     def pictures(transductive: bool | None) -> list[str]:
-        return [note for note in make_notes(make() | {"transductive": transductive}) if "re-training" in note]
+        return [note for note in make_notes(make() | {"transductive": transductive}) if "training" in note]
 
     assert pictures(False) == []
-    assert pictures(None) == ["It is not known whether pre-training saw the pictures of the test regions."]
+    assert pictures(None) == [
+        "It is not known whether what made these vectors saw the test regions in training."
+    ]
     assert pictures(True)[0].startswith("Pre-training saw")
 
 

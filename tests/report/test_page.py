@@ -97,6 +97,15 @@ def test_megabyte_caption_is_cut_and_says_so(tmp_path: Path, make: Make) -> None
     assert "Cut here: the caption has 1,000,000 characters." in page.words
 
 
+def test_a_page_of_somebodys_table_speaks_of_no_pictures_nor_training(tmp_path: Path, make: Make) -> None:
+    text, _ = write(tmp_path, make())
+    assert "<dt>R@10</dt>" in text
+    text, _ = write(tmp_path, make() | {"examples": [], "metrics": []})
+    assert "<dt>R@10</dt>" not in text
+    limits = text[text.index('id="limits"') : text.index('id="glossary"')]
+    assert "picture" not in limits
+
+
 def test_page_can_be_read_without_eyes(tmp_path: Path, make: Make) -> None:
     _, page = write(tmp_path, make())
     assert page.all("html")[0][1]["lang"] == "en"

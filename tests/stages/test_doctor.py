@@ -62,6 +62,16 @@ def test_what_is_missing_is_named_with_the_verbs_and_the_command(monkeypatch: py
     assert any("spacy missing" in line for line in lines)
 
 
+def test_what_brings_a_verb_stands_apart_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = _having(monkeypatch, {"spacy", "psycopg", "onnx"}, **FITTING)
+    told = [line for line in lines if "pip install 'urbanln[" in line]
+    assert all("  pip install" in line for line in told)
+    assert any("postgresql" in line for line in told), "the longest of them"
+    assert len({line.index("pip install") for line in told}) == 1
+
+
 def test_what_is_too_old_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = _having(monkeypatch, numpy="1.26.4", peft="0.1", **FITTING)
     assert any("numpy 1.26.4, wanted >=2.0" in line for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -17,6 +18,7 @@ from urbanln.base.config import Settings
 from urbanln.city.store import City
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Content
+from urbanln.explore.exporting import export_page
 from urbanln.explore.taken import take
 from urbanln.stages.explore import Asked, content_of, is_free
 
@@ -81,6 +83,17 @@ def test_a_city_of_nothing_but_regions_is_a_page(tmp_path: Path) -> None:
     told = Answers(content).overview()
     assert (told["n"], told["can"]["similar"], told["can"]["pictures"]) == (1, False, False)
     assert Answers(content).region(0)["near"] == []
+
+
+def test_an_export_says_what_brings_what_it_lacks(tmp_path: Path) -> None:
+    make_city(tmp_path / "plain", regions=3)
+    content = content_of([City.open(tmp_path / "plain")], Asked(), Settings())
+    export_page(content, tmp_path / "page")
+    script = (tmp_path / "page" / "data.js").read_text(encoding="utf-8")
+    told = json.loads(script[script.index("{") : script.rindex("}") + 1])["content"]["why_not"]
+    brings = "start explore with --vectors FILE and --model RUN"  # a server without them has no answer either
+    assert told["text"] == told["evidence"] == brings
+    assert told["upload"] == brings + ", without --export"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from urbanln.base.config import Settings, load_settings
 from urbanln.base.errors import InputError
 from urbanln.base.files import read_table, table_note, write_text
 from urbanln.base.parsing import read_json
+from urbanln.city.ingest import ingest
 from urbanln.city.pixels import PIXEL_FEATURES
 from urbanln.city.store import City
 from urbanln.embed.networks import saw_pictures
@@ -191,3 +192,14 @@ def test_an_unknown_indicator_is_named_with_those_there_are(cities: list[City], 
     with pytest.raises(InputError, match="no such indicator") as caught:
         run_probe(cities, {}, settings, indicators=["labl"])
     assert "label" in str(caught.value)
+
+
+def test_a_city_without_labels_is_refused_with_what_brings_one(tmp_path: Path, settings: Settings) -> None:
+    table = pd.DataFrame({"lon": [24.0, 24.1, 24.2], "lat": 60.0, "price": [1.0, 2.0, 3.0]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    made = ingest(None, tmp_path / "t.csv", tmp_path / "bare", name="bare")
+    assert "no label" in made.lines()[-1]
+    with pytest.raises(InputError, match=r"no label to score(.|\n)*--label COLUMN"):
+        run_probe(made.city, {}, settings)
+    labelled = ingest(None, tmp_path / "t.csv", tmp_path / "town", name="town", labels=["price"])
+    assert not any("no label" in line for line in labelled.lines())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -130,6 +131,20 @@ def test_regions_without_a_row_have_no_vector_and_none_at_all_is_an_error(
         read_vectors([f"{tmp_path}/x.csv"], cities[:1])
     assert "r000" in str(caught.value)
     assert "xr000" in str(caught.value)
+
+
+def test_ids_of_a_city_that_has_none_are_told_by_the_option_that_gives_them(
+    cities: list[City], tmp_path: Path
+) -> None:
+    table = _table(cities[0]).rename(columns={"region_id": "id"})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    ids = [f"row-{i}" for i in range(len(table))]
+    counted = SimpleNamespace(
+        name="alpha", folder=cities[0].folder, regions=cities[0].regions.assign(region_id=ids),
+        indicators=cities[0].indicators, centroids=cities[0].centroids,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"no region of alpha(.|\n)*made without ids.*--id-column"):
+        read_vectors([f"{tmp_path}/t.csv"], [counted], keys=["id"])
 
 
 def test_several_cities_by_a_file_each_or_by_one_with_their_names(cities: list[City], tmp_path: Path) -> None:

@@ -48,8 +48,16 @@ def refuse(
         raise InputError(what, value=shown, where=at_row(table, row), remedy=remedy)
 
 
-def need_columns(columns: Iterable[object], needed: Sequence[str], table: str) -> None:
+def need_columns(
+    columns: Iterable[object], needed: Sequence[str], table: str, *, choose: str | None = None
+) -> None:
     """Refuse a table that lacks a column, with the nearest name that is there.
+
+    Args:
+        columns: Those of the table.
+        needed: Those that have to be among them.
+        table: Its name, for errors.
+        choose: How another column is named, where nobody may have named this one.
 
     Raises:
         InputError: A column is missing.
@@ -60,6 +68,7 @@ def need_columns(columns: Iterable[object], needed: Sequence[str], table: str) -
             near = [c for c in there if c.lower() == name.lower()]
             near = near or difflib.get_close_matches(name, there, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'? " if near else ""
+            hint += f"{choose}; " if choose else ""
             raise InputError(
                 f"column '{name}' is missing",
                 value=name,

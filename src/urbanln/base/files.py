@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from shapely.errors import ShapelyError
 
-from urbanln.base.errors import ArtefactError, InputError, StorageError, UrbanLNError
+from urbanln.base.errors import ArtefactError, StorageError, UrbanLNError
 from urbanln.base.leftovers import OLD, beside, sweep_once
-from urbanln.base.parsing import AGAIN, parse_json, refuse_endless
+from urbanln.base.parsing import AGAIN, no_file, parse_json, refuse_endless
 
 SCHEMA_VERSION = 1
 TMPDIR_REMEDY = "name a folder with space in the environment variable TMPDIR"
@@ -338,7 +338,7 @@ def reading_parquet(path: Path) -> Iterator[None]:
         refuse_endless(path)
         yield
     except FileNotFoundError as error:
-        raise InputError("no such file", where=path, remedy="check the path") from error
+        raise no_file(path) from error
     except (*UNREADABLE, OSError) as error:
         raise ArtefactError(
             "not a readable Parquet file (cut off or of another format)",

@@ -19,7 +19,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.files import UNREADABLE
 from urbanln.base.geometry import GEOMETRY_NAMES, as_geometry, earth_crs
 from urbanln.base.nested import above, arrow_part
-from urbanln.base.parsing import parse_json
+from urbanln.base.parsing import no_file, parse_json
 from urbanln.base.written import AS_IT_IS, Written, with_plain_numbers
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -53,7 +53,7 @@ def read_frame(
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError("no such file", where=path, remedy="check the path")
+        raise no_file(path)
     suffix = path.suffix.lower()
     if written.encoding and suffix not in (*_TEXT_SUFFIXES, ".shp"):
         raise InputError(

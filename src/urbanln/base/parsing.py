@@ -6,6 +6,7 @@ size, its depth, its text or its numbers. What does not hold is one error that s
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
 import math
@@ -13,6 +14,7 @@ import os
 import stat
 import tomllib
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ TOML_BYTES = 4 << 20
 _DEPTH = 64  # of tables in tables; no file of ours has a tenth of it
 _TOO_DEEP = f"nested deeper than {_DEPTH}"
 _LARGEST = 1 << 63
+_LOOKED_AT = 10_000  # names beside one that is not there, at most
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 ENDLESS = {
     stat.S_IFIFO: "a named pipe",
@@ -43,6 +46,21 @@ class RunFacts(TypedDict, total=False):
     settings_hash: str
     cities: list[dict[str, Any]]
     versions: dict[str, str]
+
+
+def no_file(path: Path | str, what: str = "file") -> InputError:
+    """The error of a file that is not there, with the one beside it that is called nearly so."""
+    path, remedy = Path(path), "check the path"
+    try:
+        with os.scandir(path.parent) as entries:
+            there = [entry.name for entry in islice(entries, _LOOKED_AT) if entry.name != path.name]
+    except OSError:
+        if not path.parent.exists():
+            remedy = f"check the path: there is no folder {path.parent}"
+    else:
+        if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.75):
+            remedy = f"did you mean '{path.with_name(near[0])}'?"
+    return InputError(f"no such {what}", where=path, remedy=remedy)
 
 
 def read_file(path: Path | str, limit_bytes: int) -> bytes:
@@ -237,7 +255,7 @@ def _content(path: Path, limit: int, what: str, fault: type[UrbanLNError], remed
     try:
         return read_file(path, limit)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"no such {what}", where=path, remedy="check the path") from error
+        raise no_file(path, what) from error
     except OSError as error:
         told = "check that it is a file, and that you may read it"
         raise fault(f"the {what} cannot be read", value=error.strerror, where=path, remedy=told) from error

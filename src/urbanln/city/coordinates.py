@@ -21,6 +21,7 @@ from urbanln.city.datum import DATUMS, to_wgs84
 
 OUTSIDE_CHINA = ("refuse", "keep", "shift")
 _PLACES = ("Point", "Polygon", "MultiPolygon")
+_CHOOSE = "columns called otherwise are named by --lon and --lat (of a recipe: lon and lat)"
 _ONE_PLACE_DEGREES = 0.01  # about a kilometre
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _PAIR = rf"^\s*[(\[]?\s*{_NUMBER}\s*[,;\s]\s*{_NUMBER}\s*[)\]]?\s*$"
@@ -129,7 +130,7 @@ def point_coordinates(frame: pd.DataFrame | gpd.GeoDataFrame, where: Positions, 
 
 
 def _from_columns(frame: pd.DataFrame, where: Positions, table: str) -> tuple[np.ndarray, np.ndarray]:
-    need_columns(frame.columns, [where.lon, where.lat], table)
+    need_columns(frame.columns, [where.lon, where.lat], table, choose=_CHOOSE)
     try:
         x, y = (
             number_column(frame, c, table, text_numbers=True).to_numpy().copy()

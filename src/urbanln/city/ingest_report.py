@@ -106,6 +106,8 @@ class IngestReport:
             lines.append(f"    … and {len(self.rejected) - _SHOWN} more, see {REPORT_FILE}")
         for name, gaps in self.labels.items():
             lines.append(f"  label {name}: {self.regions - gaps} regions with a value, {gaps} without")
+        if places and not self.labels:
+            lines.append("  no label, so nothing to score vectors against: --label COLUMN names one")
         return lines + [f"  {printable(note)}" for note in self.notes]
 
 

@@ -111,8 +111,11 @@ def read_meta(folder: Path) -> Meta:
     """
     path = folder / CITY_FILE
     if not folder.is_dir():
-        what = "this is a file, not a city folder" if folder.exists() else "no such folder"
-        raise InputError(what, where=folder, remedy="give the folder that urbanln ingest wrote")
+        what, remedy = "no such folder", "give the folder that urbanln ingest wrote"
+        if folder.exists():
+            what = "this is a file, not a city folder"
+            remedy += "; of a table: urbanln ingest makes one, urbanln audit --labels looks at it as it is"
+        raise InputError(what, where=folder, remedy=remedy)
     if not path.exists():
         raise InputError(
             "not a city folder: there is no city.toml",

@@ -6,7 +6,7 @@ page asks a static host for the parts that it shows (``wide``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from urbanln.pages.maps import embed_json
 
 _PICTURES_PER_REGION = 4
 _MOST_PICTURES = 80_000  # four of 20,000 regions; of more regions the first pictures of as many as that
+_SERVE = "this is an export: serve the city with urbanln explore"
 _Kept = Callable[[npt.NDArray[Any]], str]
 
 
@@ -66,7 +67,7 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
         "upload": False, "text": bool(texts), "evidence": bool(explaining.whose), "pictures": bool(shown),
     }  # fmt: skip
     cannot = ["upload", *([] if texts else ["text"]), *([] if explaining.whose else ["evidence"])]
-    overview["why_not"] |= dict.fromkeys(cannot, "this is an export: serve the city with urbanln explore")
+    overview["why_not"] = _why_not(cannot, content)
     near = _vectors(answers, wide)
     if content.vectors and not near:
         overview["can"]["similar"] = False
@@ -95,6 +96,14 @@ def export_page(content: Content, folder: Path, *, with_pictures: bool = False) 
             f"{target}, or put it on a static host; one that answers range requests sends only what is shown"
         )
     return [str(target / "index.html")]
+
+
+def _why_not(cannot: Sequence[str], content: Content) -> dict[str, str]:
+    """What brings each thing that cannot be asked: without a model a server would not answer either."""
+    reasons = dict.fromkeys(cannot, _SERVE) | dict(content.why_not)
+    if "upload" in content.why_not:
+        reasons["upload"] += ", without --export"
+    return reasons
 
 
 def _vectors(answers: Answers, wide: Wide | None) -> dict[str, Any] | None:

@@ -185,7 +185,7 @@ def predict_cells(
             for number, own in zip(task.cells, [values] if alone else values.T, strict=True):
                 blank = np.empty((settings.seeds, *own.shape))
                 found[number].setdefault((task.who, task.k), blank)[task.seed] = own
-            advance(1, " ".join(task.who))
+            advance(1, " ".join(name for name in task.who if name != NO_HEAD))
     return found
 
 

@@ -176,8 +176,9 @@ def _caption(scores: Mapping[str, Any]) -> str:
     for split, facts in scores["splits"].items():
         buffer = f", buffer {facts['buffer_km']:g} km" if facts["buffer_km"] is not None else ""
         near.append(f"{short(facts['nearest_km_median'])} km ({split}{buffer})")
+    seeds = f"mean of {chosen['seeds']} seeds" if chosen["seeds"] > 1 else "one seed"
     return (
-        f"{_what(scores)} on pooled held-out rows, mean of {chosen['seeds']} seeds, 95 % interval by "
+        f"{_what(scores)} on pooled held-out rows, {seeds}, 95 % interval by "
         f"bootstrap of {judged['n_blocks']} blocks. {judged['n']:,} regions; nearest training region: "
         f"{', '.join(near)}, median."
     )

@@ -127,7 +127,7 @@ def make_notes(scores: Mapping[str, Any]) -> list[str]:
     judged, regions = scores["splits"][judged_split(scores)], scores["regions"]
     notes = []
     if scores["main"] is not None and scores["transductive"] is None:
-        notes.append("It is not known whether pre-training saw the pictures of the test regions.")
+        notes.append("It is not known whether what made these vectors saw the test regions in training.")
     elif scores["main"] is not None and scores["transductive"]:
         notes.append(
             "Pre-training saw the pictures of the test regions, as in the literature; no label was seen."

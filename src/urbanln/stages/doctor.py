@@ -168,7 +168,8 @@ def _verbs(wanted: dict[str, Requirement]) -> Iterator[str]:
         return
     uses = dict.fromkeys(use for name in lacking for use in EXTRAS[name].uses)
     yield "what does not work here, and what brings it; all else does"
+    width = max(map(len, uses)) + 2
     for use in uses:
-        yield f"  {use:<45}{install(*(name for name in lacking if use in EXTRAS[name].uses))}"
+        yield f"  {use:<{width}}{install(*(name for name in lacking if use in EXTRAS[name].uses))}"
     if len(lacking) > 1:
-        yield f"  {'all of it':<45}{install(*lacking)}"
+        yield f"  {'all of it':<{width}}{install(*lacking)}"

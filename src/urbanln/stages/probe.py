@@ -124,11 +124,15 @@ def check_out(
 
 def _chosen_labels(joint: Joint, chosen: Sequence[str], cities: Sequence[City]) -> pd.DataFrame:
     """``region_id`` and the columns of the labels to score; of shares all of its parts."""
+    where = ", ".join(str(city.folder) for city in cities)
+    if not joint.kinds:
+        remedy = "make the city again and name one: urbanln ingest … --label COLUMN"
+        raise InputError("there is no label to score", where=where, remedy=remedy)
     if unknown := [name for name in chosen if name not in joint.kinds]:
         raise InputError(
             "no such indicator",
             value=unknown[0],
-            where=", ".join(str(city.folder) for city in cities),
+            where=where,
             remedy=f"there are: {', '.join(joint.kinds)}",
         )
     columns = [

@@ -5,6 +5,7 @@ With several cities a region is called ``CITYNAME/region_id`` from here on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from urbanln.tables.values import KEEP, refuse_positions
 from urbanln.tables.vectors import read_embeddings
 
 CITY_WORD = "{city}"
+_COUNTED = re.compile(r"(?:.*/)?row-\d+")  # what ingest calls rows of no id
+_NO_IDS = "the city was made without ids: urbanln ingest takes --id-column, and places need no --key"
 _PARQUET = (".parquet", ".geoparquet", ".pq")
 
 
@@ -331,6 +334,8 @@ def _match_city(
             f"the regions of this city are called like {accepted[0][0]}; the table's ({found.key}) like "
             f"{found.ids[0]}; another column may name them: --key {name}=COLUMN"
         )
+        if _COUNTED.fullmatch(accepted[0][0]):
+            remedy = f"{_NO_IDS}; {remedy}"
         if len(sharing) > 1:
             remedy += "; or give a file per city: NAME=vectors/{city}.parquet"
     if len(match.rows) == 0:

@@ -10,6 +10,13 @@ Explore.about = (function () {
     ["/", "go to the search box"]
   ];
 
+  const WHAT = {
+    similar: "what looks alike",
+    text: "search by words",
+    upload: "like a picture of yours",
+    evidence: "what an answer leans on"
+  };
+
   // A row a label: the score of the vectors, of the strongest floor without them, their difference with its interval.
   function verdicts(all) {
     const cell = (text, note, whole) =>
@@ -90,14 +97,21 @@ Explore.about = (function () {
     });
     if ((content.verdicts || []).length)
       body.append(el("h3", { text: "What the vectors are worth" }), verdicts(content.verdicts));
-    const why = Object.entries(content.why_not || {});
-    if (why.length)
+    // One line a reason, with all that it keeps from being asked.
+    const why = new Map();
+    Object.entries(content.why_not || {}).forEach(([what, text]) =>
+      why.set(text, [...(why.get(text) || []), WHAT[what] || what])
+    );
+    if (why.size)
       body.append(
         el("h3", { text: "What is missing here" }),
         el(
           "ul",
           { class: "plain" },
-          why.map(([, text]) => el("li", { text: text }))
+          [...why].map(([text, whats]) => {
+            const all = whats.join(", ");
+            return el("li", { text: all[0].toUpperCase() + all.slice(1) + ": " + text });
+          })
         )
       );
     body.append(
