@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from urbanln.base.space import Floats
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
@@ -165,6 +164,8 @@ def _fit(
     start[-1] = np.log(level) / stretch[-1]
     if before is not None:
         start = before.weight / stretch
+    from scipy.optimize import minimize  # takes a tenth of a second, and is for classes and shares alone
+
     options = {"maxiter": STEPS, "maxcor": 20, "gtol": FLATTEST, "ftol": close}
     found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     return Fit(there, found.x.reshape(shape) * stretch)
