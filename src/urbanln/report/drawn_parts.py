@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.errors import ArtefactError
 from urbanln.pages import maps
 from urbanln.pages.text import words
 from urbanln.report.audit_labels import CLASS_COLOURS, OTHERS, grouped
@@ -81,7 +82,7 @@ def _held(kind: str, names: tuple[str, ...], rows: pd.DataFrame) -> HeldParts:
         known = rows[column].notna().to_numpy() if column in rows else np.zeros(len(rows), dtype=bool)
         total, count = np.zeros((len(ids), len(names))), np.zeros((len(ids), 1))
         if known.any():
-            np.add.at(total, place[known], np.stack(rows[column][known].tolist()))
+            np.add.at(total, place[known], _lists(rows[column][known], len(names)))
             np.add.at(count, place[known], 1)
         return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
@@ -89,8 +90,26 @@ def _held(kind: str, names: tuple[str, ...], rows: pd.DataFrame) -> HeldParts:
     if kind == "classes":
         first = ~regions.duplicated().to_numpy()
         truth = pd.Index(names).get_indexer(pd.Index(rows["truth_class"][first].astype(str)))
+        if (truth < 0).any():
+            raise _misfit(rows["truth_class"][first].astype(str).tolist()[int(truth.argmin())])
     made, in_set, low, high = map(mean, ("parts", "in_set", "low_parts", "high_parts"))
     return HeldParts(kind, names, ids, truth, made, in_set, low, high)
+
+
+def _lists(column: pd.Series, length: int) -> npt.NDArray[np.float64]:
+    """(n, C) the lists of a column."""
+    if misfit := [one for one in column if not (isinstance(one, np.ndarray) and one.shape == (length,))]:
+        raise _misfit(misfit[0])
+    return np.stack(column.tolist()).astype(np.float64)
+
+
+def _misfit(value: object) -> ArtefactError:
+    return ArtefactError(
+        "the predictions are not of the classes or shares that the scores name",
+        value=value,
+        where="predictions.parquet",
+        remedy="make both again with 'urbanln probe'",
+    )
 
 
 def part_layers(
@@ -122,7 +141,8 @@ def part_layers(
 
 def _class_layer(title: str, held: HeldParts, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     truth = [held.names[number] for number in held.truth]
-    _, names = grouped(pd.Series(truth, dtype=object))
+    # Each name once more, since a class may be predicted that is the truth of no region here.
+    _, names = grouped(pd.Series([*truth, *held.names], dtype=object))
     guess = [held.names[number] for number in held.guess]
     outcome = held.outcome()
 

@@ -74,7 +74,8 @@ def _confusion(title: str, row: Mapping[str, Any]) -> Markup | None:
     """Rows of true classes, columns of predicted ones: the share of each true class, darker for more."""
     names = [clean(part.get("name"), 60) for part in row["by_part"]]
     table: Sequence[Sequence[float]] = row.get("confusion") or []
-    if not table or len(names) > MOST_CLASSES:
+    whole = len(table) == len(names) and all(len(counts) == len(names) for counts in table)
+    if not table or not whole or len(names) > MOST_CLASSES:
         return None
     cells: dict[tuple[str, str], float | None] = {}
     said = []

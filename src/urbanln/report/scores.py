@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Required
+from typing import Any, Literal, Required
 
 from typing_extensions import TypedDict
 
@@ -14,14 +14,19 @@ from urbanln.base.parsing import fitting, read_json
 _REMEDY = "make it again with 'urbanln probe'"
 
 
-class _Row(TypedDict, total=False):
+class _Score(TypedDict, total=False):
+    kind: Kind
+    score_name: Literal["r2", "macro_f1", "kl_skill"]
+    score: float | None
+    score_low: float | None
+    score_high: float | None
+
+
+class _Row(_Score, total=False):
     indicator: Required[str]
     split: Required[str]
     features: Required[str]
     head: str | None
-    kind: Kind
-    score_name: str
-    score: float | None
     r2: float | None
     n: float | None
     by_part: list[dict[str, Any]] | None
@@ -29,7 +34,7 @@ class _Row(TypedDict, total=False):
     vs: dict[str, dict[str, Any]] | None
 
 
-class _Point(TypedDict, total=False):
+class _Point(_Score, total=False):
     indicator: Required[str]
     split: Required[str]
     features: Required[str]
@@ -37,7 +42,7 @@ class _Point(TypedDict, total=False):
     k: Required[float]
 
 
-class _Pair(TypedDict, total=False):
+class _Pair(_Score, total=False):
     indicator: Required[str]
     source: Required[str | None]
     target: Required[str | None]
