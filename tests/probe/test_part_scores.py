@@ -11,7 +11,7 @@ from urbanln.probe.score import probe
 from urbanln.probe.splits import Fold
 
 NAMES = ("young", "middle", "old")
-QUICK = {"edge_km": 4.0, "buffer_km": 0.5, "seeds": 2, "bootstrap": 200}
+QUICK = {"edge_km": 4.0, "buffer_km": 0.5, "seeds": 1, "bootstrap": 200}
 
 
 def scored(kind: str, of: str, **changed):

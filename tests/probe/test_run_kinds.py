@@ -140,6 +140,18 @@ def test_predictions_are_lists_in_the_order_of_the_names(found: ProbeResult, tmp
     assert by["age"][["truth", "prediction"]].isna().all(axis=None)
 
 
+def test_without_vectors_the_map_is_held_against_what_is_frequent() -> None:
+    _, labels, where = tables(200)
+    alone = SETTINGS.model_copy(update={"curve": (), "floors": ("coordinates",)})
+    found = probe_tables({}, labels, where, alone, kinds=KINDS, jobs=1)
+    said = {verdict["indicator"]: verdict for verdict in found.scores["verdicts"]}
+    assert said["zone"]["beats"] == "yes"
+    assert "beats the floor of the most frequent class" in said["zone"]["sentence"]
+    assert said["land"]["beats"] != "yes", "of the vectors, not of the map"
+    assert said["age"]["beats"] == "no"
+    assert "does not beat the mean share" in said["age"]["sentence"]
+
+
 def test_a_table_of_numbers_alone_has_no_columns_of_parts() -> None:
     given, labels, where = tables(100)
     quick = SETTINGS.model_copy(update={"floors": (), "joint": False, "curve": ()})

@@ -12,7 +12,7 @@ from urbanln.base.kinds import LabelKind
 from urbanln.probe.transfer import save_transfer, transfer
 
 KINDS = {"land": LabelKind("classes", ("land",)), "age": LabelKind("shares", ("young", "middle", "old"))}
-SETTINGS = ProbeSettings(heads=("ridge",), seeds=2, block_km=4, buffer_km=0.2, shots=(0, 20), bootstrap=100)
+SETTINGS = ProbeSettings(heads=("ridge",), seeds=1, block_km=4, buffer_km=0.2, shots=(0, 20), bootstrap=100)
 
 
 @pytest.fixture(scope="module")

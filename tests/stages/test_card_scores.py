@@ -171,6 +171,25 @@ def test_the_table_that_is_not_judged_has_no_verdict(scored: Path, clip_folder: 
     assert len(section.rows) == 2
 
 
+def test_labels_of_classes_stand_by_their_own_score(scored: Path, tmp_path: Path) -> None:
+    """Never called R²: not in the table, and not in what machines read."""
+    weights = _scores(scored)["models"]["ours"][0]
+    rows = [{**row, "kind": "classes", "score_name": "macro_f1"} for row in _scores(scored)["rows"]]
+    for row in rows:
+        del row["r2"], row["r2_low"], row["r2_high"]
+    (section,) = card_sections([_changed(scored, tmp_path / "classes", rows=rows)], weights)
+    assert all(row[3].endswith("macro F1") for row in section.rows)
+    assert "where it is not said to be macro F1" in section.sentences[0]
+    first = section.results[0]
+    assert {metric["type"] for metric in first["metrics"]} == {"f1"}
+    assert first["task"]["type"] == "tabular-classification"
+    with pytest.raises(ArtefactError, match="damaged"):
+        card_sections([_changed(scored, tmp_path / "other", rows=[{**rows[0], "score_name": "f2"}])], weights)
+    with pytest.raises(ArtefactError, match="damaged"):
+        bare = {key: value for key, value in rows[0].items() if key != "score"}
+        card_sections([_changed(scored, tmp_path / "bare", rows=[bare])], weights)
+
+
 def test_scores_that_do_not_know_their_model_say_so(
     scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
