@@ -150,6 +150,11 @@ def test_the_first_screen_says_what_can_be_asked_and_what_the_vectors_are_worth(
     page = open_page()
     panel = page.locator("#tab-region")
     assert content.verdicts[0]["indicator"] in panel.locator("table").inner_text()
+    assert "you see its pictures" in panel.inner_text()
+    told = "Explore.about.first().map((one) => one.textContent).join(' ')"
+    assert "you see what is known of it" in page.evaluate(
+        f"(Explore.state.content.can.pictures = false, {told})"
+    )
     panel.get_by_text(content.queries[0]).click()
     page.locator("#tab-search .found li").first.wait_for(state="attached")
     assert page.locator("#tab-search").is_visible()

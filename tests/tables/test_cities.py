@@ -147,6 +147,22 @@ def test_ids_of_a_city_that_has_none_are_told_by_the_option_that_gives_them(
         read_vectors([f"{tmp_path}/t.csv"], [counted], keys=["id"])
 
 
+def test_the_line_says_how_far_the_nearest_points_lie(
+    cities: list[City], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    lonlat = cities[0].centroids()
+    points = cities[0].regions.set_geometry(gpd.points_from_xy(*lonlat.T, crs=4326))
+    city = SimpleNamespace(
+        name="alpha", folder=cities[0].folder, regions=points, indicators=cities[0].indicators,
+        centroids=cities[0].centroids,
+    )  # fmt: skip
+    table = _table(cities[0]).drop(columns="region_id")
+    for east, said in ((0.0, "which is at the very place"), (0.001, "the farthest 0.0")):
+        table.assign(lon=lonlat[:, 0] + east, lat=lonlat[:, 1]).to_csv(tmp_path / "t.csv", index=False)
+        read_vectors([f"{tmp_path}/t.csv"], [city])
+        assert f"km, {said}" in capsys.readouterr().err
+
+
 def test_several_cities_by_a_file_each_or_by_one_with_their_names(cities: list[City], tmp_path: Path) -> None:
     parts = []
     for number, city in enumerate(cities):

@@ -143,6 +143,7 @@ def test_regions_that_are_points_take_the_nearest_point_within_reach() -> None:
     match = match_points(features_of(frame, columns=["v"], where="t"), shapes, centres)
     assert match.vectors[:, 0].tolist() == list(range(36))
     assert (match.inside, match.near) == (0, 36)
+    assert match.farthest_km == pytest.approx(0.0853, rel=0.01), "0.001 degrees of longitude at 40 N"
     none = match_points(features_of(frame, columns=["v"], where="t"), shapes, centres, reach_km=0.05)
     assert len(none.rows) == 0
     # A polygon in the table stands for a point within it.

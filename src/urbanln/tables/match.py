@@ -34,6 +34,7 @@ class Match:
         inside: Regions that took the mean of the points inside.
         near: Regions that took the nearest point.
         reach_km: How far the nearest point may lie; None where rows were matched by id.
+        farthest_km: How far the farthest of those taken lies.
         said: How ids were compared, where not as they stand.
     """
 
@@ -43,6 +44,7 @@ class Match:
     inside: int = 0
     near: int = 0
     reach_km: float | None = None
+    farthest_km: float = 0.0
     said: str = ""
 
 
@@ -194,7 +196,11 @@ def match_points(
     used[mean_NP.indices] = True
     used[nearest[nearest >= 0]] = True
     _refuse_one_place(found, used)
-    return Match(rows, vectors[rows], used, inside=len(inside), near=len(near), reach_km=reach_km)
+    here, there = np.split(to_metres(np.vstack([lonlat[near], found.lonlat[nearest[nearest >= 0]]])), 2)
+    return Match(
+        rows, vectors[rows], used, inside=len(inside), near=len(near), reach_km=reach_km,
+        farthest_km=float(np.linalg.norm(here - there, axis=1).max(initial=0.0)) / 1000,
+    )  # fmt: skip
 
 
 def _points_inside(points: Floats, shapes: gpd.GeoSeries) -> csr_array:

@@ -14,6 +14,7 @@ from urbanln.tables.columns import Features
 from urbanln.tables.match import Match
 
 _SHOWN = 3
+_SAME_PLACE_KM = 0.001
 
 
 class _City(Protocol):
@@ -77,9 +78,11 @@ def _matched(name: str, cities: Sequence[_City], matches: Mapping[str, Match]) -
         match = matches[city.name]
         parts.append(f"{len(match.rows):,} of {len(city.regions):,} regions of {city.name}")
         if match.reach_km is not None:
+            far = f"the farthest {match.farthest_km:.2g} km away"
+            far = far if match.farthest_km >= _SAME_PLACE_KM else "which is at the very place"
             ways.append(
                 f"{match.inside:,} by the points inside, {match.near:,} by the nearest point within "
-                f"{match.reach_km:.3g} km"
+                f"{match.reach_km:.3g} km{f', {far}' if match.near else ''}"
             )
     return "; ".join([f"{name}: {', '.join(parts)} have a vector", *ways])
 

@@ -60,7 +60,11 @@ Explore.about = (function () {
       go("Draw around regions, filter them, take them away as a file", () => Explore.panel.show("select", true)),
       go("Sources, licences, keys", () => Explore.panel.show("about", true))
     ];
-    const look = can.similar ? "Of a chosen region you see its pictures, and where else it looks like that." : "";
+    const look = !can.similar
+      ? ""
+      : can.pictures
+        ? "Of a chosen region you see its pictures, and where else it looks like that."
+        : "Of a chosen region you see what is known of it, and which others are like it.";
     return [
       look ? el("p", { class: "quiet", text: look }) : null,
       el("h3", { text: "To begin with" }),
