@@ -15,7 +15,14 @@ from urbanln.city.meta import IndicatorNote, Meta
 from urbanln.city.store import City
 from urbanln.probe.splits import Fold
 from urbanln.study import work
-from urbanln.study.predict import known_regions, labelled_folds, predict_vectors, region_folds, scored_regions
+from urbanln.study.predict import (
+    known_regions,
+    labelled_folds,
+    predict_floors,
+    predict_vectors,
+    region_folds,
+    scored_regions,
+)
 
 EDGE = 12
 PROBE = ProbeSettings(heads=("ridge",), folds=3, block_km=3.0, buffer_km=1.2, bootstrap=100)
@@ -148,6 +155,15 @@ def test_folds_of_labels_are_those_of_all_regions() -> None:
     assert list(own.inner) == [0, 1, 1, 2, 0]
     with pytest.raises(InputError, match="too few labels"):
         labelled_folds([fold], np.array([0, 1, 5, 8]), 10)
+
+
+def test_what_a_study_does_not_score_is_said(city: City, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = PROBE.model_copy(update={"splits": ("random",), "floors": ()})
+    vectors = pd.DataFrame({"region_id": city.regions["region_id"]})
+    vectors["vector"] = list(np.random.default_rng(0).normal(size=(len(vectors), 3)).astype(np.float32))
+    found = predict_floors(city, vectors, quick, seed=0, views=["satellite"])
+    assert set(found["indicator"]) == {"full", "some"}
+    assert "grid: not in a study, which scores numbers alone: use, cover" in capsys.readouterr().err
 
 
 def test_a_region_without_vector_is_named(city: City) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
+from urbanln.base.saying import say
 from urbanln.base.space import Floats, square_blocks, to_metres
 from urbanln.city.near_duplicates import shared_pictures
 from urbanln.city.store import City
@@ -152,6 +153,11 @@ def predict_floors(
         seed: Of folds and heads.
         views: Views a scored region has pictures of.
     """
+    if others := [name for name, label in city.kinds().items() if label.kind != "number"]:
+        left_out = ", ".join(others)
+        say(
+            f"{city.name}: not in a study, which scores numbers alone: {left_out} (urbanln probe scores them)"
+        )
     regions = scored_regions(city, views)
     frames = [predict_vectors(city, [pixels], probe, seed=seed, views=views).assign(name=PIXELS)]
     for name in dict.fromkeys(("mean", *probe.floors)):
