@@ -15,6 +15,7 @@ import pytest
 from tests.train.fake_city import make_city
 
 from urbanln.base.config import Settings
+from urbanln.base.written import Written
 from urbanln.city.store import City
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Content
@@ -72,6 +73,16 @@ def test_vectors_of_one_number_have_no_layout(odd: City, tmp_path: Path) -> None
     content = content_of([odd], Asked(vectors=f"{tmp_path / 'v.csv'}#a0"), Settings())
     assert not Answers(content).overview()["layout"]
     assert len(Answers(content).similar([0])["rows"]) == len(rows) - 1
+
+
+def test_a_table_of_vectors_is_read_as_it_is_for_a_probe(odd: City, tmp_path: Path) -> None:
+    rows = odd.regions["region_id"]
+    table = pd.DataFrame({"code": rows, "a0": np.linspace(1, 2, len(rows)), "a1": -999.0})
+    table.loc[1:, "a1"] = 0.5
+    table.to_csv(tmp_path / "v.csv", index=False, sep=";", decimal=",")
+    how = {"keys": ("code",), "nodata": ("-999",), "written": Written(decimal=",")}
+    content = content_of([odd], Asked(f"{tmp_path / 'v.csv'}#a0,a1", **how), Settings())
+    assert list(content.vectors.rows) == list(range(1, len(rows)))
 
 
 def test_a_city_of_nothing_but_regions_is_a_page(tmp_path: Path) -> None:

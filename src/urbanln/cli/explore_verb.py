@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from urbanln.base.saying import answer, say
-from urbanln.cli.options import SetOption, SettingsOption, named_folder
+from urbanln.cli.options import (
+    DecimalOption,
+    EncodingOption,
+    KeyOption,
+    NodataOption,
+    SetOption,
+    SettingsOption,
+    ThousandsOption,
+    named_folder,
+)
 
 VectorsOption = Annotated[
     str,
@@ -35,6 +44,11 @@ CreditOption = Annotated[
 def explore(
     cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
     vectors: VectorsOption = "",
+    key: KeyOption = [],  # noqa: B006
+    nodata: NodataOption = [],  # noqa: B006
+    encoding: EncodingOption = None,
+    thousands: ThousandsOption = None,
+    decimal: DecimalOption = None,
     model: ModelOption = "",
     scores: Annotated[
         Path | None,
@@ -67,10 +81,14 @@ def explore(
 ) -> None:
     """Open a map one can question: similar regions, search by words, evidence, selections to take away."""
     from urbanln.base.config import load_settings
+    from urbanln.base.written import Written
     from urbanln.city.store import City
     from urbanln.stages.explore import PICTURES, Asked, content_of
 
-    asked = Asked(vectors, model, scores, tuple(query), basemap, basemap_credit)
+    asked = Asked(
+        vectors, model, scores, tuple(query), basemap, basemap_credit,
+        tuple(key), tuple(nodata), Written(encoding, thousands, decimal),
+    )  # fmt: skip
     places = [City.open(folder, pictures=PICTURES) for folder in cities]
     content = content_of(places, asked, load_settings(settings, set_))
     if export is not None:

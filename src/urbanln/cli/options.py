@@ -83,6 +83,21 @@ EmptyPartOption = Annotated[
         help="what an empty part of shares is, where the others do not sum to one: refuse | rest | missing"
     ),
 ]
+KeyOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[NAME=]COL",
+        help="column of the regions' ids in tables of vectors, or LON,LAT; may be given again",
+    ),
+]
+NodataOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[NAME=]CODE",
+        help="tables of vectors: rows that hold this number are left out; 'constant': rows of one value "
+        "throughout; 'none': nothing is a code; may be given again",
+    ),
+]
 CaptionFilesOption = Annotated[
     list[Path], typer.Option(metavar="FILE", help="recorded captions, with or without a city")
 ]

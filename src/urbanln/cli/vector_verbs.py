@@ -11,6 +11,8 @@ from urbanln.base.saying import answer, speaks
 from urbanln.cli.options import (
     DecimalOption,
     EncodingOption,
+    KeyOption,
+    NodataOption,
     SetOption,
     SettingsOption,
     ThousandsOption,
@@ -116,21 +118,8 @@ def probe(
             "stands for the city folder's name; COL may be a pattern like A*); the first is judged",
         ),
     ] = [],  # noqa: B006
-    key: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[NAME=]COL",
-            help="column of the regions' ids in tables of vectors, or LON,LAT; may be given again",
-        ),
-    ] = [],  # noqa: B006
-    nodata: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[NAME=]CODE",
-            help="tables of vectors: rows that hold this number are left out; 'constant': rows of one value "
-            "throughout; 'none': nothing is a code; may be given again",
-        ),
-    ] = [],  # noqa: B006
+    key: KeyOption = [],  # noqa: B006
+    nodata: NodataOption = [],  # noqa: B006
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
     decimal: DecimalOption = None,

@@ -16,6 +16,7 @@ from urbanln.base.config import Settings
 from urbanln.base.errors import InputError
 from urbanln.base.kinds import class_counts
 from urbanln.base.saying import say
+from urbanln.base.written import AS_IT_IS, Written
 from urbanln.city.checks import VIEWS
 from urbanln.city.store import City
 from urbanln.explore.basemap import covering, read_basemap
@@ -60,6 +61,7 @@ class Asked:
         queries: Texts to offer; none: such as the captions speak of.
         basemap: A PMTiles file or an address with ``{z}``, ``{x}`` and ``{y}``; "" for no map of streets.
         basemap_credit: Whom to name for it.
+        keys, nodata, written: How the table of vectors is read: :func:`urbanln.tables.cities.read_vectors`.
     """
 
     vectors: str = ""
@@ -68,6 +70,9 @@ class Asked:
     queries: tuple[str, ...] = ()
     basemap: str = ""
     basemap_credit: str = ""
+    keys: tuple[str, ...] = ()
+    nodata: tuple[str, ...] = ()
+    written: Written = AS_IT_IS
 
 
 def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Content:
@@ -278,7 +283,9 @@ def _vectors(
     if not asked.vectors:
         why_not["similar"] = "start explore with --vectors FILE, which urbanln embed writes"
         return None, None
-    ((name, table),) = read_vectors([asked.vectors], cities).items()
+    ((name, table),) = read_vectors(
+        [asked.vectors], cities, keys=asked.keys, nodata=asked.nodata, written=asked.written
+    ).items()
     at = table["region_id"].astype(str).map(rows)
     table, at = table[at.notna()], at[at.notna()]
     search = VectorSearch(matrix(table, name))
