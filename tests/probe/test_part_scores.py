@@ -7,7 +7,7 @@ import pytest
 from tests.probe.simulated_parts import drawn, world
 
 from urbanln.base.errors import InputError
-from urbanln.probe.score import probe
+from urbanln.probe.score import probe_parts
 from urbanln.probe.splits import Fold
 
 NAMES = ("young", "middle", "old")
@@ -22,7 +22,7 @@ def scored(kind: str, of: str, **changed):
     # Of noise each class is drawn alike everywhere, whatever its shares.
     target = parts if names else drawn(np.full((300, 3), 1 / 3) if of == "noise" else parts)
     options = {"floors": ("coordinates-gp",), **QUICK, **changed}
-    return probe(vectors, target, lonlat=lonlat, kind=kind, names=names, **options)
+    return probe_parts(vectors, target, kind, lonlat=lonlat, names=names, **options)
 
 
 @pytest.mark.parametrize("kind", ["classes", "shares"])
@@ -87,8 +87,8 @@ def test_a_class_that_stands_on_one_side_alone_is_scored_and_finite() -> None:
     rest = np.flatnonzero(~west)
     held = Fold(rest[:120], rest[120:140], np.flatnonzero(west))
     other = Fold(rest[:100], rest[120:140], rest[100:120])
-    found = probe(
-        vectors, classes, lonlat=lonlat, kind="classes", split=lambda seed: [held, other], floors=(), **QUICK
+    found = probe_parts(
+        vectors, classes, "classes", lonlat=lonlat, split=lambda seed: [held, other], floors=(), **QUICK
     )
     sand = next(part for part in found.by_part if part["name"] == "sand")
     assert sand["f1"] == 0

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict, Unpack
 
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import Kind
-from urbanln.base.space import Floats, check_lonlat, square_blocks
+from urbanln.base.space import Floats, square_blocks
 from urbanln.probe.held_out import (
     AnyHead,
     check_name,
@@ -31,8 +31,9 @@ from urbanln.probe.held_out import (
     map_held_out,
 )
 from urbanln.probe.labels import Labels, prepare_labels
-from urbanln.probe.measured import LEVEL, AnyScores, difference, measure
+from urbanln.probe.measured import LEVEL, AnyScores, Scores, difference, measure
 from urbanln.probe.metrics import Resamples, draw_resamples
+from urbanln.probe.part_scores import PartScores
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
 
 Split = Literal["random", "block", "district", "city"] | Callable[[int], list[Fold]]
@@ -144,15 +145,12 @@ def probe(
     cities: npt.ArrayLike | None = None,
     districts: npt.ArrayLike | None = None,
     against: Mapping[str, npt.ArrayLike] | None = None,
-    kind: Kind = "number",
-    names: tuple[str, ...] = (),
-) -> AnyScores:
-    """Score frozen region vectors against one label, beside the floors.
+) -> Scores:
+    """Score frozen region vectors against one label of numbers, beside the floors.
 
     Args:
         vectors: (N, D), finite.
-        target: (N,) labels in their own unit; NaN rows are left out and counted. Classes are (N,)
-            names, shares (N, C) parts that sum to one.
+        target: (N,) labels in their own unit; NaN rows are left out and counted.
         lonlat: (N, 2) longitude, latitude in degrees.
         split: ``"block"``, ``"random"``, ``"district"``, ``"city"``, or a function from seed to folds.
         head: A name of ``HEADS``, a scikit-learn model, or a :class:`~urbanln.probe.heads.Head`.
@@ -166,20 +164,90 @@ def probe(
         joint: Also ask what the vectors add to the map (``adds``); twice more work for the head.
         groups, cities, districts: (N,) of each row; none is predicted from rows that share its group.
         against: Further tables of vectors (N, D) by name, to be compared with under the same head.
-        kind: Of the labels: ``"number"``, ``"classes"`` or ``"shares"``; ``names`` are of the C shares.
 
     Returns:
-        Scores (:mod:`urbanln.probe.measured`, of classes and shares :mod:`urbanln.probe.part_scores`) whose
-        ``vs`` holds the differences to ``"mean"``, the floors and ``against``.
+        Scores whose ``vs`` holds the differences to ``"mean"``, the floors and ``against``.
 
     Raises:
         InputError: Vectors, labels, positions, the split or a name in ``against`` cannot be used.
     """
-    _check_counts(seeds, bootstrap)
-    points = check_lonlat(lonlat)
-    checked = _tables(vectors, against or {}, len(points))
     columns: dict[str, Any] = {"groups": groups, "cities": cities, "districts": districts}
-    labels = prepare_labels(target, points, transform=transform, kind=kind, names=names, **columns)
+    labels = prepare_labels(target, lonlat, transform=transform, **columns)
+    return cast(
+        "Scores",
+        _probe(
+            vectors, labels, against=against or {}, rows=len(np.asarray(lonlat)), split=split, head=head,
+            seeds=seeds, folds=folds, edge_km=edge_km, buffer_km=buffer_km, bootstrap=bootstrap, level=level,
+            floors=floors, joint=joint,
+        ),
+    )  # fmt: skip
+
+
+class Options(TypedDict, total=False):
+    """What :func:`probe_parts` takes besides; as of :func:`probe`, with its defaults."""
+
+    split: Split
+    head: AnyHead
+    seeds: int
+    folds: int
+    edge_km: float
+    buffer_km: float
+    bootstrap: int
+    level: float
+    floors: Sequence[str]
+    joint: bool
+
+
+def probe_parts(
+    vectors: npt.ArrayLike,
+    target: npt.ArrayLike,
+    kind: Literal["classes", "shares"],
+    *,
+    lonlat: npt.ArrayLike,
+    names: Sequence[str] = (),
+    groups: npt.ArrayLike | None = None,
+    cities: npt.ArrayLike | None = None,
+    districts: npt.ArrayLike | None = None,
+    against: Mapping[str, npt.ArrayLike] | None = None,
+    **options: Unpack[Options],
+) -> PartScores:
+    """:func:`probe` for classes or shares.
+
+    Args:
+        vectors: (N, D), finite.
+        target: (N,) names of classes, None or NaN where missing; or (N, C) shares that sum to one.
+        kind: Which of the two.
+        lonlat: (N, 2) longitude, latitude in degrees.
+        names: Of the C shares.
+        groups, cities, districts, against: As of :func:`probe`.
+        options: See :class:`Options`.
+
+    Raises:
+        InputError: As of :func:`probe`.
+    """
+    columns: dict[str, Any] = {"groups": groups, "cities": cities, "districts": districts}
+    labels = prepare_labels(target, lonlat, kind=kind, names=tuple(names), **columns)
+    return cast("PartScores", _probe(vectors, labels, against or {}, len(np.asarray(lonlat)), **options))
+
+
+def _probe(
+    vectors: npt.ArrayLike,
+    labels: Labels,
+    against: Mapping[str, npt.ArrayLike],
+    rows: int,
+    split: Split = "block",
+    head: AnyHead = "ridge",
+    seeds: int = 5,
+    folds: int = 5,
+    edge_km: float = 5.0,
+    buffer_km: float = 1.0,
+    bootstrap: int = 1000,
+    level: float = LEVEL,
+    floors: Sequence[str] = MAP_FLOORS,
+    joint: bool = True,
+) -> AnyScores:
+    _check_counts(seeds, bootstrap)
+    checked = _tables(vectors, against, rows)
     make = partial(make_folds, labels, split, folds=folds, edge_km=edge_km, buffer_km=buffer_km)
     made = [make(seed) for seed in range(seeds)]
     resamples = draw_resamples(square_blocks(labels.metres, edge_km), seeds, bootstrap)
