@@ -119,6 +119,16 @@ def test_an_interval_that_holds_zero_is_undecided() -> None:
     ]  # fmt: skip
 
 
+def test_what_lies_near_zero_for_certain_is_nothing_and_no_gain() -> None:
+    near = [row("p", 0.002, half=0.001), row("q", -0.004, half=0.0009), row("r", -0.004, half=0.002)]
+    mark_standing(near)
+    assert [verdict(one) for one in near] == ["nothing", "nothing", "costs"]
+    told = " ".join(sentences(near))
+    assert "Worth nothing, within ±.005: p (c); q (c)." in told
+    assert "these stand: r (c)." in told
+    assert "No part pays" in told
+
+
 def test_what_stands_alone_need_not_stand_among_many() -> None:
     alone, among = [row("p", 0.012)], [row("p", 0.012), *(row(f"p{k}", 0.0) for k in range(19))]
     mark_standing(alone)

@@ -1,7 +1,8 @@
-"""What each part was worth under each condition, in words: paid, cost or undecided, and was it expected?
+"""What each part was worth under each condition, in words: paid, cost, nothing, undecided; and as expected?
 
-An interval that holds 0 decides nothing. Where many are looked at, some leave 0 out by chance: how many that
-would be is said, and which gains stand when it is allowed for (Bonferroni: 95 % for all of them at once).
+An interval within ±.005 says that a part is worth nothing there; a wider one that holds 0 decides nothing.
+Where many are looked at, some leave 0 out by chance: how many that would be is said, and which gains stand
+when it is allowed for (Bonferroni: 95 % for all of them at once).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from urbanln.pages.text import score
 
-PAYS, COSTS, UNDECIDED = "pays", "costs", "undecided"
+PAYS, COSTS, NOTHING, UNDECIDED = "pays", "costs", "nothing", "undecided"
+_NOTHING_WITHIN = 0.005  # nobody would choose by less, however sure it is
 _MISS = 0.05  # what a 95 % interval misses
 
 Row = Mapping[str, Any]
@@ -33,6 +35,8 @@ def mark_standing(rows: Sequence[dict[str, Any]]) -> None:
 def verdict(row: Row) -> str:
     """Whether a part pays under a condition."""
     low, high = row["gain_low"], row["gain_high"]
+    if low is not None and high is not None and max(-low, high) <= _NOTHING_WITHIN:
+        return NOTHING
     if low is None or high is None or low <= 0 <= high:
         return UNDECIDED
     return PAYS if low > 0 else COSTS
@@ -60,20 +64,22 @@ def sentences(rows: Sequence[Row]) -> list[str]:
     known = [row for row in rows if row["gain"] is not None]
     if not known:
         return []
-    of = {kind: [row for row in known if verdict(row) == kind] for kind in (PAYS, COSTS, UNDECIDED)}
+    of = {kind: [row for row in known if verdict(row) == kind] for kind in (PAYS, COSTS, NOTHING, UNDECIDED)}
     found = [
         f"It pays: {_listed(of[PAYS])}."
         if of[PAYS]
         else "No part pays under any condition, as far as these intervals can tell.",
         f"It costs: {_listed(of[COSTS])}." if of[COSTS] else "None costs anything for certain.",
     ]
-    stands = [row for row in known if row["stands"]]
+    stands = [row for row in of[PAYS] + of[COSTS] if row["stands"]]
     after = f"these stand: {_listed(stands, numbers=False)}" if stands else "none stands"
     undecided = f": {_listed(of[UNDECIDED], numbers=False)}" if of[UNDECIDED] else ""
     chance = f"{_MISS * len(known):.1f}"
+    near = _listed(of[NOTHING], numbers=False)
+    nothing = f"Worth nothing, within ±.005: {near}. " if near else ""
     found.append(
-        f"Undecided are {len(of[UNDECIDED])} of {len(known)}{undecided}; of so many intervals about {chance} "
-        f"leave 0 out by chance, and when that is allowed for, {after}."
+        f"{nothing}Undecided are {len(of[UNDECIDED])} of {len(known)}{undecided}; of so many intervals about "
+        f"{chance} leave 0 out by chance, and when that is allowed for, {after}."
     )
     foreseen = [row for row in known if row["predicted"] is not None]
     if foreseen:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from urbanln.pages.charts import Canvas, round_ticks
 from urbanln.pages.text import cut, finite, score
-from urbanln.study.gains import UNDECIDED, expected, gain_text, range_text, verdict
+from urbanln.study.gains import COSTS, PAYS, expected, gain_text, range_text, verdict
 
 _ACROSS, _PANEL, _GAP, _TALL, _ROW = 3, 234.0, 56.0, 96.0, 172.0
 _LEFT, _TOP, _BAND = 44.0, 44.0, 7.0
@@ -96,7 +96,7 @@ class _Panel:
                 continue
             if row["gain_low"] is not None:
                 canvas.line(x, self.y(row["gain_low"]), x, self.y(row["gain_high"]), "range main")
-            style = "hollow" if verdict(row) == UNDECIDED else "full"
+            style = "full" if verdict(row) in (PAYS, COSTS) else "hollow"
             canvas.circle(x, self.y(row["gain"]), 4.5, f"dot main {style}")
 
 
@@ -106,13 +106,13 @@ def _level(level: str | float) -> str:
 
 def gains_table(rows: Sequence[Row]) -> list[list[str]]:
     """Part, condition, gain, what was predicted, and what comes of it, as texts."""
-    return [
-        [
-            row["part"],
-            row["condition"],
-            gain_text(row),
-            range_text(row["predicted"]),
-            ", ".join(filter(None, [verdict(row), row["stands"] and "even among so many", expected(row)])),
-        ]
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        found = [kind := verdict(row)]
+        if row["stands"] and kind in (PAYS, COSTS):
+            found.append("even among so many")
+        if told := expected(row):
+            found.append(told)
+        gain, predicted = gain_text(row), range_text(row["predicted"])
+        lines.append([row["part"], row["condition"], gain, predicted, ", ".join(found)])
+    return lines
