@@ -40,6 +40,18 @@ CreditOption = Annotated[
     str, typer.Option(metavar="TEXT", help="whom the map names for it; needed with an address")
 ]
 
+QueryOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="TEXT",
+        help="a text to offer, and to prepare for --export; again for more; none: some from the captions",
+    ),
+]
+ExportOption = Annotated[
+    Path | None,
+    typer.Option(parser=named_folder, help="write the page as files into this folder, and serve nothing"),
+]
+
 
 def explore(
     cities: Annotated[list[Path], typer.Argument(metavar="CITY...", help="one or several city folders")],
@@ -54,17 +66,8 @@ def explore(
         Path | None,
         typer.Option(help="folder that probe wrote, for held-out predictions and their intervals"),
     ] = None,
-    query: Annotated[
-        list[str],
-        typer.Option(
-            metavar="TEXT",
-            help="a text to offer, and to prepare for --export; again for more; none: some from the captions",
-        ),
-    ] = [],  # noqa: B006
-    export: Annotated[
-        Path | None,
-        typer.Option(parser=named_folder, help="write the page as files into this folder, and serve nothing"),
-    ] = None,
+    query: QueryOption = [],  # noqa: B006
+    export: ExportOption = None,
     with_pictures: Annotated[
         bool,
         typer.Option("--with-pictures", help="export pictures too whose licence is not named as a free one"),
