@@ -82,7 +82,7 @@ class _Panel:
     def draw(self, factor: str, points: Sequence[tuple[str, Row]]) -> None:
         canvas, right = self.canvas, self.left + _PANEL
         canvas.text(self.left, self.top - 10, cut(factor, 34), "group")
-        for tick in round_ticks(self.low, self.high, 4):
+        for tick in round_ticks(self.low, self.high, 5):
             canvas.line(self.left, self.y(tick), right, self.y(tick), "zero" if tick == 0 else "grid")
             canvas.text(self.left - 5, self.y(tick) + 4, score(tick, 3, sign=True), anchor="end")
         for k, (level, row) in enumerate(points):
