@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 
 import pytest
@@ -86,3 +88,23 @@ def test_within_a_running_loop_and_within_what_is_held() -> None:
 async def _stopped() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.sleep(LONG_S)
+
+
+def test_loops_of_several_threads_end_in_any_order_and_leave_nothing_to_wake() -> None:
+    first, second = threading.Event(), threading.Event()
+
+    async def ends_first() -> None:
+        first.set()
+        assert second.wait(LONG_S)
+
+    async def ends_last(other: Future[None]) -> None:
+        second.set()
+        other.result(LONG_S)
+
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(run_async, ends_first())
+        assert first.wait(LONG_S)
+        threads.submit(run_async, ends_last(one)).result(LONG_S)
+    with pytest.raises(StopRequested), orderly(), hold() as told:
+        os.kill(os.getpid(), signal.SIGTERM)  # no loop is there that could be told
+        assert told()

@@ -43,7 +43,8 @@ class _State:
     installed = False
     held = 0
     silent = False
-    wake: Callable[[], object] | None = None  # tells what is held, which may be waiting
+    changing = threading.Lock()
+    wakes: tuple[Callable[[], object], ...] = ()  # tell what is held, which may be waiting
 
 
 @contextmanager
@@ -96,14 +97,19 @@ def hold() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def waking(wake: Callable[[], object]) -> Iterator[None]:
-    """As long as the block lasts, what is called when a stop is put off; it has to be quick."""
-    before, _State.wake = _State.wake, wake
+    """As long as the block lasts, what is called when a stop is put off; it has to be quick.
+
+    Blocks of several threads need not end in the order in which they began.
+    """
+    with _State.changing:
+        _State.wakes += (wake,)
     try:
         if _State.number is not None:  # it came before the block
             wake()
         yield
     finally:
-        _State.wake = before
+        with _State.changing:
+            _State.wakes = tuple(one for one in _State.wakes if one is not wake)
 
 
 def stop_as_worker() -> None:
@@ -122,8 +128,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.number is None:
         _State.number, _State.at = number, time.monotonic()
         if _State.held:
-            if _State.wake is not None:
-                _State.wake()
+            for wake in _State.wakes:
+                wake()
             return
         # A worker would take up the next task; and during imports libraries swallow what is raised.
         if _State.silent or _is_importing(frame):

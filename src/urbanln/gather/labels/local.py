@@ -20,7 +20,7 @@ from urbanln.gather.labels.told import built, partly
 from urbanln.gather.local_files import need_files
 from urbanln.gather.source import Answers, AtHand, Built
 
-_WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china|empty-part) ([^\s;),]+)"
+_WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china|empty-part) (,|[^\s;),]+)"
 _SIGNS = r", or say what stands for it: --missing .*"  # nodata has numbers only
 _OPTION = r"--([a-z][a-z-]*)"
 
