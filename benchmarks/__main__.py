@@ -18,7 +18,8 @@ from importlib import import_module
 NAMES = (
     "ratios", "commands", "step", "embed", "grad_cache", "restart", "growth", "gpu",
     "probe_speed", "probe_scale", "vote_speed", "parser_quality", "facts_and_wording", "grounding_auc",
-    "captions_help", "captions_shared", "gather", "zonal", "similar", "text_search", "explore_page", "all",
+    "captions_help", "captions_shared", "study_captions", "gather", "zonal", "similar", "text_search",
+    "explore_page", "all",
 )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from urbanln.cityrep.head import head_held_out, softmax
+from urbanln.base.softmax import softmax
+from urbanln.cityrep.head import head_held_out
 from urbanln.cityrep.metrics import metrics
 from urbanln.cityrep.payloads import Payload, read_payload, read_tasks, scaled
 from urbanln.cityrep.splits import SEEDS, block_numbers, buffered_folds, split_digest, their_parts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from urbanln.base.kinds import Kind
+from urbanln.base.softmax import softmax
 from urbanln.cityrep.draws import Draws, Single
 from urbanln.cityrep.payloads import Payload
 from urbanln.cityrep.splits import Parts
@@ -36,7 +36,7 @@ def head_held_out(X: Single, payload: Payload, parts: Parts) -> Single:
         parts: Of one seed.
 
     Returns:
-        (M, C) outputs for ``parts.test``: a number, or what becomes probabilities by :func:`softmax`.
+        (M, C) outputs for ``parts.test``: a number, or what a softmax makes probabilities of.
     """
     draws = Draws(parts.seed)
     network = Network(X.shape[1], payload.outputs, payload.task.kind, draws)
@@ -67,13 +67,6 @@ def _targets(payload: Payload) -> Single:
     if payload.task.kind == "classes":
         return np.eye(payload.outputs, dtype=np.float32)[payload.y]
     return payload.y.reshape(len(payload), -1).astype(np.float32)
-
-
-def softmax(outputs: npt.NDArray) -> npt.NDArray:
-    """Probabilities (M, C) of outputs."""
-    made = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    made /= made.sum(axis=1, keepdims=True)
-    return np.asarray(made)
 
 
 class Network:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.softmax import softmax
 from urbanln.base.space import Floats
-from urbanln.cityrep.head import head_held_out, softmax
+from urbanln.cityrep.head import head_held_out
 from urbanln.cityrep.payloads import Payload
 from urbanln.cityrep.scored import Score, as_row, by_seed, pooled
 from urbanln.cityrep.splits import BUFFERED, SEEDS, Parts, block_numbers, buffered_folds, their_parts

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.softmax import softmax
 from urbanln.base.space import Floats
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
 from urbanln.probe.ridge import held_parts
@@ -36,7 +37,7 @@ class Fit(NamedTuple):
     def parts(self, rows: npt.NDArray) -> Floats:
         """Parts (m, C) of turned rows (m, r)."""
         made = np.zeros((len(rows), len(self.there)))
-        made[:, self.there] = _softmax(rows @ self.weight[:-1].astype(rows.dtype) + self.weight[-1])
+        made[:, self.there] = softmax(rows @ self.weight[:-1].astype(rows.dtype) + self.weight[-1])
         return made
 
 
@@ -169,8 +170,3 @@ def _fit(
     options = {"maxiter": STEPS, "maxcor": 20, "gtol": FLATTEST, "ftol": close}
     found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     return Fit(there, found.x.reshape(shape) * stretch)
-
-
-def _softmax(logits: Floats) -> Floats:
-    made = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(made / made.sum(axis=-1, keepdims=True), dtype=np.float64)

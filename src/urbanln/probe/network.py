@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg.blas import saxpy
 
+from urbanln.base.softmax import softmax
 from urbanln.base.space import Floats
 from urbanln.probe.columns import Scale, check_validation, chunks, column_scale
 from urbanln.probe.simplex import divergence, evened, one_more
@@ -96,13 +97,7 @@ def softmax_mlp(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     network = _fitted(seen, target, seed, softmax=True)
     made = np.empty((len(fold.test), y.shape[1]))
     for rows in chunks(fold.test, X.shape[1]):
-        made[rows] = _softmax(network.predict(_with_one(scale, X, fold.test[rows])))[0]
-    return made
-
-
-def _softmax(logits: Single) -> Single:
-    made = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    made /= made.sum(axis=-1, keepdims=True)
+        made[rows] = softmax(network.predict(_with_one(scale, X, fold.test[rows])))[0]
     return made
 
 
@@ -153,7 +148,7 @@ def _fitted(
 def _loss(made: Single, y: Single, learned: int) -> Single:
     """Mean loss (L,) on the validation part: squared, or of parts by a softmax learned from so many rows."""
     if learned:
-        own = evened(_softmax(made)[0].astype(np.float64), one_more(learned))
+        own = evened(softmax(made)[0].astype(np.float64), one_more(learned))
         return np.array([divergence(y[0].astype(np.float64), own).mean()], dtype=np.float32)
     return np.asarray(((made - y)[..., 0] ** 2).mean(axis=1))
 
@@ -228,7 +223,7 @@ class Networks:
         error = np.matmul(hidden, leave.swapaxes(1, 2))
         error += bias[:, None]
         if self._softmax:
-            error = _softmax(error)
+            error = softmax(error)
         error -= y
         error /= len(rows)
         np.matmul(error.swapaxes(1, 2), hidden, out=to_leave)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from urbanln.base.softmax import softmax
 from urbanln.city.meta import IndicatorNote
 from urbanln.city.synthetic.fields import Cell, Floats
 from urbanln.city.synthetic.labels import standard_counts
@@ -65,11 +66,11 @@ def make_kinds(
     classes[lost] = None
     cover = _scores(_COVER, cells, drawn)
     cover[[cell.river is None for cell in cells], list(_COVER).index("water")] = -math.inf
-    noisy = _softmax(cover + rng.normal(0, _NOISE, cover.shape))
+    noisy = softmax(cover + rng.normal(0, _NOISE, cover.shape))
     labels = pd.DataFrame({"land_use": pd.Series(classes, dtype="str")})
     labels[list(COVER)] = noisy
-    truth = pd.DataFrame(_softmax(use / _CHANCE), columns=[f"probability_{name}" for name in _USE])
-    truth[[f"share_{name}" for name in _COVER]] = _softmax(cover)
+    truth = pd.DataFrame(softmax(use / _CHANCE), columns=[f"probability_{name}" for name in _USE])
+    truth[[f"share_{name}" for name in _COVER]] = softmax(cover)
     return labels, truth
 
 
@@ -84,8 +85,3 @@ def _scores(rules: _Rules, cells: Sequence[Cell], drawn: Sequence[Mapping[str, i
             score += weight * standard_counts(cause, drawn)
         columns.append(score)
     return np.stack(columns, axis=1)
-
-
-def _softmax(scores: Floats) -> Floats:
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
