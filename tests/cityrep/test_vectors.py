@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import h3
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 
 from urbanln.base.errors import InputError
 from urbanln.cityrep.payloads import Payload, read_payload, read_tasks
@@ -58,6 +60,54 @@ def test_a_table_with_places_gives_the_nearest_row(payloads: dict[str, Payload],
         made[west], np.tile(_length(np.array([[1.0, 0.5]])), (west.sum(), 1)), atol=1e-6
     )
     np.testing.assert_allclose(made[payload.lonlat[:, 0] > 10.13][:, 0], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("whole_numbers", [False, True])
+def test_a_table_of_hexagons_gives_the_row_of_the_cell_around(
+    payloads: dict[str, Payload], tmp_path: Path, whole_numbers: bool
+) -> None:
+    """Slowly: the ring of each cell, asked whether the sample lies in it."""
+    payload = payloads["atown.landuse.2026"]
+    cells = sorted({h3.latlng_to_cell(lat, lon, 7) for lon, lat in payload.lonlat.tolist()})
+    kept = cells[:-1]  # the samples of the last have no vector
+    values = np.random.default_rng(0).normal(size=(len(kept), 3))
+    ids = [h3.str_to_int(cell) for cell in kept] if whole_numbers else kept
+    frame = pd.DataFrame(values, columns=["e0", "e1", "e2"], index=pd.Index(ids, name="region_id"))
+    frame.to_parquet(tmp_path / "atown.parquet")
+    made, missing = vectors_of(Source("mine", f"{tmp_path}/{{city}}.parquet"), payload)
+    points = shapely.points(payload.lonlat)
+    for cell, value in zip(cells, _length(np.vstack([values, np.full((1, 3), np.nan)])), strict=True):
+        ring = shapely.Polygon([(lon, lat) for lat, lon in h3.cell_to_boundary(cell)])
+        inside = made[shapely.contains(ring, points)]
+        assert len(inside)
+        np.testing.assert_allclose(inside, np.tile(np.nan_to_num(value), (len(inside), 1)), atol=1e-6)
+    assert missing == shapely.contains(ring, points).sum()
+
+
+def test_a_compacted_set_of_hexagons_is_read_too(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.landuse.2026"]
+    fine = sorted({h3.latlng_to_cell(lat, lon, 8) for lon, lat in payload.lonlat.tolist()})
+    whole = h3.cell_to_parent(fine[0], 7)
+    cells = [whole, *(cell for cell in fine if h3.cell_to_parent(cell, 7) != whole)]
+    frame = pd.DataFrame({"h3": cells, "e0": np.arange(len(cells)) + 1.0, "e1": 1.0})
+    frame.to_csv(tmp_path / "atown.csv", index=False)
+    made, missing = vectors_of(Source("mine", f"{tmp_path}/{{city}}.csv"), payload)
+    assert missing == 0
+    row = [
+        cells.index(whole if h3.latlng_to_cell(lat, lon, 7) == whole else h3.latlng_to_cell(lat, lon, 8))
+        for lon, lat in payload.lonlat.tolist()
+    ]
+    np.testing.assert_allclose(made[:, 0] / made[:, 1], np.array(row) + 1.0, rtol=1e-5)
+
+
+def test_two_columns_of_hexagons_are_refused(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.landuse.2026"]
+    fine = sorted({h3.latlng_to_cell(lat, lon, 8) for lon, lat in payload.lonlat.tolist()})
+    parents = [h3.cell_to_parent(cell, 6) for cell in fine]
+    frame = pd.DataFrame({"h3_08": fine, "h3_06": parents, "e0": np.arange(len(fine)), "e1": 1.0})
+    frame.to_csv(tmp_path / "atown.csv", index=False)
+    with pytest.raises(InputError, match=r"(?s)several columns .*H3.*h3_08, h3_06"):
+        vectors_of(Source("mine", f"{tmp_path}/{{city}}.csv"), payload)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from urbanln.base.errors import InputError, require
 from urbanln.base.frames import read_frame
 from urbanln.base.space import Floats, to_metres
+from urbanln.cityrep.hexagons import cells_over, h3_column
 from urbanln.cityrep.payloads import Payload, Task
 from urbanln.probe.floors import FLOORS
 from urbanln.tables.columns import features_of
@@ -89,7 +90,8 @@ def vectors_of(source: Source, payload: Payload) -> tuple[Single, int]:
 
     A raster finer or coarser than the task's own is brought to its grid by the mean over each cell, one on
     the same grid is taken as it is; where the task has no raster, it is looked up at the samples' points. A
-    table is looked up by ``sample_id``; by position it gives each sample the nearest row.
+    table is looked up by ``sample_id``, or by the H3 cell that a sample lies in; by position it gives each
+    sample the nearest row.
 
     Raises:
         InputError: No such file, or no vectors in it that can be used.
@@ -134,14 +136,22 @@ def position_encoding(lonlat: Floats) -> Single:
 def _from_table(file: Path, source: Source, payload: Payload) -> Single:
     frame = read_frame(file, text=["sample_id"])
     keyed = "sample_id" in frame.columns
+    hexagons = None if keyed else h3_column(frame, str(file))
     found = features_of(
-        frame, columns=source.columns, labels=payload.task.columns, key="sample_id" if keyed else None,
+        frame, columns=source.columns, labels=payload.task.columns, key="sample_id" if keyed else hexagons,
         known=[payload.ids.tolist()], where=str(file), spec=f"{source.name}={source.pattern}",
     )  # fmt: skip
     made = np.full((len(payload), found.vectors.shape[1]), np.nan, dtype=np.float32)
-    if found.ids is not None:
+    if found.ids is not None and keyed:
         match = match_ids(found, [[name] for name in payload.ids.tolist()], where=str(file))
         made[match.rows] = match.vectors
+    elif found.ids is not None:
+        for cells in cells_over(payload.lonlat, found.ids):
+            each, sample = np.unique(cells, return_inverse=True)
+            match = match_ids(found, [[name] for name in each.tolist()], where=str(file))
+            row_of = np.full(len(each), -1)
+            row_of[match.rows] = np.arange(len(match.rows))
+            made[row_of[sample] >= 0] = match.vectors[row_of[sample][row_of[sample] >= 0]]
     else:
         assert found.lonlat is not None
         both = to_metres(np.vstack([payload.lonlat, found.lonlat]))
