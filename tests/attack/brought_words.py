@@ -39,6 +39,7 @@ def _all() -> dict[str, _Words]:
         "--shares": ("=", "a=", "a=price,size", "price=lon,lat", "a=nope,size", "a=size", "=size,lon",
                      *_ODD[:4]),
         "--empty-part": ("rest", "zero", ""),
+        "--share-tolerance": _NUMBERS,
         "--lon": ("nope", "price", "", "lat"),
         "--lonlat-column": ("file", "nope", "price"),
         "--name": _ODD,

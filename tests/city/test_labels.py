@@ -154,11 +154,17 @@ AGE = ("young", "old")
 
 
 def _shares(
-    young: Any, old: Any, empty_part: str = "refuse", missing: tuple[str, ...] = ()
+    young: Any,
+    old: Any,
+    empty_part: str = "refuse",
+    missing: tuple[str, ...] = (),
+    tolerance: float = 0.001,
 ) -> tuple[list[list[float]], list[str]]:
     rule = parse_missing(missing, ["age", *AGE])
     frame = pd.DataFrame({"young": young, "old": old})
-    taken, said = take_shares(frame, "age", AGE, table="t", rule=rule, empty_part=empty_part)
+    taken, said = take_shares(
+        frame, "age", AGE, table="t", rule=rule, empty_part=empty_part, tolerance=tolerance
+    )
     assert list(taken.columns) == list(AGE)
     return taken.round(6).to_numpy().tolist(), said
 
@@ -172,7 +178,10 @@ def test_parts_of_one_or_of_a_hundred(whole: float, line: list[str]) -> None:
     old = np.array([0.75, 0.5005, 1.0, np.nan, 0.5]) * whole
     taken, said = _shares(young, old)
     np.testing.assert_array_equal(taken, [[0.25, 0.75], [0.49975, 0.50025], [0, 1], [NAN, NAN], [NAN, NAN]])
-    off = f"1 rows left out, since their parts do not sum to {whole} (the first to {0.8 * whole:g}, in row 4)"
+    off = (
+        f"1 rows left out, since their parts do not sum to {whole} within {0.001 * whole:g} "
+        f"(the first to {0.8 * whole:g}, in row 4; --share-tolerance takes none of them)"
+    )
     assert said == [f"label age: {one}" for one in [*line, off]]
 
 
@@ -192,8 +201,59 @@ def test_an_empty_part_that_is_something_is_asked_about() -> None:
     taken, said = _shares(young, old, "missing")
     np.testing.assert_array_equal(taken, [[NAN, NAN], [0.4, 0.6], [0.5, 0.5]])
     assert said == [
-        "label age: 1 rows left out, since their parts do not sum to 1 (the first to 0.3, in row 0)"
+        "label age: 1 rows left out, since their parts do not sum to 1 within 0.001 (the first to 0.3, in "
+        "row 0; --share-tolerance takes none of them)"
     ]
+
+
+ROUNDED = ([30.0, 33, 50, 20, 60, 10], [70.0, 66, 51, 50, 40, 90])  # three of them rounded or not whole
+
+
+def test_rounded_parts_are_left_out_and_the_option_that_takes_them_is_named() -> None:
+    taken, said = _shares(*ROUNDED)
+    np.testing.assert_array_equal(np.isnan(taken).any(axis=1), [False, True, True, True, False, False])
+    assert said[1:] == [
+        "label age: 3 rows left out, since their parts do not sum to 100 within 0.1 (the first to 99, in "
+        "row 1; if that is rounding, --share-tolerance 0.01 takes 2 of them)"
+    ]
+
+
+@pytest.mark.parametrize("whole", [1, 100])
+def test_rounded_parts_are_divided_by_their_sum_on_demand_and_said(whole: int) -> None:
+    young, old = (np.array(one) / 100 * whole for one in ROUNDED)
+    taken, said = _shares(young, old, tolerance=0.01)
+    np.testing.assert_allclose(
+        taken,
+        [[0.3, 0.7], [1 / 3, 2 / 3], [50 / 101, 51 / 101], [NAN, NAN], [0.6, 0.4], [0.1, 0.9]],
+        atol=1e-6,
+    )
+    divided = f"2 rows sum to {whole} but for {0.01 * whole:g} at most, and are divided by their sum"
+    assert f"label age: {divided} (--share-tolerance 0.01)" in said
+    assert len([line for line in said if "left out" in line]) == 1
+    exact, said = _shares([0.3, 0.4], [0.7, 0.6005], tolerance=0.05)
+    assert said == []
+    np.testing.assert_allclose(np.sum(exact, axis=1), 1, atol=1e-5)
+
+
+def test_a_tolerance_is_none_for_what_is_empty() -> None:
+    young, old = [0.985, 0.4, 1.01], [None, 0.6, None]
+    with pytest.raises(InputError, match=r"is empty(.|\n)*0\.985, empty"):
+        _shares(young, old, tolerance=0.02)
+    taken, _ = _shares(young, old, "rest", tolerance=0.02)
+    assert taken == [[0.985, 0.015], [0.4, 0.6], [1, 0]]
+
+
+def test_where_most_rows_are_rounded_the_option_is_named() -> None:
+    young, old = [33, 50, 30], [66, 51, 70]
+    with pytest.raises(InputError, match=r"in 1 of 3 rows(.|\n)*--share-tolerance 0\.02"):
+        _shares(young, old)
+    assert len(_shares(young, old, tolerance=0.02)[0]) == 3
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.2, -1, NAN, float("inf")])
+def test_a_tolerance_has_bounds(tolerance: float) -> None:
+    with pytest.raises(InputError, match=r"--share-tolerance(.|\n)*from 0\.001 to 0\.1"):
+        AskedLabels.of(share_tolerance=tolerance)
 
 
 def test_codes_of_a_label_of_shares_are_those_of_its_columns() -> None:
@@ -325,15 +385,18 @@ def test_rows_of_a_region_are_one_label_of_each_kind(tmp_path: Path) -> None:
 
 
 def test_the_command_line_says_the_same(tmp_path: Path) -> None:
-    _table().to_csv(tmp_path / "t.csv", index=False)
     words = [
         "ingest", str(tmp_path / "t.csv"), "--out", str(tmp_path / "city"), "--id-column", "id",
         "--label", "price", "--classes", "use", "--classes", "zone", "--shares", "cover=wood,water",
         "--missing", "use=port",
-        "--empty-part", "missing",
+        "--empty-part", "missing", "--share-tolerance", "0.02",
     ]  # fmt: skip
+    frame = _table()
+    frame.loc[0, "water"] += 1
+    frame.to_csv(tmp_path / "t.csv", index=False)
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
+    assert "label cover: 1 rows sum to 100 but for 1 at most, and are divided by their sum" in done.output
     assert "label use: 12 rows hold port, missing as you say" in done.output
     assert list(City.open(tmp_path / "city").kinds()) == ["price", "use", "zone", "cover"]
 

@@ -184,6 +184,22 @@ def test_columns_of_parts_are_a_label_of_shares(tmp_path: Path) -> None:
     assert again.indicators.set_index("region_id").loc[IDS[1], "income_old"] == pytest.approx(0.7)
 
 
+def test_rounded_parts_are_taken_by_a_key_of_the_recipe(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"tract": IDS, "young": [20.0, 30, 40, 45, 50, 60, 70, 75]})
+    off = np.array([0, 0, 0, 0, 0, 0, 1, -1])
+    frame.assign(old=100 - frame["young"] + off).to_csv(tmp_path / "income.csv", index=False)
+    parts = ('column = "income"', 'columns = ["young", "old"]\nkind = "shares"')
+    report = run.gather(_recipe(tmp_path, parts), tmp_path / "city")
+    assert "if that is rounding, share_tolerance = 0.01 takes 2 of them)" in "\n".join(report.lines())
+    taking = (parts[0], parts[1] + "\nshare_tolerance = 0.01")
+    report = run.gather(_recipe(tmp_path, taking), tmp_path / "again")
+    assert "2 rows sum to 100 but for 1 at most" in "\n".join(report.lines())
+    assert report.city.indicators["income_young"].notna().all()
+    frame.assign(old=101 - frame["young"]).to_csv(tmp_path / "income.csv", index=False)
+    with pytest.raises(InputError, match=r"rounded: share_tolerance = 0\.02$"):
+        run.prepare(_recipe(tmp_path, parts))
+
+
 @pytest.mark.parametrize(
     ("new", "told"),
     [

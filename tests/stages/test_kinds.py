@@ -143,6 +143,8 @@ def test_the_audit_of_a_table_is_told_what_is_what(
     np.testing.assert_allclose(
         [part.mean for part in found.labels.labels["age"].parts], town.indicators[list(AGE)].mean(), atol=1e-9
     )
+    rounded = table.assign(old=table["old"] + 0.5)
+    assert "but for 0.5 at most" in urbanln.audit(rounded, shares={"age": AGE}, share_tolerance=0.01).notes[1]
     table.to_csv(tmp_path / "t.csv", index=False)
     words = ["--classes", "use", "--shares", "age=young,middle_aged,old", "--missing", "use=port"]
     assert run("audit", "--labels", tmp_path / "t.csv", *words, "--page", tmp_path / "t.html") == 0

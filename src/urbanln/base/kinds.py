@@ -27,6 +27,8 @@ RARE = 5
 _LONGEST = 60
 OFF = 1e-3
 """How far the parts of shares may be from summing to one."""
+MOST_OFF = 0.1
+"""The same for parts that are rounded, at most: what is off by more lacks a part."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from urbanln.base.files import write_json
 from urbanln.base.frames import id_text, read_frame
 from urbanln.base.geometry import as_geometry
 from urbanln.base.ids import read_ids
+from urbanln.base.kinds import OFF
 from urbanln.base.written import Written
 from urbanln.city.checks import IMAGE_COLUMNS, VIEWS, check_texts
 from urbanln.city.coordinates import Positions, point_coordinates
@@ -46,10 +47,10 @@ def ingest(
     crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
     view: str = "satellite", split_column: str | None = None, labels: Sequence[str] = (),
     classes: Sequence[str] = (), shares: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    missing: Sequence[str] = (), empty_part: str = "refuse", trust_ids: bool = False,
-    encoding: str | None = None, thousands: str | None = None, decimal: str | None = None,
-    captured: str | None = None, source: str = "", licence: str = "", attribution: str = "",
-    copy: bool = True, limit: int | None = None,
+    missing: Sequence[str] = (), empty_part: str = "refuse", share_tolerance: float = OFF,
+    trust_ids: bool = False, encoding: str | None = None, thousands: str | None = None,
+    decimal: str | None = None, captured: str | None = None, source: str = "", licence: str = "",
+    attribution: str = "", copy: bool = True, limit: int | None = None,
 ) -> IngestReport:  # fmt: skip
     """Make a city from a table and a folder of pictures; stopped half-way, the same call goes on.
 
@@ -75,13 +76,12 @@ def ingest(
         view, split_column: ``satellite``, ``street``, or a column of them; one of train, val and test.
         labels, classes, shares: Columns to predict (:class:`urbanln.city.labels.AskedLabels`).
         missing: What stands for no label, beside empty cells and unmistakable codes (``parse_missing``).
-        empty_part: What an empty part of shares is: ``refuse``, ``rest`` of the others, or ``missing``.
+        empty_part, share_tolerance: Of shares (:class:`urbanln.city.labels.AskedLabels`).
         trust_ids: Take ids as they stand, though they look mangled or have rows kilometres apart.
         encoding, thousands, decimal: How a text table is written (:class:`urbanln.base.written.Written`).
         captured: Column with the date, kept as the text it is.
         source, licence, attribution: Where the pictures come from, on what terms, and whom to name.
-        copy: Copy the pictures into the city, or refer to them by absolute path.
-        limit: Only the first rows.
+        copy, limit: Copy the pictures, or refer to them by absolute path; only the first rows.
 
     Raises:
         InputError: A column, file or coordinate is wrong, no picture can be used, or ``out`` has a city.
@@ -91,7 +91,8 @@ def ingest(
     folder, table, out = None if pictures is None else Path(pictures), Path(table), Path(out)
     _check_target(out, (folder, table), name=name, source=source, licence=licence, attribution=attribution)
     positions = Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china)
-    wanted = AskedLabels.of(labels, classes, shares, missing=missing, empty_part=empty_part)
+    rules: dict[str, Any] = {"missing": missing, "empty_part": empty_part, "share_tolerance": share_tolerance}
+    wanted = AskedLabels.of(labels, classes, shares, **rules)
     asked = _Asked(
         name, regions, id_column, image_column, positions, district, view, split_column, captured, wanted,
         trust_ids, Written(encoding, thousands, decimal), source, licence, attribution, copy)  # fmt: skip

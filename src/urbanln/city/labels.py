@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import LabelKind, simplex
+from urbanln.base.kinds import MOST_OFF, OFF, LabelKind, simplex
 from urbanln.city.classes import frequent_per_region, take_classes, told_of_classes
 from urbanln.city.indicators import constant_labels, mean_per_region, parse_missing, take_labels
 from urbanln.city.meta import IndicatorNote
@@ -25,6 +25,7 @@ class AskedLabels:
         shares: Label of shares and the columns of its parts.
         missing: What stands for a missing label (:func:`urbanln.city.indicators.parse_missing`).
         empty_part: What an empty part of shares is (:func:`urbanln.city.shares.take_shares`).
+        share_tolerance: How far the sum of a row's shares may be from 1 (the same).
     """
 
     numbers: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class AskedLabels:
     shares: tuple[tuple[str, tuple[str, ...]], ...] = ()
     missing: tuple[str, ...] = ()
     empty_part: str = "refuse"
+    share_tolerance: float = OFF
 
     @classmethod
     def of(
@@ -42,16 +44,18 @@ class AskedLabels:
         *,
         missing: Sequence[str] = (),
         empty_part: str = "refuse",
+        share_tolerance: float = OFF,
     ) -> AskedLabels:
         """As a user says it.
 
         Args:
             labels, classes: Columns.
             shares: ``"NAME=COLUMN,COLUMN"`` each, or name → columns.
-            missing, empty_part: As for the class.
+            missing, empty_part, share_tolerance: As for the class.
 
         Raises:
-            InputError: A column or name stands twice, is called ``region_id``, or a word is none of these.
+            InputError: A column or name stands twice, is called ``region_id``, a word is none of these, or a
+                tolerance out of bounds.
         """
         if empty_part not in EMPTY_PARTS:
             raise InputError(
@@ -60,8 +64,15 @@ class AskedLabels:
                 where="--empty-part",
                 remedy=f"there are: {', '.join(EMPTY_PARTS)}",
             )
+        if not OFF <= share_tolerance <= MOST_OFF:
+            raise InputError(
+                "the sum of shares cannot be this far off",
+                value=share_tolerance,
+                where="--share-tolerance",
+                remedy=f"give a number from {OFF:g} to {MOST_OFF:g}; of 4 parts in whole per cent 0.02",
+            )
         parts = tuple(parse_shares(shares).items())
-        asked = cls(tuple(labels), tuple(classes), parts, tuple(missing), empty_part)
+        asked = cls(tuple(labels), tuple(classes), parts, tuple(missing), empty_part, share_tolerance)
         _refuse_twice(asked)
         return asked
 
@@ -138,7 +149,10 @@ def take(frame: pd.DataFrame, asked: AskedLabels, *, table: str) -> tuple[pd.Dat
         parts.append(classes.to_frame())
         said += told
     for name, columns in asked.shares:
-        shares, told = take_shares(frame, name, columns, table=table, rule=rule, empty_part=asked.empty_part)
+        shares, told = take_shares(
+            frame, name, columns, table=table, rule=rule, empty_part=asked.empty_part,
+            tolerance=asked.share_tolerance,
+        )  # fmt: skip
         parts.append(shares)
         said += told
     return pd.concat(parts, axis=1), said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from urbanln.base.columns import refuse
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import OFF, simplex
+from urbanln.base.kinds import MOST_OFF, OFF, simplex
 from urbanln.base.space import Floats
 from urbanln.city.indicators import Missing, take_labels
 
@@ -56,11 +57,14 @@ def take_shares(
     table: str,
     rule: Missing,
     empty_part: str = "refuse",
+    tolerance: float = OFF,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The parts of one label as float64 that sum to one in every row, and what was done to them in words.
 
-    Parts in per cent are divided by 100, which is said. A row whose parts sum to something else has no such
-    label, and is counted. A part that is empty where the others sum to one is 0; elsewhere it is asked about.
+    Parts in per cent are divided by 100, which is said. A row that is off by no more than the tolerance is
+    divided by its sum, which is said where it is more than the last digits; one whose parts sum to something
+    else has no such label, and is counted. A part that is empty where the others sum to one is 0; elsewhere
+    it is asked about.
 
     Args:
         frame: The table.
@@ -70,6 +74,8 @@ def take_shares(
         rule: What the user says stands for a missing value.
         empty_part: What an empty part is where the others do not sum to one: ``refuse``; ``rest``, what they
             leave of it; ``missing``, so that the row has no such label.
+        tolerance: How far a sum may be from 1: .001 for all that arithmetic can do, more for parts that were
+            rounded; a row of which a part is empty is held to .001.
 
     Raises:
         InputError: As :func:`urbanln.city.indicators.take_labels`; a part is negative or empty, or the parts
@@ -80,14 +86,14 @@ def take_shares(
     there = ~np.isnan(parts).all(axis=1)
     if not there.any():
         return values, said
-    whole = _whole(parts, name, table)
+    whole = _whole(parts, name, table, tolerance)
     if whole == 100:
         said.append(f"label {name}: its parts sum to 100, and are divided by it")
     parts = parts / whole
     low = (parts < -_ROUNDING).any(axis=1)
     refuse(low, f"a part of '{name}' is negative", _shown(values), table, "shares are 0 or more")
     parts = np.maximum(parts, 0)
-    partly = there & np.isnan(parts).any(axis=1) & ~_near(parts, 1)
+    partly = there & np.isnan(parts).any(axis=1) & ~_near(parts, 1, tolerance)
     refuse(
         partly & (empty_part == "refuse"),
         f"a part of '{name}' is empty, and the others do not sum to {whole}",
@@ -95,9 +101,11 @@ def take_shares(
         table,
         "--empty-part rest takes what the others leave, --empty-part missing leaves such rows out",
     )
-    parts, told = _filled(parts, partly & (empty_part == "rest"), f"label {name}", whole)
-    kept = ~np.isnan(parts).any(axis=1) & _near(parts, 1)
-    said += told + _left_out(name, there & ~kept, np.nansum(parts, axis=1) * whole, whole)
+    rest = partly & (empty_part == "rest") & (np.nansum(parts, axis=1) <= 1 + tolerance)
+    parts, told = _filled(parts, rest, f"label {name}", whole)
+    kept = ~np.isnan(parts).any(axis=1) & _near(parts, 1, tolerance)
+    said += told + _divided(name, parts[kept], whole, tolerance)
+    said += _left_out(name, there & ~kept, parts, whole, tolerance)
     parts[~kept] = np.nan
     return pd.DataFrame(simplex(parts), index=values.index, columns=list(columns)), said
 
@@ -112,24 +120,25 @@ def _filled(parts: Floats, rest: npt.NDArray[np.bool_], label: str, whole: int) 
     """Empty parts that are known: 0 beside others that sum to one, and on demand what the others leave."""
     gaps, left = np.isnan(parts), np.maximum(1 - np.nansum(parts, axis=1), 0)
     said = []
-    zero = gaps.any(axis=1) & _near(parts, 1)
+    zero = gaps.any(axis=1) & _near(parts, 1, OFF)
     if zero.any():
         said.append(f"{label}: {int(zero.sum())} rows have empty parts beside others that sum to {whole}: 0")
-    rest = rest & (gaps.sum(axis=1) == 1) & (left > 0)
+    rest = rest & (gaps.sum(axis=1) == 1)
     if rest.any():
         said.append(f"{label}: {int(rest.sum())} rows have one empty part, taken as what the others leave")
     parts = np.where(gaps & zero[:, None], 0, parts)
     return np.where(gaps & rest[:, None], left[:, None], parts), said
 
 
-def _near(parts: Floats, whole: int) -> npt.NDArray[np.bool_]:
-    """Whether the parts that are there sum to the whole, for all that rounding can do."""
-    return np.asarray(np.abs(np.nansum(parts, axis=1) - whole) <= OFF * whole * (1 + 1e-9))
+def _near(parts: Floats, whole: int, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Whether the parts that are there sum to the whole; beside a gap a tolerance says nothing of the gap."""
+    allowed = np.where(np.isnan(parts).any(axis=1), OFF, tolerance)
+    return np.asarray(np.abs(np.nansum(parts, axis=1) - whole) <= allowed * whole * (1 + 1e-9))
 
 
-def _whole(parts: Floats, name: str, table: str) -> int:
+def _whole(parts: Floats, name: str, table: str, tolerance: float) -> int:
     """What the parts of most rows sum to: 1 or 100."""
-    near = {whole: _near(parts, whole) for whole in (1, 100)}
+    near = {whole: _near(parts, whole, tolerance) for whole in (1, 100)}
     whole = max(near, key=lambda one: int(near[one].sum()))
     full = ~np.isnan(parts).any(axis=1) | near[whole]
     if not full.any() or near[whole].sum() < full.sum() / 2:
@@ -138,17 +147,37 @@ def _whole(parts: Floats, name: str, table: str) -> int:
             f"the parts of '{name}' sum to 1, or to 100, in {int(near[whole].sum())} of {len(told)} rows",
             value=f"{np.median(np.nansum(told, axis=1)):.6g} in the middle one",
             where=table,
-            remedy="name every part of the whole; divide counts, and rounded per cent, by their sum first",
+            remedy="name every part of the whole, and divide counts by their sum first; parts that were "
+            "rounded: --share-tolerance 0.02",
         )
     return whole
 
 
-def _left_out(name: str, off: npt.NDArray[np.bool_], sums: Floats, whole: int) -> list[str]:
-    if not off.any():
+def _divided(name: str, parts: Floats, whole: int, tolerance: float) -> list[str]:
+    """What is said of rows that are off by more than the last digits."""
+    off = np.abs(parts.sum(axis=1) - 1)
+    if not (rounded := off > OFF * (1 + 1e-9)).any():
         return []
-    row = int(np.flatnonzero(off)[0])
-    what = f"their parts do not sum to {whole} (the first to {sums[row]:.6g}, in row {row})"
-    return [f"label {name}: {int(off.sum())} rows left out, since {what}"]
+    what = f"sum to {whole} but for {off.max() * whole:.3g} at most, and are divided by their sum"
+    return [f"label {name}: {int(rounded.sum())} rows {what} (--share-tolerance {tolerance:g})"]
+
+
+def _left_out(
+    name: str, out: npt.NDArray[np.bool_], parts: Floats, whole: int, tolerance: float
+) -> list[str]:
+    """What is said of rows whose parts do not sum to the whole, and what would take them."""
+    if not out.any():
+        return []
+    row = int(np.flatnonzero(out)[0])
+    first = f"the first to {np.nansum(parts[row]) * whole:.6g}, in row {row}"
+    off = np.abs(parts[out].sum(axis=1) - 1)  # none of a row with a gap
+    near = off[off <= MOST_OFF]
+    takes = "--share-tolerance takes none of them"
+    if len(near):
+        least = math.ceil(1000 * near.max() - 1e-6) / 1000
+        takes = f"if that is rounding, --share-tolerance {least:g} takes {len(near)} of them"
+    what = f"their parts do not sum to {whole} within {tolerance * whole:g} ({first}; {takes})"
+    return [f"label {name}: {int(out.sum())} rows left out, since {what}"]
 
 
 def told_of_shares(name: str, shares: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import OFF
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
     CaptionFilesOption,
@@ -29,6 +30,7 @@ from urbanln.cli.options import (
     SetOption,
     SettingsOption,
     SharesOption,
+    ShareToleranceOption,
     SplitColumnOption,
     ThousandsOption,
     TrustIdsOption,
@@ -84,6 +86,7 @@ def ingest(
     shares: SharesOption = [],  # noqa: B006
     missing: MissingOption = [],  # noqa: B006
     empty_part: EmptyPartOption = "refuse",
+    share_tolerance: ShareToleranceOption = OFF,
     trust_ids: TrustIdsOption = False,
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
@@ -110,7 +113,7 @@ def ingest(
         id_column=id_column, image_column=image_column, lon=lon, lat=lat, lonlat_column=lonlat_column,
         latlon_column=latlon_column, crs=crs, datum=datum, outside_china=outside_china, district=district,
         view=view, split_column=split_column, labels=label, classes=classes, shares=shares, missing=missing,
-        empty_part=empty_part, trust_ids=trust_ids,
+        empty_part=empty_part, share_tolerance=share_tolerance, trust_ids=trust_ids,
         encoding=encoding, thousands=thousands, decimal=decimal, captured=captured, source=source,
         licence=licence, attribution=attribution, copy=copy, limit=limit,
     )  # fmt: skip
@@ -194,6 +197,7 @@ def audit(
     outside_china: OutsideChinaOption = "refuse",
     missing: MissingOption = [],  # noqa: B006
     empty_part: EmptyPartOption = "refuse",
+    share_tolerance: ShareToleranceOption = OFF,
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
     decimal: DecimalOption = None,
@@ -223,7 +227,9 @@ def audit(
     found = look(
         city, labels, captions, model=model, pictures=pictures,
         where=Positions(lon, lat, crs, datum, lonlat_column, latlon_column, outside_china),
-        chosen=AskedLabels.of(label, classes, shares, missing=missing, empty_part=empty_part),
+        chosen=AskedLabels.of(
+            label, classes, shares, missing=missing, empty_part=empty_part, share_tolerance=share_tolerance
+        ),
         written=Written(encoding, thousands, decimal),
         clean=chosen.clean, ledger=chosen.captions.ledger,
     )  # fmt: skip

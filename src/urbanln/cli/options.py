@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import MOST_OFF, OFF
 
 
 def a_number(value: float | None) -> float | None:
@@ -81,6 +82,15 @@ EmptyPartOption = Annotated[
     str,
     typer.Option(
         help="what an empty part of shares is, where the others do not sum to one: refuse | rest | missing"
+    ),
+]
+ShareToleranceOption = Annotated[
+    float,
+    typer.Option(
+        min=OFF,
+        max=MOST_OFF,
+        callback=a_number,
+        help="how far a row's shares may be from summing to one; 0.02 takes parts that were rounded",
     ),
 ]
 KeyOption = Annotated[

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import OFF
 from urbanln.base.outputs import FileKind, json_of_kind
 from urbanln.city.labels import AskedLabels, take
 from urbanln.city.store import City
@@ -95,6 +96,7 @@ def audit(
     labels: Sequence[str] = (),
     classes: Sequence[str] = (),
     shares: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    share_tolerance: float = OFF,
     pictures: bool = True,
     captions: pd.DataFrame | None = None,
     clean: CleanSettings | None = None,
@@ -109,6 +111,7 @@ def audit(
         labels: Labels to look at; all when empty (of a frame, all columns of numbers).
         classes, shares: Of a frame, labels that are no numbers (:class:`urbanln.city.labels.AskedLabels`); a
             city says of itself which are.
+        share_tolerance: How far a row's shares may be from summing to 1, of a frame.
         pictures: Also read the pictures, which takes a few milliseconds each.
         captions: ``image_id``, ``captioner``, ``caption``; a city's own (of its ledger, else its table) when
             left out.
@@ -126,7 +129,8 @@ def audit(
         'x: every region has the value 1: there is nothing to predict.'
     """
     if isinstance(source, pd.DataFrame):
-        asked = AskedLabels.of(_numbers_of(source, labels, classes, shares), classes, shares)
+        numbers = _numbers_of(source, labels, classes, shares)
+        asked = AskedLabels.of(numbers, classes, shares, share_tolerance=share_tolerance)
         frame, notes = _taken(source, asked)
         said = _captions(captions, (), clean, model)
         return Audit("table", _labels_of_frame(frame, asked), captions=said, notes=notes, source=frame)

@@ -109,6 +109,7 @@ def _by_id(
         values = classes.to_frame()
     else:
         values, said = take_shares(
-            rows, "shares", asked.columns, table=asked.file, rule=rule, empty_part=asked.empty_part
-        )
+            rows, "shares", asked.columns, table=asked.file, rule=rule, empty_part=asked.empty_part,
+            tolerance=asked.share_tolerance,
+        )  # fmt: skip
     return values[counted.rows].set_axis(ids[counted.rows].to_numpy()), said

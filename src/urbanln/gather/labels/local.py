@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from urbanln.gather.local_files import need_files
 from urbanln.gather.source import Answers, AtHand, Built
 
 _WITH_VALUE = r"--(encoding|thousands|decimal|crs|datum|outside-china|empty-part) (,|[^\s;),]+)"
+_WITH_NUMBER = r"--(share-tolerance)(?: ([\d.]+))?"
 _SIGNS = r", or say what stands for it: --missing .*"  # nodata has numbers only
 _OPTION = r"--([a-z][a-z-]*)"
 
@@ -31,10 +32,19 @@ def _as_keys() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        text = re.sub(_SIGNS, "", error.remedy)
-        text = re.sub(_WITH_VALUE, lambda found: f'{found[1].replace("-", "_")} = "{found[2]}"', text)
+        text = _keyed(re.sub(_SIGNS, "", error.remedy))
         error.remedy = re.sub(_OPTION, lambda found: found[1].replace("-", "_"), text)
         raise
+
+
+def _keyed(text: str) -> str:
+    """A text in which options that have a value are keys that have it."""
+    text = re.sub(_WITH_VALUE, lambda found: f'{found[1].replace("-", "_")} = "{found[2]}"', text)
+    return re.sub(
+        _WITH_NUMBER,
+        lambda found: found[1].replace("-", "_") + (f" = {found[2]}" if found[2] else ""),
+        text,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ class Local(AtHand, ABC):
         where = f"[labels.{name}]"
         need_files(settings.reads(), where)
         with placed(where), _as_keys():
-            self._found = self.find(settings, regions)
+            found = self.find(settings, regions)
+        self._found = replace(found, said=[_keyed(line) for line in found.said])
 
     @staticmethod
     @abstractmethod
