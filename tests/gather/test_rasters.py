@@ -9,7 +9,7 @@ import numpy as np
 import pyproj
 import pytest
 import shapely
-from PIL import Image
+from PIL import Image, TiffImagePlugin, TiffTags
 from tests.gather.rasters import write_tif
 from tests.gather.world import saved
 
@@ -227,6 +227,27 @@ def test_transparent_pixels_are_missing_and_one_band_is_grey(tmp_path: Path) -> 
     city = City.open(tmp_path / "grey")
     with Image.open(tmp_path / "grey" / city.images["path"].iloc[0]) as picture:
         assert np.ptp(np.asarray(picture, dtype=int), axis=-1).max() <= 2
+
+
+def test_bands_that_are_separate_images_are_refused(tmp_path: Path) -> None:
+    """As tifffile writes an array of (bands, rows, columns): GDAL opens the first image, one band.
+
+    A smaller image beside the first is a preview, and no band.
+    """
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[33550], tags[33922] = (0.1, 0.1, 0.0), (0.0, 0.0, 0.0, 10.0, 50.0, 0.0)
+    tags[34735] = (1, 1, 0, 3, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, 4326)
+    tags.tagtype[33550] = tags.tagtype[33922] = TiffTags.DOUBLE
+    tags.tagtype[34735] = TiffTags.SHORT
+    for name, more in (("bands", [(30, 20)] * 63), ("preview", [(15, 10)])):
+        images = [Image.fromarray(np.full((height, width), 7, dtype=np.float32)) for width, height in more]
+        first = Image.fromarray(np.full((20, 30), 7, dtype=np.float32))
+        first.save(tmp_path / f"{name}.tif", tiffinfo=tags, save_all=True, append_images=images)
+    with pytest.raises(InputError, match="separate images") as error, open_grid(tmp_path / "bands.tif"):
+        pass
+    assert error.value.value == "64 images"
+    with open_grid(tmp_path / "preview.tif") as grid:
+        np.testing.assert_array_equal(grid.read([1], 0, 0, 30, 20), np.full((1, 20, 30), 7))
 
 
 def test_a_cut_file_is_told(tmp_path: Path) -> None:

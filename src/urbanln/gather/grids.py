@@ -139,6 +139,7 @@ class GeoTiff(Grid):
         if self.dtype.startswith("complex"):
             remedy = "give a raster of plain numbers"
             raise InputError("the raster holds complex numbers", value=self.dtype, where=path, remedy=remedy)
+        self._refuse_pages()
         # A number that stands for no value is found here; what else GDAL knows of costs a second reading.
         kinds = {flag for flags in source.mask_flag_enums for flag in flags}
         self._masked = bool(kinds - {MaskFlags.all_valid, MaskFlags.nodata})
@@ -161,6 +162,20 @@ class GeoTiff(Grid):
             )
             raise InputError(
                 "the raster counts longitudes from 0 to 360", value=self.bounds, where=path, remedy=remedy
+            )
+
+    def _refuse_pages(self) -> None:
+        """Refuse a file with several images of one size: GDAL opens the first, the others would be lost."""
+        size = f"({self.width}P x {self.height}L x "
+        told = self._source.tags(ns="SUBDATASETS")
+        pages = sum(name.endswith("_DESC") and size in said for name, said in told.items())
+        if pages > 1:
+            raise InputError(
+                "the GeoTIFF holds its bands as separate images, of which only the first would be read",
+                value=f"{pages:,} images",
+                where=self.path,
+                remedy="write them as bands of one image; in tifffile: imwrite(…, planarconfig='separate', "
+                "photometric='minisblack')",
             )
 
     def _system(self) -> pyproj.CRS:
