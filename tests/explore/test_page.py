@@ -273,7 +273,7 @@ def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tm
     page.locator(".filter .lower").focus()
     page.keyboard.press("End")  # at least the largest price
     until(page, "Explore.selection.count() === 1")
-    page.click("text=Clear")
+    page.click("button:text-is('Clear')")
     # A swatch of the legend selects the regions of its class.
     for c in (0, 3, 6):
         page.click(f".swatch >> nth={c}")
@@ -281,7 +281,7 @@ def test_a_selection_is_filtered_drawn_listed_and_taken_away(open_page: Open, tm
         assert page.evaluate(
             "c => Explore.selection.rows().every((row) => Explore.panes.all()[0].scale.classes[row] === c)", c
         )
-        page.click("text=Clear")
+        page.click("button:text-is('Clear')")
         until(page, "Explore.selection.count() === 0")
     # Around the left half of the layout, whose axis across is the column of squares.
     sheet = page.locator(".scatter .lasso").first

@@ -93,9 +93,10 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         "high:price": Column("high:price", "", "high", value + 3, of="price"),
     }
     verdict = {
-        "indicator": "price", "word": "Yes", "measure": "R²", "score": ".55", "range": "[.44, .62]",
-        "floor": "coordinates", "floor_score": ".36", "diff": "+.19", "diff_range": "[.03, .41]",
-        "split": "block",
+        "indicator": "price", "measure": "R²", "score": ".55", "range": "[.44, .62]",
+        "floor": "coordinates", "floor_score": ".36", "split": "block",
+        "alone": {"state": "yes", "word": "Yes", "diff": "+.19", "range": "[.03, .41]"},
+        "adds": {"state": "undecided", "word": "Undecided", "diff": "+.02", "range": "[−.03, .05]"},
     }  # fmt: skip
     vectors = np.stack([read_picture(one) for one in files])
     reader = Reader(
@@ -107,6 +108,7 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
         columns=columns, pictures=pictures, captions=captions, open_picture=lambda row: files[row],
         vectors=Vectors(VectorSearch(vectors), rows), spoken=Vectors(VectorSearch(read_texts(texts)), rows),
         reader=reader if reads else None, queries=("a red roof",), verdicts=(verdict,),
+        headline="price: it is undecided whether the vectors add to the map.",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tests.report.page_reader import Page
 
 from urbanln.report import write_report
-from urbanln.report.answer import answer, state_of
+from urbanln.report.answer import answer
 
 Make = Callable[..., dict[str, Any]]
 
@@ -24,22 +24,61 @@ def test_answer_is_one_sentence_and_a_row_per_label_what_can_be_predicted_first(
     for verdict, beats in zip(scores["verdicts"][::2], ("no", "yes", "undecided"), strict=True):
         verdict |= {"beats": beats, "against": "coordinates", "diff": 0.24, "low": 0.16, "high": 0.31}
     found = answer(scores, {"crime": "reports/year"}, 16)
-    assert found["sentence"] == "Of 3 labels: 1 clearly better, 1 clearly worse, 1 undecided."
+    assert found["sentence"] == (
+        "Of 3 labels, by themselves the vectors clearly beat the map for 1 (clearly worse for 1, undecided "
+        "for 1); together with the map they were not scored."
+    )
     assert [row["indicator"] for row in found["rows"]] == ["population", "crime", "night light"]
     crime = found["rows"][1]
     assert (crime["floor"], crime["floor_score"]) == ("coordinates, neighbours", ".31")
     assert (crime["score"], crime["range"]) == (".55", "[.49, .60]")
-    assert (crime["diff"], crime["diff_range"], crime["word"]) == ("+.24", "[.16, .31]", "No")
+    assert [crime["alone"][key] for key in ("diff", "range", "word")] == ["+.24", "[.16, .31]", "No"]
+    assert (crime["adds"]["word"], found["asked_adds"]) == ("Not scored", False)
     assert crime["unit"] == "reports/year"
 
 
 def test_difference_comes_from_the_rows_where_the_verdict_has_none(make: Make) -> None:
     (row,) = answer(make(4, ("crime",))["scores"], {}, 16)["rows"]
-    assert (row["floor"], row["diff"], row["diff_range"]) == (
-        "coordinates, neighbours",
-        "+.24",
-        "[.16, .31]",
+    assert row["floor"] == "coordinates, neighbours"
+    assert (row["alone"]["diff"], row["alone"]["range"]) == ("+.24", "[.16, .31]")
+
+
+def together(scores: dict[str, Any], *beats: str) -> None:
+    """Verdicts of map and vectors together, in the order of the labels, behind all others."""
+    names = dict.fromkeys(verdict["indicator"] for verdict in scores["verdicts"])
+    for name, said in zip(names, beats, strict=True):
+        gap = {"diff": 0.05, "low": 0.01, "high": 0.09} if said == "yes" else {}
+        joint = {"indicator": name, "features": "coordinates + urbanln", "split": "block", "beats": said}
+        scores["verdicts"].append(
+            joint | gap | {"sentence": f"{name}: the map and urbanln together: {said}."}
+        )
+
+
+def test_what_vectors_add_to_the_map_is_said_first_wherever_it_was_scored(tmp_path: Path, make: Make) -> None:
+    inputs = make(4)  # alone: yes, undecided, no
+    together(inputs["scores"], "undecided", "yes", "no")
+    found = answer(inputs["scores"], {}, 16)
+    assert [row["indicator"] for row in found["rows"]] == ["crime", "night light", "population"]
+    assert [(row["adds"]["state"], row["alone"]["state"]) for row in found["rows"]] == [
+        ("yes", "undecided"),
+        ("no", "no"),
+        ("undecided", "yes"),
+    ]
+    assert (found["rows"][0]["adds"]["diff"], found["rows"][0]["adds"]["range"]) == ("+.05", "[.01, .09]")
+    page = page_of(tmp_path, inputs)
+    assert page.by_id("verdicts-title")[2] == "What do these vectors add to the map?"
+    lead = page.words.index(
+        "Of 3 labels, the vectors clearly add to the map for 1 (clearly worse with them for 1, undecided for "
+        "1); by themselves they clearly beat it for 1 (clearly worse for 1, undecided for 1)."
     )
+    assert lead < page.words.index("Map and vectors − map") < page.words.index("Vectors alone − map")
+    for said in (
+        "undecided",
+        "yes",
+        "no",
+    ):  # the sentences of each label, the one that speaks first at the top
+        first = page.words.index(f"The map and urbanln together: {said}.")
+        assert first < page.words.index("urbanln beats the coordinates floor", first) < first + 120
 
 
 def test_head_counts_what_has_a_label(tmp_path: Path, make: Make) -> None:
@@ -59,16 +98,6 @@ def test_head_counts_what_has_a_label(tmp_path: Path, make: Make) -> None:
     assert "16 regions, all labelled · 2 indicators" in page.words
     del scores["regions"]  # of older scores
     assert answer(scores, {}, 400)["regions"] == "400 regions, 100 of them labelled"
-
-
-def test_verdicts_of_older_scores_are_truth_values() -> None:
-    assert [state_of({"beats": beats}) for beats in (True, False, "undecided", None, "odd")] == [
-        "yes",
-        "no",
-        "undecided",
-        "unknown",
-        "unknown",
-    ]
 
 
 def test_answer_comes_before_contents_and_detail(tmp_path: Path, make: Make) -> None:

@@ -63,20 +63,17 @@ def test_the_strongest_floor_is_the_rival() -> None:
 
 
 def test_the_map_comparison_is_one_line() -> None:
-    for low, word in ((0.05, "adds to it"), (-0.2, "adds nothing that is clear")):
-        gap = {"diff": 0.1, "low": low, "high": 0.2}
-        both = row("coordinates + mine", 0.5, vs={"map": gap})
-        (line,) = joint_lines(scores_of(row("mine", 0.3), row("map", 0.4), both))
-        assert line["word"] == word
-        assert line["map"][0] == ".40"
-        assert line["gap"][0] == "+.10"
-        assert line["best"] == "the head (ridge)"
-    floor = row("coordinates-gp", 0.45, head="none")
-    both = row(
-        "coordinates + mine", 0.5, vs={"map": gap, "coordinates-gp": {"diff": 0.05, "low": 0, "high": 0.1}}
-    )
-    (line,) = joint_lines(scores_of(floor, row("mine", 0.3), row("map", 0.4), both))
-    assert (line["best"], line["map"][0], line["gap"][0]) == ("coordinates, Gaussian process", ".45", "+.05")
+    both = row("coordinates + mine", 0.5)
+    said = {key: both[key] for key in ("indicator", "split", "features", "head")}
+    said |= {"diff": 0.1, "low": 0.05, "high": 0.2, "beats": "yes", "against": "map"}
+    rows = [row("coordinates-gp", 0.45, head="none"), row("mine", 0.3), row("map", 0.4), both]
+    for beats, word in (("yes", "adds to it"), ("undecided", "adds nothing that is clear")):
+        # The word is the verdict's, which may doubt classes whose interval lies above 0.
+        (line,) = joint_lines(scores_of(*rows, verdicts=[said | {"beats": beats}]))
+        assert (line["word"], line["gap"]) == (word, ("+.10", "[.05, .20]", "above"))
+        assert (line["best"], line["map"][0], line["both"][0]) == ("the head (ridge)", ".40", ".50")
+    (line,) = joint_lines(scores_of(*rows, verdicts=[said | {"against": "coordinates-gp"}]))
+    assert (line["best"], line["map"][0]) == ("coordinates, Gaussian process", ".45")
     assert joint_lines(scores_of(row("mine", 0.3))) == []
 
 

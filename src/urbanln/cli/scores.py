@@ -9,8 +9,9 @@ from urbanln.base.saying import answer, answer_table
 
 
 def print_scores(scores: Mapping[str, Any]) -> None:
-    """Print the closing table and the verdicts of a probe."""
+    """Print the closing table of a probe, what it comes to, and the verdicts."""
+    from urbanln.probe.headline import headline
     from urbanln.probe.table import scores_rich
 
     answer_table(scores_rich(scores))
-    answer(*(verdict["sentence"] for verdict in scores["verdicts"]))
+    answer(headline(scores), *(verdict["sentence"] for verdict in scores["verdicts"]))

@@ -100,7 +100,7 @@ class Answers:
             "columns": [one.entry() for one in content.columns.values()],
             "layout": "layout:x" in content.columns, "can": self._can(), "why_not": dict(content.why_not),
             "queries": [clean(one, 500) for one in content.queries],
-            "verdicts": [dict(one) for one in content.verdicts],
+            "headline": content.headline, "verdicts": [dict(one) for one in content.verdicts],
             "vectors": content.vectors.name if content.vectors else None,
             "basemap": content.basemap.entry() if content.basemap else None,
             "named": self._named,

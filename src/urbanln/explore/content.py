@@ -139,6 +139,7 @@ class Content:
         vectors: What "alike" means; None without a table of vectors.
         spoken: Vectors of the selected captions by region; None without a model or captions.
         reader: None without a model.
+        headline: What the probe's verdicts come to, in a sentence.
         verdicts: Of the probe, as JSON values.
         why_not: By thing that cannot be asked, what to do about it.
         queries: Texts that are offered.
@@ -156,6 +157,7 @@ class Content:
     vectors: Vectors | None = None
     spoken: Vectors | None = None
     reader: Reader | None = None
+    headline: str = ""
     verdicts: Sequence[Mapping[str, Any]] = ()
     why_not: Mapping[str, str] = field(default_factory=dict)
     queries: Sequence[str] = ()

@@ -13,9 +13,10 @@ from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.progress import progress
 from urbanln.base.space import Floats, square_blocks
-from urbanln.probe.held_out import MAP, NO_HEAD, floor_held_out, held_out, joint_name, map_held_out
+from urbanln.probe.held_out import floor_held_out, held_out, map_held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import Resamples, draw_resamples
+from urbanln.probe.names import MAP, NO_HEAD, joint_name
 from urbanln.probe.score import make_folds
 from urbanln.probe.splits import MIN_TRAIN, Fold, few_shot
 from urbanln.probe.tables import Regions

@@ -20,6 +20,7 @@ from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import HEADS, Head, find_head
 from urbanln.probe.labels import Labels
+from urbanln.probe.names import MAP, joint_name
 from urbanln.probe.part_floors import part_floor
 from urbanln.probe.simplex import evened, on_simplex, one_more
 from urbanln.probe.splits import Fold
@@ -28,15 +29,8 @@ from urbanln.probe.threads import one_thread
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-NO_HEAD = "none"  # the head of a floor
-MAP = "map"  # the features of a head that sees the map alone
 CLIP_MARGIN = 0.05
 AnyHead: TypeAlias = "str | Head | BaseEstimator | type"
-
-
-def joint_name(name: str) -> str:
-    """The features "map and vectors together" of a table."""
-    return f"coordinates + {name}"
 
 
 def check_name(name: str) -> None:

@@ -14,11 +14,12 @@ from urbanln.base.files import SCHEMA_VERSION, plain
 from urbanln.base.kinds import LabelKind
 from urbanln.probe.cells import Cell, Held, Predictor, make_cells, predict_cells
 from urbanln.probe.floors import floor_note
+from urbanln.probe.headline import by_chance
 from urbanln.probe.heads import find_head
-from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
 from urbanln.probe.kinds import SCORE_NAMES, MainScore
 from urbanln.probe.leakage import label_leakage, leakage_report, part_leakage
 from urbanln.probe.measured import AnyScores, difference, main_score_of, measure
+from urbanln.probe.names import MAP, NO_HEAD, joint_name
 from urbanln.probe.part_scores import PartScores
 from urbanln.probe.tables import Regions, common_regions
 from urbanln.probe.verdict import make_notes, make_verdicts
@@ -105,7 +106,8 @@ def probe_tables(
         "curves": [point for cell, own in zip(cells, held, strict=True) for point in _curve(cell, own)],
     }  # fmt: skip
     scores: dict[str, Any] = plain(facts)
-    scores |= {"verdicts": make_verdicts(scores), "notes": make_notes(scores)}
+    scores["verdicts"] = make_verdicts(scores)
+    scores["notes"] = [*make_notes(scores), *by_chance(scores)]
     return ProbeResult(scores, predictions_table(cells, scored, regions.ids), _folds(cells, regions))
 
 

@@ -13,8 +13,9 @@ import pandas as pd
 
 from urbanln.base.errors import printable
 from urbanln.base.kinds import Kind
-from urbanln.probe.held_out import MAP, NO_HEAD
+from urbanln.probe.headline import headline
 from urbanln.probe.kinds import SCORE_NAMES, SCORE_WORDS, kind_of, main_score
+from urbanln.probe.names import MAP, NO_HEAD
 from urbanln.probe.verdict import judged_split, short, strongest_floor, with_interval
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def scores_table(scores: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def scores_markdown(scores: Mapping[str, Any]) -> str:
-    """The long table in Markdown, followed by the verdicts and notes."""
+    """The long table in Markdown, followed by what it comes to, the verdicts and notes."""
     header = _header(scores)
     parts = [f"| {' | '.join(map(_cell, header))} |", f"|{'---|' * len(header)}"]
     parts += [f"| {' | '.join(map(_cell, line))} |" for line in _lines(scores)]
-    sentences = [*(verdict["sentence"] for verdict in scores["verdicts"]), *scores["notes"]]
+    sentences = [headline(scores), *(verdict["sentence"] for verdict in scores["verdicts"]), *scores["notes"]]
     parts += ["", _caption(scores), "", *(f"- {_one_line(sentence)}" for sentence in sentences)]
     return "\n".join(parts) + "\n"
 

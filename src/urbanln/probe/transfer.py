@@ -47,9 +47,10 @@ from urbanln.base.progress import progress
 from urbanln.base.space import Floats, Ints, nearest_metres
 from urbanln.probe.columns import column_scale
 from urbanln.probe.floors import nearest_neighbours
-from urbanln.probe.held_out import NO_HEAD, held_out
+from urbanln.probe.held_out import held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import draw_resamples
+from urbanln.probe.names import NO_HEAD
 from urbanln.probe.simplex import evened, one_more
 from urbanln.probe.splits import BUFFER_TOLERANCE, Fold
 from urbanln.probe.tables import Regions, common_regions

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from urbanln.base.kinds import RARE, Kind
-from urbanln.probe.held_out import MAP, NO_HEAD, joint_name
 from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.probe.labels import NO_LOGARITHM
+from urbanln.probe.names import MAP, NO_HEAD, joint_name
 
 FEW_BLOCKS, FEW_REGIONS = 10, 100
 HARDEST_FIRST = ("block", "city", "district", "random")

@@ -1,95 +1,90 @@
-"""The first screen: which labels the vectors predict better than the map alone, and by how much."""
+"""The first screen: what the vectors add to the map, label by label, and what they are by themselves."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, score, words
+from urbanln.probe.headline import STATES, Judged, State, headline, judge, state_of
 from urbanln.probe.kinds import main_score, score_words
 from urbanln.report.reading import (
     Row,
     floor_label,
     floors_of,
-    indicators,
     main_row,
     rows_of,
     shown_split,
     strongest_floor,
 )
 
-STATES = {
+BADGES: dict[State, tuple[str, str, str]] = {
     "yes": ("✓", "Yes", "the interval of the difference lies above 0"),
     "no": ("✕", "No", "the interval of the difference lies below 0"),
     "undecided": ("?", "Undecided", "the interval of the difference holds 0, or there is none"),
     "unknown": (DASH, "Not scored", "no score to judge by"),
 }
 """State of a verdict → its sign, its word, and what it means."""
-_SAID = {"yes": "clearly better", "no": "clearly worse", "undecided": "undecided", "unknown": "not scored"}
 
 
 def answer(scores: Mapping[str, Any], units: Mapping[str, str], regions: int) -> dict[str, Any]:
-    """One sentence, and a row per indicator: the best without vectors, the vectors, their difference.
+    """One sentence, and a row per label: the best without vectors, the vectors, and their two verdicts.
 
-    The verdict of a row is its indicator's first in ``scores``, which is about the strongest floor; rows are
-    in the order of ``STATES``, so that what can be predicted stands first.
+    Rows are in the order of the states of what speaks first (what the vectors add, where that was asked),
+    then of the other, so that what can be predicted stands at the top.
 
     Args:
         scores: The content of ``scores.json``.
         units: By indicator.
         regions: Regions of the city, labelled or not.
     """
-    first: dict[str, Row] = {}
-    for verdict in scores.get("verdicts") or []:
-        first.setdefault(str(verdict.get("indicator")), verdict)
-    names = list(dict.fromkeys([*indicators(scores), *first]))
-    labelled = {name: _labelled(scores, name) for name in names}
-    rows = [_row(scores, name, first.get(name, {})) for name in names]
-    for name, row in zip(names, rows, strict=True):
-        row |= {"unit": clean(units.get(name, ""), 60), "labelled": f"{labelled[name]:,}"}
-    counts = Counter(row["state"] for row in rows)
-    parts = [f"{count} {_SAID[state]}" for state in STATES if (count := counts[state])]
+    found = judge(scores)
+    labelled = {one.indicator: _labelled(scores, one.indicator) for one in found}
+    ranked = sorted(found, key=lambda one: [STATES.index(state_of(v)) for v in (one.leads, one.alone)])
+    rows = []
+    for one in ranked:
+        told = {"unit": clean(units.get(one.indicator, ""), 60), "labelled": f"{labelled[one.indicator]:,}"}
+        rows.append(_row(scores, one) | told)
     return {
-        "sentence": f"Of {len(rows)} label{'' if len(rows) == 1 else 's'}: {', '.join(parts)}.",
-        "rows": sorted(rows, key=lambda row: list(STATES).index(row["state"])),
+        "sentence": clean(headline(scores), 600),
+        "rows": rows,
+        "asked_adds": any(one.adds for one in found),
         "regions": _regions(list(labelled.values()), regions),
         "of": f"{regions:,}",
     }
 
 
-def state_of(verdict: Mapping[str, Any] | None) -> str:
-    """One of ``STATES``: what a verdict says, whether as a word or, in older scores, as a truth value."""
-    beats = (verdict or {}).get("beats")
-    state = {True: "yes", False: "no"}.get(beats, str(beats)) if beats is not None else "unknown"
-    return state if state in STATES else "unknown"
-
-
-def judged(name: str, verdict: Mapping[str, Any] | None) -> dict[str, str]:
-    """An indicator and the state of its verdict, as pages tell both."""
+def badge(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """The state of a verdict, as colour, sign and word tell it."""
     state = state_of(verdict)
-    sign, word, meaning = STATES[state]
-    return {"indicator": words(name), "state": state, "sign": sign, "word": word, "meaning": meaning}
+    sign, word, meaning = BADGES[state]
+    return {"state": state, "sign": sign, "word": word, "meaning": meaning}
 
 
-def _row(scores: Mapping[str, Any], name: str, verdict: Row) -> dict[str, Any]:
-    split = shown_split(scores)
-    floor = str(verdict.get("against"))
+def _row(scores: Mapping[str, Any], one: Judged) -> dict[str, Any]:
+    split, name = shown_split(scores), one.indicator
+    floor = str(one.alone.get("against"))
     if floor not in floors_of(scores, name):
         floor = strongest_floor(scores, name, split) or ""
     own = main_row(scores, name)
     rival = (rows_of(scores, indicator=name, split=split, features=floor) or [{}])[0]
-    gap = verdict if finite(verdict.get("diff")) is not None else (own.get("vs") or {}).get(floor) or {}
+    known = finite(one.alone.get("diff")) is not None
+    gap = one.alone if known else (own.get("vs") or {}).get(floor) or {}
     return {
-        **judged(name, verdict),
+        "indicator": words(name),
+        "alone": badge(one.alone) | _gap(gap),
+        "adds": badge(one.adds) | _gap(one.adds),
         "floor": floor_label(floor),
         "measure": score_words(own),
         "floor_score": score(main_score(rival).value),
         "score": score(main_score(own).value),
         "range": interval(*main_score(own)[1:]),
-        "diff": score(gap.get("diff"), sign=True),
-        "diff_range": interval(gap.get("low"), gap.get("high")),
     }
+
+
+def _gap(verdict: Row) -> dict[str, str]:
+    ends = interval(verdict.get("low"), verdict.get("high"))
+    return {"diff": score(verdict.get("diff"), sign=True), "range": ends}
 
 
 def _labelled(scores: Mapping[str, Any], name: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from urbanln.pages.text import clean, finite
 from urbanln.probe.kinds import kind_of, main_score, score_words
+from urbanln.probe.names import MAP, joint_name
 
 # From the hardest to the one that flatters.
 SPLITS = {
@@ -15,8 +16,6 @@ SPLITS = {
     "block": "Block split",
     "random": "Random split",
 }
-JOINT = "coordinates + "
-MAP = "map"
 FLOOR_LABELS = {
     "mean": "mean",
     "coordinates": "coordinates, neighbours",
@@ -137,7 +136,7 @@ def floor_label(features: str | None) -> str:
 
 def is_joint(features: str) -> bool:
     """Whether a row is of the comparison with the map: the map alone, or with vectors."""
-    return features == MAP or features.startswith(JOINT)
+    return features == MAP or features.startswith(joint_name(""))
 
 
 def role(scores: Mapping[str, Any], features: str) -> str:

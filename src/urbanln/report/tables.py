@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
+from urbanln.probe.headline import judge, state_of
 from urbanln.probe.kinds import kind_of, main_score
-from urbanln.report.answer import judged
+from urbanln.probe.names import MAP
+from urbanln.report.answer import badge
 from urbanln.report.reading import (
     FLOOR_LABELS,
-    JOINT,
-    MAP,
     Row,
     floor_label,
-    floors_of,
     indicators,
     length,
-    main_head,
     main_row,
     measure_of,
     ordered,
@@ -31,24 +29,31 @@ from urbanln.report.reading import (
 
 
 def verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry per indicator: the sentences of ``probe`` with a state that colour, sign and word all tell.
+    """One entry per label: the sentences of ``probe``, each with a state that colour, sign and word tell.
 
-    The state is that of the indicator's first verdict, which is about the strongest floor.
+    The state of the whole is that of what speaks first: what the vectors add, where that was asked.
     """
-    given: dict[str, list[Row]] = {name: [] for name in indicators(scores)}
+    given: dict[str, list[Row]] = {}
     for verdict in scores.get("verdicts") or []:
         given.setdefault(str(verdict.get("indicator")), []).append(verdict)
-    return [_verdict(name, found) for name, found in given.items()]
+    return [
+        {
+            "indicator": words(one.indicator),
+            "state": state_of(one.leads),
+            "sentences": [
+                _sentence(one.indicator, verdict)
+                for verdict in sorted(given.get(one.indicator, []), key=lambda said: said is not one.leads)
+            ],
+        }
+        for one in judge(scores)
+    ]
 
 
-def _verdict(name: str, found: Sequence[Row]) -> dict[str, Any]:
-    sentences = [clean(v.get("sentence"), 1000).removeprefix(f"{name}: ") for v in found]
+def _sentence(name: str, verdict: Row) -> dict[str, str]:
+    said = clean(verdict.get("sentence"), 1000).removeprefix(f"{name}: ")
     # Alone on a line it begins with a capital; names of tables keep their own spelling.
-    sentences = ["T" + s[1:] if s.startswith("the ") else s for s in sentences]
-    return {
-        **judged(name, found[0] if found else None),
-        "sentences": [s for s in sentences if s] or ["No verdict was written for this indicator."],
-    }
+    said = "T" + said[1:] if said.startswith("the ") else said
+    return badge(verdict) | {"text": said or "No sentence was written for this verdict."}
 
 
 def score_table(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -109,37 +114,33 @@ def difference(against: Mapping[str, Any] | None) -> tuple[str, str, str]:
     return score(against.get("diff"), sign=True), interval(low, high), clear
 
 
+_ADDS = {"yes": "adds to it", "no": "does not reach it", "undecided": "adds nothing that is clear"}
+
+
 def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line per indicator: map and main vectors together against the best the map gives alone.
+    """One line per label, as its verdict has it: map and vectors together against the best of the map alone.
 
     That is the strongest floor, or the same head on the map's columns where it scores higher.
     """
-    main, head, split = scores.get("main"), main_head(scores), shown_split(scores)
     lines = []
-    for name in indicators(scores):
-        with_vectors = rows_of(scores, indicator=name, split=split, head=head, features=f"{JOINT}{main}")
-        alone = rows_of(scores, indicator=name, split=split, head=head, features=MAP)
-        alone += [
-            r for r in rows_of(scores, indicator=name, split=split) if r["features"] in floors_of(scores)
-        ]
-        known = [r for r in alone if finite(main_score(r).value) is not None]
-        if not (with_vectors and known):
-            continue
-        best = max(known, key=lambda r: finite(main_score(r).value) or 0.0)
-        gap = difference((with_vectors[0].get("vs") or {}).get(best["features"]))
-        adds = {"above": "adds to it", "below": "does not reach it"}.get(gap[2], "adds nothing that is clear")
-        lines.append(
-            {
-                "indicator": words(name),
-                "map": _with_range(best),
-                "best": f"the head ({head})"
-                if best["features"] == MAP
-                else FLOOR_LABELS.get(best["features"], best["features"]),
-                "both": _with_range(with_vectors[0]),
-                "gap": gap,
-                "word": adds,
-            }
-        )
+    for one in judge(scores):
+        of = {"indicator": one.indicator, "split": one.adds.get("split")}
+        best = str(one.adds.get("against"))
+        both = rows_of(scores, **of, features=one.adds.get("features"), head=one.adds.get("head"))
+        alone = rows_of(scores, **of, features=best)
+        if one.adds and both and alone:
+            lines.append(
+                {
+                    "indicator": words(one.indicator),
+                    "map": _with_range(alone[0]),
+                    "best": f"the head ({alone[0].get('head')})"
+                    if best == MAP
+                    else FLOOR_LABELS.get(best, best),
+                    "both": _with_range(both[0]),
+                    "gap": difference(one.adds),
+                    "word": _ADDS.get(state_of(one.adds), DASH),
+                }
+            )
     return lines
 
 

@@ -14,6 +14,7 @@ from urbanln.base.parsing import read_json
 from urbanln.base.saying import say
 from urbanln.model.card import Section
 from urbanln.pages.text import finite, interval, score, words
+from urbanln.probe.headline import headline
 from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.report.reading import (
     FLOOR_LABELS,
@@ -145,6 +146,7 @@ def _section(file: Path, scores: Mapping[str, Any], weights: str) -> Section:
     ]
     sentences = [] if known else ["The scores do not say which model made these vectors."]
     if table == scores.get("main"):
+        sentences.append(headline(scores))
         sentences += [str(verdict.get("sentence") or "") for verdict in scores.get("verdicts") or []]
     else:
         sentences.append(f"No verdict here: that of these scores is about {scores.get('main')}.")

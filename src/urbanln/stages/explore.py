@@ -100,9 +100,9 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
     pictures, opener = _pictures(cities, rows)
     captions = _captions(cities, pictures)
     columns = _labels(joint, rows) | _of_texts(pictures, captions, len(regions))
-    verdicts: list[dict[str, Any]] = []
+    told: dict[str, Any] = {}
     if asked.scores:
-        found, verdicts = _predictions(asked.scores, joint, rows)
+        found, told = _predictions(asked.scores, joint, rows)
         columns |= found
     why_not: dict[str, str] = {}
     vectors, made_by = _vectors(asked, cities, rows, why_not)
@@ -114,7 +114,7 @@ def content_of(cities: Sequence[City], asked: Asked, settings: Settings) -> Cont
         title=", ".join(city.name for city in cities), regions=regions.drop(columns="city"), lonlat=lonlat,
         places=_places(cities), columns=columns, pictures=pictures.drop(columns=["image_id", "path"]),
         captions=captions, open_picture=opener, vectors=vectors, spoken=spoken, reader=reader,
-        verdicts=verdicts, why_not=why_not, queries=asked.queries,
+        **told, why_not=why_not, queries=asked.queries,
         basemap=basemap and covering(basemap, lonlat, around(regions.geometry.bounds.to_numpy())),
     )  # fmt: skip
     if reader is None or content.queries:
@@ -242,10 +242,8 @@ def _of_texts(pictures: pd.DataFrame, captions: pd.DataFrame, n: int) -> dict[st
     return out
 
 
-def _predictions(
-    folder: Path, joint: Joint, rows: pd.Series
-) -> tuple[dict[str, Column], list[dict[str, Any]]]:
-    """Held-out predictions, their errors and intervals: nothing fitted on a region is shown there."""
+def _predictions(folder: Path, joint: Joint, rows: pd.Series) -> tuple[dict[str, Column], dict[str, Any]]:
+    """Held-out predictions, errors, intervals (nothing fitted on a region is shown there), and verdicts."""
     scores = read_scores(folder / "scores.json")
     units, saved = joint.units, read_predictions(folder / "predictions.parquet", scores)
     shown, head = held_out(scores, saved), main_head(scores)
@@ -273,8 +271,9 @@ def _predictions(
                     key, said, group, _drawn(key, exact), of_unit, kind, of=name, log=log, note=note,  # type: ignore[arg-type]
                 )  # fmt: skip
     out |= part_columns(held_parts(scores, drawn_rows(scores, saved)), joint.indicators, rows, note)
-    told = answer(scores, units, len(rows))["rows"]
-    return out, [{"label": one["indicator"], "split": shown_split(scores), "by": by, **one} for one in told]
+    told = answer(scores, units, len(rows))
+    verdicts = [{"split": shown_split(scores), "by": by, **one} for one in told["rows"]]
+    return out, {"headline": told["sentence"], "verdicts": verdicts}
 
 
 def _vectors(

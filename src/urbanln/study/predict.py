@@ -16,8 +16,9 @@ from urbanln.base.saying import say
 from urbanln.base.space import Floats, square_blocks, to_metres
 from urbanln.city.near_duplicates import shared_pictures
 from urbanln.city.store import City
-from urbanln.probe.held_out import NO_HEAD, floor_held_out, held_out
+from urbanln.probe.held_out import floor_held_out, held_out
 from urbanln.probe.labels import Labels, prepare_labels
+from urbanln.probe.names import NO_HEAD
 from urbanln.probe.splits import MIN_TRAIN, Fold, block_split, district_split, random_split
 from urbanln.stages.embed import PIXELS
 from urbanln.study.spec import INDUCTIVE_SPLIT

@@ -18,8 +18,8 @@ import numpy as np
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION
 from urbanln.base.space import Floats
-from urbanln.probe.held_out import NO_HEAD
 from urbanln.probe.metrics import interval
+from urbanln.probe.names import NO_HEAD
 from urbanln.stages.recalls import DIRECTIONS, RULES
 from urbanln.study.cells import R2, RECALL, Cell, Cells, Measure, Place, read_cells
 from urbanln.study.gains import mark_standing

@@ -17,25 +17,35 @@ Explore.about = (function () {
     evidence: "what an answer leans on"
   };
 
-  // A row a label: the score of the vectors, of the strongest floor without them, their difference with its interval.
+  // What a probe found in a sentence, and a row a label: the score of the vectors, of the strongest floor without
+  // them, and the verdicts, of map and vectors together and of the vectors alone, with what their intervals say.
   function verdicts(all) {
     const cell = (text, note, whole) =>
       el("td", {}, [text, " ", note ? el("span", { class: whole ? "quiet whole" : "quiet", text: note }) : null]);
     const several = all.some((one) => one.measure !== all[0].measure),
       measure = several ? "Scores" : all[0].measure;
-    const head = ["Label", "Vectors", "Without", "Difference"].map((text) => el("th", { scope: "col", text: text }));
+    const together = all.some((one) => one.adds.state !== "unknown"),
+      asked = together ? ["Both − map", "Vectors − map"] : ["Vectors − map"];
+    const verdict = (gap) =>
+      el("td", {}, [
+        gap.diff + " ",
+        el("span", { class: "quiet whole", text: gap.range }),
+        el("span", { class: "quiet", text: " " + gap.word })
+      ]);
+    const head = ["Label", "Vectors", "Map", ...asked].map((text) => el("th", { scope: "col", text: text }));
     const rows = all.map((one) =>
       el("tr", {}, [
         el("th", { scope: "row" }, [
           one.indicator,
-          el("span", { class: "quiet", text: " " + one.word + (several ? ", " + one.measure : "") })
+          several ? el("span", { class: "quiet", text: " " + one.measure }) : null
         ]),
         cell(one.score, one.range, true),
         cell(one.floor_score, one.floor),
-        cell(one.diff, one.diff_range, true)
+        ...(together ? [verdict(one.adds)] : []),
+        verdict(one.alone)
       ])
     );
-    return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": measure + " of held-out predictions" }, [
+    const table = el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": measure + " of held-out predictions" }, [
       el("table", {}, [
         el("caption", {
           class: "quiet",
@@ -45,6 +55,7 @@ Explore.about = (function () {
         el("tbody", {}, rows)
       ])
     ]);
+    return el("div", {}, [state.content.headline ? el("p", { text: state.content.headline }) : null, table]);
   }
 
   // For somebody who has just come: what can be asked here, and what the vectors are worth.
