@@ -16,9 +16,9 @@ from urbanln.city.store import City
 from urbanln.probe.splits import Fold
 from urbanln.study import work
 from urbanln.study.predict import (
+    LEFT_OUT,
     known_regions,
     labelled_folds,
-    predict_floors,
     predict_vectors,
     region_folds,
     scored_regions,
@@ -132,10 +132,14 @@ def test_each_fold_is_predicted_from_its_own_vectors(city: City) -> None:
     options: dict[str, Any] = {"seed": 0, "views": ["satellite"]}
     told = predict_vectors(city, [wrong, right, wrong], PROBE, by_fold=True, **options)
     assert set(told["split"]) == {"block"}
-    assert set(told["indicator"]) == {"full", "some"}, "a constant label is left out, and what is no number"
+    assert set(told["indicator"]) == {"full", "some", "use", "cover"}
+    assert [(one["indicator"], one["split"]) for one in told.attrs[LEFT_OUT]] == [("flat", "")]
+    assert "all 144 labels are equal" in told.attrs[LEFT_OUT][0]["reason"]
+    told = told[told["kind"].isna()]
     error = (told["truth"] - told["prediction"]).abs().groupby(told["fold"]).mean()
     assert error[1] < 0.5 * min(error[0], error[2])
     one = predict_vectors(city, [right], PROBE, **options)
+    one = one[one["kind"].isna()]
     same = one[(one["split"] == "block") & (one["fold"] == 1)].reset_index(drop=True)
     own = told[told["fold"] == 1].reset_index(drop=True)
     np.testing.assert_allclose(same["prediction"], own["prediction"])
@@ -155,15 +159,6 @@ def test_folds_of_labels_are_those_of_all_regions() -> None:
     assert list(own.inner) == [0, 1, 1, 2, 0]
     with pytest.raises(InputError, match="too few labels"):
         labelled_folds([fold], np.array([0, 1, 5, 8]), 10)
-
-
-def test_what_a_study_does_not_score_is_said(city: City, capsys: pytest.CaptureFixture[str]) -> None:
-    quick = PROBE.model_copy(update={"splits": ("random",), "floors": ()})
-    vectors = pd.DataFrame({"region_id": city.regions["region_id"]})
-    vectors["vector"] = list(np.random.default_rng(0).normal(size=(len(vectors), 3)).astype(np.float32))
-    found = predict_floors(city, vectors, quick, seed=0, views=["satellite"])
-    assert set(found["indicator"]) == {"full", "some"}
-    assert "grid: not in a study, which scores numbers alone: use, cover" in capsys.readouterr().err
 
 
 def test_a_region_without_vector_is_named(city: City) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from urbanln.base.errors import InputError
 from urbanln.base.written import as_floats
 
 Kind = Literal["number", "classes", "shares"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_CLASSES = 100
 """More classes than this are ids or names, and nothing that can be learned from a few regions of each."""
 RARE = 5

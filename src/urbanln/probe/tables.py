@@ -91,7 +91,7 @@ def common_regions(
         city_numbers(cities, len(keep))
     points = check_lonlat(where.loc[keep, ["lon", "lat"]].to_numpy())
     named = label_kinds(labels, kinds or {}, "indicators")
-    targets = {name: _target(labels, label).reindex(keep).to_numpy() for name, label in named.items()}
+    targets = {name: label_values(labels, label).reindex(keep).to_numpy() for name, label in named.items()}
     return Regions(
         ids=keep.to_numpy(dtype=object),
         lonlat=points,
@@ -111,8 +111,16 @@ def common_regions(
     )
 
 
-def _target(labels: pd.DataFrame, label: LabelKind) -> pd.Series | pd.DataFrame:
-    """The column of a number or of classes, or the columns of shares."""
+def label_values(labels: pd.DataFrame, label: LabelKind) -> pd.Series | pd.DataFrame:
+    """The column of a number or of classes, or the columns of shares, as they are scored.
+
+    Args:
+        labels: A row per region, its columns as the city has them.
+        label: Which of them.
+
+    Raises:
+        InputError: They are no numbers, and are said to be.
+    """
     if label.kind == "classes":
         return labels[label.columns[0]].astype(object)
     numbers = [_numbers(labels, column) for column in label.columns]

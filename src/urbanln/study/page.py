@@ -1,6 +1,7 @@
 """A study's results for people: ``study.json``, ``study.csv``, ``study.md`` and the page ``study.html``.
 
-Of a grid of conditions also ``study.svg``, the small multiples as a file of their own.
+Of a grid of conditions also ``study.svg``, the small multiples as a file of their own. Each kind of label has
+tables and pictures of its own, those of the kind that the study names first; nothing sums them up.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -18,11 +19,12 @@ from urbanln.base.files import write_json, write_text
 from urbanln.pages.charts import Canvas, DotPlot
 from urbanln.pages.render import render, standalone
 from urbanln.pages.text import DASH, clean, cut, finite, score, words
+from urbanln.probe.names import NO_HEAD
 from urbanln.study.gains import sentences
 from urbanln.study.multiples import GAINS, gains_table, multiples
 
 _WIDTH, _LABEL, _VALUE, _ROW = 860.0, 250.0, 190.0, 24.0
-_R2 = {"key": "r2", "name": "R²", "each": "indicator", "digits": 2}  # of results before there was another
+_OF = {"number": "numbers", "classes": "classes", "shares": "shares"}
 
 
 def write_results(folder: Path, result: Mapping[str, Any], name: str = "study") -> Path:
@@ -50,17 +52,25 @@ def write_results(folder: Path, result: Mapping[str, Any], name: str = "study") 
 
 
 def results_csv(result: Mapping[str, Any]) -> str:
-    """One line per split, head and predictor, scores per indicator and seed at the end; no rounding."""
+    """One line per measure, split, head and predictor, scores per indicator and seed at the end; no rounding.
+
+    With labels of several kinds a column says which score a line is of; those of the others are empty.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    indicators, seeds, key = result["indicators"], list(map(str, result["seeds"])), _measure(result)["key"]
-    columns = ["name", "kind", "split", "head", *_ends(key), *_ends("diff"), "about"]
-    each = [*(f"{key} {name}" for name in indicators), *(f"{key} seed {seed}" for seed in seeds)]
+    measures, seeds = result["measures"], list(map(str, result["seeds"]))
+    which = ["measure"] if len(measures) > 1 else []
+    scores = [column for measure in measures for column in _ends(measure["key"])]
+    columns = ["name", "kind", *which, "split", "head", *scores, *_ends("diff"), "about"]
+    by_indicator = [(measure["key"], name) for measure in measures for name in measure["indicators"]]
+    by_seed = [(measure["key"], seed) for measure in measures for seed in seeds]
+    each = [f"{key} {name}" for key, name in by_indicator] + [f"{key} seed {seed}" for key, seed in by_seed]
     writer.writerow([*columns, *each])
     for row in result["rows"]:
-        of, by_seed = row["by_indicator"], row.get("by_seed", {})
-        scores = [*(of.get(name, {}).get(key) for name in indicators), *map(by_seed.get, seeds)]
-        writer.writerow([*(row[name] for name in columns), *scores])
+        of, own = row["by_indicator"], {row["measure"]: row["by_seed"]}
+        values = [of.get(name, {}).get(key) for key, name in by_indicator]
+        values += [own.get(key, {}).get(seed) for key, seed in by_seed]
+        writer.writerow([*map(row.get, columns), *values])
     return buffer.getvalue()
 
 
@@ -68,24 +78,19 @@ def _ends(key: str) -> list[str]:
     return [key, f"{key}_low", f"{key}_high"]
 
 
-def _measure(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What scores are: key, name, what they are a mean over, digits."""
-    return result.get("measure", _R2)
-
-
 def results_markdown(result: Mapping[str, Any]) -> str:
-    """The tables as Markdown: one per split and head, and one of R² per indicator."""
+    """The tables as Markdown: one per measure, split and head, and one of the score per indicator."""
     parts = [f"# {result['name']}", *([result["about"]] if result["about"] else []), _facts(result)]
-    measure = _measure(result)
-    key, name, each, digits = (measure[part] for part in ("key", "name", "each", "digits"))
-    names = result["indicators"]
     for one in _gained(result):
         parts.append(f"## When does each part pay? {one['heading']}")
         parts += one["sentences"]
         lines = [[_cell(text) for text in line] for line in one["table"]]
         parts.append(_markdown(GAINS, lines))
-    for split, head, rows in _tables(result):
-        parts.append(f"## {_heading(result, split, head)}")
+    for table in _tables(result):
+        measure, rows = table.measure, table.rows
+        key, name, each, digits = (measure[part] for part in ("key", "name", "each", "digits"))
+        names = measure["indicators"]
+        parts += [f"## {table.heading}", *_notes(result, table)]
         lines = [
             [
                 _cell(row["name"]),
@@ -98,46 +103,45 @@ def results_markdown(result: Mapping[str, Any]) -> str:
         parts.append(_markdown(["variant", name, f"− {_cell(result['reference'])}", "what it is"], lines))
         lines = [[_cell(row["name"]), *(_each(row, one, measure) for one in names)] for row in rows]
         parts.append(_markdown([f"{name.removeprefix('mean ')} per {each}", *map(_cell, names)], lines))
-    parts.append(result["covered"])
-    for fault in result["failed"]:
-        place = f"{fault['variant']}, {Path(fault['city']).name}, seed {fault['seed']}"
-        parts.append(f"Failed: {place}: {fault['reason']}")
+    parts += [result["covered"], *_missing(result)]
     return "\n\n".join(parts) + "\n"
 
 
 def results_html(result: Mapping[str, Any]) -> str:
     """The page: escaped, no scripts, nothing from the network."""
-    measure = _measure(result)
     tables = [
         {
-            "heading": (heading := _heading(result, split, head)),
-            "rows": rows,
-            "plot": forest(rows, result["reference"], heading, measure["name"]),
+            "heading": table.heading,
+            "rows": table.rows,
+            "notes": _notes(result, table),
+            "plot": forest(table.rows, result["reference"], table.heading, table.measure["name"]),
+            "one_score": partial(_each, measure=table.measure),
+            **table.measure,
         }
-        for split, head, rows in _tables(result)
+        for table in _tables(result)
     ]
     context = {
-        "title": result["name"], "result": result, "tables": tables, "facts": _facts(result), **measure,
-        "gained": _gained(result), "gain_columns": GAINS,
+        "title": result["name"], "result": result, "tables": tables, "facts": _facts(result),
+        "gained": _gained(result), "gain_columns": GAINS, "missing": _missing(result),
     }  # fmt: skip
-    helpers = {"one_score": partial(_each, measure=measure), "interval": _range, "words": words}
+    helpers = {"interval": _range, "words": words}
     return render("urbanln.study", "study.html.j2", context | helpers)
 
 
 def _gained(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Per split and head what the parts were worth: heading, sentences, table, picture."""
+    """Per measure, split and head what the parts were worth: heading, sentences, table, picture."""
     found = []
-    for split, head, _ in _tables(result):
-        rows = [row for row in result.get("gains", []) if (row["split"], row["head"]) == (split, head)]
+    for table in _tables(result):
+        place = (table.measure["key"], table.split, table.head)
+        rows = [row for row in result["gains"] if (row["measure"], row["split"], row["head"]) == place]
         if not rows:
             continue
-        heading = _heading(result, split, head)
         found.append(
             {
-                "heading": heading,
+                "heading": table.heading,
                 "sentences": sentences(rows),
                 "table": gains_table(rows),
-                "plot": multiples(rows, _measure(result)["name"], heading),
+                "plot": multiples(rows, table.measure["name"], table.heading),
             }
         )
     return found
@@ -169,21 +173,69 @@ def forest(rows: Sequence[Mapping[str, Any]], reference: str, heading: str, meas
     return canvas.svg()
 
 
-def _tables(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
-    """Rows by split and head, the hardest split first; floors stand beside every head."""
+class _Table(NamedTuple):
+    """Rows of one measure, split and head."""
+
+    measure: Mapping[str, Any]
+    split: str
+    head: str
+    heading: str
+    rows: list[Mapping[str, Any]]
+
+
+def _tables(result: Mapping[str, Any]) -> list[_Table]:
+    """Rows by measure, split and head, the hardest split first; floors stand beside every head."""
     found = []
-    for split in sorted(result["splits"], key=lambda split: split == "random"):
-        for head in result["heads"]:
-            rows: dict[str, Mapping[str, Any]] = {}
-            for row in result["rows"]:
-                if row["split"] == split and row["head"] in (head, "none"):
-                    rows.setdefault(row["name"], row)
-            found.append((split, head, list(rows.values())))
+    for measure in result["measures"]:
+        for split in sorted(result["splits"], key=lambda split: split == "random"):
+            for head in result["heads"]:
+                rows: dict[str, Mapping[str, Any]] = {}
+                for row in result["rows"]:
+                    if (row["measure"], row["split"]) == (measure["key"], split) and row["head"] in (
+                        head, NO_HEAD,
+                    ):  # fmt: skip
+                        rows.setdefault(row["name"], row)
+                heading = _heading(result, measure, split, head)
+                found.append(_Table(measure, split, head, heading, list(rows.values())))
     return found
 
 
-def _heading(result: Mapping[str, Any], split: str, head: str) -> str:
-    return f"{split}, {head}" if "retrieve" in result else f"{split} split, {head} head"
+def _heading(result: Mapping[str, Any], measure: Mapping[str, Any], split: str, head: str) -> str:
+    if "retrieve" in result:
+        return f"{split}, {head}"
+    of = f"{_OF[measure['of']]}, " if len(result["measures"]) > 1 else ""
+    return f"{of}{split} split, {head} head"
+
+
+def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
+    """What has to be known of a table: its labels where there are several kinds, who has none, chance."""
+    said, measure = [], table.measure
+    if len(result["measures"]) > 1:
+        name = measure["name"]
+        said.append(f"{name[0].upper()}{name[1:]} of {', '.join(map(words, measure['indicators']))}.")
+    there = {city for row in table.rows for city in row["cities"]}
+    if lacking := [Path(city).name for city in result["cities"] if city not in there]:
+        said.append(f"Nothing of this is scored in {', '.join(lacking)}.")
+    if (chance := measure.get("chance")) is not None:
+        said.append(
+            f"Guessing reaches a macro F1 of {score(chance, 2)} at most, and naming the most frequent class "
+            "everywhere less: the mean floor can be beaten by what knows nothing."
+        )
+    return said
+
+
+def _missing(result: Mapping[str, Any]) -> list[str]:
+    """What failed, and which labels could not be scored."""
+    told = [
+        f"Failed: {one['variant']}, {Path(one['city']).name}, seed {one['seed']}: {one['reason']}"
+        for one in result["failed"]
+    ]
+    for one in result["left_out"]:
+        where = f", {one['split']} split" if one["split"] else ""
+        told.append(
+            f"Not scored: {words(one['indicator'])}, {Path(one['city']).name}{where}: {one['reason']}"
+        )
+    return told
 
 
 def _facts(result: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +13,21 @@ import pandas as pd
 
 from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
-from urbanln.base.saying import say
 from urbanln.base.space import Floats, square_blocks, to_metres
 from urbanln.city.near_duplicates import shared_pictures
 from urbanln.city.store import City
 from urbanln.probe.held_out import floor_held_out, held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.names import NO_HEAD
+from urbanln.probe.part_scores import mean_share
 from urbanln.probe.splits import MIN_TRAIN, Fold, block_split, district_split, random_split
+from urbanln.probe.tables import label_values
 from urbanln.stages.embed import PIXELS
 from urbanln.study.spec import INDUCTIVE_SPLIT
 
 Predict = Callable[[Labels, Sequence[Fold]], Floats]
+LEFT_OUT = "left_out"
+"""Attribute of a table of predictions: labels that could not be scored, where and why."""
 
 
 def scored_regions(city: City, views: Sequence[str]) -> pd.DataFrame:
@@ -123,7 +127,11 @@ def predict_vectors(
 
     Returns:
         ``split, indicator, head, region_id, fold, truth, prediction``; truth and prediction on the scale
-        that the probe scores (log1p where it makes a label less skewed).
+        that the probe scores (log1p where it makes a label less skewed). With classes or shares also
+        ``kind``, missing for numbers, and lists in the order of the parts: ``truth_parts``, ``parts`` as
+        predicted, and ``mean_parts``, the mean share of the regions known to this fold, which KL skill is
+        measured from. Its attribute ``left_out`` lists what could not be scored: ``indicator``, ``split``
+        (empty: under none), ``reason``.
     """
     regions = scored_regions(city, views)
     vectors = [_aligned(table, regions) for table in tables]
@@ -132,10 +140,10 @@ def predict_vectors(
     def predict(labels: Labels, folds: Sequence[Fold], head: str) -> Floats:
         y, rows = labels.y, labels.rows
         if not by_fold:
-            return held_out(head, vectors[0], y, folds, seed, rows)
+            return held_out(head, vectors[0], y, folds, seed, rows, labels.kind)
         predicted = np.full(y.shape, np.nan)
         for X, fold in zip(vectors, folds, strict=True):
-            predicted[fold.test] = held_out(head, X, y, [fold], seed, rows)[fold.test]
+            predicted[fold.test] = held_out(head, X, y, [fold], seed, rows, labels.kind)[fold.test]
         return predicted
 
     ways = {head: partial(predict, head=head) for head in probe.heads}
@@ -154,18 +162,45 @@ def predict_floors(
         seed: Of folds and heads.
         views: Views a scored region has pictures of.
     """
-    if others := [name for name, label in city.kinds().items() if label.kind != "number"]:
-        left_out = ", ".join(others)
-        say(
-            f"{city.name}: not in a study, which scores numbers alone: {left_out} (urbanln probe scores them)"
-        )
     regions = scored_regions(city, views)
     frames = [predict_vectors(city, [pixels], probe, seed=seed, views=views).assign(name=PIXELS)]
     for name in dict.fromkeys(("mean", *probe.floors)):
         floor = partial(floor_held_out, name, seed=seed)
         found = _over_labels(city, regions, probe, probe.splits, seed, {NO_HEAD: floor})
         frames.append(found.assign(name=name))
-    return pd.concat(frames, ignore_index=True)
+    left_out = [one for frame in frames for one in frame.attrs[LEFT_OUT]]
+    return _joined(frames, [one for k, one in enumerate(left_out) if one not in left_out[:k]])
+
+
+def _joined(frames: Sequence[pd.DataFrame], left_out: list[dict[str, str]]) -> pd.DataFrame:
+    for frame in frames:
+        frame.attrs = {}  # which are compared when frames are joined
+    found = pd.concat(frames, ignore_index=True)
+    found.attrs[LEFT_OUT] = left_out
+    return found
+
+
+class _Ready(NamedTuple):
+    """Labels that can be scored, by name, and why others cannot."""
+
+    labels: dict[str, Labels]
+    faults: dict[str, InputError]
+
+
+def _prepare(city: City, regions: pd.DataFrame, probe: ProbeSettings) -> _Ready:
+    values = city.indicators.set_index("region_id").reindex(regions["region_id"])
+    lonlat = regions[["lon", "lat"]].to_numpy()
+    ready = _Ready({}, {})
+    for name, label in city.kinds().items():
+        try:
+            ready.labels[name] = prepare_labels(
+                label_values(values, label).to_numpy(), lonlat, where=f"indicator {name}",
+                transform=probe.transform, kind=label.kind,
+                names=label.columns if label.kind == "shares" else (),
+            )  # fmt: skip
+        except InputError as error:
+            ready.faults[name] = error
+    return ready
 
 
 def _over_labels(
@@ -176,44 +211,43 @@ def _over_labels(
     seed: int,
     ways: Mapping[str, Predict],
 ) -> pd.DataFrame:
-    """Every split, indicator and way to predict; one that is no number, or cannot be scored, is left out.
+    """Every split, indicator and way to predict; one that cannot be scored is left out, and listed.
 
-    Indicators with a label at the same regions share their folds and are predicted together.
+    Numbers with a label at the same regions share their folds and are predicted together; classes and
+    shares, which are several columns by themselves, are predicted alone.
     """
-    numbers = [name for name, label in city.kinds().items() if label.kind == "number"]
-    values = city.indicators.set_index("region_id")[numbers].reindex(regions["region_id"])
-    lonlat = regions[["lon", "lat"]].to_numpy()
-    ready: dict[str, Labels] = {}
-    reason: InputError | None = None
-    for name in values.columns:
-        try:
-            ready[str(name)] = prepare_labels(
-                values[name].to_numpy(), lonlat, where=f"indicator {name}", transform=probe.transform
-            )
-        except InputError as error:
-            reason = error
-    alike: dict[bytes, list[str]] = {}
-    for name, labels in ready.items():
-        alike.setdefault(labels.rows.tobytes(), []).append(name)
+    ready = _prepare(city, regions, probe)
+    left_out = [_left_out(name, "", error) for name, error in ready.faults.items()]
+    reason = next(reversed(ready.faults.values()), None)
+    alike: dict[tuple[bytes, str], list[str]] = {}
+    for name, labels in ready.labels.items():
+        alone = "" if labels.kind == "number" else name
+        alike.setdefault((labels.rows.tobytes(), alone), []).append(name)
     frames = []
     for split in splits:
         folds = region_folds(regions, split, probe, seed)
         found: dict[str, list[pd.DataFrame]] = {}
         for names in alike.values():
             try:
-                found |= _together({name: ready[name] for name in names}, folds, regions, ways)
+                found |= _together({name: ready.labels[name] for name in names}, folds, regions, ways)
             except InputError as error:
                 reason = error
+                left_out += [_left_out(name, split, error) for name in names]
         frames += [
             frame.assign(split=split, indicator=name)[["split", "indicator", *frame.columns]]
-            for name in ready
+            for name in ready.labels
             for frame in found.get(name, [])
         ]
     if not frames:
         raise reason or InputError(
-            "there is no number to score", where=city.folder, remedy="ingest the city with --label"
+            "there is no label to score", where=city.folder, remedy="ingest the city with --label"
         )
-    return pd.concat(frames, ignore_index=True)
+    return _joined(frames, left_out)
+
+
+def _left_out(indicator: str, split: str, error: InputError) -> dict[str, str]:
+    reason = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
+    return {"indicator": indicator, "split": split, "reason": reason}
 
 
 def _together(
@@ -225,21 +259,30 @@ def _together(
     fold = np.full(len(first.rows), -1)
     for number, part in enumerate(own):
         fold[part.test] = number
+    about = {"region_id": regions["region_id"].to_numpy()[first.rows], "fold": fold}
+    if first.kind != "number":
+        truths = {
+            "kind": first.kind,
+            "truth_parts": list(first.y),
+            "mean_parts": list(mean_share(first, [own])[0]),
+        }
+        made = {head: predict(first, own) for head, predict in ways.items()}
+        (name,) = ready
+        frames = [_frame(head, about, truths | {"parts": list(parts)}) for head, parts in made.items()]
+        return {name: frames}
     several = replace(first, y=np.column_stack([labels.y for labels in ready.values()]))
-    predicted = {head: predict(several, own) for head, predict in ways.items()}
-    ids = regions["region_id"].to_numpy()[first.rows]
+    made = {head: predict(several, own) for head, predict in ways.items()}
     return {
         name: [
-            pd.DataFrame(
-                {
-                    "head": head, "region_id": ids, "fold": fold, "truth": labels.y,
-                    "prediction": values[:, number],
-                }
-            )
-            for head, values in predicted.items()
+            _frame(head, about, {"truth": labels.y, "prediction": values[:, number]})
+            for head, values in made.items()
         ]
         for number, (name, labels) in enumerate(ready.items())
-    }  # fmt: skip
+    }
+
+
+def _frame(head: str, about: Mapping[str, Any], values: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame({"head": head, **about, **values})
 
 
 def labelled_folds(folds: Sequence[Fold], rows: npt.NDArray[np.int64], count: int) -> list[Fold]:

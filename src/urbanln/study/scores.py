@@ -1,5 +1,8 @@
 """From what was predicted or found to one table: a score per variant with interval, and paired differences.
 
+Labels of different kinds have different scores: each kind has rows and gains of its own, and no mean goes
+over two kinds.
+
 Within a city, spatial blocks and training seeds are drawn with replacement (within a corpus, pictures and
 seeds); the draws are shared by all variants, so differences are paired. Cities are not drawn: the intervals
 speak of these cities.
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +24,30 @@ from urbanln.base.space import Floats
 from urbanln.probe.metrics import interval
 from urbanln.probe.names import NO_HEAD
 from urbanln.stages.recalls import DIRECTIONS, RULES
-from urbanln.study.cells import R2, RECALL, Cell, Cells, Measure, Place, read_cells
+from urbanln.study.cells import (
+    MACRO_F1,
+    MEASURES,
+    RECALL,
+    Cell,
+    Cells,
+    Found,
+    Measure,
+    Place,
+    covered,
+    read_found,
+)
+from urbanln.study.cities import is_synthetic
 from urbanln.study.gains import mark_standing
 from urbanln.study.spec import Study, Variant
-from urbanln.study.stages import SYNTHETIC, Work
+from urbanln.study.stages import Work
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Sampled:
     """A score and its resamples (R,)."""
 
     value: float
-    samples: Floats
+    samples: Floats = field(default_factory=lambda: np.full(1, np.nan))
 
 
 def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) -> dict[str, Any]:
@@ -47,21 +62,22 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
     Raises:
         UrbanLNError: Nothing was scored at all.
     """
-    cells, places = read_cells(study, work, cache)
-    if not cells:
+    found = read_found(study, work, cache)
+    if not found.cells:
         reason, remedy = min(failed.values(), default=None), "put that right, and run the same command again"
         what = "nothing of this study could be scored"
         raise UrbanLNError(what, value=reason, where=study.name, remedy=remedy)
-    measure = RECALL if work.corpora else R2
+    measures = _measures(study, found.cells)
     splits, heads = _sections(study, work)
     about = {variant.name: variant.about for variant in study.variants}
     rows, gains = [], []
-    predictors = list(dict.fromkeys([*about, *(name for name, *_ in cells)]))
-    for split in splits:
-        for head in heads:
-            make = _Rows(study, measure, cells, places, split, head)
-            rows += [row for name in predictors if (row := make.row(name, about)) is not None]
-            gains += make.gains()
+    predictors = list(dict.fromkeys([*about, *(name for name, *_ in found.cells)]))
+    for measure in measures:
+        for split in splits:
+            for head in heads:
+                make = _Rows(study, measure, found, split, head)
+                rows += [row for name in predictors if (row := make.row(name, about)) is not None]
+                gains += make.gains(predicted=measure is measures[0])
     faults = [
         {"variant": score.variant or "floors", "city": score.city, "seed": score.seed, "reason": failed[name]}
         for score in work.scores
@@ -72,16 +88,16 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
         "kind": "study",
         "name": study.name,
         "about": study.about,
-        "synthetic": any(city.startswith(f"{SYNTHETIC}:") for city in study.cities),
+        "synthetic": any(map(is_synthetic, study.cities)),
         "reference": study.reference,
         "cities": list(study.cities),
         "seeds": list(study.seeds),
-        "measure": {name: getattr(measure, name) for name in ("key", "name", "each", "digits")},
+        "measures": [_about(measure, found.cells) for measure in measures],
         "splits": splits,
         "heads": heads,
-        "indicators": list(dict.fromkeys(name for found in cells.values() for name in found)),
-        **_sizes(places, work.corpora),
-        "covered": measure.covered,
+        "left_out": found.left_out,
+        **_sizes(found.places, work.corpora),
+        "covered": covered(measures),
         "settings": {variant.name: _settings(variant) for variant in study.variants},
         **study.first.settings.model_dump(mode="json", include={"retrieve" if work.corpora else "probe"}),
         "rows": rows,
@@ -90,6 +106,27 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
         "scored": len(work.scores) - len(faults),
         "failed": faults,
     }
+
+
+def _measures(study: Study, cells: Cells) -> list[Measure]:
+    """The measures of what was scored, that of the kind which the study names before the others."""
+    there = {cell.measure.of for own in cells.values() for cell in own.values()}
+    return sorted((one for one in MEASURES.values() if one.of in there), key=lambda one: one.of != study.kind)
+
+
+def _about(measure: Measure, cells: Cells) -> dict[str, Any]:
+    """What a measure is, its indicators, and of macro F1 what guessing reaches."""
+    own: dict[tuple[str, str], Cell] = {}
+    for (_, _, _, city), by_indicator in cells.items():
+        for name, cell in by_indicator.items():
+            if cell.measure is measure:
+                own.setdefault((city, name), cell)
+    told = {name: getattr(measure, name) for name in ("key", "name", "of", "each", "digits")}
+    told |= {"indicators": list(dict.fromkeys(name for _, name in own))}
+    if measure is MACRO_F1:
+        guessed = {key: _Sampled(1 / cell.truth[cell.held()].any(axis=0).sum()) for key, cell in own.items()}
+        told |= {"chance": _told("chance", _mean_over(guessed))["chance"]}
+    return told
 
 
 def _settings(variant: Variant) -> dict[str, Any]:
@@ -125,15 +162,16 @@ class _Rows:
         self,
         study: Study,
         measure: Measure,
-        cells: Cells,
-        places: Mapping[str, Place],
+        found: Found,
         split: str,
         head: str,
     ) -> None:
-        self.study, self.cells, self.places, self.split, self.head = study, cells, places, split, head
+        self.study, self.cells, self.places, self.split, self.head = (
+            study, found.cells, found.places, split, head,
+        )  # fmt: skip
         self.measure, settings = measure, study.first.settings
         self.count = (settings.retrieve if measure is RECALL else settings.probe).bootstrap
-        self.headed = {name for name, *place, _ in cells if place == [split, head]}
+        self.headed = {name for name, *place, _ in self.cells if place == [split, head]}
 
     def row(self, name: str, about: Mapping[str, str]) -> dict[str, Any] | None:
         """One line, or None where the predictor has no score under this split and head."""
@@ -148,6 +186,7 @@ class _Rows:
             "name": name,
             "kind": "variant" if name in about else "floor",
             "about": about.get(name, ""),
+            "measure": key,
             "split": self.split,
             "head": self.head if name in self.headed else NO_HEAD,
             "cities": sorted({city for city, _ in own}),
@@ -166,8 +205,12 @@ class _Rows:
             }
         return row
 
-    def gains(self) -> list[dict[str, Any]]:
-        """What each part is worth under each condition; where either variant has no score yet, nothing."""
+    def gains(self, *, predicted: bool) -> list[dict[str, Any]]:
+        """What each part is worth under each condition; where either variant has no score yet, nothing.
+
+        Args:
+            predicted: Whether what was predicted is of this measure.
+        """
         rows = []
         centre = self.study.gains[0].condition if self.study.gains else ""
         for gain in self.study.gains:
@@ -187,11 +230,12 @@ class _Rows:
                     "at": dict(gain.at),
                     "with": gain.with_part,
                     "without": gain.without,
+                    "measure": self.measure.key,
                     "split": self.split,
                     "head": self.head,
                     **told,
                     "gain_sd": deviation,
-                    "predicted": None if gain.predicted is None else list(gain.predicted),
+                    "predicted": list(gain.predicted) if predicted and gain.predicted else None,
                     "by_city": {
                         city: _told("gain", _mean_over(_where(pairs, 0, city)))
                         for city in dict.fromkeys(key[0] for key in pairs)
@@ -202,51 +246,45 @@ class _Rows:
         return rows
 
     def of(self, name: str) -> dict[tuple[str, str], Cell]:
-        """Cells of a predictor by (city, indicator); a floor without a head stands beside every head."""
+        """Cells of the measure by (city, indicator); a floor without a head stands beside every head."""
         found: dict[tuple[str, str], Cell] = {}
         for city in self.places:
             for head in (self.head, NO_HEAD):
                 for indicator, cell in self.cells.get((name, self.split, head, city), {}).items():
-                    found.setdefault((city, indicator), cell)
+                    if cell.measure is self.measure:
+                        found.setdefault((city, indicator), cell)
         return found
 
-    def score(self, key: tuple[str, str], cell: Cell) -> _Found:
-        held = np.isfinite(cell.truth) & np.isfinite(cell.predictions).all(axis=0)
-        value = float(np.mean([self.measure.value(cell.truth[held], row[held]) for row in cell.predictions]))
-        truth = np.where(held, cell.truth, 0.0)  # where no prediction is finite, nothing is read
-        known = np.where(held, cell.predictions, np.nan)
-        return _Found(value, self.measure.resampled(truth, known, self.places[key[0]], self.count))
+    def score(self, key: tuple[str, str], cell: Cell) -> _Sampled:
+        return _Sampled(cell.score(), cell.samples(self.places[key[0]], self.count))
 
     def by_seed(self, own: Mapping[tuple[str, str], Cell]) -> dict[str, float | None]:
         """The score of each training seed that all cells have."""
         found: dict[str, float | None] = {}
         for seed in self.study.seeds:
-            if not all(seed in cell.seeds for cell in own.values()):
-                continue
-            scores = {}
-            for key, cell in own.items():
-                row = cell.predictions[cell.seeds.index(seed)]
-                held = np.isfinite(cell.truth) & np.isfinite(row)
-                scores[key] = _Found(self.measure.value(cell.truth[held], row[held]), np.zeros(1))
-            found[str(seed)] = _told("seed", _mean_over(scores))["seed"]
+            if all(seed in cell.seeds for cell in own.values()):
+                scores = {key: _Sampled(cell.of_seeds([seed]).score()) for key, cell in own.items()}
+                found[str(seed)] = _told("seed", _mean_over(scores))["seed"]
         return found
 
-    def paired(self, key: tuple[str, str], own: Cell, reference: Cell) -> _Found:
+    def paired(self, key: tuple[str, str], own: Cell, reference: Cell) -> _Sampled:
         """Own less the reference's, on the seeds and regions that both have."""
-        seeds = tuple(seed for seed in own.seeds if seed in reference.seeds)
+        seeds = [seed for seed in own.seeds if seed in reference.seeds]
         if not seeds:
-            return _Found(math.nan, np.full(self.count, np.nan))
-        a, b = (cell.predictions[[cell.seeds.index(s) for s in seeds]] for cell in (own, reference))
-        both = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)
-        ours, theirs = (self.score(key, Cell(seeds, own.truth, np.where(both, p, np.nan))) for p in (a, b))
-        return _Found(ours.value - theirs.value, ours.samples - theirs.samples)
+            return _Sampled(math.nan, np.full(self.count, np.nan))
+        a, b = own.of_seeds(seeds), reference.of_seeds(seeds)
+        both = a.held() & b.held()
+        ours, theirs = (self.score(key, cell.only(both)) for cell in (a, b))
+        return _Sampled(ours.value - theirs.value, ours.samples - theirs.samples)
 
 
-def _where(found: Mapping[tuple[str, str], _Found], place: int, value: str) -> dict[tuple[str, str], _Found]:
+def _where(
+    found: Mapping[tuple[str, str], _Sampled], place: int, value: str
+) -> dict[tuple[str, str], _Sampled]:
     return {key: score for key, score in found.items() if key[place] == value}
 
 
-def _mean_over(found: Mapping[tuple[str, str], _Found]) -> _Found | None:
+def _mean_over(found: Mapping[tuple[str, str], _Sampled]) -> _Sampled | None:
     """Mean over indicators within each city, then over cities."""
     if not found:
         return None
@@ -255,10 +293,10 @@ def _mean_over(found: Mapping[tuple[str, str], _Found]) -> _Found | None:
         for name in dict.fromkeys(city for city, _ in found)
     ]
     means = [(np.mean([s.value for s in own]), np.mean([s.samples for s in own], axis=0)) for own in cities]
-    return _Found(float(np.mean([value for value, _ in means])), np.mean([s for _, s in means], axis=0))
+    return _Sampled(float(np.mean([value for value, _ in means])), np.mean([s for _, s in means], axis=0))
 
 
-def _told(name: str, found: _Found | None) -> dict[str, float | None]:
+def _told(name: str, found: _Sampled | None) -> dict[str, float | None]:
     low, high = (math.nan, math.nan) if found is None else interval(found.samples)
     values = {name: math.nan if found is None else found.value, f"{name}_low": low, f"{name}_high": high}
     return {key: value if math.isfinite(value) else None for key, value in values.items()}

@@ -31,6 +31,7 @@ from typing import Any
 from urbanln.base.bounds import MAX_SEED
 from urbanln.base.config import Settings, load_settings, set_key
 from urbanln.base.errors import InputError, placed
+from urbanln.base.kinds import KINDS, Kind
 from urbanln.base.parsing import read_toml
 from urbanln.captions.settings import CaptionSettings
 from urbanln.city.checks import VIEWS
@@ -51,7 +52,7 @@ CAPTIONS = (
 UNVOTED = ("random", "measured")  # and single captioners: these need no vote
 PRETRAIN = ("all", "train-blocks", "none")
 INDUCTIVE_SPLIT = "block"
-_STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners", "predicted")
+_STUDY_KEYS = ("name", "about", "seeds", "cities", "reference", "captioners", "predicted", "kind")
 _MODEL_SECTIONS = ("model", "train", "embed")
 # How much is kept on disk is the machine's business, not the study's; so is where answers are kept.
 _CAPTION_SECTIONS = tuple(name for name in CaptionSettings.model_fields if name != "captions")
@@ -99,6 +100,8 @@ class Study:
         variants: In the order of the file, those of its conditions first.
         gains: What its conditions ask: see :mod:`urbanln.study.conditions`.
         predicted: When and how the predictions were made, for people.
+        kind: Of the labels that the study speaks of first, and that its predictions are about; None: the
+            only one there is, or numbers before the others.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Study:
     variants: tuple[Variant, ...]
     gains: tuple[Gain, ...] = ()
     predicted: str = ""
+    kind: Kind | None = None
 
     @property
     def first(self) -> Variant:
@@ -171,9 +175,18 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
         variants=variants,
         gains=gains,
         predicted=given(head, "predicted", "", where),
+        kind=_kind(head.get("kind"), where),
     )
     _check(study, where)
     return study
+
+
+def _kind(found: Any, where: str) -> Kind | None:
+    if found is not None and found not in KINDS:
+        what, remedy = "there is no such kind of label", f"there are: {', '.join(KINDS)}"
+        raise InputError(what, value=found, where=f"{where}, [study] kind", remedy=remedy)
+    kind: Kind | None = found
+    return kind
 
 
 def _cities(found: Any, key: str, where: str) -> tuple[str, ...]:

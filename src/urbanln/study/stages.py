@@ -14,32 +14,33 @@ changing one variant's setting reruns its own stages alone.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from urbanln.base.bounds import MAX_SEED, MOST
 from urbanln.base.config import FREE_SETTINGS, TrainSettings
-from urbanln.base.errors import InputError
-from urbanln.base.files import hash_bytes, hash_file, reading_parquet
-from urbanln.captions.asking.ledger_place import has_ledger
+from urbanln.base.files import hash_bytes, hash_file
 from urbanln.city.checks import VIEWS
-from urbanln.city.meta import CITY_FILE, read_meta
-from urbanln.city.store import CAPTIONS_FILE
 from urbanln.city.views import settle_views
 from urbanln.stages.bridges import text_positions
+from urbanln.study.cities import (
+    SYNTHETIC,
+    are_corpora,
+    check_kinds,
+    city_payload,
+    labels_hash,
+    said,
+    views_of,
+)
 from urbanln.study.kept import is_whole
 from urbanln.study.spec import INDUCTIVE_SPLIT, SINGLE, TABLE, UNVOTED, Study, Variant
 
 KINDS = ("city", "candidates", "vote", "captions", "pretrain", "embed", "score", "floors", "retrieve")
 # Raised when the code of a stage changes what comes out: results of older code are then made anew.
 VERSIONS = dict.fromkeys(KINDS, 1) | {"pretrain": 3, "embed": 3}
-SYNTHETIC, TINY = "synthetic", "tiny"
+TINY = "tiny"
 # Choices that draw anew for each training seed, so that the seeds' spread holds theirs.
 _DRAWN = ("random", "shuffled-sentences", "shuffled-pairs")
 # Settings of the probe that make the folds of the block split.
@@ -121,11 +122,13 @@ def make_work(study: Study) -> Work:
 
     Raises:
         InputError: A city's spelling is wrong, or its folder is no city; cities and corpora in one study; a
-            corpus without captions, or a variant that needs places.
+            corpus without captions, or a variant that needs places; no label of the kind that is named, or
+            several kinds and none named where gains are told.
     """
     stages: dict[str, Stage] = {}
     scores = []
     corpora = are_corpora(study)
+    check_kinds(study, corpora)
     study = _with_contexts(study)
     for city in study.cities:
         for seed in study.seeds:
@@ -179,7 +182,7 @@ class _Maker:
             "probe": self.probe.model_dump(mode="json"),
             "seed": self.seed,
             "views": self.study.views,
-            "labels": _labels_hash(self.city),
+            "labels": labels_hash(self.city),
         }
 
     def floors(self) -> str:
@@ -198,7 +201,7 @@ class _Maker:
     def retrieve(self, variant: Variant) -> str:
         """Where right answers stand; the texts looked for are the corpus's own, the same for all variants."""
         chosen = self.study.first.settings.retrieve.model_dump(mode="json", include={"split", "texts"})
-        return self.by_model("retrieve", variant, {"retrieve": chosen, "texts": _said(self.city)}, None)
+        return self.by_model("retrieve", variant, {"retrieve": chosen, "texts": said(self.city)}, None)
 
     def by_model(self, kind: str, variant: Variant, payload: dict[str, Any], fold: int | None) -> str:
         """A stage in which a variant's model is used."""
@@ -251,7 +254,7 @@ class _Maker:
             **self.tokenizer,
         }
         if payload["captioners"] == TABLE:
-            payload["table"] = _said(self.city)
+            payload["table"] = said(self.city)
         sections = ("describe", "clean", "refine") + (("captioners",) if chosen.captioners else ())
         settings = chosen.model_dump(mode="json")
         payload |= {"settings": {name: settings[name] for name in sections}}
@@ -272,46 +275,10 @@ class _Maker:
         return told
 
 
-def are_corpora(study: Study) -> bool:
-    """Whether a study is over corpora of pictures without places.
-
-    Raises:
-        InputError: Over some, and over cities; or over some, and something of it needs places.
-    """
-    folders = {spec: Path(spec) for spec in study.cities if not spec.startswith(f"{SYNTHETIC}:")}
-    found = [s for s, folder in folders.items() if _is_city(folder) and not read_meta(folder).places]
-    if not found:
-        return False
-    if len(found) < len(study.cities):
-        raise InputError(
-            "cities and corpora of pictures without places stand in one study",
-            value=", ".join(study.cities),
-            where="study.cities",
-            remedy="make two studies of it: in cities labels are predicted, in corpora texts are looked for",
-        )
-    for variant in study.variants:
-        if variant.pretrain == "train-blocks":
-            raise InputError(
-                "pre-training on the train blocks needs places, and these pictures have none",
-                value=variant.name,
-                where="pretrain",
-                remedy="leave it out: of divided pictures the part to train on is trained on anyway",
-            )
-    if silent := [spec for spec in found if not (Path(spec) / CAPTIONS_FILE).exists()]:
-        what, remedy = "this corpus has no captions to look for", "run 'urbanln caption' on it first"
-        raise InputError(what, where=silent[0], remedy=remedy)
-    there = [_views_of(Path(spec) / "images.parquet") for spec in found]
-    views = {settle_views(one.settings, own).embed.view for one in study.variants for own in there}
-    if len(views) > 1:
-        what, remedy = "variants look for pictures of different views", "set common.embed.view"
-        raise InputError(what, value=", ".join(sorted(views)), where="embed.view", remedy=remedy)
-    return True
-
-
 def _with_views(study: Study, spec: str) -> Study:
     """A study whose variants name the views that are meant in this city."""
     table = Path(spec) / "images.parquet"
-    views = VIEWS if spec.startswith(f"{SYNTHETIC}:") or not table.exists() else _views_of(table)
+    views = VIEWS if spec.startswith(f"{SYNTHETIC}:") or not table.exists() else views_of(table)
     variants = tuple(replace(one, settings=settle_views(one.settings, views)) for one in study.variants)
     return replace(study, variants=variants)
 
@@ -331,58 +298,6 @@ def _with_contexts(study: Study) -> Study:
         return replace(variant, settings=variant.settings.model_copy(update={"model": model}))
 
     return replace(study, variants=tuple(map(settled, study.variants)))
-
-
-def _views_of(table: Path) -> list[str]:
-    with reading_parquet(table):
-        return list(pd.read_parquet(table, columns=["view"])["view"].unique())
-
-
-def city_payload(spec: str, views: Sequence[str]) -> dict[str, Any]:
-    """What a city depends on: the recipe of a synthetic one, the hashes of a folder's tables.
-
-    Raises:
-        InputError: The spelling is wrong, or the folder holds no city.
-    """
-    kind, _, rest = spec.partition(":")
-    if kind == SYNTHETIC and rest:
-        numbers = rest.split(":")
-        good = len(numbers) == 2 and all(re.fullmatch("[0-9]{1,10}", part) for part in numbers)
-        if not good or int(numbers[0]) > MOST or int(numbers[1]) > MAX_SEED:
-            what = "a synthetic city is written synthetic:REGIONS:SEED"
-            raise InputError(what, value=spec, where="cities", remedy="e.g. synthetic:256:0")
-        return {"regions": int(numbers[0]), "seed": int(numbers[1]), "street": "street" in views}
-    folder = Path(spec).resolve()
-    if not _is_city(folder):
-        raise InputError(
-            "not a city folder: there is no city.toml",
-            where=spec,
-            remedy="give the folder that urbanln ingest wrote",
-        )
-    return {"folder": str(folder), **{k: _table_hash(spec, k) for k in ("regions", "images")}}
-
-
-def _is_city(folder: Path) -> bool:
-    return (folder / CITY_FILE).exists()
-
-
-def _said(spec: str) -> Any:
-    """What the captions of a city folder depend on; equal ones of a picture are in its ledger alone."""
-    table = _table_hash(spec, "captions")
-    return [table, "ledger"] if has_ledger(Path(spec)) else table
-
-
-def _table_hash(spec: str, name: str) -> str:
-    """Hash of a table of a city folder; nothing for a synthetic city, whose recipe says it all."""
-    path = Path(spec) / f"{name}.parquet"
-    return "" if spec.startswith(f"{SYNTHETIC}:") or not path.exists() else hash_file(path)
-
-
-def _labels_hash(spec: str) -> str:
-    """Hash of the labels of a city folder, and of what is said of those that are no numbers."""
-    table = _table_hash(spec, "indicators")
-    kinds = read_meta(Path(spec)).kinds() if table else {}
-    return hash_bytes(f"{table} {kinds}".encode()) if kinds else table
 
 
 def _weights(name: str) -> list[str]:

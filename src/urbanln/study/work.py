@@ -32,6 +32,7 @@ from urbanln.stages.retrieve import places, seek
 from urbanln.study.captions import choose_texts
 from urbanln.study.kept import DONE, describe_files
 from urbanln.study.predict import (
+    LEFT_OUT,
     known_regions,
     predict_floors,
     predict_vectors,
@@ -215,7 +216,7 @@ def _score(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None
         ProbeSettings.model_validate(payload["probe"]), seed=payload["seed"], views=payload["views"],
         by_fold=payload["by_fold"],
     )  # fmt: skip
-    write_table(folder / PREDICTIONS, found, kind="study-predictions")
+    _write_predictions(folder, found)
 
 
 def _floors(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
@@ -226,7 +227,12 @@ def _floors(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> Non
     write_table(
         folder / REGIONS, region_blocks(scored_regions(city, payload["views"]), probe), kind="study-regions"
     )
-    write_table(folder / PREDICTIONS, found, kind="study-predictions")
+    _write_predictions(folder, found)
+
+
+def _write_predictions(folder: Path, found: pd.DataFrame) -> None:
+    left_out = found.attrs.pop(LEFT_OUT)
+    write_table(folder / PREDICTIONS, found, kind="study-predictions", left_out=left_out)
 
 
 _WORK: dict[str, Callable[[Any, Path, Sequence[Path]], None]] = {
