@@ -7,9 +7,10 @@ import pytest
 from tests.oracles import autocorrelation as oracle
 
 from urbanln.base import autocorrelation as module
-from urbanln.base.autocorrelation import morans_i, variogram
+from urbanln.base.autocorrelation import morans_i, morans_i_of_parts
 from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, spacing_km
+from urbanln.base.variogram import variogram
 
 
 @pytest.mark.parametrize(("n", "k"), [(5, 8), (40, 3), (60, 8)])
@@ -69,6 +70,49 @@ def test_what_is_missing_is_left_out_and_what_is_undefined_is_nan() -> None:
         morans_i(values[1:], places)
     with pytest.raises(InputError, match="neighbour"):
         morans_i(values, places, k=0)
+
+
+def test_of_several_columns_each_is_as_alone_and_together_they_are_weighted_by_variance() -> None:
+    rng = np.random.default_rng(5)
+    places, columns = rng.uniform(0, 1000, (50, 2)), rng.normal(size=(50, 3)) * [1, 5, 0.2]
+    together, each = morans_i_of_parts(np.column_stack([columns, np.ones(50)]), places)
+    expected = [oracle.morans_i(column, places, 8) for column in columns.T]
+    assert [one.i for one in each[:3]] == pytest.approx(expected)
+    assert together.i == pytest.approx(np.average(expected, weights=columns.var(axis=0)))
+    assert np.isnan(each[3].i)
+    assert np.isnan(each[3].p)
+    holes = np.vstack([columns, [[np.nan, 1, 1]]])
+    same, _ = morans_i_of_parts(holes, np.vstack([places, [[5.0, 5.0]]]))
+    assert same == morans_i_of_parts(columns, places)[0]
+    for empty in (np.ones((9, 2)), columns[:2]):
+        assert np.isnan(morans_i_of_parts(empty, places[: len(empty)])[0].i)
+    assert np.isnan(morans_i_of_parts(columns, places, permutations=0)[0].p)
+    with pytest.raises(InputError, match="one value and one position"):
+        morans_i_of_parts(columns[1:], places)
+
+
+def test_parts_that_sum_to_nothing_err_in_pairs() -> None:
+    """Of two parts one is the other's negative, and all together say what each does."""
+    places, field = oracle.grid(9), np.random.default_rng(0).normal(size=81)
+    together, each = morans_i_of_parts(np.column_stack([field, -field]), places)
+    alone = morans_i(field, places)
+    assert together.i == pytest.approx(alone.i)
+    assert each[0].p == each[1].p == together.p == alone.p, "the same neighbours and shufflings"
+
+
+def test_rows_are_shuffled_whole_so_one_test_keeps_its_level_over_parts_that_hang_together() -> None:
+    places = oracle.grid(8)
+    rng = np.random.default_rng(0)
+    p = []
+    for seed in range(200):
+        noise = rng.dirichlet([1, 1, 4, 9], 64)
+        p.append(morans_i_of_parts(noise, places, permutations=39, seed=seed)[0].p)
+    assert 0.02 < np.mean(np.array(p) <= 0.05) < 0.09
+    planted = rng.dirichlet([1, 1, 4, 9], 64)
+    planted[:, :2] += 0.4 * np.column_stack([places[:, 0], -places[:, 0]]) / 8000
+    together, each = morans_i_of_parts(planted, places)
+    assert together.p == each[0].p == 0.005
+    assert each[3].p > 0.05
 
 
 def test_neighbours_stay_in_their_city_and_points_at_one_place_are_no_trouble() -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tests.oracles import autocorrelation as oracle
 
-from urbanln.base.autocorrelation import join_counts, variogram, variogram_of_parts
+from urbanln.base.autocorrelation import join_counts
 from urbanln.base.errors import InputError
 from urbanln.base.space import CITY_GAP_M, spacing_km
+from urbanln.base.variogram import variogram, variogram_of_parts
 
 
 @pytest.mark.parametrize(("n", "k", "classes"), [(40, 8, 3), (25, 4, 2), (9, 20, 4)])

@@ -7,7 +7,10 @@ import pytest
 from tests.probe.simulated_parts import drawn, world
 
 from urbanln.base.errors import InputError
-from urbanln.probe.score import probe_parts
+from urbanln.probe.labels import prepare_labels
+from urbanln.probe.part_floors import part_floor
+from urbanln.probe.part_scores import residuals_alike
+from urbanln.probe.score import make_folds, probe_parts
 from urbanln.probe.splits import Fold
 
 NAMES = ("young", "middle", "old")
@@ -94,3 +97,29 @@ def test_a_class_that_stands_on_one_side_alone_is_scored_and_finite() -> None:
     assert sand["f1"] == 0
     assert sand["coverage"] < 0.2
     assert np.isfinite(found.own["log_loss"])
+
+
+@pytest.mark.parametrize("kind", ["classes", "shares"])
+def test_a_pattern_that_a_model_leaves_on_the_map_is_found_and_none_where_it_leaves_none(kind: str) -> None:
+    left = scored(kind, "map", joint=False, floors=())
+    assert left.morans_i > 0.2
+    assert left.morans_p == 0.005
+    assert all(part["morans_p"] == 0.005 for part in left.by_part)
+    known = scored(kind, "vectors", joint=False, floors=())
+    assert known.morans_p > 0.05
+    assert abs(known.morans_i) < 0.05
+
+
+@pytest.mark.parametrize("kind", ["classes", "shares"])
+def test_of_noise_a_pattern_is_found_as_seldom_as_is_said(kind: str) -> None:
+    """Residuals of the mean floor over blocks, in 80 maps."""
+    lonlat = world(120)[0]
+    rng, p, folds = np.random.default_rng(3), [], []
+    for _ in range(80):
+        parts = rng.dirichlet([1, 2, 6], 120)
+        names = NAMES if kind == "shares" else ()
+        labels = prepare_labels(parts if names else drawn(parts), lonlat, kind=kind, names=names)
+        folds = folds or make_folds(labels, "block", 0, folds=4, edge_km=4, buffer_km=0.5)
+        made = part_floor("mean", labels.metres, labels.y, folds, 0, kind == "classes")
+        p.append(residuals_alike(labels, made[None], np.ones(120, dtype=bool))[0].p)
+    assert 0 < np.mean(np.array(p) <= 0.05) < 0.1

@@ -64,6 +64,10 @@ def test_every_row_has_its_main_score_and_a_numbers_is_its_r2(found: ProbeResult
             assert same == {key: row[f"score{key}"] for key in same}
         else:
             assert "r2" not in row
+            assert [
+                part["name"] for part in row["by_part"] if -1 < part["morans_i"] < 1 and part["morans_p"]
+            ] == (found.scores["kinds"][row["indicator"]]["names"])
+        assert 0 < row["morans_p"] <= 1
     assert found.scores["labels"] == ["land", "zone", "income", "age"]
     assert found.scores["kinds"]["age"] == {"kind": "shares", "names": ["young", "middle", "old"]}
     assert found.scores["regions"]["labelled"] == {"land": 236, "zone": 240, "income": 240, "age": 240}

@@ -19,7 +19,8 @@ ROW = {
     "score_name": "macro_f1", "score": 0.7, "score_low": 0.6, "score_high": 0.8, "balanced_accuracy": 0.71,
     "accuracy": 0.75, "log_loss": 0.5, "chance": 0.5, "confusion": [[6.0, 2.0], [1.0, 3.0]], "n": 12,
     "by_part": [
-        {"name": "field", "n": 8, "f1": 0.8, "recall": 0.75, "coverage": 1.0, "coverage_low": 0.9},
+        {"name": "field", "n": 8, "f1": 0.8, "recall": 0.75, "coverage": 1.0, "coverage_low": 0.9,
+         "morans_i": 0.312},
         {"name": "town", "n": 4, "f1": 0.67, "recall": 0.75, "coverage": None},
     ],
 }  # fmt: skip
@@ -48,6 +49,7 @@ def test_a_table_by_class_with_its_confusion_as_shares_of_each_true_class() -> N
         "balanced accuracy .71, accuracy .75, log loss .50 nats, macro F1 of guessing .50"
     )
     assert [row["first"] for row in item["rows"]] == [".80", ".67"]
+    assert [row["moran"] for row in item["rows"]] == [".31", "–"]
     assert "field: .75 right, most often called field" in item["picture"]
     assert sorted(re.findall(r">(\.\d\d)<", item["picture"])) == [".25", ".25", ".75", ".75"]
     assert part_tables(scores(confusion=[[1.0]]))[0]["picture"] is None

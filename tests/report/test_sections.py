@@ -100,6 +100,17 @@ def test_errors_alike_in_space_are_said() -> None:
         assert said in line["sentence"]
 
 
+def test_of_parts_the_one_whose_errors_are_most_alike_is_named() -> None:
+    parts = [
+        {"name": name, "morans_i": i} for name, i in (("young", 0.1), ("old", 0.46), ("rest", None), ("a", 0))
+    ]
+    for p, said in ((0.01, " Most so for old (.46)."), (0.3, "err alike.")):
+        given = row("mine", 0.3, morans_i=0.4, morans_p=p, by_part=parts)
+        assert residual_lines(scores_of(given))[0]["sentence"].endswith(said)
+    given = row("mine", 0.3, morans_i=0.4, morans_p=0.01, by_part=parts[:2])
+    assert residual_lines(scores_of(given))[0]["sentence"].endswith("samples.")
+
+
 def test_leakage_is_told_per_split_with_what_was_found() -> None:
     report = {
         "folds": 5,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,6 +37,9 @@ from urbanln.cli.options import (
     a_number,
     named_folder,
 )
+
+if TYPE_CHECKING:
+    from urbanln.stages.audit import Audit
 
 
 def synthetic(
@@ -234,6 +237,10 @@ def audit(
         clean=chosen.clean, ledger=chosen.captions.ledger,
     )  # fmt: skip
     answer(*found.lines())
+    _write_audit(found, out, page)
+
+
+def _write_audit(found: Audit, out: Path | None, page: Path | None) -> None:
     if out is not None:
         from urbanln.base.files import write_json
 

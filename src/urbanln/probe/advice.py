@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from urbanln.base.autocorrelation import Variogram
 from urbanln.base.space import Floats, square_blocks
+from urbanln.base.variogram import Variogram
 
 LEAST_REGIONS = 30
 """Below, neither a variogram nor a test says much."""

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from urbanln.base.autocorrelation import morans_i, variogram
+from urbanln.base.autocorrelation import morans_i
 from urbanln.base.columns import number_column
 from urbanln.base.errors import InputError
 from urbanln.base.kinds import LabelKind, check_label, label_kinds
 from urbanln.base.missing import missing_codes
 from urbanln.base.space import Floats, spacing_km, to_metres
+from urbanln.base.variogram import variogram
 from urbanln.probe.advice import advise
 from urbanln.probe.class_audit import audit_classes
 from urbanln.probe.label_audit import Audited, IndicatorAudit, LabelAudit, Saturated, few_values

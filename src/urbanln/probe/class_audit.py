@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from urbanln.base.autocorrelation import Joins, Variogram, join_counts, variogram_of_parts
+from urbanln.base.autocorrelation import Joins, join_counts
 from urbanln.base.files import plain
 from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike, quoted
 from urbanln.base.space import Floats, square_blocks
+from urbanln.base.variogram import Variogram, variogram_of_parts
 from urbanln.probe.advice import Advice, advise
 from urbanln.probe.label_audit import blocks_said, no_blocks, of_space, range_said, reach_said
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from urbanln.base.autocorrelation import Moran, Variogram
+from urbanln.base.autocorrelation import Moran
 from urbanln.base.files import plain
 from urbanln.base.missing import Code
+from urbanln.base.variogram import Variogram
 from urbanln.probe.advice import Advice
 from urbanln.probe.labels import NO_LOGARITHM
 from urbanln.probe.twins import COINCIDE, MANY, ONE_SOURCE

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.autocorrelation import Moran, morans_i_of_parts
 from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.kinds import SCORE_NAMES
@@ -51,7 +52,9 @@ class PartScores:
             predictions, mean over seeds). Shares: ``kl`` (nats), ``mae`` (of all parts), ``width`` (median
             width of the intervals).
         by_part: Of each part: ``name``; ``n`` and ``f1``, ``recall`` of a class, ``mean`` and ``mae`` of a
-            share; ``coverage`` with its ends.
+            share; ``coverage`` with its ends; ``morans_i``, ``morans_p`` of its residuals.
+        morans_i: Moran's I of the residuals of all parts together (:func:`residuals_alike`).
+        morans_p: Its pseudo p-value.
         coverage: Share of truths inside their conformal sets, or of parts inside their intervals.
         coverage_low: Lower end of its 95 % interval by block bootstrap.
         coverage_high: Upper end.
@@ -77,6 +80,8 @@ class PartScores:
     score_seeds: tuple[float, ...]
     own: dict[str, Any]
     by_part: list[dict[str, Any]]
+    morans_i: float
+    morans_p: float
     coverage: float
     coverage_low: float
     coverage_high: float
@@ -119,6 +124,10 @@ def measure_parts(
     low, high = interval(samples)
     seeds = tuple(part_score(kind, y, made, base) for made, base in zip(scored, references, strict=True))
     told = _classes if kind == "classes" else _shares
+    found = told(labels, predictions, held, resamples.blocks, folds_by_seed, level)
+    together, each = residuals_alike(labels, predictions, held)
+    for part, moran in zip(found["by_part"], each, strict=True):
+        part |= {"morans_i": moran.i, "morans_p": moran.p}
     return PartScores(
         kind=kind,
         names=labels.names,
@@ -134,8 +143,26 @@ def measure_parts(
         truth=labels.truth,
         predictions=predictions,
         samples=samples,
-        **told(labels, predictions, held, resamples.blocks, folds_by_seed, level),
+        morans_i=together.i,
+        morans_p=together.p,
+        **found,
     )
+
+
+def residuals_alike(
+    labels: Labels, predictions: Floats, held: npt.NDArray[np.bool_]
+) -> tuple[Moran, list[Moran]]:
+    """Moran's I of truth less the mean prediction over seeds: of all parts together, and of each.
+
+    Of a class the truth is 1 at its regions, so that one measure serves classes and shares.
+
+    Args:
+        labels: The labelled rows.
+        predictions: (S, n, C).
+        held: (n,) rows that are predicted in every seed.
+    """
+    residuals = labels.y[held] - predictions[:, held].mean(axis=0)
+    return morans_i_of_parts(residuals, labels.metres[held])
 
 
 def _classes(

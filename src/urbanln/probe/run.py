@@ -32,7 +32,10 @@ ROW_NUMBERS = (
 )  # fmt: skip
 MAIN_SCORE = ("kind", "score_name", "score", "score_sd", "score_low", "score_high", "score_seeds")
 """Of every row, whatever the kind of its label."""
-PART_NUMBERS = ("n", "missing", "coverage", "coverage_low", "coverage_high", "n_blocks", "by_part")
+PART_NUMBERS = (
+    "n", "missing", "morans_i", "morans_p", "coverage", "coverage_low", "coverage_high", "n_blocks",
+    "by_part",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from urbanln.base.autocorrelation import Moran, Variogram, morans_i, variogram_of_parts
+from urbanln.base.autocorrelation import Moran, morans_i_of_parts
 from urbanln.base.files import plain
 from urbanln.base.kinds import quoted, simplex
 from urbanln.base.space import Floats
+from urbanln.base.variogram import Variogram, variogram_of_parts
 from urbanln.probe.advice import Advice, advise
 from urbanln.probe.label_audit import blocks_said, no_blocks, of_space, range_said, reach_said
 
@@ -188,6 +189,7 @@ def audit_shares(
     parts, places = simplex(given[there]), metres[there]
     n = len(parts)
     sums = given[there].sum(axis=1)
+    alike = morans_i_of_parts(parts, places, permutations=permutations, seed=seed)[1]
     largest = np.bincount(parts.argmax(axis=1), minlength=len(columns)) / max(n, 1)
     gram = variogram_of_parts(parts, places, seed=seed)
     means = parts.mean(axis=0) if n else np.full(len(columns), np.nan)
@@ -200,7 +202,7 @@ def audit_shares(
             Part(
                 name, float(means[at]), float(parts[:, at].min(initial=np.inf)),
                 float(parts[:, at].max(initial=-np.inf)), int((parts[:, at] == 0).sum()), float(largest[at]),
-                morans_i(parts[:, at], places, permutations=permutations, seed=seed),
+                alike[at],
             )
             for at, name in enumerate(columns)
         ],

@@ -60,6 +60,7 @@ def _line(part: Mapping[str, Any], classes: bool) -> dict[str, str]:
         "name": clean(part.get("name"), 80),
         "coverage": score(part.get("coverage")),
         "range": interval(part.get("coverage_low"), part.get("coverage_high")),
+        "moran": score(part.get("morans_i")),
     }
     if classes:
         return told | {

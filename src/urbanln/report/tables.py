@@ -208,10 +208,19 @@ def residual_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "indicator": words(name),
                 "moran": score(moran),
                 "p": DASH if p is None else f"{p:.3f}".removeprefix("0"),
-                "sentence": sentence,
+                "sentence": sentence + _most_alike(row, p),
             }
         )
     return lines
+
+
+def _most_alike(row: Mapping[str, Any], p: float | None) -> str:
+    """Of classes and shares: the part whose errors are most alike, where errors are."""
+    parts = [part for part in row.get("by_part") or [] if finite(part.get("morans_i")) is not None]
+    if len(parts) < 3 or p is None or p >= 0.05:  # of two parts the errors are each other's
+        return ""
+    most = max(parts, key=lambda part: float(part["morans_i"]))
+    return f" Most so for {clean(most.get('name'), 80)} ({score(most['morans_i'])})."
 
 
 def split_facts(scores: Mapping[str, Any]) -> dict[str, Any]:
