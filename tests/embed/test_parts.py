@@ -172,6 +172,16 @@ def test_a_part_written_late_does_not_bring_a_closed_folder_back(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_part_comes_back_as_it_was_however_its_vectors_lie_in_memory(tmp_path: Path) -> None:
+    folder = PartFolder(tmp_path / "v.parts", 8, {"model": "m"})
+    folder.open(shared=True)
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4).T
+    folder.write(0, Part(np.arange(4), vectors))
+    found = folder.read(0)
+    assert found is not None
+    np.testing.assert_array_equal(found.vectors, vectors)
+
+
 def test_a_folder_that_cannot_be_moved_is_closed_all_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

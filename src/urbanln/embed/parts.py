@@ -173,7 +173,9 @@ class PartFolder:
         note = {"key": self.key, "unreadable": bad, "sha256": _digest(part.rows, part.vectors, bad)}
         try:
             with atomic_path(self.path(number), parents=False) as temporary:
-                temporary.write_bytes(save({"rows": part.rows, "vectors": part.vectors}, note))
+                # From 0.8 on safetensors writes memory as it lies: a transposed array in another order.
+                arrays = {"rows": part.rows, "vectors": np.ascontiguousarray(part.vectors)}
+                temporary.write_bytes(save(arrays, note))
         except StorageError:
             if self.is_open():
                 raise
