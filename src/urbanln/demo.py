@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from urbanln.base.commands import command_line
 from urbanln.base.config import Settings, load_settings, settings_hash
 from urbanln.base.errors import InputError, require
 from urbanln.base.files import write_json
@@ -76,6 +77,8 @@ def run_demo(
     output_folder(out, DEMO)
     require("torch")  # said now, not after the first two stages
     settings = load_settings(overrides=overrides, base=DEMO_SETTINGS)
+    asked = {"--out": out, "--regions": regions, "--seeds": seeds, "--set": overrides}
+    command = command_line("demo", [], asked)
     with alone_in(out, "makes a demo in this folder"):
         _same_options(out, {"regions": regions, "seeds": seeds, "settings": settings_hash(settings)})
         city = _make_city(out / "city", regions)
@@ -83,9 +86,9 @@ def run_demo(
         # A step is small: cores that share one wait for one another, those with a training each do not.
         with _hands(min(seeds, usable_cores())) as start_on:
             runs, vectors = _train(city, settings, out, seeds, start_on)
-            scores = _score(city, settings, vectors, out / "scores")
+            scores = _score(city, settings, vectors, out / "scores", command)
             page = start_on(_explore, city.folder, settings, runs[0], vectors[OURS][0], out)
-            report = _report(city, runs, out)
+            report = _report(city, runs, out, command)
             page = page()
     if show:
         show(scores)
@@ -209,7 +212,9 @@ def _embed(city: Path, settings: Settings, model: str, table: Path) -> None:
     embed_city(City.open(city), model, table, settings)
 
 
-def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folder: Path) -> Mapping[str, Any]:
+def _score(
+    city: City, settings: Settings, vectors: dict[str, list[Path]], folder: Path, command: str
+) -> Mapping[str, Any]:
     from urbanln.probe.saved import save_result
     from urbanln.stages.probe import run_probe
     from urbanln.tables.vectors import read_embeddings
@@ -219,12 +224,12 @@ def _score(city: City, settings: Settings, vectors: dict[str, list[Path]], folde
         name: [read_embeddings(path) for path in paths] for name, paths in vectors.items()
     }
     tables[PIXELS] = [pixel_table(city, settings.embed.view)]
-    result = run_probe(city, tables, settings, baseline=BASE)
+    result = run_probe(city, tables, settings, baseline=BASE, command=command)
     save_result(folder, result)
     return result.scores
 
 
-def _report(city: City, runs: list[Path], out: Path) -> Path:
+def _report(city: City, runs: list[Path], out: Path, command: str) -> Path:
     from urbanln.stages.audit import audit
     from urbanln.stages.report import report_run
 
@@ -235,7 +240,7 @@ def _report(city: City, runs: list[Path], out: Path) -> Path:
         out / "report.html",
         run=runs[0],
         audit=audit(city).as_json(),
-        command=f"urbanln demo --out {out}",
+        command=command,
     )
 
 

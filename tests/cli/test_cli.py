@@ -74,7 +74,13 @@ def test_the_chain_leaves_tables_that_others_open(chain: Path) -> None:
     assert {row["split"] for row in scores["rows"]} == {"random", "block"}
     page = (chain / "r.html").read_text()
     assert "synthetic" in page
-    assert "urbanln report" in page
+    asked = "urbanln probe city --vectors ours=v.parquet --vectors pixels.parquet --out s "
+    assert scores["command"].startswith(asked)
+    assert "probe.block_km=2" in scores["command"]
+    assert asked in page
+    assert "urbanln report city --scores s --run run --out r.html" in page
+    assert "settings of the probe" in page
+    assert str(chain) not in page + json.dumps(scores), "whose machine it was is nobody's business"
     assert "satellite · region" in page
     assert "street · region" not in page, "examples are of the view that was trained on"
 

@@ -138,7 +138,7 @@ def make_inputs(
     return {
         "title": "Example city",
         "run": {
-            "command": "urbanln demo --set train.epochs=8",
+            "commands": {"This page": "urbanln demo --set train.epochs=8"},
             "settings": '[train]\nepochs = 8\nview = "satellite"\n',
             "settings hash": "9f2c" * 16,
             "versions": {"urbanln": "0.1.0", "torch": "2.5"},

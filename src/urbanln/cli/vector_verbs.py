@@ -134,7 +134,8 @@ def probe(
     set_: SetOption = [],  # noqa: B006
 ) -> None:
     """Score vectors against labels under random and spatial splits, beside the floors."""
-    from urbanln.base.config import load_settings
+    from urbanln.base.commands import command_line, settings_given
+    from urbanln.base.config import ProbeSettings, load_settings
     from urbanln.base.locks import alone_in
     from urbanln.base.written import Written
     from urbanln.probe.saved import save_result
@@ -148,9 +149,18 @@ def probe(
         out, places, list(tables), chosen, baseline=baseline, indicators=indicator,
         inputs=vector_files(vectors, places), replace=replace,
     )  # fmt: skip
+    given = settings_given(
+        "probe", chosen.probe.model_dump(mode="json"), ProbeSettings().model_dump(mode="json")
+    )
+    command = command_line("probe", cities, {
+        "--vectors": vectors, "--key": key, "--nodata": nodata, "--encoding": encoding,
+        "--thousands": thousands, "--decimal": decimal, "--baseline": baseline, "--indicator": indicator,
+        "--transductive": transductive, "--no-transductive": transductive is False, "--out": out,
+        "--set": given,
+    })  # fmt: skip
     with alone_in(out, "scores into this folder"):
         result = run_probe(places, tables, chosen, baseline=baseline, indicators=indicator,
-                           transductive=transductive)  # fmt: skip
+                           transductive=transductive, command=command)  # fmt: skip
         save_result(out, result)
     print_scores(result.scores)
 
@@ -178,15 +188,16 @@ def report(
     ] = True,
 ) -> None:
     """Write one self-contained HTML page: verdict, scores, audit, maps, curves, examples."""
+    from urbanln.base.commands import command_line
     from urbanln.base.outputs import PAGE, output_file
     from urbanln.stages.audit import audit as audit_city
     from urbanln.stages.report import PICTURES, report_run
 
     output_file(out, PAGE)
     places = _with_places(cities, PICTURES)
-    command = f"urbanln report {' '.join(map(str, cities))} --scores {scores} --out {out}"
+    options = {"--scores": scores, "--run": run, "--no-audit": not audit, "--out": out}
+    command = command_line("report", cities, options)
     found = audit_city(places[0]).as_json() if audit and len(places) == 1 else None
-    command += f" --run {run}" if run else ""
     answer(str(report_run(places, scores, out, run=run, audit=found, command=command)))
 
 

@@ -76,12 +76,12 @@ def thumbnail(data: bytes, side: int = _THUMBNAIL) -> Markup | None:
 
 
 def run_facts(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Sorted by how they are printed: the command, short facts, groups of facts, long texts to unfold."""
+    """Sorted by how they are printed: commands, short facts, groups of facts, long texts to unfold."""
     facts: dict[str, str] = {}
     groups: dict[str, dict[str, str]] = {}
     texts: dict[str, str] = {}
     for key, value in run.items():
-        if key == "command":
+        if key == "commands":
             continue
         if isinstance(value, Mapping):
             long = {str(k): str(v) for k, v in value.items() if "\n" in str(v)}
@@ -95,10 +95,8 @@ def run_facts(run: Mapping[str, Any]) -> dict[str, Any]:
             facts[words(key)] = ", ".join(map(str, value))
         elif value is not None:
             facts[words(key)] = str(value)
-    command = run.get("command")
-    if isinstance(command, (list, tuple)):
-        command = "\n".join(map(str, command))
-    return {"command": command, "facts": facts, "groups": groups, "texts": texts}
+    commands = {str(made): str(command) for made, command in (run.get("commands") or {}).items() if command}
+    return {"commands": commands, "facts": facts, "groups": groups, "texts": texts}
 
 
 def training_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

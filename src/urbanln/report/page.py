@@ -46,7 +46,7 @@ def write_report(
     Args:
         path: The HTML file to write.
         title: Heading of the page, usually the city's name.
-        run: What ran, printed as given: ``command``, ``settings`` (TOML), ``hashes``, ``versions``, …
+        run: What ran, printed as given: ``commands`` by what they made, settings (TOML), ``hashes``, …
         regions: region_id and geometry, polygons or points, in any CRS; EPSG:4326 when none is set. With a
             column ``city`` that names several, maps show one city at a time.
         scores: The content of ``scores.json``; what an older one lacks is left out of the page.

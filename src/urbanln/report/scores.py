@@ -90,6 +90,7 @@ class _Label(TypedDict):
 
 class _Scores(TypedDict, total=False):
     rows: Required[list[_Row]]
+    command: str | None
     main: str | None
     baseline: str | None
     cities: list[_City] | None

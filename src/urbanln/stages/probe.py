@@ -31,6 +31,7 @@ def run_probe(
     baseline: str | None = None,
     indicators: Sequence[str] = (),
     transductive: bool | None = None,
+    command: str | None = None,
 ) -> ProbeResult:
     """Score tables of region vectors against the labels of one or several cities, beside the floors.
 
@@ -47,6 +48,7 @@ def run_probe(
         indicators: Columns to score; all when empty.
         transductive: Whether pre-training saw the pictures of the test regions; None: what the first table
             says (see :func:`urbanln.tables.vectors.read_embeddings`), which may be that it is not known.
+        command: By which it was asked for, to be kept with the scores.
 
     Raises:
         InputError: No such indicator, or a table of vectors that does not fit the cities.
@@ -77,10 +79,9 @@ def run_probe(
         made_from=joint.made_from,
         **shared,
     )
-    result.scores.update(_whose(tables, cities))
+    result.scores.update(_whose(tables, cities) | {"command": command})
     if len(cities) > 1:
-        found = transfer(tables, labels, joint.where, settings.probe, main, **shared)
-        result.scores["transfer"] = found
+        result.scores["transfer"] = transfer(tables, labels, joint.where, settings.probe, main, **shared)
     return result
 
 

@@ -54,9 +54,10 @@ def report_run(
     trained = _run_note(run) if run else {}
     described = trained.pop("run", {})
     facts: dict[str, Any] = {
-        "command": command,
+        "commands": _commands(found, command),
         "city": ", ".join(city.name for city in cities),
-        "settings": tomli_w.dumps(trained) if trained else None,
+        "settings of the probe": _as_toml(found.get("settings")),
+        "settings of the training": _as_toml(trained),
         "settings_hash": described.get("settings_hash"),
         "versions": {"urbanln": __version__, "python": platform.python_version()}
         | described.get("versions", {}),
@@ -76,6 +77,22 @@ def report_run(
         audit=audit,
         notes=[f"Data of {city.name}: {city.meta.terms()}." for city in cities],
     )
+
+
+def _commands(scores: Mapping[str, Any], command: str) -> dict[str, str]:
+    """What each command made; scores of older probes, and of calls from Python, do not say theirs."""
+    made_by = scores.get("command")
+    return {
+        "Command that made the scores": str(made_by)
+        if made_by
+        else "Not recorded with these scores; their settings stand below.",
+        "Command that made this page": command,
+    }
+
+
+def _as_toml(settings: Mapping[str, Any] | None) -> str | None:
+    known = {name: value for name, value in (settings or {}).items() if value is not None}
+    return tomli_w.dumps(known) if known else None
 
 
 def _examples(cities: Sequence[City], view: str) -> list[Example]:
