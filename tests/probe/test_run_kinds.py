@@ -141,6 +141,14 @@ def test_predictions_are_lists_in_the_order_of_the_names(found: ProbeResult, tmp
     assert by["income"]["prediction"].notna().all()
     low, high, share = (np.stack(by["age"][f"{name}_parts"].tolist()) for name in ("low", "high", "truth"))
     assert ((low <= share) & (share <= high)).mean() > 0.8
+    wide = [np.stack(by["age"][f"{name}_joint"].tolist()) for name in ("low", "high")]
+    assert ((wide[0] <= share) & (share <= wide[1])).all(axis=1).mean() > 0.8
+    assert ((wide[0] <= low + 1e-6) & (high <= wide[1] + 1e-6)).mean() > 0.9, (
+        "wider, so that all hold at once"
+    )
+    assert by["age"]["radius"].between(1e-4, 1).all()
+    assert by["land"]["radius"].isna().all()
+    assert by["land"]["low_joint"].isna().all()
     assert by["age"][["truth", "prediction"]].isna().all(axis=None)
 
 

@@ -100,6 +100,34 @@ def test_errors_alike_in_space_are_said() -> None:
         assert said in line["sentence"]
 
 
+def test_of_shares_each_part_all_parts_and_the_distance_have_their_coverage() -> None:
+    numbers = {"coverage": 0.9, "coverage_low": 0.88, "coverage_high": 0.93, "width": 0.3, "kind": "shares"}
+    numbers |= {
+        "joint_coverage": 0.7,
+        "joint_coverage_low": 0.6,
+        "joint_coverage_high": 0.8,
+        "joint_width": 0.5,
+    }
+    numbers |= {
+        "radius_coverage": 0.95,
+        "radius_coverage_low": None,
+        "radius_coverage_high": None,
+        "radius": 0.2,
+    }
+    given = scores_of(row("mine", 0.3, **numbers))
+    part, whole, ball = coverage_lines({**given, "settings": {**given["settings"], "level": 0.9}}, {})
+    assert part["indicator"].endswith(", each part")
+    assert (whole["width"], whole["range"]) == ("0.5", "[60 %, 80 %]")
+    assert (
+        "intervals of all parts at once hold 70 % [60 %, 80 %] of the truths of the 90 %" in whole["sentence"]
+    )
+    assert "too narrow" in whole["sentence"]
+    assert "distances, in total variation, hold 95 %" in ball["sentence"]
+    assert ball["width"] == "0.2"
+    older = scores_of(row("mine", 0.3, kind="shares", coverage=0.9))
+    assert len(coverage_lines(older, {})) == 1
+
+
 def test_of_parts_the_one_whose_errors_are_most_alike_is_named() -> None:
     parts = [
         {"name": name, "morans_i": i} for name, i in (("young", 0.1), ("old", 0.46), ("rest", None), ("a", 0))

@@ -222,7 +222,7 @@ def coverage(truth: Floats, low: Floats, high: Floats, blocks: Ints) -> dict[str
     # A whisker: where labels have twins intervals may be points, and the way to the unit and back rounds.
     whisker = 1e-12 * float(np.abs(truth).max())
     held = known & (low - whisker <= truth) & (truth <= high + whisker)
-    return held_share(held, known, blocks) | {"width_median": float(np.median((high - low)[known]))}
+    return held_share(held, known, blocks) | {"width_median": middle((high - low)[known])}
 
 
 def held_share(held: npt.NDArray[Any], known: npt.NDArray[Any], blocks: Ints) -> dict[str, float]:
@@ -253,6 +253,11 @@ def held_share(held: npt.NDArray[Any], known: npt.NDArray[Any], blocks: Ints) ->
         "coverage_low": ends[0],
         "coverage_high": ends[1],
     }
+
+
+def middle(values: Floats) -> float:
+    """The median; NaN of nothing."""
+    return float(np.median(values)) if values.size else math.nan
 
 
 def _half_width(errors: Floats, level: float) -> float:

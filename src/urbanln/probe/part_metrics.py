@@ -174,7 +174,7 @@ def share_intervals(
     """Conformal intervals of each part by itself, lower and upper ends (S, n, C), within 0 and 1.
 
     They are those of numbers (:func:`urbanln.probe.metrics.conformal_intervals`) part by part: they say
-    nothing of all parts together.
+    nothing of all parts together, which :mod:`urbanln.probe.joint_region` does.
     """
     away = np.abs(y - predictions)
     parts = [conformal_reach(away[..., part], folds_by_seed, level) for part in range(y.shape[1])]

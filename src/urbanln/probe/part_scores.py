@@ -12,9 +12,10 @@ import numpy.typing as npt
 from urbanln.base.autocorrelation import Moran, morans_i_of_parts
 from urbanln.base.kinds import Kind
 from urbanln.base.space import Floats, Ints
+from urbanln.probe.joint_region import JointRegion, joint_region
 from urbanln.probe.kinds import SCORE_NAMES
 from urbanln.probe.labels import Labels
-from urbanln.probe.metrics import Difference, Resamples, held_share, interval
+from urbanln.probe.metrics import Difference, Resamples, held_share, interval, middle
 from urbanln.probe.part_floors import part_floor
 from urbanln.probe.part_metrics import (
     class_f1,
@@ -50,7 +51,9 @@ class PartScores:
             ``balanced_accuracy``, ``log_loss`` (nats),
             ``set_size`` (mean size of the conformal sets), ``confusion`` (C rows of truths, C columns of
             predictions, mean over seeds). Shares: ``kl`` (nats), ``mae`` (of all parts), ``width`` (median
-            width of the intervals).
+            width of the intervals); ``joint_coverage`` with its ends and ``joint_width``, of the intervals
+            that shall hold all parts at once; ``radius`` (median) and ``radius_coverage`` with its ends, of
+            the ball in total variation.
         by_part: Of each part: ``name``; ``n`` and ``f1``, ``recall`` of a class, ``mean`` and ``mae`` of a
             share; ``coverage`` with its ends; ``morans_i``, ``morans_p`` of its residuals.
         morans_i: Moran's I of the residuals of all parts together (:func:`residuals_alike`).
@@ -65,6 +68,7 @@ class PartScores:
         low: (seeds, n, C) lower ends of the intervals of shares; of classes 1 in the conformal set, 0 not.
         high: (seeds, n, C) upper ends; of classes the same as ``low``.
         samples: (R,) main score of every resample.
+        joint: Of shares, where all parts of a row are at once.
         vs: Paired differences in the main score by name of the other predictor.
         adds: What the vectors add to the map, as of :class:`urbanln.probe.measured.Scores`.
     """
@@ -92,6 +96,7 @@ class PartScores:
     low: Floats = field(repr=False)
     high: Floats = field(repr=False)
     samples: Floats = field(repr=False)
+    joint: JointRegion | None = field(default=None, repr=False)
     vs: dict[str, Difference] = field(default_factory=dict)
     adds: Difference | None = None
 
@@ -99,6 +104,11 @@ class PartScores:
     def score_name(self) -> str:
         """``"macro_f1"`` or ``"kl_skill"``."""
         return SCORE_NAMES[self.kind]
+
+    def at_once(self) -> tuple[Floats, Floats]:
+        """Ends (seeds, n, C) of the intervals that hold all parts of a row at once; NaN of classes."""
+        blank = np.full(self.predictions.shape, np.nan)
+        return (blank, blank) if self.joint is None else self.joint.ends(self.predictions)
 
 
 def mean_share(labels: Labels, folds_by_seed: Sequence[Sequence[Fold]]) -> Floats:
@@ -220,7 +230,9 @@ def _shares(
     numbers = {
         "kl": float(divergence(y, own).mean()),
         "mae": float(away.mean()),
-        "width": float(np.median((high - low)[known])) if known.any() else float("nan"),
+        "width": middle((high - low)[known]),
     }
     pooled = held_share(hit.mean(axis=2), np.asarray(known.all(axis=2)), blocks)
-    return {"own": numbers, "by_part": by_part, "low": low, "high": high, **pooled}
+    joint = joint_region(labels.y, predictions, folds_by_seed, level)
+    numbers |= joint.reached(labels.y, predictions, blocks)
+    return {"own": numbers, "by_part": by_part, "low": low, "high": high, "joint": joint, **pooled}

@@ -43,3 +43,9 @@ def divergence(truth: Floats, made: Floats) -> Floats:
     """
     own = np.where(truth > 0, truth * np.log(np.where(truth > 0, truth, 1.0)), 0.0).sum(axis=-1)
     return np.asarray(own - np.einsum("...c,...c->...", truth, np.log(made)))
+
+
+def total_variation(truth: Floats, made: Floats) -> Floats:
+    """Half the sum of absolute differences of two rows on the simplex: the part of the whole that stands
+    elsewhere, between 0 and 1."""
+    return np.asarray(np.abs(truth - made).sum(axis=-1) / 2)

@@ -12,6 +12,11 @@ from urbanln.probe.names import MAP, NO_HEAD, joint_name
 
 FEW_BLOCKS, FEW_REGIONS = 10, 100
 HARDEST_FIRST = ("block", "city", "district", "random")
+_HOLDING: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "number": (("", "intervals"),),
+    "classes": (("", "sets"),),
+    "shares": (("", "intervals of each part"), ("joint_", "intervals of all parts at once")),
+}
 FLOOR_NAMES = {
     "mean": "the mean floor",
     "coordinates": "the coordinates floor",
@@ -178,13 +183,16 @@ def _coverage_notes(scores: Mapping[str, Any]) -> list[str]:
     for indicator in dict.fromkeys(row["indicator"] for row in scores["rows"]):
         split = judged_split(scores, indicator)
         row = find_row(scores, indicator=indicator, split=split, features=scores["main"], head=head)
-        if row is not None and row["coverage_high"] is not None and row["coverage_high"] < level:
-            what = "sets" if kind_of(row) == "classes" else "intervals"
-            notes.append(
-                f"{indicator}: the {level:.0%} {what} of {scores['main']} ({head}) hold only "
-                f"{row['coverage']:.0%} of the truths {split_words(scores, split)}."
-            )
-        if row is not None and kind_of(row) == "classes":
+        if row is None:
+            continue
+        for key, what in _HOLDING[kind_of(row)]:
+            reached = row.get(f"{key}coverage_high")
+            if reached is not None and reached < level:
+                notes.append(
+                    f"{indicator}: the {level:.0%} {what} of {scores['main']} ({head}) hold only "
+                    f"{row[f'{key}coverage']:.0%} of the truths {split_words(scores, split)}."
+                )
+        if kind_of(row) == "classes":
             notes += _class_notes(row, level)
     return notes
 

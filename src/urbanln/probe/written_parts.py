@@ -25,7 +25,8 @@ def part_columns(scored: Sequence[AnyScores]) -> dict[str, Any]:
         ``truth_class`` and ``predicted_class`` (the most probable one), text; and lists of float32 as long as
         the label's ``names`` in ``scores.json``: ``parts`` (probabilities or shares), ``in_set`` of classes
         (1 in the conformal set, 0 not), and of shares ``truth_parts``, ``low_parts`` and ``high_parts``
-        (ends of each part's conformal interval).
+        (ends of each part's conformal interval by itself), ``low_joint`` and ``high_joint`` (of the
+        intervals that hold all parts at once); and ``radius``, float32, of the ball in total variation.
     """
     if all(own.kind == "number" for own in scored):
         return {}
@@ -39,8 +40,23 @@ def part_columns(scored: Sequence[AnyScores]) -> dict[str, Any]:
         "truth_parts": _lists(scored, ("shares",), lambda own: own.truth[None]),
         "low_parts": _lists(scored, ("shares",), lambda own: own.low),
         "high_parts": _lists(scored, ("shares",), lambda own: own.high),
+        "low_joint": _lists(scored, ("shares",), lambda own: own.at_once()[0]),
+        "high_joint": _lists(scored, ("shares",), lambda own: own.at_once()[1]),
+        "radius": _radii(scored),
     }
     return {name: column for name, column in made.items() if column is not None}
+
+
+def _radii(scored: Sequence[AnyScores]) -> npt.NDArray[np.float32] | None:
+    """The radius in each row of shares; NaN elsewhere."""
+    if not any(own.kind == "shares" for own in scored):
+        return None
+    pieces = []
+    for own in scored:
+        joint = own.joint if isinstance(own, PartScores) else None
+        blank = np.full(own.predictions.shape[:2], np.nan)
+        pieces.append((blank if joint is None else joint.radii()).astype(np.float32).reshape(-1))
+    return np.concatenate(pieces)
 
 
 def _classes(

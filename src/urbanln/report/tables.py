@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
@@ -145,41 +145,53 @@ def joint_lines(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Per indicator: the coverage that the intervals of regions reach against what was asked, in words."""
+    """Per indicator: the coverage that the intervals of regions reach against what was asked, in words.
+
+    Of shares also what the intervals of all parts at once reach, and the ball around the prediction.
+    """
     level = finite((scores.get("settings") or {}).get("level"))
     lines = []
     for name in indicators(scores):
         row = main_row(scores, name)
-        reached, low, high = (finite(row.get(key)) for key in ("coverage", "coverage_low", "coverage_high"))
-        if reached is None:
-            continue
-        ends = f" [{_percent(low)}, {_percent(high)}]" if low is not None and high is not None else ""
-        asked = f" of the {_percent(level)} asked for" if level is not None else ""
-        if level is None or low is None or high is None:
-            judged = "whether that differs from what was asked cannot be told"
-        elif high < level:
-            judged = "they are too narrow here, and promise more than they keep"
-        elif low > level:
-            judged = "they are wider than they need be"
-        else:
-            judged = "what was asked lies within the uncertainty of what was reached"
         unit = f" {units[name]}" if units.get(name) else ""
-        classes = kind_of(row) == "classes"
-        wide = (
-            f"{quantity(row.get('set_size'))} classes" if classes else f"{quantity(row.get('width'))}{unit}"
-        )
-        what = "sets" if classes else "intervals"
-        lines.append(
-            {
-                "indicator": words(name),
-                "asked": _percent(level) if level is not None else DASH,
-                "reached": _percent(reached),
-                "range": ends.strip(),
-                "width": wide,
-                "sentence": f"The {what} hold {_percent(reached)}{ends} of the truths{asked}: {judged}.",
-            }
-        )
+        if kind_of(row) == "classes":
+            told = [("", "", f"{quantity(row.get('set_size'))} classes", "sets")]
+        elif kind_of(row) == "number":
+            told = [("", "", f"{quantity(row.get('width'))}{unit}", "intervals")]
+        else:
+            told = [
+                ("", ", each part", quantity(row.get("width")), "intervals of each part by itself"),
+                ("joint_", ", all parts", quantity(row.get("joint_width")), "intervals of all parts at once"),
+                ("radius_", ", distance", quantity(row.get("radius")), "distances, in total variation,"),
+            ]
+        for key, title, wide, what in told:
+            of = [finite(row.get(f"{key}{part}")) for part in ("coverage", "coverage_low", "coverage_high")]
+            if of[0] is not None:
+                lines.append(
+                    {"indicator": f"{words(name)}{title}", "width": wide, **_reached(of, level, what)}
+                )
     return lines
+
+
+def _reached(of: Sequence[float | None], level: float | None, what: str) -> dict[str, str]:
+    """A coverage and its ends against what was asked."""
+    reached, low, high = (_percent(end) if end is not None else "" for end in of)
+    ends = f" [{low}, {high}]" if low and high else ""
+    asked = f" of the {_percent(level)} asked for" if level is not None else ""
+    if level is None or of[1] is None or of[2] is None:
+        judged = "whether that differs from what was asked cannot be told"
+    elif of[2] < level:
+        judged = "they are too narrow here, and promise more than they keep"
+    elif of[1] > level:
+        judged = "they are wider than they need be"
+    else:
+        judged = "what was asked lies within the uncertainty of what was reached"
+    return {
+        "asked": _percent(level) if level is not None else DASH,
+        "reached": reached,
+        "range": ends.strip(),
+        "sentence": f"The {what} hold {reached}{ends} of the truths{asked}: {judged}.",
+    }
 
 
 def _percent(share: float) -> str:
