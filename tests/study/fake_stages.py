@@ -15,6 +15,7 @@ from urbanln.base.softmax import softmax
 from urbanln.study import work
 
 REGIONS, BLOCKS, LABELS = 60, 12, ("calm", "wild")
+NAMES = {"use": ["home", "work", "wood"], "cover": ["built", "green", "water"]}
 PARTS = {"use": "classes", "cover": "shares"}
 FAILS = 0.666
 
@@ -104,7 +105,7 @@ class FakeStages:
         rate = float((needs[1] / "rate.txt").read_text())
         splits = ["block"] if payload["by_fold"] else payload["probe"]["splits"]
         frames = [_frame(split, payload["seed"], rate, self.kinds, head="ridge") for split in splits]
-        write_table(folder / work.PREDICTIONS, pd.concat(frames), kind="study-predictions")
+        write_table(folder / work.PREDICTIONS, pd.concat(frames), kind="study-predictions", names=NAMES)
 
     def floors(self, payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> None:
         self.done.append("floors")
@@ -113,7 +114,7 @@ class FakeStages:
             for split in payload["probe"]["splits"]
             for name, head, rate in (("mean", "none", 1.0), ("pixels", "ridge", 0.7))
         ]
-        write_table(folder / work.PREDICTIONS, pd.concat(frames), kind="study-predictions")
+        write_table(folder / work.PREDICTIONS, pd.concat(frames), kind="study-predictions", names=NAMES)
         regions = pd.DataFrame(
             {"region_id": [f"r{i}" for i in range(REGIONS)], "block": np.arange(REGIONS) % BLOCKS}
         )

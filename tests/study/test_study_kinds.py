@@ -76,13 +76,17 @@ def study_of(folder: Path, city: Path, tail: str, head: str = "") -> Study:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A synthetic city of every kind of label, all of them known, with both views of every region."""
+    """A synthetic city of every kind of label, none missing, with both views of every region.
+
+    Two regions are of a class of their own, and one label is the same everywhere.
+    """
     folder = tmp_path_factory.mktemp("kinds") / "city"
     city = make_synthetic_city(
         folder, regions=49, seed=1, tile_px=64, street_views=1, street_missing=0, kinds=True, workers=1
     )
     labels = city.indicators[["region_id", "population", "land_use", *city.kinds()["land_cover"].columns]]
-    city.indicators = labels.fillna({"land_use": "derelict"})
+    labels.loc[:1, "land_use"] = "quarry"
+    city.indicators = labels.fillna({"land_use": "derelict"}).assign(flat=7.0)
     notes = {name: note for name, note in city.meta.indicators.items() if name.startswith(("land", "popul"))}
     city.meta = city.meta.model_copy(update={"indicators": notes})
     city.save()
@@ -126,7 +130,20 @@ def test_every_kind_is_scored_as_the_probe_scores_it(drawn: Path, ran: Path) -> 
             assert told == pytest.approx([gap["diff"], gap["low"], gap["high"]], abs=1e-12)
     assert len(rows) == 3 * 5, "two variants and three floors, of each kind"
     assert result["synthetic"], "a city that was drawn is said to be, as a folder, too"
-    assert result["left_out"] == []
+
+
+def test_labels_that_cannot_be_scored_and_classes_too_rare_are_named(drawn: Path, ran: Path) -> None:
+    result, page = read_json(ran / "study.json"), (ran / "study.html").read_text("utf-8")
+    (left,) = result["left_out"]
+    assert (left["city"], left["indicator"], left["split"]) == (str(drawn), "flat", "")
+    assert f"Not scored: flat, {drawn.name}: all 49 labels are equal" in page
+    counts = City.open(drawn).indicators["land_use"].value_counts()
+    (classes,) = (one for one in result["measures"] if one["of"] == "classes")
+    (rare,) = classes["rare"]
+    assert "quarry" in rare["classes"]
+    assert set(rare["classes"]) == {name for name, count in counts.items() if count < 5}
+    assert classes["chance"] == pytest.approx(1 / len(counts))
+    assert f"classes of fewer than 5 regions, whose F1 is chance: {', '.join(rare['classes'])}." in page
 
 
 # A study that stands still where the first label of classes of a variant is predicted.

@@ -17,6 +17,7 @@ from urbanln.probe.splits import Fold
 from urbanln.study import work
 from urbanln.study.predict import (
     LEFT_OUT,
+    NAMES,
     known_regions,
     labelled_folds,
     predict_vectors,
@@ -135,10 +136,15 @@ def test_each_fold_is_predicted_from_its_own_vectors(city: City) -> None:
     assert set(told["indicator"]) == {"full", "some", "use", "cover"}
     assert [(one["indicator"], one["split"]) for one in told.attrs[LEFT_OUT]] == [("flat", "")]
     assert "all 144 labels are equal" in told.attrs[LEFT_OUT][0]["reason"]
-    told = told[told["kind"].isna()]
+    assert told.attrs[NAMES] == {"use": ["a", "b"], "cover": ["wood", "rest"]}
+    told, of_parts = told[told["kind"].isna()], told[told["kind"].notna()]
     error = (told["truth"] - told["prediction"]).abs().groupby(told["fold"]).mean()
     assert error[1] < 0.5 * min(error[0], error[2])
     one = predict_vectors(city, [right], PROBE, **options)
+    of_fold = one[(one["split"] == "block") & (one["fold"] == 1) & one["kind"].notna()]
+    for column in ("parts", "truth_parts", "mean_parts"):
+        ours = np.stack(of_parts.loc[of_parts["fold"] == 1, column])
+        np.testing.assert_allclose(np.stack(of_fold[column]), ours)
     one = one[one["kind"].isna()]
     same = one[(one["split"] == "block") & (one["fold"] == 1)].reset_index(drop=True)
     own = told[told["fold"] == 1].reset_index(drop=True)

@@ -110,6 +110,12 @@ def test_shared_stages_are_done_once_and_only_what_changed_again(tmp_path: Path,
     assert Counter(fake.done) == {"pretrain": 6, "embed": 6, "score": 6}
 
 
+def test_a_head_that_is_none_is_told_before_anything_is_done(tmp_path: Path, fake: FakeStages) -> None:
+    with pytest.raises(InputError, match="no such head"):
+        run_study(read(tmp_path, "common.probe.heads=['rigde']"), tmp_path / "out", jobs=1)
+    assert fake.done == []
+
+
 def test_whole_sets_come_first(tmp_path: Path) -> None:
     work = make_work(read(tmp_path))
     sets = [(score.city, score.seed) for score in work.scores]

@@ -52,6 +52,7 @@ class Cell:
         predictions: (S, N) predictions, (S, N, C) of classes and shares; in a corpus the share of a picture's
             queries that hit.
         means: (S, N, C) the mean share of the regions known to each, for classes and shares alone.
+        names: Of the C parts.
     """
 
     measure: Measure
@@ -59,6 +60,7 @@ class Cell:
     truth: Floats
     predictions: Floats
     means: Floats | None = None
+    names: tuple[str, ...] = ()
 
     def held(self) -> npt.NDArray[np.bool_]:
         """(N,) which regions have a label and, in every seed, a whole prediction."""
@@ -234,14 +236,17 @@ def _predictions(study: Study, work: Work, cache: Path) -> Found:
     frames: dict[Key, dict[str, list[tuple[int, pd.DataFrame]]]] = {}
     places: dict[str, Place] = {}
     left_out: list[dict[str, str]] = []
+    names_of: dict[str, dict[str, list[str]]] = {}
     for score in work.scores:
         stage = work.stages[score.stage]
         if not stage.done(cache):
             continue
         folder = stage.folder(cache)
         frame = read_table(folder / PREDICTIONS, kind="study-predictions")
-        lacking = table_note(folder / PREDICTIONS).get("left_out", [])  # earlier versions noted none
-        left_out += [told for one in lacking if (told := {"city": score.city} | one) not in left_out]
+        note = table_note(folder / PREDICTIONS)  # earlier versions noted nothing of these, and had numbers
+        lacking = [{"city": score.city} | one for one in note.get("left_out", [])]
+        left_out += [one for one in lacking if one not in left_out]
+        names_of.setdefault(score.city, {}).update(note.get("names", {}))
         if score.variant is None:
             regions = read_table(folder / REGIONS, kind="study-regions")
             ids, blocks = pd.Index(regions["region_id"]), regions["block"].to_numpy(np.int64)
@@ -253,14 +258,17 @@ def _predictions(study: Study, work: Work, cache: Path) -> Found:
             cell = frames.setdefault((name, split, head, score.city), {}).setdefault(indicator, [])
             cell.append((score.seed, part.set_index("region_id")))
     cells = {
-        key: {indicator: _cell(parts, places[key[3]].ids) for indicator, parts in found.items()}
+        key: {
+            name: _cell(parts, places[key[3]].ids, names_of[key[3]].get(name, []))
+            for name, parts in found.items()
+        }
         for key, found in frames.items()
         if key[3] in places
     }
     return Found(cells, places, left_out)
 
 
-def _cell(parts: Sequence[tuple[int, pd.DataFrame]], ids: pd.Index) -> Cell:
+def _cell(parts: Sequence[tuple[int, pd.DataFrame]], ids: pd.Index, names: Sequence[str]) -> Cell:
     """A cell from a frame by region per seed."""
     seeds, frames = tuple(seed for seed, _ in parts), [frame for _, frame in parts]
     kind = frames[0]["kind"].iloc[0] if "kind" in frames[0] else None
@@ -273,7 +281,7 @@ def _cell(parts: Sequence[tuple[int, pd.DataFrame]], ids: pd.Index) -> Cell:
         return np.stack([_lists(frame[column], ids) for frame in frames])
 
     truth = stacked("truth_parts")[0]
-    return Cell(MEASURES[kind], seeds, truth, stacked("parts"), stacked("mean_parts"))
+    return Cell(MEASURES[kind], seeds, truth, stacked("parts"), stacked("mean_parts"), tuple(names))
 
 
 def _lists(column: pd.Series, ids: pd.Index) -> Floats:

@@ -18,6 +18,7 @@ from urbanln.captions.asking.ledger_place import has_ledger
 from urbanln.city.meta import CITY_FILE, read_meta
 from urbanln.city.store import CAPTIONS_FILE
 from urbanln.city.views import settle_views
+from urbanln.probe.heads import find_head
 from urbanln.study.spec import Study
 
 SYNTHETIC = "synthetic"
@@ -94,6 +95,17 @@ def check_kinds(study: Study, corpora: bool) -> None:
             where="study.kind",
             remedy=f'say which; predictions are of its score: kind = "{there[0]}"',
         )
+
+
+def check_heads(study: Study) -> None:
+    """Check that the heads are there, and can learn every kind of label, before anything is trained.
+
+    Raises:
+        InputError: One is not, or cannot.
+    """
+    for kind in dict.fromkeys(kind for spec in study.cities for kind in KINDS if kind in _kinds_of(spec)):
+        for head in study.first.settings.probe.heads:
+            find_head(head, kind)
 
 
 def _kinds_of(spec: str) -> set[str]:

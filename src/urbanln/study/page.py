@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from urbanln.base.files import write_json, write_text
+from urbanln.base.kinds import RARE
 from urbanln.pages.charts import Canvas, DotPlot
 from urbanln.pages.render import render, standalone
 from urbanln.pages.text import DASH, clean, cut, finite, score, words
@@ -208,7 +209,7 @@ def _heading(result: Mapping[str, Any], measure: Mapping[str, Any], split: str, 
 
 
 def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
-    """What has to be known of a table: its labels where there are several kinds, who has none, chance."""
+    """What has to be known of a table: its labels where kinds are several, who has none, what is chance."""
     said, measure = [], table.measure
     if len(result["measures"]) > 1:
         name = measure["name"]
@@ -221,6 +222,11 @@ def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
             f"Guessing reaches a macro F1 of {score(chance, 2)} at most, and naming the most frequent class "
             "everywhere less: the mean floor can be beaten by what knows nothing."
         )
+    said += [
+        f"{words(one['indicator'])}, {Path(one['city']).name}: classes of fewer than {RARE} regions, whose "
+        f"F1 is chance: {', '.join(one['classes'])}."
+        for one in measure.get("rare", [])
+    ]
     return said
 
 

@@ -26,8 +26,8 @@ from urbanln.stages.embed import PIXELS
 from urbanln.study.spec import INDUCTIVE_SPLIT
 
 Predict = Callable[[Labels, Sequence[Fold]], Floats]
-LEFT_OUT = "left_out"
-"""Attribute of a table of predictions: labels that could not be scored, where and why."""
+LEFT_OUT, NAMES = "left_out", "names"
+"""Attributes of a table of predictions: labels that could not be scored, and names of the parts of others."""
 
 
 def scored_regions(city: City, views: Sequence[str]) -> pd.DataFrame:
@@ -130,8 +130,8 @@ def predict_vectors(
         that the probe scores (log1p where it makes a label less skewed). With classes or shares also
         ``kind``, missing for numbers, and lists in the order of the parts: ``truth_parts``, ``parts`` as
         predicted, and ``mean_parts``, the mean share of the regions known to this fold, which KL skill is
-        measured from. Its attribute ``left_out`` lists what could not be scored: ``indicator``, ``split``
-        (empty: under none), ``reason``.
+        measured from. Attributes: ``left_out`` lists what could not be scored (``indicator``, ``split``,
+        empty where under none, ``reason``), ``names`` has the names of the parts by indicator.
     """
     regions = scored_regions(city, views)
     vectors = [_aligned(table, regions) for table in tables]
@@ -168,15 +168,18 @@ def predict_floors(
         floor = partial(floor_held_out, name, seed=seed)
         found = _over_labels(city, regions, probe, probe.splits, seed, {NO_HEAD: floor})
         frames.append(found.assign(name=name))
+    names = frames[0].attrs[NAMES]  # those of the city's labels
     left_out = [one for frame in frames for one in frame.attrs[LEFT_OUT]]
-    return _joined(frames, [one for k, one in enumerate(left_out) if one not in left_out[:k]])
+    return _joined(frames, [one for k, one in enumerate(left_out) if one not in left_out[:k]], names)
 
 
-def _joined(frames: Sequence[pd.DataFrame], left_out: list[dict[str, str]]) -> pd.DataFrame:
+def _joined(
+    frames: Sequence[pd.DataFrame], left_out: list[dict[str, str]], names: dict[str, list[str]]
+) -> pd.DataFrame:
     for frame in frames:
         frame.attrs = {}  # which are compared when frames are joined
     found = pd.concat(frames, ignore_index=True)
-    found.attrs[LEFT_OUT] = left_out
+    found.attrs = {LEFT_OUT: left_out, NAMES: names}
     return found
 
 
@@ -242,7 +245,9 @@ def _over_labels(
         raise reason or InputError(
             "there is no label to score", where=city.folder, remedy="ingest the city with --label"
         )
-    return _joined(frames, left_out)
+    return _joined(
+        frames, left_out, {name: list(labels.names) for name, labels in ready.labels.items() if labels.names}
+    )
 
 
 def _left_out(indicator: str, split: str, error: InputError) -> dict[str, str]:

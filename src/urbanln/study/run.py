@@ -20,6 +20,7 @@ from urbanln.base.locks import alone_in
 from urbanln.base.outputs import STUDY, json_of_kind, output_folder
 from urbanln.base.processes import usable_cores, worker_pool
 from urbanln.base.saying import say
+from urbanln.study.cities import check_heads
 from urbanln.study.kept import INCOMPLETE, name_for, remove_incomplete
 from urbanln.study.spec import Study
 from urbanln.study.stages import KINDS, Stage, Work, make_work
@@ -43,7 +44,7 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
         The page.
 
     Raises:
-        InputError: The folder holds something else.
+        InputError: The folder holds something else, or a head cannot learn the labels.
         StudyIncompleteError: A variant failed. All that could be scored is written first, as
             ``study-incomplete`` where a better result is there.
         BusyError: Another process works on a study in this folder.
@@ -57,6 +58,8 @@ def run_study(study: Study, out: Path, *, jobs: int | None = None) -> Path:
     work = make_work(study)
     if any(stage.kind in ("embed", "retrieve") for stage in work.stages.values()):
         require("torch")  # said now, not after the first city is drawn
+    if not work.corpora:
+        check_heads(study)
     with alone_in(out, "works on a study in this folder"):
         failed = _do_all(work, out / CACHE, jobs or usable_cores())
         result = collect(study, work, out / CACHE, failed)

@@ -20,6 +20,7 @@ import numpy as np
 
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.files import SCHEMA_VERSION
+from urbanln.base.kinds import RARE
 from urbanln.base.space import Floats
 from urbanln.probe.metrics import interval
 from urbanln.probe.names import NO_HEAD
@@ -115,7 +116,7 @@ def _measures(study: Study, cells: Cells) -> list[Measure]:
 
 
 def _about(measure: Measure, cells: Cells) -> dict[str, Any]:
-    """What a measure is, its indicators, and of macro F1 what guessing reaches."""
+    """What a measure is, its indicators; of macro F1 what guessing reaches, and classes too rare to judge."""
     own: dict[tuple[str, str], Cell] = {}
     for (_, _, _, city), by_indicator in cells.items():
         for name, cell in by_indicator.items():
@@ -124,8 +125,20 @@ def _about(measure: Measure, cells: Cells) -> dict[str, Any]:
     told = {name: getattr(measure, name) for name in ("key", "name", "of", "each", "digits")}
     told |= {"indicators": list(dict.fromkeys(name for _, name in own))}
     if measure is MACRO_F1:
-        guessed = {key: _Sampled(1 / cell.truth[cell.held()].any(axis=0).sum()) for key, cell in own.items()}
-        told |= {"chance": _told("chance", _mean_over(guessed))["chance"]}
+        counts = {key: cell.truth[cell.held()].sum(axis=0) for key, cell in own.items()}
+        guessed = {key: _Sampled(1 / np.count_nonzero(there)) for key, there in counts.items()}
+        rare = {
+            key: [own[key].names[k] for k in np.flatnonzero((there > 0) & (there < RARE))]
+            for key, there in counts.items()
+        }
+        told |= {
+            "chance": _told("chance", _mean_over(guessed))["chance"],
+            "rare": [
+                {"city": city, "indicator": name, "classes": classes}
+                for (city, name), classes in rare.items()
+                if classes
+            ],
+        }
     return told
 
 

@@ -33,6 +33,7 @@ from urbanln.study.captions import choose_texts
 from urbanln.study.kept import DONE, describe_files
 from urbanln.study.predict import (
     LEFT_OUT,
+    NAMES,
     known_regions,
     predict_floors,
     predict_vectors,
@@ -231,8 +232,8 @@ def _floors(payload: dict[str, Any], folder: Path, needs: Sequence[Path]) -> Non
 
 
 def _write_predictions(folder: Path, found: pd.DataFrame) -> None:
-    left_out = found.attrs.pop(LEFT_OUT)
-    write_table(folder / PREDICTIONS, found, kind="study-predictions", left_out=left_out)
+    facts, found.attrs = {name: found.attrs[name] for name in (LEFT_OUT, NAMES)}, {}
+    write_table(folder / PREDICTIONS, found, kind="study-predictions", **facts)
 
 
 _WORK: dict[str, Callable[[Any, Path, Sequence[Path]], None]] = {
