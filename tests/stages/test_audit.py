@@ -140,3 +140,8 @@ def test_tables_that_cannot_be_audited() -> None:
     few = urbanln.audit(_table(3))
     assert few.labels.suggested() is None
     assert any("too few" in sentence for sentence in few.found())
+
+
+def test_columns_of_words_are_named_where_nobody_says_which_columns_to_look_at() -> None:
+    assert any("since not numbers: note;" in line for line in urbanln.audit(_table()).lines())
+    assert not any("since not numbers" in line for line in urbanln.audit(_table(), labels=["gdp"]).lines())

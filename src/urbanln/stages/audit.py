@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import OFF
+from urbanln.base.kinds import OFF, is_words
 from urbanln.base.outputs import FileKind, json_of_kind
 from urbanln.city.labels import AskedLabels, take
 from urbanln.city.store import City
@@ -132,6 +132,8 @@ def audit(
         numbers = _numbers_of(source, labels, classes, shares)
         asked = AskedLabels.of(numbers, classes, shares, share_tolerance=share_tolerance)
         frame, notes = _taken(source, asked)
+        if others := [] if labels or classes or shares else _texts_of(frame):
+            notes.append(f"not looked at, since not numbers: {', '.join(others)}; classes=[…] takes classes")
         said = _captions(captions, (), clean, model)
         return Audit("table", _labels_of_frame(frame, asked), captions=said, notes=notes, source=frame)
     _refuse_kinds(classes or shares)
@@ -313,6 +315,11 @@ def _numbers_of(
             where="the columns of the table",
         )
     return numeric
+
+
+def _texts_of(frame: pd.DataFrame) -> list[str]:
+    """Columns of words, which may be classes."""
+    return [name for name in frame.columns if name not in _POSITION and is_words(frame[name])]
 
 
 def _taken(frame: pd.DataFrame, asked: AskedLabels) -> tuple[pd.DataFrame, list[str]]:

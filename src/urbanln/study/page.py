@@ -91,7 +91,7 @@ def results_markdown(result: Mapping[str, Any]) -> str:
         measure, rows = table.measure, table.rows
         key, name, each, digits = (measure[part] for part in ("key", "name", "each", "digits"))
         names = measure["indicators"]
-        parts += [f"## {table.heading}", *_notes(result, table)]
+        parts += [f"## {table.heading}", *map(_cell, _notes(result, table))]
         lines = [
             [
                 _cell(row["name"]),
@@ -104,7 +104,7 @@ def results_markdown(result: Mapping[str, Any]) -> str:
         parts.append(_markdown(["variant", name, f"− {_cell(result['reference'])}", "what it is"], lines))
         lines = [[_cell(row["name"]), *(_each(row, one, measure) for one in names)] for row in rows]
         parts.append(_markdown([f"{name.removeprefix('mean ')} per {each}", *map(_cell, names)], lines))
-    parts += [result["covered"], *_missing(result)]
+    parts += [result["covered"], *map(_cell, _missing(result))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -224,7 +224,7 @@ def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
         )
     said += [
         f"{words(one['indicator'])}, {Path(one['city']).name}: classes of fewer than {RARE} regions, whose "
-        f"F1 is chance: {', '.join(one['classes'])}."
+        f"F1 is chance: {', '.join(clean(name, 120) for name in one['classes'])}."
         for one in measure.get("rare", [])
     ]
     return said
@@ -233,13 +233,14 @@ def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
 def _missing(result: Mapping[str, Any]) -> list[str]:
     """What failed, and which labels could not be scored."""
     told = [
-        f"Failed: {one['variant']}, {Path(one['city']).name}, seed {one['seed']}: {one['reason']}"
+        f"Failed: {clean(one['variant'], 120)}, {Path(one['city']).name}, seed {one['seed']}: "
+        f"{clean(one['reason'])}"
         for one in result["failed"]
     ]
     for one in result["left_out"]:
         where = f", {one['split']} split" if one["split"] else ""
         told.append(
-            f"Not scored: {words(one['indicator'])}, {Path(one['city']).name}{where}: {one['reason']}"
+            f"Not scored: {words(one['indicator'])}, {Path(one['city']).name}{where}: {clean(one['reason'])}"
         )
     return told
 
