@@ -46,7 +46,7 @@ def test_a_region_has_truth_prediction_and_whether_the_interval_holds_it(content
     told = Answers(content).region(5)
     assert told["predictions"][0] | {"note": ""} == {
         "label": "price", "unit": "", "truth": 5.0, "prediction": 6.0, "low": 4.0, "high": 8.0,
-        "inside": True, "log": False, "note": "",
+        "ends": "", "inside": True, "log": False, "note": "",
     }  # fmt: skip
     assert told["pictures"][0]["id"] == "p5"
     assert set(told["near"]) >= {4, 11}, "neighbours in space"

@@ -90,6 +90,13 @@ def test_shares_are_layers_like_numbers() -> None:
         {"region_id": ["a", "b"], "indicator": "age", "truth_parts": lists, "parts": lists[::-1]}
     )
     held = held_parts(found, rows)["age"]
+    assert not held.at_once
+    ends = list(map(np.array, [[0.1, 0.2], [0.3, 0.4]]))
+    both = rows.assign(low_parts=ends, high_parts=ends, low_joint=ends[::-1], high_joint=ends[::-1])
+    wider = held_parts(found, both)["age"]
+    np.testing.assert_allclose(wider.low, [[0.3, 0.4], [0.1, 0.2]])
+    assert "hold all parts of a region at once" in part_layers("age", wider, ["b"], predicted)[0]["note"]
     young, old = part_layers("age", held, ["b", "a"], predicted)
+    assert "at once" not in young["note"]
     assert (young["name"], old["name"]) == ("age: young", "age: old")
     np.testing.assert_allclose(young["views"][2]["values"], [0.3, -0.3])

@@ -246,10 +246,12 @@ class Answers:
                 for name in ("label", "low", "high")
             }
             truth, low, high = ends["label"], ends["low"], ends["high"]
+            kept = columns[f"low:{one.of}"].note if low is not None else one.note
             inside = None if truth is None or low is None or high is None else low <= truth <= high
             out.append({
                 "label": one.of, "unit": one.unit, "truth": truth, "prediction": _value(one, row),
-                "low": low, "high": high, "inside": inside, "log": one.log, "note": one.note,
+                "low": low, "high": high, "ends": "" if kept == one.note else kept, "inside": inside,
+                "log": one.log, "note": one.note,
             })  # fmt: skip
         return out
 

@@ -15,7 +15,9 @@ from urbanln.pages import maps
 from urbanln.pages.text import words
 from urbanln.report.audit_labels import CLASS_COLOURS, OTHERS, grouped
 
-PART_VALUES = ("truth_class", "parts", "in_set", "truth_parts", "low_parts", "high_parts")
+PART_VALUES = (
+    "truth_class", "parts", "in_set", "truth_parts", "low_parts", "high_parts", "low_joint", "high_joint",
+)  # fmt: skip
 """Columns of the predictions that classes and shares have."""
 RIGHT = {"right": "right", "near": "wrong, but the truth is in the set", "wrong": "wrong"}
 """How a predicted class did, and what that is called."""
@@ -35,6 +37,8 @@ class HeldParts:
         in_set: (n, C) of classes: share of seeds in whose conformal set each is; NaN where there is none.
         low: (n, C) of shares: lower ends of their intervals; NaN where there is none.
         high: (n, C) upper ends.
+        at_once: Whether these hold all parts of a region at once, and not each by itself, as those of scores
+            do that were made before there were others.
     """
 
     kind: str
@@ -45,6 +49,7 @@ class HeldParts:
     in_set: npt.NDArray[np.float64]
     low: npt.NDArray[np.float64]
     high: npt.NDArray[np.float64]
+    at_once: bool
 
     @property
     def guess(self) -> npt.NDArray[np.int64]:
@@ -92,8 +97,10 @@ def _held(kind: str, names: tuple[str, ...], rows: pd.DataFrame) -> HeldParts:
         truth = pd.Index(names).get_indexer(pd.Index(rows["truth_class"][first].astype(str)))
         if (truth < 0).any():
             raise _misfit(rows["truth_class"][first].astype(str).tolist()[int(truth.argmin())])
-    made, in_set, low, high = map(mean, ("parts", "in_set", "low_parts", "high_parts"))
-    return HeldParts(kind, names, ids, truth, made, in_set, low, high)
+    at_once = "low_joint" in rows and bool(rows["low_joint"].notna().any())
+    ends = ("low_joint", "high_joint") if at_once else ("low_parts", "high_parts")
+    made, in_set, low, high = map(mean, ("parts", "in_set", *ends))
+    return HeldParts(kind, names, ids, truth, made, in_set, low, high, at_once)
 
 
 def _lists(column: pd.Series, length: int) -> npt.NDArray[np.float64]:
@@ -135,7 +142,10 @@ def part_layers(
         truth, guess, low, high = (
             at(values[:, part]) for values in (held.truth, held.made, held.low, held.high)
         )
-        made.append(predicted(f"{title}: {words(name)}", "share", truth, guess, False, (low, high)))
+        drawn = predicted(f"{title}: {words(name)}", "share", truth, guess, False, (low, high))
+        if held.at_once:
+            drawn["note"] += " The intervals are those that hold all parts of a region at once."
+        made.append(drawn)
     return made
 
 

@@ -167,9 +167,8 @@ def coverage_lines(scores: Mapping[str, Any], units: Mapping[str, str]) -> list[
         for key, title, wide, what in told:
             of = [finite(row.get(f"{key}{part}")) for part in ("coverage", "coverage_low", "coverage_high")]
             if of[0] is not None:
-                lines.append(
-                    {"indicator": f"{words(name)}{title}", "width": wide, **_reached(of, level, what)}
-                )
+                about = {"indicator": f"{words(name)}{title}", "kind": kind_of(row), "width": wide}
+                lines.append(about | _reached(of, level, what))
     return lines
 
 

@@ -66,6 +66,7 @@ def _class_columns(
 
 def _share_columns(name: str, own: HeldParts, place: npt.NDArray[np.int64], note: str) -> list[Column]:
     columns = []
+    told = "of all parts at once" if own.at_once else note
     for at, part in enumerate(own.names):
         title = f"{words(name)}: {words(part)}"
         truth, guess, low, high = (values[:, at] for values in (own.truth, own.made, own.low, own.high))
@@ -78,8 +79,8 @@ def _share_columns(name: str, own: HeldParts, place: npt.NDArray[np.int64], note
                 f"error:{part}", f"{title}: error", "error", _at(guess - truth, place), kind="difference",
                 of=part, note=note,
             ),
-            Column(f"low:{part}", f"{title}: interval from", "low", _at(low, place), of=part, note=note),
-            Column(f"high:{part}", f"{title}: interval to", "high", _at(high, place), of=part, note=note),
+            Column(f"low:{part}", f"{title}: interval from", "low", _at(low, place), of=part, note=told),
+            Column(f"high:{part}", f"{title}: interval to", "high", _at(high, place), of=part, note=told),
         ]  # fmt: skip
     return columns
 

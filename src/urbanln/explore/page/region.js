@@ -152,7 +152,7 @@ Explore.region = (function () {
       typeof one.prediction === "number" ? "predicted " + number(one.prediction) : "no prediction"
     ];
     if (typeof one.low === "number" && typeof one.high === "number")
-      facts.push("interval " + number(one.low) + " to " + number(one.high));
+      facts.push("interval " + (one.ends ? one.ends + " " : "") + number(one.low) + " to " + number(one.high));
     const box = el("div", { class: "evidence" });
     const title = column ? column.title : one.label;
     return el("li", {}, [
