@@ -154,7 +154,13 @@ def probe(root: Path) -> Stage:
     from urbanln.probe.saved import save_result
     from urbanln.stages.probe import run_probe
 
-    chosen = {"heads": ["ridge"], "splits": ["block"], "floors": ["coordinates"], "seeds": 1, "curve": []}
+    chosen = {
+        "heads": ["ridge"],
+        "splits": ["block"],
+        "floors": ["coordinates-nearest"],
+        "seeds": 1,
+        "curve": [],
+    }
     settings = load_settings(base={"probe": chosen | {"joint": False}})
 
     def work() -> None:

@@ -21,7 +21,7 @@ TRAIN = ("model.name=base", "model.context=48", "model.keep=8", "train.epochs=2"
          "train.warmup_steps=1", "train.queue_size=16", "train.workers=1", "train.checkpoint_minutes=0",
          "train.precision=fp32", "train.lr=1e-3")  # fmt: skip
 PROBE = ("probe.block_km=2", "probe.folds=3", "probe.seeds=1", "probe.bootstrap=100", "probe.curve=[]",
-         "probe.heads=['ridge']", "probe.floors=['coordinates']", "probe.joint=false")  # fmt: skip
+         "probe.heads=['ridge']", "probe.floors=['coordinates-nearest']", "probe.joint=false")  # fmt: skip
 STUDY = """
 [study]
 name = "small"
@@ -50,7 +50,7 @@ block_km = 2.0
 buffer_km = 0.5
 bootstrap = 100
 curve = []
-floors = ["coordinates"]
+floors = ["coordinates-nearest"]
 
 [variants.trained]
 captions = "vote"

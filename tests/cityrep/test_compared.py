@@ -17,7 +17,7 @@ def row(city: str, features: str, score: float, **given: Any) -> dict[str, Any]:
 
 
 ROWS = [
-    row("a", "coordinates", 0.5), row("b", "coordinates", 0.7),
+    row("a", "coordinates-nearest", 0.5), row("b", "coordinates-nearest", 0.7),
     row("a", "ONE", 0.6), row("b", "ONE", 0.4),
     row("a", "TWO", 0.1), row("b", "TWO", 0.4),
     row("a", "FEW", 0.9),
@@ -27,7 +27,7 @@ ROWS = [
 def test_means_are_over_the_same_cities_and_the_best_is_first() -> None:
     found = means(ROWS, [])
     assert [(one["features"], one["mean"], one["cities"]) for one in found] == [
-        ("coordinates", pytest.approx(0.6), 2),
+        ("coordinates-nearest", pytest.approx(0.6), 2),
         ("ONE", pytest.approx(0.5), 2),
         ("TWO", pytest.approx(0.25), 2),
     ], "FEW has no score of one city"
@@ -39,13 +39,13 @@ def test_means_are_over_the_same_cities_and_the_best_is_first() -> None:
 def test_ranks_are_within_cities_then_averaged() -> None:
     found = {one["features"]: one for one in ranks(ROWS, [])}
     assert {name: one["rank"] for name, one in found.items()} == {
-        "coordinates": (2 + 1) / 2,
+        "coordinates-nearest": (2 + 1) / 2,
         "ONE": (1 + 2.5) / 2,
         "TWO": (3 + 2.5) / 2,
     }
     # Of two cities drawn twice, (a, a) has ONE first and the others have coordinates.
     assert found["ONE"]["first"] == pytest.approx(0.25, abs=0.05)
-    assert found["coordinates"]["first"] == pytest.approx(0.75, abs=0.05)
+    assert found["coordinates-nearest"]["first"] == pytest.approx(0.75, abs=0.05)
     assert (found["ONE"]["low"], found["ONE"]["high"]) == (1, 2.5)
 
 
@@ -61,11 +61,11 @@ def test_gains_are_over_the_strongest_floor_and_paired() -> None:
     common = rng.normal(size=1000)
     rows = [
         row("a", "mean", 0.0, samples=(common - 1).tolist()),
-        row("a", "coordinates", 0.5, samples=common.tolist()),
+        row("a", "coordinates-nearest", 0.5, samples=common.tolist()),
         row("a", "mine", 0.6, samples=(common + 0.1).tolist()),
     ]
     found = above_the_map(rows)
-    assert [(one["features"], one["floor"]) for one in found] == [("mine", "coordinates")]
+    assert [(one["features"], one["floor"]) for one in found] == [("mine", "coordinates-nearest")]
     assert found[0]["gain"] == pytest.approx(0.1)
     assert (found[0]["low"], found[0]["high"]) == (pytest.approx(0.1), pytest.approx(0.1))
     worse = above_the_map([one | {"metric": "KL"} for one in rows])[0]

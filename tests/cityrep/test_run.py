@@ -52,7 +52,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(clone: Path, out: Path, **given: Any) -> dict[str, Any]:
-    given = {"labels": ["gdp"], "splits": ["block"], "floors": ["coordinates"], "jobs": 1} | given
+    given = {"labels": ["gdp"], "splits": ["block"], "floors": ["coordinates-nearest"], "jobs": 1} | given
     page = run_cityrep(clone, out, **given)
     assert page == out / "cityrep.html"
     found: dict[str, Any] = json.loads((out / "cityrep.json").read_text(encoding="utf-8"))
@@ -76,9 +76,9 @@ def test_a_run_leaves_rows_means_ranks_and_a_page(own: Path, tmp_path: Path, cap
     assert set(frame.loc[frame["theirs"], "features"]) == {"ONE", "TWO"}
     assert set(frame.loc[frame["theirs"], "split"]) == {"block"}, "theirs is not under our split"
     rows = {(r["task"], r["features"], r["split"]): r for r in found["rows"]}
-    pooled = rows["atown.gdp.2024", "coordinates", "block+buffer"]
+    pooled = rows["atown.gdp.2024", "coordinates-nearest", "block+buffer"]
     assert pooled["low"] < pooled["score"] < pooled["high"]
-    assert len(rows["atown.gdp.2024", "coordinates", "block"]["score_seeds"]) == 5
+    assert len(rows["atown.gdp.2024", "coordinates-nearest", "block"]["score_seeds"]) == 5
     first = next(row for row in found["ranks"] if row["split"] == "block")
     assert (first["features"], first["rank"], first["of"]) == ("ONE", 1.0, 5)
     page = (out / "cityrep.html").read_text(encoding="utf-8")
@@ -117,13 +117,13 @@ def test_what_is_there_is_kept_and_what_has_changed_is_made_again(own: Path, tmp
     assert run(own, out, **given)["rows"] == first["rows"]
     assert {cell: cell.stat().st_mtime_ns for cell in cells} == before
     values.assign(e0=np.arange(len(values)) % 7).to_csv(table, index=False)
-    damaged = next(cell for cell in cells if cell.name.startswith("coordinates"))
+    damaged = next(cell for cell in cells if cell.name.startswith("coordinates-nearest"))
     damaged.write_text('{"made_of": ', encoding="utf-8")
     again = run(own, out, **given)
     changed = {cell.name for cell in cells if cell.stat().st_mtime_ns != before[cell]}
-    assert changed == {"coordinates.block.json", "mine.block.json"}
+    assert changed == {"coordinates-nearest.block.json", "mine.block.json"}
     by_name = [{row["features"]: row["score"] for row in one["rows"]} for one in (first, again)]
-    assert by_name[0]["coordinates"] == by_name[1]["coordinates"]
+    assert by_name[0]["coordinates-nearest"] == by_name[1]["coordinates-nearest"]
     assert by_name[0]["mine"] != by_name[1]["mine"]
 
 
@@ -131,15 +131,15 @@ def test_classes_and_shares_are_scored_by_cityreps_metrics(own: Path, tmp_path: 
     given = {"labels": [], "cities": ["atown"], "splits": ["random", "block+buffer"]}
     found = run(own, tmp_path / "out", **given)
     rows = {(row["label"], row["features"], row["split"]): row for row in found["rows"]}
-    assert rows["landuse", "coordinates", "random"]["metric"] == "F1_macro"
-    floor, near = (rows["age_distribution", name, "random"] for name in ("mean", "coordinates"))
+    assert rows["landuse", "coordinates-nearest", "random"]["metric"] == "F1_macro"
+    floor, near = (rows["age_distribution", name, "random"] for name in ("mean", "coordinates-nearest"))
     assert near["metric"] == "KL"
     assert 0 < near["score"] < floor["score"], "labels are smooth, and less is better"
     for label in ("landuse", "age_distribution"):
-        row = rows[label, "coordinates", "block+buffer"]
+        row = rows[label, "coordinates-nearest", "block+buffer"]
         assert row["low"] < row["score"] < row["high"]
     best = next(row for row in found["means"] if row["label"] == "age_distribution")
-    assert best["features"] == "coordinates"
+    assert best["features"] == "coordinates-nearest"
 
 
 def test_what_counts_in_no_mean_is_told_city_by_city(

@@ -114,7 +114,7 @@ def test_two_columns_of_hexagons_are_refused(payloads: dict[str, Payload], tmp_p
     ("spec", "told"),
     [
         ("mine.parquet", "NAME=FILE"),
-        ("coordinates={city}.tif", "name of their own"),
+        ("coordinates-gp={city}.tif", "name of their own"),
         ("PE={city}.tif", "name of their own"),
         ("mine=all.tif", "one file is given for all cities"),
     ],

@@ -17,7 +17,7 @@ def call(*arguments: str) -> int:
 
 def test_the_page_is_printed_and_the_lines_are_said(clone: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "out"
-    given = ["--city", "btown", "--split", "random", "--floor", "coordinates", "--jobs", "1"]
+    given = ["--city", "btown", "--split", "random", "--floor", "coordinates-nearest", "--jobs", "1"]
     assert call("cityrep", str(clone), "--out", str(out), *given) == 0
     told = capsys.readouterr()
     assert told.out.strip() == str(out / "cityrep.html")

@@ -24,7 +24,7 @@ from urbanln.cli.program import app
 from urbanln.cli.scores import print_scores
 
 SMALL = ["--set", "probe.block_km=2", "--set", "probe.folds=3", "--set", "probe.seeds=2"]
-FLOORS = {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}
+FLOORS = {"mean", "coordinates-nearest", "coordinates-boosting", "coordinates-gp"}
 QUICK = ["--set", "train.epochs=1", "--set", "train.batch_size=8", "--set", "train.warmup_steps=1"]
 
 
@@ -91,7 +91,7 @@ def test_the_closing_table_and_a_verdict_per_indicator_are_printed(chain: Path, 
     printed = capsys.readouterr().out
     for indicator in City.open(chain / "city").indicators.columns.drop("region_id"):
         assert f"{indicator}: ours" in printed
-    assert "coordinates" in printed
+    assert "coordinates-nearest" in printed
     assert "2 km blocks" in printed
     hostile = json.dumps(scores).replace("ours", r"\u001b[2J[/bold]")
     print_scores(json.loads(hostile))

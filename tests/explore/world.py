@@ -94,7 +94,7 @@ def make_content(*, reads: bool = True, licences: Sequence[str] = ("CC BY 4.0",)
     }
     verdict = {
         "indicator": "price", "measure": "R²", "score": ".55", "range": "[.44, .62]",
-        "floor": "coordinates", "floor_score": ".36", "split": "block",
+        "floor": "coordinates-nearest", "floor_score": ".36", "split": "block",
         "alone": {"state": "yes", "word": "Yes", "diff": "+.19", "range": "[.03, .41]"},
         "adds": {"state": "undecided", "word": "Undecided", "diff": "+.02", "range": "[−.03, .05]"},
     }  # fmt: skip

@@ -107,7 +107,7 @@ def test_rounding_loses_no_truth_where_twins_make_points_of_the_intervals(transf
     places = np.repeat(116 + rng.random((40, 2)) * 0.3 - [0, 76], 6, axis=0)
     labels = prepare_labels(np.repeat(rng.lognormal(3, 1, 40), 6), places, transform=transform)
     folds = random_split(labels.lonlat, seed=0)
-    told = floor_held_out("coordinates", labels, folds, 0)[None]
+    told = floor_held_out("coordinates-nearest", labels, folds, 0)[None]
     low, high = (labels.restore(end) for end in conformal_intervals(labels.y, told, [folds], 0.9))
     assert np.median(high - low) < 1e-9
     exact = np.isclose(labels.restore(told), labels.truth, rtol=1e-9).mean()

@@ -34,7 +34,7 @@ def found():
         heads=("ridge",),
         seeds=2,
         bootstrap=200,
-        floors=("coordinates",),
+        floors=("coordinates-nearest",),
         joint=False,
         curve=(10, 40, 120, 500),
     )
@@ -48,7 +48,7 @@ def found():
 def test_more_labels_help_vectors_and_every_point_has_its_interval(found) -> None:
     scores, *_ = found
     points = {(p["features"], p["k"]): p for p in scores["curves"]}
-    assert set(points) == {(f, k) for f in ("mean", "coordinates", "ours") for k in (10, 40, 120)}
+    assert set(points) == {(f, k) for f in ("mean", "coordinates-nearest", "ours") for k in (10, 40, 120)}
     assert {(p["split"], p["indicator"]) for p in points.values()} == {("block", "y")}
     assert points["ours", 10]["r2"] < points["ours", 40]["r2"] < points["ours", 120]["r2"]
     assert all(p["r2_low"] < p["r2"] < p["r2_high"] for p in points.values() if p["features"] == "ours")

@@ -112,7 +112,7 @@ def test_a_city_without_labels_gets_the_mean_and_does_not_disturb_the_other() ->
 
 def test_the_process_takes_a_part_of_many_rows_and_says_so() -> None:
     assert floor_note("coordinates-gp", gp.FIT_ROWS) is None
-    assert floor_note("coordinates", 10**6) is None
+    assert floor_note("coordinates-nearest", 10**6) is None
     fitted, local = (floor_note("coordinates-gp", n) for n in (gp.FIT_ROWS + 1, gp.EXACT_ROWS + 1))
     assert "320" in fitted
     assert "nearest" not in fitted

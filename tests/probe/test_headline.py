@@ -85,8 +85,8 @@ def test_of_many_intervals_some_are_clear_by_chance_and_those_that_would_go_are_
     scores = scores_of(*[("undecided", "yes")] * 3)
     (note,) = by_chance(scores)
     assert note == (
-        "Of 6 such intervals about 0.3 leave 0 out by chance where there is no difference; when that is "
-        "allowed for (Bonferroni), all that is clear stays so."
+        "Of the 6 intervals of these verdicts about 0.3 leave 0 out by chance where there is no difference; "
+        "when that is allowed for (Bonferroni), all that is clear stays so."
     )
     # Of 6 intervals a deviation of 2.64 in place of 1.96 is wanted: 1.35 times as far to the end.
     scores["verdicts"][1] |= {"low": 0.1 - 0.1 / 1.34}

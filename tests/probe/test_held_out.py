@@ -90,7 +90,7 @@ def test_a_floor_is_found_by_name() -> None:
     folds = folds_of(labels)
     mean = floor_held_out("mean", labels, folds, 0)
     assert mean[folds[0].test].tolist() == [labels.y[folds[0].known].mean()] * len(folds[0].test)
-    assert r2(labels.y, floor_held_out("coordinates", labels, folds, 0)) > 0.5
+    assert r2(labels.y, floor_held_out("coordinates-nearest", labels, folds, 0)) > 0.5
     with pytest.raises(InputError, match="no such floor"):
         floor_held_out("pixels", labels, folds, 0)
 

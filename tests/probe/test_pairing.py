@@ -17,7 +17,7 @@ from urbanln.probe.run import probe_tables
 N = 150
 IDS = [f"r{i:03d}" for i in range(N)]
 SETTINGS = ProbeSettings(
-    heads=("ridge",), seeds=2, bootstrap=200, floors=("coordinates",), joint=False, curve=()
+    heads=("ridge",), seeds=2, bootstrap=200, floors=("coordinates-nearest",), joint=False, curve=()
 )
 
 
@@ -56,7 +56,7 @@ def test_joint_rows_share_folds_and_draws_with_what_they_are_compared_to() -> No
         return oracle.bootstrap_r2(y, held, blocks, draws.block_draws, draws.seed_draws)
 
     both = samples("coordinates + ours")
-    for other in ("map", "mean", "coordinates"):
+    for other in ("map", "mean", "coordinates-nearest"):
         gap = rows["block", "coordinates + ours"]["vs"][other]
         slow = np.quantile(both - samples(other), [0.025, 0.975])
         np.testing.assert_allclose([gap["low"], gap["high"]], slow, atol=1e-5)

@@ -68,7 +68,7 @@ def test_neighbours_are_evened_as_their_validation_part_wants() -> None:
     for parts, least in ((of_vectors, 0.15), (of_map, 0.0)):
         labels = made_labels("classes", parts, lonlat)
         plain = nearest_neighbours(metres, labels.y, [fold])[fold.test]
-        made = floor_held_out("coordinates", labels, [fold], 0)[fold.test]
+        made = floor_held_out("coordinates-nearest", labels, [fold], 0)[fold.test]
         np.testing.assert_array_equal(made.argmax(axis=1), plain.argmax(axis=1))
         weight = 1 - (made.max() - made.min())  # of a place whose neighbours all agree
         assert weight >= least

@@ -31,9 +31,9 @@ def scored(kind: str, of: str, **changed):
 @pytest.mark.parametrize("kind", ["classes", "shares"])
 @pytest.mark.parametrize("head", ["ridge", "mlp", "boosting"])
 def test_a_label_of_the_vectors_is_found_by_every_head(kind: str, head: str) -> None:
-    found = scored(kind, "vectors", head=head, joint=False, floors=("coordinates",))
+    found = scored(kind, "vectors", head=head, joint=False, floors=("coordinates-nearest",))
     assert found.vs["mean"].low > 0.05
-    assert found.vs["coordinates"].low > 0.05
+    assert found.vs["coordinates-nearest"].low > 0.05
     assert found.score_low < found.score < found.score_high
     np.testing.assert_allclose(np.nansum(found.predictions, axis=2), 1)
 

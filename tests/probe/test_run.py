@@ -25,7 +25,7 @@ from urbanln.probe.verdict import make_verdicts, short, with_interval
 
 N = 200
 SETTINGS = ProbeSettings(
-    heads=("ridge",), seeds=2, bootstrap=200, floors=("coordinates",), joint=False, curve=()
+    heads=("ridge",), seeds=2, bootstrap=200, floors=("coordinates-nearest",), joint=False, curve=()
 )
 
 
@@ -66,13 +66,13 @@ def result():
 def test_every_indicator_split_features_and_floor_has_a_row(result) -> None:
     keys = [(r["indicator"], r["split"], r["features"], r["head"]) for r in result.scores["rows"]]
     assert len(set(keys)) == len(keys) == 2 * 2 * (2 + 3)
-    assert {k[3] for k in keys if k[2] in ("mean", "coordinates")} == {"none"}
+    assert {k[3] for k in keys if k[2] in ("mean", "coordinates-nearest")} == {"none"}
     for row in result.scores["rows"]:
         assert row["n"] == (170 if row["indicator"] == "population" else 180)
         assert row["missing"] == (10 if row["indicator"] == "population" else 0)
         assert row["transform"] == ("log1p" if row["indicator"] == "population" else "none")
-        rivals = {"mean": set(), "coordinates": {"mean"}}
-        others = {"mean", "coordinates", "ours", "base", "part"} - {row["features"]}
+        rivals = {"mean": set(), "coordinates-nearest": {"mean"}}
+        others = {"mean", "coordinates-nearest", "ours", "base", "part"} - {row["features"]}
         assert set(row["vs"]) == rivals.get(row["features"], others)
     note = next(note for note in result.scores["notes"] if note.startswith("Scored without a logarithm"))
     assert NO_LOGARITHM in note  # in the words of the audit
@@ -104,11 +104,11 @@ def test_predictions_are_those_the_scores_were_computed_from(result) -> None:
     assert set(frame["fold"]) == set(range(5))
 
 
-@pytest.mark.parametrize(("level", "floor"), [(-0.5, "mean"), (0.1, "coordinates")])
+@pytest.mark.parametrize(("level", "floor"), [(-0.5, "mean"), (0.1, "coordinates-nearest")])
 def test_the_floor_to_beat_is_the_stronger_one(result, level: float, floor: str) -> None:
     scores = copy.deepcopy(result.scores)
     for row in scores["rows"]:
-        if row["split"] == "block" and row["features"] == "coordinates":
+        if row["split"] == "block" and row["features"] == "coordinates-nearest":
             row["score"] = level
         elif row["split"] == "block" and row["features"] == "ours":
             row["vs"][floor] = {"diff": 0.01, "low": -0.02, "high": 0.04}
@@ -116,7 +116,8 @@ def test_the_floor_to_beat_is_the_stronger_one(result, level: float, floor: str)
             row["score"] = -0.01
     first = make_verdicts(scores)[0]
     assert (first["against"], first["beats"]) == (floor, "undecided")
-    assert f"the {floor} floor" in first["sentence"]
+    said = {"mean": "the mean floor", "coordinates-nearest": "the coordinates floor by neighbours"}
+    assert said[floor] in first["sentence"]
     assert ("lies above the mean" in first["sentence"]) == (floor == "mean")
 
 
@@ -202,7 +203,7 @@ def test_tables_show_every_score_and_floor(result) -> None:
     console.print(scores_rich(result.scores))
     shown = console.export_text()
     assert cell in shown
-    assert "coordinates" in shown
+    assert "coordinates-nearest" in shown
 
 
 def test_numbers_are_short() -> None:
@@ -230,7 +231,7 @@ def test_processes_and_copies_do_not_change_what_is_found() -> None:
 def test_without_vectors_the_floors_stand_alone() -> None:
     _, labels, where = make()
     scores = probe_tables({}, labels, where, SETTINGS).scores
-    assert {row["features"] for row in scores["rows"]} == {"mean", "coordinates"}
+    assert {row["features"] for row in scores["rows"]} == {"mean", "coordinates-nearest"}
     assert {v["against"] for v in scores["verdicts"]} == {"mean"}
     assert not any("saw the pictures" in note for note in scores["notes"])
     assert scores_table(scores).shape == (2, 4)
@@ -280,7 +281,7 @@ def full():
 
 def test_the_map_stands_beside_the_vectors_under_the_head_of_the_verdict(full) -> None:
     rows = {(r["split"], r["features"], r["head"]): r for r in full[1].scores["rows"]}
-    floors = {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}
+    floors = {"mean", "coordinates-nearest", "coordinates-boosting", "coordinates-gp"}
     assert {split for split, *_ in rows} == {"random", "block", "district"}
     for split in ("random", "block", "district"):
         joint = {
@@ -298,7 +299,7 @@ def test_the_map_stands_beside_the_vectors_under_the_head_of_the_verdict(full) -
         assert both["vs"]["map"]["low"] > 0
     against = [v["against"] for v in full[1].scores["verdicts"]]
     assert against[2] == "base"
-    assert against[1] in {"map", "coordinates", "coordinates-boosting", "coordinates-gp"}
+    assert against[1] in {"map", "coordinates-nearest", "coordinates-boosting", "coordinates-gp"}
     assert {p["split"] for p in full[1].scores["curves"]} == {"block"}
 
 

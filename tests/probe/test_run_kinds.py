@@ -29,7 +29,7 @@ KINDS = {
 }
 SETTINGS = ProbeSettings(
     heads=("ridge",), seeds=1, folds=4, block_km=4, buffer_km=0.5, curve=(50,), bootstrap=200,
-    splits=("block",), floors=("coordinates", "coordinates-gp"),
+    splits=("block",), floors=("coordinates-nearest", "coordinates-gp"),
 )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def test_predictions_are_lists_in_the_order_of_the_names(found: ProbeResult, tmp
 
 def test_without_vectors_the_map_is_held_against_what_is_frequent() -> None:
     _, labels, where = tables(200)
-    alone = SETTINGS.model_copy(update={"curve": (), "floors": ("coordinates",)})
+    alone = SETTINGS.model_copy(update={"curve": (), "floors": ("coordinates-nearest",)})
     found = probe_tables({}, labels, where, alone, kinds=KINDS, jobs=1)
     said = {verdict["indicator"]: verdict for verdict in found.scores["verdicts"]}
     assert said["zone"]["beats"] == "yes"

@@ -25,7 +25,8 @@ def city(n: int = 240, seed: int = 0):
 
 
 FAST = {
-    "edge_km": 5.0, "buffer_km": 1.0, "seeds": 2, "bootstrap": 300, "floors": ["coordinates"], "joint": False,
+    "edge_km": 5.0, "buffer_km": 1.0, "seeds": 2, "bootstrap": 300, "floors": ["coordinates-nearest"],
+    "joint": False,
 }  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def test_signal_beats_the_floor_and_noise_does_not(head: str) -> None:
     bad = probe(noise, target, lonlat=lonlat, head=head, **FAST)
     assert good.r2 > 0.6
     assert good.r2_low < good.r2 < good.r2_high
-    assert good.vs["coordinates"].low > 0
+    assert good.vs["coordinates-nearest"].low > 0
     assert good.vs["noise"].low > 0
     assert bad.vs["mean"].high < 0.1
     assert bad.r2 < 0.1
@@ -111,7 +112,7 @@ def test_shuffled_labels_beat_no_floor_and_add_nothing_to_the_map() -> None:
 def test_every_floor_is_a_rival_and_vectors_are_held_against_the_map() -> None:
     lonlat, signal, _, target = city(120)
     told = probe(signal, target, lonlat=lonlat, seeds=1, bootstrap=200)
-    assert set(told.vs) == {"mean", "coordinates", "coordinates-boosting", "coordinates-gp"}
+    assert set(told.vs) == {"mean", "coordinates-nearest", "coordinates-boosting", "coordinates-gp"}
     assert told.adds is not None
     assert told.adds.low > 0.2
     by_place = probe(lonlat, np.exp(np.sin(lonlat[:, 0] * 10)), lonlat=lonlat, seeds=1, bootstrap=200)

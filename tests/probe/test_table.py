@@ -31,7 +31,7 @@ def scores():
     table = pd.DataFrame({"region_id": ids, "vector": list(X)})
     settings = ProbeSettings(
         heads=("ridge",), splits=("random", "district"), seeds=2, folds=4, bootstrap=100, curve=(),
-        floors=("coordinates",), buffer_km=0.5,
+        floors=("coordinates-nearest",), buffer_km=0.5,
     )  # fmt: skip
     labels = pd.DataFrame({"region_id": ids, NASTY: np.exp(X[:, 0])})
     return probe_tables({"ours": table, "[base]": table}, labels, where, settings, baseline="[base]").scores

@@ -195,7 +195,7 @@ def test_floors_alone_and_saved_rows_are_read_back(tmp_path: Path) -> None:
     vectors, labels, places = world({"North": 0.0, "South": 0.0})
     del vectors
     rows = transfer({}, labels, places, settings(), jobs=1)
-    assert {r["features"] for r in rows} == {"mean", "target-mean", "coordinates"}
+    assert {r["features"] for r in rows} == {"mean", "target-mean", "coordinates-nearest"}
     save_transfer(tmp_path, rows, {"labels": "ab"})
     content = json.loads((tmp_path / "transfer.json").read_text())
     assert content["rows"] == rows

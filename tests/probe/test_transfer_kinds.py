@@ -50,7 +50,7 @@ def test_what_vectors_decide_goes_along(rows, name: str, k: int) -> None:
         for floor, gap in row["vs"].items():
             assert gap["low"] > 0, floor
     floors = {row["features"] for row in rows if (row["indicator"], row["k"]) == (name, k)}
-    assert ("coordinates" in floors) == (k > 0)
+    assert ("coordinates-nearest" in floors) == (k > 0)
 
 
 def test_the_mean_share_of_the_source_is_near_that_of_the_target(rows) -> None:

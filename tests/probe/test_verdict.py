@@ -20,7 +20,7 @@ def row(features: str, head: str, value: float, vs: dict[str, Any], split: str =
 
 
 def make(joint: dict[str, Any] = GAP, split: str = "block", **floors: float) -> dict[str, Any]:
-    levels = {"mean": 0.0, "coordinates": 0.2, "coordinates-gp": 0.3} | floors
+    levels = {"mean": 0.0, "coordinates-nearest": 0.2, "coordinates-gp": 0.3} | floors
     rows = [row(name, "none", value, {}, split) for name, value in levels.items()]
     rows += [
         row("ours", "ridge", 0.4, dict.fromkeys(levels, GAP) | {"base": GAP}, split),
@@ -42,13 +42,13 @@ def test_the_rival_is_the_strongest_floor_by_name_and_the_mean_where_the_map_is_
         "gdp: ours (ridge) beats the coordinates floor by Gaussian process under 10 km blocks "
         "by .10 [.05, .15] R²."
     )
-    below = make(**{"coordinates": -0.2, "coordinates-gp": -0.1})
+    below = make(**{"coordinates-nearest": -0.2, "coordinates-gp": -0.1})
     assert strongest_floor(below, "gdp", "block") == "mean"
     sentence = make_verdicts(below)[0]["sentence"]
     assert "beats the mean floor" in sentence
     assert sentence.endswith("No coordinates floor lies above the mean here.")
-    even = make(**{"coordinates": 0.0, "coordinates-gp": -0.1})
-    assert strongest_floor(even, "gdp", "block") == "coordinates"
+    even = make(**{"coordinates-nearest": 0.0, "coordinates-gp": -0.1})
+    assert strongest_floor(even, "gdp", "block") == "coordinates-nearest"
 
 
 @pytest.mark.parametrize(

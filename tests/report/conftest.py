@@ -15,7 +15,7 @@ from shapely.geometry import box
 
 from urbanln.report import Example
 
-LEVELS = {"mean": -0.02, "coordinates": 0.31, "pixels": 0.36, "base_clip": 0.42, "urbanln": 0.55}
+LEVELS = {"mean": -0.02, "coordinates-nearest": 0.31, "pixels": 0.36, "base_clip": 0.42, "urbanln": 0.55}
 UNITS = {"population": "people/km²", "crime": "reports/year", "night_light": "nW/cm²/sr"}
 
 
@@ -31,8 +31,8 @@ def picture(shade: int = 90, size: int = 64) -> bytes:
 def score_row(indicator: str, split: str, features: str, shift: float) -> dict[str, Any]:
     """One row of scores.json."""
     r2 = LEVELS[features] + shift + (0.2 if split == "random" and features != "mean" else 0.0)
-    floor = features in ("mean", "coordinates")
-    gap = r2 - LEVELS["coordinates"] - shift - (0.2 if split == "random" else 0.0)
+    floor = features in ("mean", "coordinates-nearest")
+    gap = r2 - LEVELS["coordinates-nearest"] - shift - (0.2 if split == "random" else 0.0)
     versus = {"diff": gap, "low": gap - 0.08, "high": gap + 0.07}
     return {
         "indicator": indicator,
@@ -51,7 +51,7 @@ def score_row(indicator: str, split: str, features: str, shift: float) -> dict[s
         "rmse": 1234.5,
         "mae": 900.1,
         "spearman": 0.71,
-        "vs": {} if floor else {"coordinates": versus, "mean": versus, "base_clip": versus},
+        "vs": {} if floor else {"coordinates-nearest": versus, "mean": versus, "base_clip": versus},
     }
 
 
@@ -77,7 +77,7 @@ def make_inputs(
         truth = np.exp(6.5 + wave + rng.normal(0, 0.3, len(cells)))
         for split in ("random", "block"):
             rows += [score_row(indicator, split, features, -0.25 * k) for features in LEVELS]
-            for features in ("coordinates", "base_clip", "urbanln"):
+            for features in ("coordinates-nearest", "base_clip", "urbanln"):
                 for seed in (0, 1):
                     frames.append(
                         pd.DataFrame(
@@ -86,7 +86,7 @@ def make_inputs(
                                 "indicator": indicator,
                                 "split": split,
                                 "features": features,
-                                "head": "none" if features == "coordinates" else "ridge",
+                                "head": "none" if features == "coordinates-nearest" else "ridge",
                                 "seed": seed,
                                 "truth": truth,
                                 "prediction": truth * np.exp(rng.normal(0, 0.5, len(cells))),

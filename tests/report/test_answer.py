@@ -22,7 +22,13 @@ def page_of(tmp_path: Path, inputs: dict[str, Any]) -> Page:
 def test_answer_is_one_sentence_and_a_row_per_label_what_can_be_predicted_first(make: Make) -> None:
     scores = make(4, ("crime", "population", "night_light"))["scores"]
     for verdict, beats in zip(scores["verdicts"][::2], ("no", "yes", "undecided"), strict=True):
-        verdict |= {"beats": beats, "against": "coordinates", "diff": 0.24, "low": 0.16, "high": 0.31}
+        verdict |= {
+            "beats": beats,
+            "against": "coordinates-nearest",
+            "diff": 0.24,
+            "low": 0.16,
+            "high": 0.31,
+        }
     found = answer(scores, {"crime": "reports/year"}, 16)
     assert found["sentence"] == (
         "Of 3 labels, by themselves the vectors clearly beat the map for 1 (clearly worse for 1, undecided "

@@ -18,7 +18,7 @@ from urbanln.report.caption_faults import caption_faults
 from urbanln.report.few_labels import efficiency, transfer_sections
 from urbanln.report.leakage import fact_names, leakage_table
 from urbanln.report.plots import Axis, Curve, curves, matrix, shade
-from urbanln.report.reading import shown_split, splits_of, strongest_floor
+from urbanln.report.reading import shown_split, splits_of, strongest_floor, subject
 from urbanln.report.tables import coverage_lines, joint_lines, residual_lines
 
 Make = Callable[..., dict[str, Any]]
@@ -55,7 +55,7 @@ def test_every_split_that_was_scored_is_a_column(tmp_path: Path, make: Make) -> 
 
 
 def test_the_strongest_floor_is_the_rival() -> None:
-    floors = {"mean": 0.0, "coordinates": 0.2, "coordinates-gp": 0.4, "coordinates-boosting": 0.3}
+    floors = {"mean": 0.0, "coordinates-nearest": 0.2, "coordinates-gp": 0.4, "coordinates-boosting": 0.3}
     rows = [row(name, r2, head="none") for name, r2 in floors.items()]
     scores = scores_of(*rows, row("mine", 0.9), row("map", 0.95))
     assert strongest_floor(scores, "crime", "block") == "coordinates-gp"
@@ -217,6 +217,19 @@ def test_label_efficiency_has_a_line_per_predictor_of_one_head() -> None:
     picture = ET.fromstring(made[0]["picture"])
     styles = [e.attrib["class"] for e in picture if e.tag == "path"]
     assert styles == ["band a", "curve a", "curve chance"]
+
+
+@pytest.mark.parametrize("name", ["coordinates-nearest", "coordinates"])
+def test_the_floor_of_few_labels_is_called_what_it_is_in_older_scores_too(name: str) -> None:
+    """Of all that coordinates give, the curve shows the nearest neighbours alone."""
+    point = {"indicator": "crime", "split": "block", "k": 20}
+    points = [point | {"features": f, "head": "none", "r2": 0.1} for f in (name, "mean")]
+    points += [point | {"features": "mine", "head": "ridge", "r2": 0.3}]
+    rows = [row("mine", 0.4), row(name, 0.2, head="none"), row("mean", 0.0, head="none")]
+    (item,) = efficiency(scores_of(*rows, curves=points))
+    assert item["summary"] == "With 20 labelled regions: mine .30, coordinates, neighbours .10, mean .10."
+    floors = scores_of(*rows[1:], main=None)
+    assert subject(floors) == name
 
 
 def test_log_axis_spreads_by_ratio_and_what_is_too_low_lies_at_the_edge() -> None:

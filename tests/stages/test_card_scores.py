@@ -78,7 +78,7 @@ def test_the_card_stands_by_floor_interval_seeds_and_verdict(scored: Path, tmp_p
     assert cells[:5] == [
         "ridge",
         f"{plain(block['r2'])} \\[{plain(block['r2_low'])}, {plain(block['r2_high'])}\\]",
-        {"mean": "mean", "coordinates": "coordinates, neighbours"}[floor["features"]],
+        {"mean": "mean", "coordinates-nearest": "coordinates, neighbours"}[floor["features"]],
         plain(floor["r2"]),
         cells[4],
     ]

@@ -79,7 +79,9 @@ def test_every_kind_is_probed_reported_and_questioned(town: City, tmp_path: Path
     vectors = np.eye(3)[codes] + rng.normal(0, 0.2, (len(codes), 3))
     table = pd.DataFrame({"region_id": town.regions["region_id"], "vector": list(vectors.astype("float32"))})
     overrides = ["probe.splits=['random']", "probe.seeds=2", "probe.heads=['ridge']", "probe.curve=[]"]
-    settings = load_settings(overrides=[*overrides, "probe.floors=['coordinates']", "probe.bootstrap=100"])
+    settings = load_settings(
+        overrides=[*overrides, "probe.floors=['coordinates-nearest']", "probe.bootstrap=100"]
+    )
     found = run_probe(town, {"ours": table}, settings)
     rows = [row for row in found.scores["rows"] if row["features"] == "ours"]
     assert {row["indicator"]: row["score_name"] for row in rows} == {

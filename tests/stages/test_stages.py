@@ -30,7 +30,7 @@ from urbanln.tables.cities import read_vectors
 from urbanln.tables.vectors import matrix, read_embeddings
 
 QUICK = [
-    'probe.heads=["ridge"]', 'probe.floors=["coordinates"]', "probe.joint=false", "probe.curve=[]",
+    'probe.heads=["ridge"]', 'probe.floors=["coordinates-nearest"]', "probe.joint=false", "probe.curve=[]",
     "probe.seeds=2", "probe.folds=3", "probe.block_km=4", "probe.buffer_km=0", "probe.shots=[0]",
     "probe.bootstrap=100",
 ]  # fmt: skip

@@ -38,7 +38,7 @@ PROBE = """
 [common.probe]
 heads = ["ridge"]
 splits = ["block"]
-floors = ["coordinates"]
+floors = ["coordinates-nearest"]
 folds = 3
 block_km = 3.0
 buffer_km = 0.0
@@ -112,8 +112,8 @@ def test_every_kind_is_scored_as_the_probe_scores_it(drawn: Path, ran: Path) -> 
                 work.stages[embed].folder(ran / CACHE) / "vectors.parquet"
             )
     probe = ProbeSettings(
-        heads=("ridge",), splits=("block",), floors=("coordinates",), folds=3, block_km=3, buffer_km=0,
-        bootstrap=100, seeds=2, joint=False, curve=(),
+        heads=("ridge",), splits=("block",), floors=("coordinates-nearest",), folds=3, block_km=3,
+        buffer_km=0, bootstrap=100, seeds=2, joint=False, curve=(),
     )  # fmt: skip
     scores = run_probe(City.open(drawn), tables, Settings(probe=probe), transductive=True).scores
     assert {kind_of(row) for row in scores["rows"]} == {"number", "classes", "shares"}

@@ -323,7 +323,7 @@ def test_the_smoke_study_survives_a_kill(tmp_path: Path, capsys: pytest.CaptureF
     main_exits(["study", str(SMOKE), "--out", str(out), "--jobs", "1"])
     assert {path: path.stat().st_mtime_ns for path in stood} == stood, "what was done is not done again"
     rows = rows_of(out)
-    assert {"voted", "base CLIP", "mean", "coordinates", "pixels"} == set(rows)
+    assert {"voted", "base CLIP", "mean", "coordinates-nearest", "pixels"} == set(rows)
     assert rows["voted"]["r2"] != rows["base CLIP"]["r2"]
     capsys.readouterr()
     main_exits(["study", str(SMOKE), "--out", str(out), "--plan"])

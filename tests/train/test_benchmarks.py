@@ -197,7 +197,7 @@ def _voted(root: Path, found: dict[str, Any]) -> None:
 
 def _probed(root: Path, found: dict[str, Any]) -> None:
     rows = read_json(root / "scores" / "scores.json")["rows"]
-    assert {row["features"] for row in rows} == {"mean", "coordinates", "vectors"}
+    assert {row["features"] for row in rows} == {"mean", "coordinates-nearest", "vectors"}
 
 
 def test_the_plot_tells_straight_lines_from_others() -> None:

@@ -210,8 +210,8 @@ class ProbeSettings(_Section):
         min_length=1,
         description="random as in the literature; blocks with a buffer; whole districts or cities held out",
     )
-    floors: tuple[Literal["coordinates", "coordinates-boosting", "coordinates-gp"], ...] = Field(
-        ("coordinates", "coordinates-boosting", "coordinates-gp"),
+    floors: tuple[Literal["coordinates-nearest", "coordinates-boosting", "coordinates-gp"], ...] = Field(
+        ("coordinates-nearest", "coordinates-boosting", "coordinates-gp"),
         description="what the map alone gives besides the mean: neighbours, boosting, Gaussian process",
     )
     joint: bool = Field(True, description="also score map and vectors together against the map alone")

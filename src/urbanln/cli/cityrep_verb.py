@@ -37,7 +37,7 @@ def cityrep(
     floor: Annotated[
         list[str],
         typer.Option(
-            metavar="coordinates|coordinates-boosting|coordinates-gp",
+            metavar="coordinates-nearest|coordinates-boosting|coordinates-gp",
             help="only these floors beside the mean; may be given again",
         ),
     ] = [],  # noqa: B006

@@ -16,7 +16,7 @@ from urbanln.base.space import Floats, square_blocks
 from urbanln.probe.held_out import floor_held_out, held_out, map_held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import Resamples, draw_resamples
-from urbanln.probe.names import MAP, NO_HEAD, joint_name
+from urbanln.probe.names import MAP, NEAREST, NO_HEAD, joint_name
 from urbanln.probe.score import make_folds
 from urbanln.probe.splits import MIN_TRAIN, Fold, few_shot
 from urbanln.probe.tables import Regions
@@ -227,7 +227,7 @@ def _layout_tasks(
         wanted += [((joint_name(name), speaks), name, None) for name in asked]
     if cell.split == judged:
         for few in curve_sizes(cell.folds_by_seed, settings.curve):
-            wanted += [((name, NO_HEAD), None, few) for name in floors if name in ("mean", "coordinates")]
+            wanted += [((name, NO_HEAD), None, few) for name in floors if name in ("mean", NEAREST)]
             wanted += [((name, speaks), name, few) for name in asked]
     for who, table, k in wanted:
         for seed in range(settings.seeds):
@@ -275,7 +275,7 @@ def _seconds(task: _Task, cells: Sequence[Cell], regions: Regions) -> float:
     width = 50 if task.table is None else regions.vectors[task.table][0].shape[1]
     of_fold = {
         "mean": 0.0,
-        "coordinates": 1e-6 * rows,
+        NEAREST: 1e-6 * rows,
         "coordinates-gp": 0.1 + 2e-5 * rows,
         "coordinates-boosting": 0.03 + 1e-5 * rows,
         "ridge": 0.002 + 2e-10 * rows * width**2,

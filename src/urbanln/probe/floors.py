@@ -13,6 +13,7 @@ from urbanln.base.space import Floats, to_metres
 from urbanln.probe import gp
 from urbanln.probe.heads import Boost, boost
 from urbanln.probe.labels import finite_labels
+from urbanln.probe.names import NEAREST
 from urbanln.probe.splits import Fold
 
 NEIGHBOURS = 5
@@ -152,7 +153,7 @@ def coordinate_gp(metres: Floats, y: npt.ArrayLike, folds: Sequence[Fold], seed:
 
 FLOORS: dict[str, Floor] = {
     "mean": lambda metres, y, folds, seed: mean_floor(y, folds),
-    "coordinates": lambda metres, y, folds, seed: nearest_neighbours(metres, y, folds),
+    NEAREST: lambda metres, y, folds, seed: nearest_neighbours(metres, y, folds),
     "coordinates-boosting": coordinate_boosting,
     "coordinates-gp": coordinate_gp,
 }

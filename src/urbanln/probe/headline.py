@@ -141,8 +141,8 @@ def by_chance(scores: Mapping[str, Any]) -> list[str]:
         else "all that is clear stays so"
     )
     return [
-        f"Of {len(found)} such intervals about {_MISS * len(found):.1f} leave 0 out by chance where there is "
-        f"no difference; when that is allowed for (Bonferroni), {left}."
+        f"Of the {len(found)} intervals of these verdicts about {_MISS * len(found):.1f} leave 0 out by "
+        f"chance where there is no difference; when that is allowed for (Bonferroni), {left}."
     ]
 
 

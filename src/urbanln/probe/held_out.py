@@ -20,7 +20,7 @@ from urbanln.probe.columns import map_columns
 from urbanln.probe.floors import FLOORS
 from urbanln.probe.heads import HEADS, Head, find_head
 from urbanln.probe.labels import Labels
-from urbanln.probe.names import MAP, joint_name
+from urbanln.probe.names import MAP, OLDER, joint_name
 from urbanln.probe.part_floors import part_floor
 from urbanln.probe.simplex import evened, on_simplex, one_more
 from urbanln.probe.splits import Fold
@@ -39,7 +39,7 @@ def check_name(name: str) -> None:
     Raises:
         InputError: It has no name, or that of a floor, of the map, or of both together.
     """
-    if not name or name in FLOORS or name == MAP or name.startswith(joint_name("")):
+    if not name or name in (*FLOORS, OLDER, MAP) or name.startswith(joint_name("")):
         raise InputError(
             "a table of vectors has the name of a floor", value=name, remedy="rename it", where="--vectors"
         )

@@ -22,12 +22,12 @@ Guess = Callable[[Ints, Ints], Floats]
 def part_floor(name: str, metres: Floats, y: Floats, folds: Sequence[Fold], seed: int, hard: bool) -> Floats:
     """Held-out parts (N, C) by a floor of :data:`urbanln.probe.floors.FLOORS`, NaN where never held out.
 
-    ``mean`` is the mean share of the known rows: for classes how frequent each is. ``coordinates`` is the
-    mean of five neighbours by inverse distance. ``coordinates-gp`` is kriging of the shares themselves (for
-    classes of indicators: Journel 1983), all parts under one range and noise, so that the weights are the
-    same for all and the parts sum to one; what falls outside is cut and divided by its sum (compositional
-    kriging without its constraints: Walvoort and de Gruijter 2001). ``coordinates-boosting`` are trees of
-    each class under a softmax, and of shares part by part.
+    ``mean`` is the mean share of the known rows: for classes how frequent each is. ``coordinates-nearest``
+    is the mean of five neighbours by inverse distance. ``coordinates-gp`` is kriging of the shares
+    themselves (for classes of indicators: Journel 1983), all parts under one range and noise, so that the
+    weights are the same for all and the parts sum to one; what falls outside is cut and divided by its
+    sum (compositional kriging without its constraints: Walvoort and de Gruijter 2001).
+    ``coordinates-boosting`` are trees of each class under a softmax, and of shares part by part.
 
     None of them may say 0 of what happens: equal parts are mixed in, as of one row more
     (:func:`urbanln.probe.simplex.one_more`). Neighbours and kriging, which are fitted to no probabilities,

@@ -5,7 +5,7 @@ Example:
     >>> rng = np.random.default_rng(0)
     >>> lonlat = 116 + rng.random((200, 2)) / 5 - [0, 76]
     >>> vectors = rng.normal(size=(200, 3))
-    >>> probe(vectors, np.exp(vectors[:, 0]), lonlat=lonlat, seeds=1).vs["coordinates"].low > 0
+    >>> probe(vectors, np.exp(vectors[:, 0]), lonlat=lonlat, seeds=1).vs["coordinates-gp"].low > 0
     True
 """
 
@@ -33,11 +33,12 @@ from urbanln.probe.held_out import (
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.measured import LEVEL, AnyScores, Scores, difference, measure
 from urbanln.probe.metrics import Resamples, draw_resamples
+from urbanln.probe.names import NEAREST
 from urbanln.probe.part_scores import PartScores
 from urbanln.probe.splits import Fold, block_split, city_split, district_split, random_split
 
 Split = Literal["random", "block", "district", "city"] | Callable[[int], list[Fold]]
-MAP_FLOORS = ("coordinates", "coordinates-boosting", "coordinates-gp")
+MAP_FLOORS = (NEAREST, "coordinates-boosting", "coordinates-gp")
 
 
 def make_folds(

@@ -12,7 +12,7 @@ Floors, each fitted on labels alone:
   distance of Gaussians with diagonal covariance, columns scaled by the sources. With ``k`` labels, it is
   the 1-Wasserstein distance between them and each source's labels.
 - ``target-mean`` (``k`` > 0): the mean of the ``k`` labels.
-- ``coordinates`` (``k`` > 0): five nearest neighbours on the map among the ``k``.
+- ``coordinates-nearest`` (``k`` > 0): five nearest neighbours on the map among the ``k``.
 
 One row per indicator, pair, table or floor, and ``k``: ``indicator``, ``source``, ``target``,
 ``features``, ``head``, ``k``, ``n`` (regions scored, mean over seeds), ``n_source``, ``transform``,
@@ -50,7 +50,7 @@ from urbanln.probe.floors import nearest_neighbours
 from urbanln.probe.held_out import held_out
 from urbanln.probe.labels import Labels, prepare_labels
 from urbanln.probe.metrics import draw_resamples
-from urbanln.probe.names import NO_HEAD
+from urbanln.probe.names import NEAREST, NO_HEAD
 from urbanln.probe.simplex import evened, one_more
 from urbanln.probe.splits import BUFFER_TOLERANCE, Fold
 from urbanln.probe.tables import Regions, common_regions
@@ -65,7 +65,7 @@ from urbanln.probe.units import (
 )
 
 ALL_OTHERS = "all others"
-FLOORS = (*CONSTANT_FLOORS, "coordinates")
+FLOORS = (*CONSTANT_FLOORS, NEAREST)
 VAL_SHARE = 0.2
 PARALLEL_FITS = 400  # below this many fits a second process costs more than it saves
 Copies = Mapping[str, Sequence[npt.NDArray[np.float32]]]
@@ -340,10 +340,10 @@ def _floors(
     floors = {name: np.full(y.shape, value) for name, value in constants.items()}
     if len(shots):
         near = Fold(shots, np.zeros(0, dtype=np.int64), test)
-        floors["coordinates"] = nearest_neighbours(pair.labels.metres, y, [near])
+        floors[NEAREST] = nearest_neighbours(pair.labels.metres, y, [near])
     if y.ndim == 1:
         return floors
-    of_target = ("target-mean", "coordinates")
+    of_target = ("target-mean", NEAREST)
     seen = {name: len(shots) if name in of_target else len(known) for name in floors}
     return {name: evened(made, one_more(seen[name])) for name, made in floors.items()}
 

@@ -8,7 +8,7 @@ from typing import Any
 from urbanln.base.kinds import RARE, Kind
 from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.probe.labels import NO_LOGARITHM
-from urbanln.probe.names import MAP, NO_HEAD, joint_name
+from urbanln.probe.names import MAP, NEAREST, NO_HEAD, joint_name
 
 FEW_BLOCKS, FEW_REGIONS = 10, 100
 HARDEST_FIRST = ("block", "city", "district", "random")
@@ -19,7 +19,7 @@ _HOLDING: dict[Kind, tuple[tuple[str, str], ...]] = {
 }
 FLOOR_NAMES = {
     "mean": "the mean floor",
-    "coordinates": "the coordinates floor",
+    NEAREST: "the coordinates floor by neighbours",
     "coordinates-boosting": "the coordinates floor by boosting",
     "coordinates-gp": "the coordinates floor by Gaussian process",
     MAP: "the same head on the map alone",
@@ -112,7 +112,7 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
         split = judged_split(scores, indicator)
         floor = strongest_floor(scores, indicator, split)
         if main is None:
-            wanted = [("coordinates", NO_HEAD, "mean")]
+            wanted = [(NEAREST, NO_HEAD, "mean")]
         else:
             head = scores["settings"]["heads"][0]
             wanted = [

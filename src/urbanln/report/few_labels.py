@@ -11,8 +11,9 @@ import numpy as np
 from urbanln.pages.charts import axis_score
 from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, words
 from urbanln.probe.kinds import main_score, score_words
+from urbanln.probe.names import NEAREST, OLDER
 from urbanln.report.plots import STYLES, Axis, Curve, curves, matrix
-from urbanln.report.reading import FLOOR_LABELS, Row, floors_of, unique
+from urbanln.report.reading import FLOOR_LABELS, Row, floor_label, floors_of, unique
 from urbanln.report.tables import difference
 
 FLOORS = {
@@ -20,7 +21,8 @@ FLOORS = {
     "mean": "mean of the source",
     "nearest-distribution": "mean of the source most alike",
     "target-mean": "mean of the k labels",
-    "coordinates": "nearest of the k labels",
+    NEAREST: "nearest of the k labels",
+    OLDER: "nearest of the k labels",
 }
 
 
@@ -70,7 +72,7 @@ def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Cu
     """The main vectors first and with a band; the mean last, as the line of chance."""
     names = unique([str(row["features"]) for row in rows])
     rank = [scores.get("main"), scores.get("baseline"), *floors_of(scores)]
-    names.sort(key=lambda name: rank.index(name) if name in rank else len(rank))
+    names.sort(key=lambda name: (name == "mean", rank.index(name) if name in rank else len(rank)))
     styles = iter(STYLES)
     lines = []
     for name in names:
@@ -80,7 +82,7 @@ def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Cu
         style = "chance" if name == "mean" else next(styles, STYLES[-1])
         banded = name == scores.get("main") and np.isfinite([low, high]).all()
         band = (low, high) if banded else (None, None)
-        lines.append(Curve(name, x, y, style, *band))
+        lines.append(Curve(floor_label(name), x, y, style, *band))
     return lines
 
 
@@ -179,8 +181,9 @@ def _curve(indicator: str, main: str, own: Sequence[Row]) -> dict[str, Any] | No
     if len(shots) < 2 or not complete:
         return None
     names = unique([str(row["features"]) for row in own if row["features"] not in FLOORS])
-    names = [*sorted(names, key=lambda name: name != main), "target-mean", "coordinates", "mean"]
-    shown = {"target-mean": "mean of k", "coordinates": "nearest of k", "mean": "source mean"}
+    names = [*sorted(names, key=lambda name: name != main), "target-mean", NEAREST, OLDER, "mean"]
+    near = dict.fromkeys((NEAREST, OLDER), "nearest of k")
+    shown = near | {"target-mean": "mean of k", "mean": "source mean"}
     styles = iter(STYLES)
     lines = []
     for name in names:

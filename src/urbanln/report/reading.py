@@ -7,7 +7,7 @@ from typing import Any
 
 from urbanln.pages.text import clean, finite
 from urbanln.probe.kinds import kind_of, main_score, score_words
-from urbanln.probe.names import MAP, joint_name
+from urbanln.probe.names import MAP, NEAREST, OLDER, joint_name
 
 # From the hardest to the one that flatters.
 SPLITS = {
@@ -18,7 +18,8 @@ SPLITS = {
 }
 FLOOR_LABELS = {
     "mean": "mean",
-    "coordinates": "coordinates, neighbours",
+    NEAREST: "coordinates, neighbours",
+    OLDER: "coordinates, neighbours",
     "coordinates-boosting": "coordinates, boosting",
     "coordinates-gp": "coordinates, Gaussian process",
 }
@@ -61,7 +62,8 @@ def shown_split(scores: Mapping[str, Any]) -> str | None:
 
 def subject(scores: Mapping[str, Any]) -> str:
     """Whose predictions the page draws: the main vectors, or the coordinates floor when none were scored."""
-    return str(scores.get("main") or "coordinates")
+    floors = [name for name in floors_of(scores) if name in (NEAREST, OLDER)]
+    return str(scores.get("main") or (floors or [NEAREST])[0])
 
 
 def main_head(scores: Mapping[str, Any]) -> str | None:
