@@ -180,7 +180,7 @@ def test_parts_of_one_or_of_a_hundred(whole: float, line: list[str]) -> None:
     np.testing.assert_array_equal(taken, [[0.25, 0.75], [0.49975, 0.50025], [0, 1], [NAN, NAN], [NAN, NAN]])
     off = (
         f"1 rows left out, since their parts do not sum to {whole} within {0.001 * whole:g} "
-        f"(the first to {0.8 * whole:g}, in row 4; --share-tolerance takes none of them)"
+        f"(the first to {0.8 * whole:g}, in row 4; too far off for rounding, which --share-tolerance is for)"
     )
     assert said == [f"label age: {one}" for one in [*line, off]]
 
@@ -202,7 +202,7 @@ def test_an_empty_part_that_is_something_is_asked_about() -> None:
     np.testing.assert_array_equal(taken, [[NAN, NAN], [0.4, 0.6], [0.5, 0.5]])
     assert said == [
         "label age: 1 rows left out, since their parts do not sum to 1 within 0.001 (the first to 0.3, in "
-        "row 0; --share-tolerance takes none of them)"
+        "row 0; too far off for rounding, which --share-tolerance is for)"
     ]
 
 
@@ -245,7 +245,7 @@ def test_a_tolerance_is_none_for_what_is_empty() -> None:
 
 def test_where_most_rows_are_rounded_the_option_is_named() -> None:
     young, old = [33, 50, 30], [66, 51, 70]
-    with pytest.raises(InputError, match=r"in 1 of 3 rows(.|\n)*--share-tolerance 0\.02"):
+    with pytest.raises(InputError, match=r"in 1 of 3 rows(.|\n)*--share-tolerance 0\.01$"):
         _shares(young, old)
     assert len(_shares(young, old, tolerance=0.02)[0]) == 3
 

@@ -196,7 +196,7 @@ def test_rounded_parts_are_taken_by_a_key_of_the_recipe(tmp_path: Path) -> None:
     assert "2 rows sum to 100 but for 1 at most" in "\n".join(report.lines())
     assert report.city.indicators["income_young"].notna().all()
     frame.assign(old=101 - frame["young"]).to_csv(tmp_path / "income.csv", index=False)
-    with pytest.raises(InputError, match=r"rounded: share_tolerance = 0\.02$"):
+    with pytest.raises(InputError, match=r"rounded: share_tolerance = 0\.01$"):
         run.prepare(_recipe(tmp_path, parts))
 
 

@@ -148,9 +148,14 @@ def _whole(parts: Floats, name: str, table: str, tolerance: float) -> int:
             value=f"{np.median(np.nansum(told, axis=1)):.6g} in the middle one",
             where=table,
             remedy="name every part of the whole, and divide counts by their sum first; parts that were "
-            "rounded: --share-tolerance 0.02",
+            f"rounded: --share-tolerance {_rounded(parts.shape[1]):g}",
         )
     return whole
+
+
+def _rounded(parts: int) -> float:
+    """How far the sum of so many parts can be off that were rounded to whole per cent."""
+    return min(0.005 * parts, MOST_OFF)
 
 
 def _divided(name: str, parts: Floats, whole: int, tolerance: float) -> list[str]:
@@ -171,8 +176,8 @@ def _left_out(
     row = int(np.flatnonzero(out)[0])
     first = f"the first to {np.nansum(parts[row]) * whole:.6g}, in row {row}"
     off = np.abs(parts[out].sum(axis=1) - 1)  # none of a row with a gap
-    near = off[off <= MOST_OFF]
-    takes = "--share-tolerance takes none of them"
+    near = off[off <= _rounded(parts.shape[1]) * (1 + 1e-9)]
+    takes = "too far off for rounding, which --share-tolerance is for"
     if len(near):
         least = math.ceil(1000 * near.max() - 1e-6) / 1000
         takes = f"if that is rounding, --share-tolerance {least:g} takes {len(near)} of them"
