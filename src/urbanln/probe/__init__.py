@@ -6,5 +6,5 @@ studies and reports. Start with ``score``: one table against one label. Around i
 ``audit``; ``tables``, ``labels``, ``twins``; ``splits``, ``units``, ``leakage``; ``heads``, ``ridge``,
 ``network``, ``floors``, ``gp``; ``held_out``, ``cells``; ``metrics``, ``measured``; ``run``, ``verdict``,
 ``table``, ``written``; ``transfer``; ``saved``. Classes and shares: ``kinds``, ``part_labels``, ``simplex``;
-``logistic``, ``part_floors``; ``part_metrics``, ``part_scores``.
+``logistic``, ``part_floors``; ``part_metrics``, ``joint_region``, ``part_scores``.
 """
