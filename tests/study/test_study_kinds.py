@@ -129,7 +129,7 @@ def test_every_kind_is_scored_as_the_probe_scores_it(drawn: Path, ran: Path) -> 
             told = [ours["by_indicator"][name][end] for end in ("diff", "diff_low", "diff_high")]
             assert told == pytest.approx([gap["diff"], gap["low"], gap["high"]], abs=1e-12)
     assert len(rows) == 3 * 5, "two variants and three floors, of each kind"
-    assert result["synthetic"], "a city that was drawn is said to be, as a folder, too"
+    assert result["synthetic"] == [str(drawn)], "a city that was drawn is said to be, as a folder, too"
 
 
 def test_labels_that_cannot_be_scored_and_classes_too_rare_are_named(drawn: Path, ran: Path) -> None:
@@ -247,6 +247,9 @@ def test_gains_are_told_of_each_kind_and_predictions_of_the_one_that_is_named(
     assert "Gain in macro F1 of each part" in (out / "study.svg").read_text("utf-8")
     assert page.index("pay? classes, block split") < page.index("pay? numbers, block split")
     assert page.count("in the range that was predicted") == 1
+    assert page.count("Bands behind them") == 1
+    assert "Macro F1 with a part less that without it" in page
+    assert "KL skill with a part less that without it" in (out / "study.md").read_text("utf-8")
 
 
 def test_each_kind_has_tables_of_its_own_and_no_mean_goes_over_two(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from urbanln.study.predict import (
     NAMES,
     known_regions,
     labelled_folds,
+    predict_floors,
     predict_vectors,
     region_folds,
     scored_regions,
@@ -150,6 +152,22 @@ def test_each_fold_is_predicted_from_its_own_vectors(city: City) -> None:
     own = told[told["fold"] == 1].reset_index(drop=True)
     np.testing.assert_allclose(same["prediction"], own["prediction"])
     assert list(same["region_id"]) == list(own["region_id"])
+
+
+def test_predictions_of_numbers_are_the_same_whatever_stands_beside_them(city: City, tmp_path: Path) -> None:
+    alone = City.open(shutil.copytree(city.folder, tmp_path / "alone"))
+    alone.meta = Meta(name="grid")
+    alone.indicators = alone.indicators.drop(columns=["use", "wood", "rest"])
+    quick = PROBE.model_copy(update={"floors": ("coordinates",)})
+    vectors = pd.DataFrame({"region_id": city.regions["region_id"]})
+    vectors["vector"] = list(np.random.default_rng(2).normal(size=(EDGE * EDGE, 3)).astype("float32"))
+    both, numbers = (
+        predict_floors(one, vectors, quick, seed=0, views=["satellite"]) for one in (city, alone)
+    )
+    assert set(both["kind"].dropna()) == {"classes", "shares"}
+    assert not {"kind", "parts"} & set(numbers)
+    same = both.loc[both["kind"].isna(), numbers.columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, numbers, check_exact=True)
 
 
 def test_folds_of_labels_are_those_of_all_regions() -> None:

@@ -51,8 +51,8 @@ def multiples(rows: Sequence[Row], measure: str, heading: str) -> Markup:
         heading: What the picture is of.
     """
     grid = [(part, *panel) for part, factors in panels(rows) for panel in factors]
-    across = min(_ACROSS, len(grid))
-    size = _LEFT + across * (_PANEL + _GAP) - _GAP, _ROW * -(-len(grid) // across) - 16
+    # As wide with one panel as with three: a page draws all pictures at its own width.
+    size = _LEFT + _ACROSS * (_PANEL + _GAP) - _GAP, _ROW * -(-len(grid) // _ACROSS) - 10
     canvas = Canvas(*size, f"Gain in {measure} of each part, {heading}: ")
     values = [
         value for row in rows for value in (row["gain_low"], row["gain_high"], *(row["predicted"] or ()))
@@ -62,7 +62,7 @@ def multiples(rows: Sequence[Row], measure: str, heading: str) -> Markup:
     margin = 0.06 * (high - low)
     said = []
     for number, (part, factor, points) in enumerate(grid):
-        left, top = _LEFT + number % across * (_PANEL + _GAP), number // across * _ROW + _TOP
+        left, top = _LEFT + number % _ACROSS * (_PANEL + _GAP), number // _ACROSS * _ROW + _TOP
         canvas.text(left, top - 26, cut(part, 34), "row-main")
         _Panel(canvas, left, top, low - margin, high + margin).draw(factor, points)
         said += [f"{part}, {row['condition']} {gain_text(row)}" for _, row in points]

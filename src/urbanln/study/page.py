@@ -75,6 +75,10 @@ def results_csv(result: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
+def _capital(name: str) -> str:
+    return f"{name[0].upper()}{name[1:]}"
+
+
 def _ends(key: str) -> list[str]:
     return [key, f"{key}_low", f"{key}_high"]
 
@@ -84,7 +88,7 @@ def results_markdown(result: Mapping[str, Any]) -> str:
     parts = [f"# {result['name']}", *([result["about"]] if result["about"] else []), _facts(result)]
     for one in _gained(result):
         parts.append(f"## When does each part pay? {one['heading']}")
-        parts += one["sentences"]
+        parts += [*one["sentences"], f"{one['measure']} with a part less that without it, paired:"]
         lines = [[_cell(text) for text in line] for line in one["table"]]
         parts.append(_markdown(GAINS, lines))
     for table in _tables(result):
@@ -124,6 +128,7 @@ def results_html(result: Mapping[str, Any]) -> str:
     context = {
         "title": result["name"], "result": result, "tables": tables, "facts": _facts(result),
         "gained": _gained(result), "gain_columns": GAINS, "missing": _missing(result),
+        "drawn": [Path(city).name for city in result["synthetic"]],
     }  # fmt: skip
     helpers = {"interval": _range, "words": words}
     return render("urbanln.study", "study.html.j2", context | helpers)
@@ -140,6 +145,8 @@ def _gained(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         found.append(
             {
                 "heading": table.heading,
+                "measure": _capital(table.measure["name"]),
+                "predicted": any(row["predicted"] for row in rows),
                 "sentences": sentences(rows),
                 "table": gains_table(rows),
                 "plot": multiples(rows, table.measure["name"], table.heading),
@@ -212,8 +219,7 @@ def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
     """What has to be known of a table: its labels where kinds are several, who has none, what is chance."""
     said, measure = [], table.measure
     if len(result["measures"]) > 1:
-        name = measure["name"]
-        said.append(f"{name[0].upper()}{name[1:]} of {', '.join(map(words, measure['indicators']))}.")
+        said.append(f"{_capital(measure['name'])} of {', '.join(map(words, measure['indicators']))}.")
     there = {city for row in table.rows for city in row["cities"]}
     if lacking := [Path(city).name for city in result["cities"] if city not in there]:
         said.append(f"Nothing of this is scored in {', '.join(lacking)}.")

@@ -89,7 +89,7 @@ def collect(study: Study, work: Work, cache: Path, failed: Mapping[str, str]) ->
         "kind": "study",
         "name": study.name,
         "about": study.about,
-        "synthetic": any(map(is_synthetic, study.cities)),
+        "synthetic": [city for city in study.cities if is_synthetic(city)],
         "reference": study.reference,
         "cities": list(study.cities),
         "seeds": list(study.seeds),
