@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.bounds import SHARES_OFF
 from urbanln.base.columns import need_columns, number_column, refuse, text_column
 from urbanln.base.errors import InputError
 from urbanln.base.written import as_floats
@@ -26,10 +27,6 @@ MAX_CLASSES = 100
 RARE = 5
 """A class of fewer regions than this cannot stand in every one of five folds."""
 _LONGEST = 60
-OFF = 1e-3
-"""How far the parts of shares may be from summing to one."""
-MOST_OFF = 0.1
-"""The same for parts that are rounded, at most: what is off by more lacks a part."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def check_label(frame: pd.DataFrame, name: str, label: LabelKind, table: str) ->
             "write 0 where there is nothing of it, or leave all parts of the row empty",
         )
         refuse((parts < 0).any(axis=1), f"a part of '{name}' is negative", shown, table, "give shares of one")
-        off = np.abs(parts.sum(axis=1) - 1) > OFF
+        off = np.abs(parts.sum(axis=1) - 1) > SHARES_OFF
         refuse(off, f"the parts of '{name}' do not sum to one", shown, table, "divide each by their sum")
     return numbers
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from urbanln.base.bounds import SHARES_OFF
 from urbanln.base.columns import among, need_columns, refuse
 from urbanln.base.errors import InputError
 from urbanln.base.files import write_json
 from urbanln.base.frames import id_text, read_frame
 from urbanln.base.geometry import as_geometry
 from urbanln.base.ids import read_ids
-from urbanln.base.kinds import OFF
 from urbanln.base.written import Written
 from urbanln.city.checks import IMAGE_COLUMNS, VIEWS, check_texts
 from urbanln.city.coordinates import Positions, point_coordinates
@@ -47,7 +47,7 @@ def ingest(
     crs: str = "EPSG:4326", datum: str = "wgs84", outside_china: str = "refuse", district: str | None = None,
     view: str = "satellite", split_column: str | None = None, labels: Sequence[str] = (),
     classes: Sequence[str] = (), shares: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    missing: Sequence[str] = (), empty_part: str = "refuse", share_tolerance: float = OFF,
+    missing: Sequence[str] = (), empty_part: str = "refuse", share_tolerance: float = SHARES_OFF,
     trust_ids: bool = False, encoding: str | None = None, thousands: str | None = None,
     decimal: str | None = None, captured: str | None = None, source: str = "", licence: str = "",
     attribution: str = "", copy: bool = True, limit: int | None = None,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from urbanln.base.bounds import SHARES_MOST_OFF, SHARES_OFF
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import MOST_OFF, OFF, LabelKind, simplex
+from urbanln.base.kinds import LabelKind, simplex
 from urbanln.city.classes import frequent_per_region, take_classes, told_of_classes
 from urbanln.city.indicators import constant_labels, mean_per_region, parse_missing, take_labels
 from urbanln.city.meta import IndicatorNote
@@ -33,7 +34,7 @@ class AskedLabels:
     shares: tuple[tuple[str, tuple[str, ...]], ...] = ()
     missing: tuple[str, ...] = ()
     empty_part: str = "refuse"
-    share_tolerance: float = OFF
+    share_tolerance: float = SHARES_OFF
 
     @classmethod
     def of(
@@ -44,7 +45,7 @@ class AskedLabels:
         *,
         missing: Sequence[str] = (),
         empty_part: str = "refuse",
-        share_tolerance: float = OFF,
+        share_tolerance: float = SHARES_OFF,
     ) -> AskedLabels:
         """As a user says it.
 
@@ -64,12 +65,12 @@ class AskedLabels:
                 where="--empty-part",
                 remedy=f"there are: {', '.join(EMPTY_PARTS)}",
             )
-        if not OFF <= share_tolerance <= MOST_OFF:
+        if not SHARES_OFF <= share_tolerance <= SHARES_MOST_OFF:
             raise InputError(
                 "the sum of shares cannot be this far off",
                 value=share_tolerance,
                 where="--share-tolerance",
-                remedy=f"give a number from {OFF:g} to {MOST_OFF:g}; of 4 parts in whole per cent 0.02",
+                remedy=f"give a number from {SHARES_OFF:g} to {SHARES_MOST_OFF:g}; 0.02 for 4 parts",
             )
         parts = tuple(parse_shares(shares).items())
         asked = cls(tuple(labels), tuple(classes), parts, tuple(missing), empty_part, share_tolerance)

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from urbanln.base.bounds import SHARES_MOST_OFF, SHARES_OFF
 from urbanln.base.columns import refuse
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import MOST_OFF, OFF, simplex
+from urbanln.base.kinds import simplex
 from urbanln.base.space import Floats
 from urbanln.city.indicators import Missing, take_labels
 
@@ -57,7 +58,7 @@ def take_shares(
     table: str,
     rule: Missing,
     empty_part: str = "refuse",
-    tolerance: float = OFF,
+    tolerance: float = SHARES_OFF,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The parts of one label as float64 that sum to one in every row, and what was done to them in words.
 
@@ -120,7 +121,7 @@ def _filled(parts: Floats, rest: npt.NDArray[np.bool_], label: str, whole: int) 
     """Empty parts that are known: 0 beside others that sum to one, and on demand what the others leave."""
     gaps, left = np.isnan(parts), np.maximum(1 - np.nansum(parts, axis=1), 0)
     said = []
-    zero = gaps.any(axis=1) & _near(parts, 1, OFF)
+    zero = gaps.any(axis=1) & _near(parts, 1, SHARES_OFF)
     if zero.any():
         said.append(f"{label}: {int(zero.sum())} rows have empty parts beside others that sum to {whole}: 0")
     rest = rest & (gaps.sum(axis=1) == 1)
@@ -132,7 +133,7 @@ def _filled(parts: Floats, rest: npt.NDArray[np.bool_], label: str, whole: int) 
 
 def _near(parts: Floats, whole: int, tolerance: float) -> npt.NDArray[np.bool_]:
     """Whether the parts that are there sum to the whole; beside a gap a tolerance says nothing of the gap."""
-    allowed = np.where(np.isnan(parts).any(axis=1), OFF, tolerance)
+    allowed = np.where(np.isnan(parts).any(axis=1), SHARES_OFF, tolerance)
     return np.asarray(np.abs(np.nansum(parts, axis=1) - whole) <= allowed * whole * (1 + 1e-9))
 
 
@@ -155,13 +156,13 @@ def _whole(parts: Floats, name: str, table: str, tolerance: float) -> int:
 
 def _rounded(parts: int) -> float:
     """How far the sum of so many parts can be off that were rounded to whole per cent."""
-    return min(0.005 * parts, MOST_OFF)
+    return min(0.005 * parts, SHARES_MOST_OFF)
 
 
 def _divided(name: str, parts: Floats, whole: int, tolerance: float) -> list[str]:
     """What is said of rows that are off by more than the last digits."""
     off = np.abs(parts.sum(axis=1) - 1)
-    if not (rounded := off > OFF * (1 + 1e-9)).any():
+    if not (rounded := off > SHARES_OFF * (1 + 1e-9)).any():
         return []
     what = f"sum to {whole} but for {off.max() * whole:.3g} at most, and are divided by their sum"
     return [f"label {name}: {int(rounded.sum())} rows {what} (--share-tolerance {tolerance:g})"]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from urbanln.base.bounds import MAX_SEED, MOST
+from urbanln.base.bounds import MAX_SEED, MOST, SHARES_OFF
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import OFF
 from urbanln.base.saying import answer, say
 from urbanln.cli.options import (
     CaptionFilesOption,
@@ -89,7 +88,7 @@ def ingest(
     shares: SharesOption = [],  # noqa: B006
     missing: MissingOption = [],  # noqa: B006
     empty_part: EmptyPartOption = "refuse",
-    share_tolerance: ShareToleranceOption = OFF,
+    share_tolerance: ShareToleranceOption = SHARES_OFF,
     trust_ids: TrustIdsOption = False,
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
@@ -200,7 +199,7 @@ def audit(
     outside_china: OutsideChinaOption = "refuse",
     missing: MissingOption = [],  # noqa: B006
     empty_part: EmptyPartOption = "refuse",
-    share_tolerance: ShareToleranceOption = OFF,
+    share_tolerance: ShareToleranceOption = SHARES_OFF,
     encoding: EncodingOption = None,
     thousands: ThousandsOption = None,
     decimal: DecimalOption = None,

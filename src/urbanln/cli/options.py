@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from urbanln.base.bounds import SHARES_MOST_OFF, SHARES_OFF
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import MOST_OFF, OFF
 
 
 def a_number(value: float | None) -> float | None:
@@ -87,8 +87,8 @@ EmptyPartOption = Annotated[
 ShareToleranceOption = Annotated[
     float,
     typer.Option(
-        min=OFF,
-        max=MOST_OFF,
+        min=SHARES_OFF,
+        max=SHARES_MOST_OFF,
         callback=a_number,
         help="how far a row's shares may be from summing to one; 0.02 takes parts that were rounded",
     ),

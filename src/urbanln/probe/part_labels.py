@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from urbanln.base.bounds import SHARES_OFF
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import MAX_CLASSES, OFF
+from urbanln.base.kinds import MAX_CLASSES
 from urbanln.base.space import Floats, Ints
 from urbanln.probe.units import texts
 
@@ -102,7 +103,7 @@ def share_parts(target: npt.ArrayLike, names: tuple[str, ...], rows: int, where:
     labelled = np.flatnonzero(whole).astype(np.int64)
     known = values[labelled]
     total = known.sum(axis=1)
-    off = (np.abs(total - 1) > OFF) | (known < 0).any(axis=1) | ~np.isfinite(total)
+    off = (np.abs(total - 1) > SHARES_OFF) | (known < 0).any(axis=1) | ~np.isfinite(total)
     if off.any():
         first = int(np.flatnonzero(off)[0])
         raise InputError(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from urbanln.base.bounds import SHARES_OFF
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import OFF, is_words
+from urbanln.base.kinds import is_words
 from urbanln.base.outputs import FileKind, json_of_kind
 from urbanln.city.labels import AskedLabels, take
 from urbanln.city.store import City
@@ -96,7 +97,7 @@ def audit(
     labels: Sequence[str] = (),
     classes: Sequence[str] = (),
     shares: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    share_tolerance: float = OFF,
+    share_tolerance: float = SHARES_OFF,
     pictures: bool = True,
     captions: pd.DataFrame | None = None,
     clean: CleanSettings | None = None,

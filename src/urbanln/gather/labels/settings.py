@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
-from urbanln.base.kinds import MOST_OFF, OFF
+from urbanln.base.bounds import SHARES_MOST_OFF, SHARES_OFF
 from urbanln.gather.local_files import check_network, is_address, resolved, with_companions
 from urbanln.gather.settings import SourceSettings
 
@@ -237,7 +237,10 @@ class JoinedLabel(LocalLabel):
         "refuse", description="what an empty part of shares is: what the others leave, or no label"
     )
     share_tolerance: float = Field(
-        OFF, ge=OFF, le=MOST_OFF, description="how far the sum of a row's shares may be from 1"
+        SHARES_OFF,
+        ge=SHARES_OFF,
+        le=SHARES_MOST_OFF,
+        description="how far the sum of a row's shares may be from 1",
     )
     by: Literal["region", "district"] = Field("region", description="what the ids are of")
     agg: Literal["", "mean", "sum", "median", "min", "max"] = Field(
