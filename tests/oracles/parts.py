@@ -25,15 +25,26 @@ def kl_skill(y, made, reference):
     return 1 - sum(map(kl, y, made)) / sum(map(kl, y, reference))
 
 
+def f1_of(number, y, made):
+    """scikit-learn's F1 of one class."""
+    truth, guess = y.argmax(axis=1) == number, made.argmax(axis=1) == number
+    return f1_score(truth, guess, zero_division=0)
+
+
+def macro_f1_of_resample(y, made, rows):
+    """Macro F1 of some rows; a class of all rows that is not among these keeps what it has among all."""
+    there = {number: y[rows, number].any() for number in np.flatnonzero(y.any(axis=0))}
+    each = [f1_of(c, y[rows], made[rows]) if drawn else f1_of(c, y, made) for c, drawn in there.items()]
+    return float(np.mean(each))
+
+
 def resampled(score, y, predictions, references, resamples):
     """A score of every resample, by writing the resampled rows out."""
     scores = []
     for counts, weights in zip(resamples.block_draws, resamples.seed_draws, strict=True):
         drawn = enumerate(counts)
         rows = np.concatenate([np.repeat(np.flatnonzero(resamples.blocks == b), int(c)) for b, c in drawn])
-        each = [
-            score(y[rows], made[rows], base[rows]) for made, base in zip(predictions, references, strict=True)
-        ]
+        each = [score(y, made, base, rows) for made, base in zip(predictions, references, strict=True)]
         scores.append(float(np.dot(weights, each)))
     return np.array(scores)
 
