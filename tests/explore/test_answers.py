@@ -213,7 +213,7 @@ def test_a_prediction_leans_on_what_is_in_the_picture() -> None:
         columns[key] = replace(columns[key], values=10 * red + np.arange(36, dtype=np.float32) / 100)
     asking = Asking(Answers(replace(content, columns=columns)))
     found = asking.evidence(0, "prediction:price")
-    assert found["base"] == pytest.approx(10, abs=1.5), "as other red ones, none of which lies near"
+    assert found["total"] == pytest.approx(10, abs=1.5), "as other red ones, none of which lies near"
     gains = [one["gain"] for one in found["parts"]]
     assert len(gains) == 9
     assert min(gains) > 0, "without its red a part speaks for a lower price"

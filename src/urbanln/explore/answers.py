@@ -238,8 +238,14 @@ class Answers:
         columns = self.content.columns
         out = []
         for one in columns.values():
-            # A class stands among the other values, by its name: it is nowhere on an axis.
-            if one.group != "prediction" or one.kind == "class" or not np.isfinite(one.values[row]):
+            if one.group != "prediction" or not np.isfinite(one.values[row]):
+                continue
+            if one.kind == "class":  # which is nowhere on an axis, and is told by its name
+                keys = {"truth": "label", "outcome": "error", "in_set": "width"}
+                told = {name: _value(columns[f"{key}:{one.of}"], row) for name, key in keys.items()
+                        if f"{key}:{one.of}" in columns}  # fmt: skip
+                out.append({"label": one.of, "kind": one.kind, "prediction": _value(one, row),
+                            "note": one.note, **told})  # fmt: skip
                 continue
             ends = {
                 name: _value(columns[f"{name}:{one.of}"], row) if f"{name}:{one.of}" in columns else None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from urbanln.base.errors import InputError
 from urbanln.base.files import hash_bytes
-from urbanln.explore import evidence
+from urbanln.explore import evidence, leaning
 from urbanln.explore.answers import Answers
 from urbanln.explore.content import Column, Reader, Vectors
 from urbanln.explore.keywords import Keywords
@@ -176,13 +176,10 @@ class Asking:
         pictures = self.answers.pictures_of(row, self.content.vectors.views if self.content.vectors else ())
         if not key.startswith("q:"):
             column = self.answers.column(key)
-            if column.group != "prediction" or column.kind == "class":
-                what, remedy = (
-                    "there is nothing to explain about this",
-                    "ask about a predicted number or a query",
-                )
+            if column.group != "prediction" or not np.isfinite(column.values[row]):
+                what, remedy = ("there is nothing to explain about this", "ask about a prediction or a query")
                 raise InputError(what, value=key, where="key", remedy=remedy)
-            return evidence.prediction(self.content, row, column.of, column.log, pictures, reader)
+            return leaning.prediction(self.content, row, column, pictures, reader)
         vector = self._query(key).vector
         query = vector / np.linalg.norm(vector)
         return {

@@ -37,6 +37,8 @@ class Column:
         unit: Of the values.
         kind: How it is shown: a difference has colours to both sides of 0, a year and an id no separator.
         of: The label that a prediction, error or width is of.
+        whole: The label of shares that it is a part of.
+        head: Of a prediction, by what it was made; ``"none"`` by the map alone.
         log: Whether an error is one of logarithms.
         note: Where it comes from, in a sentence.
         classes: Names of the classes.
@@ -50,6 +52,8 @@ class Column:
     unit: str = ""
     kind: Kind = "number"
     of: str = ""
+    whole: str = ""
+    head: str = ""
     log: bool = False
     note: str = ""
     classes: tuple[str, ...] = ()

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from urbanln.base.errors import UrbanLNError
 from urbanln.base.progress import progress
 from urbanln.explore.asking import Asking
-from urbanln.explore.content import Floats
+from urbanln.explore.content import Column, Floats
+from urbanln.probe.names import NO_HEAD
 
 _FIRST = 10  # of each query: the regions it found first, by each way
 _EACH = 5  # of each prediction: so many highest, lowest, and farthest from the label
@@ -44,10 +45,11 @@ class Explaining:
         self._keep(told["key"], {"found first": list(dict.fromkeys(found))})
 
     def predictions(self) -> None:
-        """Prepare what the highest and lowest predictions of each label lean on, and the largest errors."""
+        """Prepare what the highest and lowest predictions of each label lean on, and the largest errors; of
+        classes some that are right and some that are not."""
         content = self._asking.content
         columns = content.columns.values()
-        made = [one for one in columns if one.group == "prediction" and one.kind != "class"]
+        made = [one for one in columns if one.group == "prediction" and one.head != NO_HEAD]
         if content.reader is None or content.vectors is None or not made:
             return
         seen = np.zeros(len(content), dtype=bool)
@@ -57,12 +59,15 @@ class Explaining:
         with progress("explaining predictions", len(made)) as advance:
             for one in made:
                 off = content.columns.get(f"error:{one.of}")
-                groups = {
-                    "highest": _first(-one.values, seen, each),
-                    "lowest": _first(one.values, seen, each),
-                }
-                if off is not None:
-                    groups["largest errors"] = _first(-np.abs(off.values), seen, each)
+                if one.kind == "class":
+                    groups = _outcomes(one, off, seen, each)
+                else:
+                    groups = {
+                        "highest": _first(-one.values, seen, each),
+                        "lowest": _first(one.values, seen, each),
+                    }
+                    if off is not None:
+                        groups["largest errors"] = _first(-np.abs(off.values), seen, each)
                 self._keep(one.key, groups)
                 advance(1)
 
@@ -77,6 +82,23 @@ class Explaining:
         }
         if any(kept.values()):
             self.whose[key] = kept
+
+
+def _outcomes(
+    column: Column, off: Column | None, seen: npt.NDArray[np.bool_], k: int
+) -> dict[str, list[int]]:
+    """Rows of predicted classes, k of each way they turned out, from all over the table."""
+    known = np.isfinite(column.values) & seen
+    if off is None:
+        return {"predicted": _spread(known, k)}
+    return {name: _spread(known & (off.values == at), k) for at, name in enumerate(off.classes)}
+
+
+def _spread(mask: npt.NDArray[np.bool_], k: int) -> list[int]:
+    rows = np.flatnonzero(mask)
+    return (
+        [int(rows[at]) for at in np.unique(np.linspace(0, len(rows) - 1, k).astype(int))] if len(rows) else []
+    )
 
 
 def _first(values: Floats, seen: npt.NDArray[np.bool_], k: int) -> list[int]:

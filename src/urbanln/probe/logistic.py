@@ -34,10 +34,15 @@ class Fit(NamedTuple):
     there: npt.NDArray[np.bool_]
     weight: Floats
 
+    def logits(self, rows: npt.NDArray) -> Floats:
+        """Logits (m, c) of turned rows (m, r), of the classes that occur; two of them differ by log-odds."""
+        made: Floats = rows @ self.weight[:-1].astype(rows.dtype) + self.weight[-1]
+        return made
+
     def parts(self, rows: npt.NDArray) -> Floats:
         """Parts (m, C) of turned rows (m, r)."""
         made = np.zeros((len(rows), len(self.there)))
-        made[:, self.there] = softmax(rows @ self.weight[:-1].astype(rows.dtype) + self.weight[-1])
+        made[:, self.there] = softmax(self.logits(rows))
         return made
 
 
@@ -63,14 +68,26 @@ def logistic(X: npt.NDArray, y: Floats, fold: Fold, seed: int = 0) -> Floats:
     Raises:
         InputError: The fold has no validation part.
     """
-    check_validation(fold)
-    turned = _turn(X, fold)
-    target = y[fold.known]
-    everything = np.ones(len(target), dtype=bool)
-    strength = _chosen(turned, target, held_parts(fold))
-    model = _fit(turned, target, everything, strength)
+    turned, model = _fitted(X, y, fold)
     made = [model.parts(turned.new(X, fold.test[part])) for part in chunks(fold.test, X.shape[1])]
     return np.concatenate([np.zeros((0, y.shape[1])), *made])
+
+
+def logits(X: npt.NDArray, y: Floats, fold: Fold) -> Floats:
+    """What :func:`logistic` takes the softmax of, (m, C); −inf for a class that the known rows lack.
+
+    They are sums over the columns, so that what a vector is made of can be told apart.
+
+    Args:
+        X: See there, like ``y`` and ``fold``.
+
+    Raises:
+        InputError: The fold has no validation part.
+    """
+    turned, model = _fitted(X, y, fold)
+    made = np.full((len(fold.test), y.shape[1]), -np.inf)
+    made[:, model.there] = model.logits(turned.new(X, fold.test))
+    return made
 
 
 class _Turned(NamedTuple):
@@ -84,6 +101,15 @@ class _Turned(NamedTuple):
     def new(self, X: npt.NDArray, rows: npt.NDArray) -> npt.NDArray:
         """Other rows along the same directions."""
         return self.scale.wide(X, rows) @ self.axes
+
+
+def _fitted(X: npt.NDArray, y: Floats, fold: Fold) -> tuple[_Turned, Fit]:
+    """The directions of the known rows, and the model of all of them under the strength that was chosen."""
+    check_validation(fold)
+    turned = _turn(X, fold)
+    target = y[fold.known]
+    strength = _chosen(turned, target, held_parts(fold))
+    return turned, _fit(turned, target, np.ones(len(target), dtype=bool), strength)
 
 
 def _turn(X: npt.NDArray, fold: Fold) -> _Turned:

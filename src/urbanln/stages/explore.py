@@ -25,6 +25,7 @@ from urbanln.explore.offered import offered
 from urbanln.explore.search import VectorSearch
 from urbanln.pages.maps import around
 from urbanln.pages.text import clean, kind_of, words
+from urbanln.probe.names import NO_HEAD
 from urbanln.report.answer import answer
 from urbanln.report.drawn import drawn_rows, held_out, read_predictions
 from urbanln.report.drawn_parts import held_parts
@@ -202,7 +203,8 @@ def _labels(joint: Joint, rows: pd.Series) -> dict[str, Column]:
         unit = joint.units.get(name, "")
         for column in label.columns:
             said = words(name) if label.kind == "number" else f"{words(name)}: {words(column)}"
-            made.append(_number(column, said, table[column], unit))
+            whole = name if label.kind == "shares" else ""
+            made.append(replace(_number(column, said, table[column], unit), whole=whole))
     return {column.key: column for column in made}
 
 
@@ -247,7 +249,7 @@ def _predictions(folder: Path, joint: Joint, rows: pd.Series) -> tuple[dict[str,
     scores = read_scores(folder / "scores.json")
     units, saved = joint.units, read_predictions(folder / "predictions.parquet", scores)
     shown, head = held_out(scores, saved), main_head(scores)
-    by = f"{subject(scores)}, {head}" if head else subject(scores)
+    by = f"{subject(scores)}, {head}" if head not in (None, NO_HEAD) else subject(scores)
     note = f"held out under the {shown_split(scores)} split, {by}, mean over seeds"
     out: dict[str, Column] = {}
     for name, table in shown.items():
@@ -271,6 +273,9 @@ def _predictions(folder: Path, joint: Joint, rows: pd.Series) -> tuple[dict[str,
                     key, said, group, _drawn(key, exact), of_unit, kind, of=name, log=log, note=note,  # type: ignore[arg-type]
                 )  # fmt: skip
     out |= part_columns(held_parts(scores, drawn_rows(scores, saved)), joint.indicators, rows, note)
+    out = {
+        key: replace(one, head=head or "") if one.group == "prediction" else one for key, one in out.items()
+    }
     told = answer(scores, units, len(rows))
     verdicts = [{"split": shown_split(scores), "by": by, **one} for one in told["rows"]]
     return out, {"headline": told["sentence"], "verdicts": verdicts}

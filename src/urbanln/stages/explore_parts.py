@@ -73,7 +73,7 @@ def _share_columns(name: str, own: HeldParts, place: npt.NDArray[np.int64], note
         columns += [
             Column(
                 f"prediction:{part}", f"{title}: prediction", "prediction", _at(guess, place), of=part,
-                note=note,
+                whole=name, note=note,
             ),
             Column(
                 f"error:{part}", f"{title}: error", "error", _at(guess - truth, place), kind="difference",

@@ -20,8 +20,6 @@ Explore.about = (function () {
   // What a probe found in a sentence, and a row a label: the score of the vectors, of the strongest floor without
   // them, and the verdicts, of map and vectors together and of the vectors alone, with what their intervals say.
   function verdicts(all) {
-    const cell = (text, note, whole) =>
-      el("td", {}, [text, " ", note ? el("span", { class: whole ? "quiet whole" : "quiet", text: note }) : null]);
     const several = all.some((one) => one.measure !== all[0].measure),
       measure = several ? "Scores" : all[0].measure;
     const together = all.some((one) => one.adds.state !== "unknown"),
@@ -32,15 +30,18 @@ Explore.about = (function () {
         el("span", { class: "quiet whole", text: gap.range }),
         el("span", { class: "quiet", text: " " + gap.word })
       ]);
-    const head = ["Label", "Vectors", "Map", ...asked].map((text) => el("th", { scope: "col", text: text }));
+    const head = ["Label", "Vectors, map", ...asked].map((text) => el("th", { scope: "col", text: text }));
     const rows = all.map((one) =>
       el("tr", {}, [
         el("th", { scope: "row" }, [
           one.indicator,
           several ? el("span", { class: "quiet", text: " " + one.measure }) : null
         ]),
-        cell(one.score, one.range, true),
-        cell(one.floor_score, one.floor),
+        el("td", {}, [
+          one.score + " ",
+          el("span", { class: "quiet whole", text: one.range }),
+          el("div", {}, [one.floor_score + " ", el("span", { class: "quiet", text: one.floor })])
+        ]),
         ...(together ? [verdict(one.adds)] : []),
         verdict(one.alone)
       ])

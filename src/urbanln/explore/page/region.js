@@ -140,31 +140,56 @@ Explore.region = (function () {
     ]);
   }
 
-  function predicted(region, one) {
+  // A class is nowhere on an axis: it and the true one by name, and how it turned out.
+  function facts(region, one, column) {
     const number = urbanln.quantity,
-      unit = one.unit ? " " + one.unit : "";
-    const column = Explore.columns.entry("label:" + one.label),
-      key = "prediction:" + one.label;
-    const facts = [
-      typeof one.truth === "number"
+      said = (key) => {
+        const entry = Explore.columns.entry(key);
+        return entry ? Explore.columns.format(entry, region.values[key]) : "–";
+      };
+    const truth = typeof one.truth === "number",
+      guess = typeof one.prediction === "number";
+    if (one.kind === "class")
+      return [
+        truth ? "label " + said("label:" + one.label) : "no label",
+        "predicted " + said("prediction:" + one.label),
+        ...(typeof one.in_set === "number" ? [one.in_set + (one.in_set === 1 ? " class" : " classes") + " in its set"] : [])
+      ];
+    const found = [
+      truth
         ? "label " + (column ? Explore.columns.format(column, region.values[column.key]) : number(one.truth))
         : "no label",
-      typeof one.prediction === "number" ? "predicted " + number(one.prediction) : "no prediction"
+      guess ? "predicted " + number(one.prediction) : "no prediction"
     ];
     if (typeof one.low === "number" && typeof one.high === "number")
-      facts.push("interval " + (one.ends ? one.ends + " " : "") + number(one.low) + " to " + number(one.high));
+      found.push("interval " + (one.ends ? one.ends + " " : "") + number(one.low) + " to " + number(one.high));
+    return found;
+  }
+
+  function flag(region, one) {
+    const put = (good, text) => el("span", { class: good ? "flag in" : "flag out", text: text });
+    if (one.kind === "class") {
+      const column = Explore.columns.entry("error:" + one.label);
+      if (!column || typeof one.outcome !== "number") return null;
+      const text = Explore.columns.format(column, one.outcome);
+      return put(text === "right", text);
+    }
+    return one.inside === true || one.inside === false
+      ? put(one.inside, one.inside ? "inside" : "outside its interval")
+      : null;
+  }
+
+  function predicted(region, one) {
+    const unit = one.unit ? " " + one.unit : "";
+    const column = Explore.columns.entry("label:" + one.label),
+      key = "prediction:" + one.label;
     const box = el("div", { class: "evidence" });
     const title = column ? column.title : one.label;
     return el("li", {}, [
       el("div", { class: "line" }, [
         el("b", { text: title }),
         el("span", { class: "quiet", text: unit }),
-        one.inside === true || one.inside === false
-          ? el("span", {
-              class: one.inside ? "flag in" : "flag out",
-              text: one.inside ? "inside" : "outside its interval"
-            })
-          : null,
+        flag(region, one),
         state.content.can.evidence && Explore.source.explains(key) && typeof one.prediction === "number"
           ? button("Why?", () => Explore.evidence.show(box, region, key), {
               class: "small",
@@ -172,8 +197,8 @@ Explore.region = (function () {
             })
           : null
       ]),
-      strip(one, column),
-      el("p", { class: "quiet", text: facts.join(" · ") }),
+      one.kind === "class" ? null : strip(one, column),
+      el("p", { class: "quiet", text: facts(region, one, column).join(" · ") }),
       box
     ]);
   }

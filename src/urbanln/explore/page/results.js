@@ -99,7 +99,7 @@ Explore.evidence = (function () {
     return name(y0, y1, ["upper", "middle", "lower"]) + " " + name(x0, x1, ["left", "middle", "right"]);
   }
 
-  function phrases(all) {
+  function phrases(all, amount = signed) {
     const most = Math.max(...all.map((one) => Math.abs(one.gain)), 1e-9);
     return el(
       "ul",
@@ -110,11 +110,25 @@ Explore.evidence = (function () {
             class: one.gain < 0 ? "gain less" : "gain",
             style: { width: (44 * Math.abs(one.gain)) / most + "px" }
           }),
-          el("span", { class: "amount", text: signed(one.gain) }),
+          el("span", { class: "amount", text: amount(one.gain) }),
           el("span", { text: one.text })
         ])
       )
     );
+  }
+
+  // What a prediction is the sum of, and the sum; all to the same decimals, so that they add up to the eye.
+  function summed(found) {
+    const most = Math.max(Math.abs(found.total), ...found.sum.map((one) => Math.abs(one.gain)), 1e-9),
+      decimals = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(most))));
+    const amount = (gain) => {
+      const text = Math.abs(gain).toFixed(decimals);
+      return (Number(text) === 0 ? "" : gain < 0 ? "−" : "+") + text;
+    };
+    return el("div", { class: "summed" }, [
+      phrases(found.sum, amount),
+      el("p", {}, ["= ", el("b", { text: amount(found.total) }), " ", el("span", { class: "quiet", text: found.of })])
+    ]);
   }
 
   function parts(all, region) {
@@ -175,10 +189,11 @@ Explore.evidence = (function () {
     attempt(async () => {
       const found = await Explore.source.evidence(region.row, key);
       const nodes = [el("p", { class: "quiet", text: found.note })];
+      if (found.sum) nodes.push(summed(found));
       if ((found.phrases || []).length) nodes.push(phrases(found.phrases));
       if ((found.parts || []).length) nodes.push(parts(found.parts, region));
       if (found.whose) nodes.push(elsewhere(found.whose));
-      if (nodes.length === 1) nodes.push(el("p", { text: "Nothing of it carries the score alone." }));
+      if (nodes.length === 1 && found.parts) nodes.push(el("p", { text: "Nothing of it carries the score alone." }));
       clear(box).append(...nodes);
     }, box);
   }
