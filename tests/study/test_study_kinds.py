@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import os
 import shutil
 import signal
@@ -85,7 +86,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder, regions=49, seed=1, tile_px=64, street_views=1, street_missing=0, kinds=True, workers=1
     )
     labels = city.indicators[["region_id", "population", "land_use", *city.kinds()["land_cover"].columns]]
-    labels.loc[:1, "land_use"] = "quarry"
+    labels.loc[:1, "land_use"] = "<i>quarry|"
     city.indicators = labels.fillna({"land_use": "derelict"}).assign(flat=7.0)
     notes = {name: note for name, note in city.meta.indicators.items() if name.startswith(("land", "popul"))}
     city.meta = city.meta.model_copy(update={"indicators": notes})
@@ -140,10 +141,12 @@ def test_labels_that_cannot_be_scored_and_classes_too_rare_are_named(drawn: Path
     counts = City.open(drawn).indicators["land_use"].value_counts()
     (classes,) = (one for one in result["measures"] if one["of"] == "classes")
     (rare,) = classes["rare"]
-    assert "quarry" in rare["classes"]
+    assert "<i>quarry|" in rare["classes"]
     assert set(rare["classes"]) == {name for name, count in counts.items() if count < 5}
     assert classes["chance"] == pytest.approx(1 / len(counts))
-    assert f"classes of fewer than 5 regions, whose F1 is chance: {', '.join(rare['classes'])}." in page
+    told = f"classes of fewer than 5 regions, whose F1 is chance: {', '.join(rare['classes'])}."
+    assert html.escape(told) in page
+    assert told.replace("|", "\\|") in (ran / "study.md").read_text("utf-8")
 
 
 # A study that stands still where the first label of classes of a variant is predicted.

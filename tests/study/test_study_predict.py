@@ -158,7 +158,7 @@ def test_predictions_of_numbers_are_the_same_whatever_stands_beside_them(city: C
     alone = City.open(shutil.copytree(city.folder, tmp_path / "alone"))
     alone.meta = Meta(name="grid")
     alone.indicators = alone.indicators.drop(columns=["use", "wood", "rest"])
-    quick = PROBE.model_copy(update={"floors": ("coordinates",)})
+    quick = PROBE.model_copy(update={"floors": ("coordinates-nearest",)})
     vectors = pd.DataFrame({"region_id": city.regions["region_id"]})
     vectors["vector"] = list(np.random.default_rng(2).normal(size=(EDGE * EDGE, 3)).astype("float32"))
     both, numbers = (
