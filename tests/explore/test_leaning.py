@@ -105,6 +105,18 @@ def test_the_log_odds_of_a_class_are_the_sum_over_pictures_that_a_slow_model_giv
     for one, vector in zip(found["sum"][1:], read, strict=True):  # two that are shown, and the other
         lean = odds(vector) - model.intercept_
         assert one["gain"] == pytest.approx((lean[mine] - lean[rival]) / EACH, abs=2e-4)
+    # Where the slope of the loss is 0, weights are sums over the rows: of truth less probability.
+    Z = (X - X.mean(0)) / spread
+    away = np.eye(3)[use[known].astype(int)] - model.predict_proba(Z[:, :3])
+    alike = Z @ ((np.asarray(content.vectors.search.vectors[ROW], np.float64) - X.mean(0)) / spread)
+    carried = dict(
+        zip(known, (away[:, mine] - away[:, rival]) * alike / (strength * len(known)), strict=True)
+    )
+    ranked = sorted(carried, key=lambda row: -carried[row])
+    assert [one["row"] for one in found["regions"]] == [*ranked[:3], *ranked[-3:]]
+    for one in found["regions"]:
+        assert one["label"] == USES[int(use[one["row"]])]
+        assert one["gain"] == pytest.approx(carried[one["row"]], abs=2e-3)
     assert [one["text"] for one in found["sum"][1:]] == [
         "picture 1 of 3",
         "picture 2 of 3",
@@ -130,6 +142,25 @@ def test_what_is_summed_is_the_prediction_and_a_gain_is_what_it_loses(content: C
     other = Asking(Answers(changed)).evidence(ROW, key)
     lost = found["sum"][1]["gain"] - other["sum"][1]["gain"]
     assert by[f"p{first}"] == pytest.approx(lost, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("key", "close"), [("prediction:price", 1e-6), ("prediction:use", 1e-4), ("prediction:middle", 1e-4)]
+)
+def test_what_lies_above_the_mean_is_the_sum_over_all_regions_learned_from(
+    content: Content, key: str, close: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a ridge exactly, of a logistic regression as far as its fit has converged."""
+    few = Asking(Answers(content)).evidence(ROW, key)
+    above = few["total"] - few["sum"][0]["gain"]
+    assert len(few["regions"]) == 6
+    told = sum(one["gain"] for one in few["regions"])
+    assert told + few["others"]["gain"] == pytest.approx(above, abs=1e-9)
+    monkeypatch.setattr("urbanln.explore.leaning._FEW", 1000)
+    every = Asking(Answers(content)).evidence(ROW, key)
+    assert len({one["row"] for one in every["regions"]}) == len(every["regions"])
+    assert every["others"]["count"] < 3, "but those that give exactly nothing"
+    assert every["others"]["gain"] == pytest.approx(0, abs=close)
 
 
 def test_a_share_is_held_against_the_largest_other_part(content: Content) -> None:

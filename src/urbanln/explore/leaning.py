@@ -1,4 +1,5 @@
-"""What a prediction leans on: the pictures whose mean a region's vector is, and each ninth of them left out.
+"""What a prediction leans on: the pictures whose mean a region's vector is, each ninth of them left out, and
+the regions it was learned from.
 
 A linear model speaks for all kinds of labels: a ridge for a number, multinomial logistic regression for
 classes and shares. A number is then a sum over what a vector is made of, and so are the log-odds of a class,
@@ -7,7 +8,7 @@ or the logarithm of the ratio of two parts, against another one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from urbanln.base.space import square_blocks
 from urbanln.explore.content import Column, Content, Doubles, Floats, Ints, Reader
 from urbanln.explore.evidence import PICTURES, boxes, told
 from urbanln.pages.text import clean, quantity, score
+from urbanln.probe.columns import column_scale
 from urbanln.probe.logistic import logits
 from urbanln.probe.names import NO_HEAD
 from urbanln.probe.ridge import ridge
@@ -28,6 +30,8 @@ _AWAY = 0.1  # of the city's longer edge: regions nearer than this teach nothing
 _INNER = 5
 _LEAST = 20
 _MOST = 1000  # regions that a logistic regression learns from here: a second or two
+_FEW = 3  # regions that speak for a prediction, and as many against it
+_WIDE = 2**25  # numbers in the vectors learned from, above which regions are not told apart: 256 MB
 _ROUNDING = 1e-7  # of a prediction: differences that are no summand
 
 
@@ -52,11 +56,16 @@ class _Made(NamedTuple):
 
     Args:
         scores: (m,) of each: numbers, or log-odds.
+        known: (n,) of the rows it was learned from.
+        error: (n,) by how much their labels lie above what it gives them: of parts that of the explained
+            one less that of the other.
         told: What it says of the first one, in a sentence.
         lost: What a gain is a loss of.
     """
 
     scores: Doubles
+    known: Doubles
+    error: Doubles
     told: str
     lost: str
 
@@ -77,8 +86,9 @@ def prediction(
         reader: That made the vectors.
 
     Returns:
-        ``sum``: ``text`` and ``gain`` of each summand, together ``total``; ``parts`` of pictures; ``note``.
-        Of predictions by the map alone the ``note`` only.
+        ``sum``: ``text`` and ``gain`` of each summand, together ``total``; ``regions``: ``row``, ``label``
+        and ``gain`` of those that carry it most, and ``others``; ``parts`` of pictures; ``note``. Of
+        predictions by the map alone the ``note`` only.
 
     Raises:
         InputError: The region has no vector, or too few regions far from it have a label, or one of this
@@ -113,7 +123,7 @@ def prediction(
     return {
         "phrases": [], "parts": sorted(parts, key=lambda one: -abs(one["gain"])),
         "sum": _sum(made.scores[: len(first)], len(pictures)), "total": float(made.scores[0]),
-        "of": made.lost,
+        "of": made.lost, **_carried(made, learnt, vector, _named(content, column, vectors.rows[known])),
         "note": f"{_instead(column)}{made.told} It was fitted without this region and all within "
         f"{_AWAY * span / 1000:.3g} km of it, on {len(known):,} regions; the gain is what {made.lost} "
         "would lose where a part of a picture is grey. It tells what the prediction leans on, not what "
@@ -169,31 +179,34 @@ def _made(
     where: str,
 ) -> _Made:
     """What a model of the known regions says of the rows that are asked about, the region's own first."""
-    fold = Fold(fold.train, fold.val, np.arange(len(values), len(values) + len(asked)), fold.inner)
-    table = np.concatenate([learnt, asked])
+    n, table = len(values), np.concatenate([learnt, asked])
+    fold = Fold(fold.train, fold.val, np.arange(len(table)), fold.inner)  # the known ones, too
     target = np.concatenate([values, np.zeros((len(asked), *values.shape[1:]))])
     if not label.parts:
         scores = ridge(table, target, fold)
-        number = quantity(np.expm1(scores[0]) if column.log else scores[0])
+        number = quantity(np.expm1(scores[n]) if column.log else scores[n])
         unit = "of its logarithm" if column.log else column.unit
         said = f"A ridge gives {number}{f' {column.unit}' if column.unit else ''}."
-        return _Made(scores, said, f"its prediction{f' ({unit})' if unit else ''}")
+        lost = f"its prediction{f' ({unit})' if unit else ''}"
+        return _Made(scores[n:], scores[:n], values - scores[:n], said, lost)
     made = logits(table.astype(np.float64), target, fold)
     mine, others = label.asked, np.delete(np.arange(made.shape[1]), label.asked)
-    rival = int(others[np.argmax(made[0, others])])
-    if not np.isfinite(made[0, [mine, rival]]).all():
+    rival = int(others[np.argmax(made[n, others])])
+    if not np.isfinite(made[n, [mine, rival]]).all():
         raise InputError(
             "regions far from this one have too few classes to explain its own by", where=where,
             value=label.parts[mine], remedy="ask about a class that is found all over the city",
         )  # fmt: skip
-    part = softmax(made[:1])[0]
+    away = values - softmax(made[:n])
+    part = softmax(made[n : n + 1])[0]
     a, b = (clean(label.parts[at], 80) for at in (mine, rival))
     first, other = score(part[mine]), score(part[rival])
     said = (
         f"A multinomial logistic regression gives {a} {first} and {b}, {_rank(label, part, rival)}, {other}."
     )
     lost = f"the {'log-odds' if label.hard else 'log-ratio'} of {a} against {b}"
-    return _Made(made[:, mine] - made[:, rival], said, lost)
+    scores = made[:, mine] - made[:, rival]
+    return _Made(scores[n:], scores[:n], away[:, mine] - away[:, rival], said, lost)
 
 
 def _rank(label: _Label, part: Doubles, rival: int) -> str:
@@ -225,6 +238,45 @@ def _sum(scores: Doubles, pictures: int) -> list[dict[str, Any]]:
             {"text": name if others else "the stored vector, beside its pictures read again", "gain": rest}
         )
     return found
+
+
+def _named(content: Content, column: Column, rows: Ints) -> list[dict[str, Any]]:
+    """Regions and their labels, as they are told."""
+    values = content.columns[f"label:{column.of}"].values[rows].tolist()
+    classes = [clean(one, 80) for one in column.classes]
+    said = [classes[int(one)] if classes else quantity(one) for one in values]
+    return [{"row": int(row), "label": one} for row, one in zip(rows, said, strict=True)]
+
+
+def _carried(
+    made: _Made, learnt: Floats, vector: Floats, named: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the regions learned from make of a prediction: those that carry it most, for and against it.
+
+    Weights of a linear model with an L2 penalty are sums over its rows, each as far as the model errs there
+    (set the slope of its loss to 0). So what a region has above the mean is a sum over them, too: of that
+    error times how alike the two vectors are about the mean, all by one factor, which the known rows tell.
+
+    Args:
+        made: By the model.
+        learnt: (n, D) vectors that it learned from.
+        vector: (D,) of the region, first of the scores; the second is of the mean.
+        named: Of each of the n regions what is told of it.
+    """
+    if learnt.size > _WIDE:
+        return {}
+    everything = np.arange(len(learnt))
+    scale = column_scale(learnt, everything)
+    near = scale.wide(learnt, everything)
+    lean = near @ (near.T @ made.error)
+    level, size = made.scores[1], float(lean @ lean)
+    factor = float(lean @ (made.known - level)) / size if size else 0.0
+    gains = factor * made.error * (near @ scale.wide(vector[None], np.arange(1))[0])
+    order = np.argsort(-gains, kind="stable")
+    told = [*(at for at in order[:_FEW] if gains[at] > 0), *(at for at in order[-_FEW:] if gains[at] < 0)]
+    found = [{**named[at], "gain": float(gains[at])} for at in told]
+    rest = float(made.scores[0] - level - gains[told].sum())
+    return {"regions": found, "others": {"count": len(named) - len(found), "gain": rest}}
 
 
 def _instead(column: Column) -> str:

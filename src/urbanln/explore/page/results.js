@@ -111,7 +111,7 @@ Explore.evidence = (function () {
             style: { width: (44 * Math.abs(one.gain)) / most + "px" }
           }),
           el("span", { class: "amount", text: amount(one.gain) }),
-          el("span", { text: one.text })
+          el("span", {}, [one.text])
         ])
       )
     );
@@ -125,9 +125,18 @@ Explore.evidence = (function () {
       const text = Math.abs(gain).toFixed(decimals);
       return (Number(text) === 0 ? "" : gain < 0 ? "−" : "+") + text;
     };
+    const regions = (found.regions || []).map((one) => ({
+      gain: one.gain,
+      text: el("span", {}, [Explore.results.link(one.row), el("span", { class: "quiet", text: " " + one.label })])
+    }));
+    if (found.others)
+      regions.push({ gain: found.others.gain, text: "the other " + urbanln.quantity(found.others.count) + " together" });
     return el("div", { class: "summed" }, [
       phrases(found.sum, amount),
-      el("p", {}, ["= ", el("b", { text: amount(found.total) }), " ", el("span", { class: "quiet", text: found.of })])
+      el("p", {}, ["= ", el("b", { text: amount(found.total) }), " ", el("span", { class: "quiet", text: found.of })]),
+      ...(regions.length
+        ? [el("p", { class: "quiet", text: "Above the mean, by the regions it learnt from:" }), phrases(regions, amount)]
+        : [])
     ]);
   }
 
