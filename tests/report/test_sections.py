@@ -227,7 +227,7 @@ def test_the_floor_of_few_labels_is_called_what_it_is_in_older_scores_too(name: 
     points += [point | {"features": "mine", "head": "ridge", "r2": 0.3}]
     rows = [row("mine", 0.4), row(name, 0.2, head="none"), row("mean", 0.0, head="none")]
     (item,) = efficiency(scores_of(*rows, curves=points))
-    assert item["summary"] == "With 20 labelled regions: mine .30, coordinates, neighbours .10, mean .10."
+    assert item["summary"] == "With 20 labelled regions: mine .30, neighbours .10, mean .10."
     floors = scores_of(*rows[1:], main=None)
     assert subject(floors) == name
 

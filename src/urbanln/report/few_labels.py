@@ -13,7 +13,7 @@ from urbanln.pages.text import DASH, clean, finite, interval, quantity, score, w
 from urbanln.probe.kinds import main_score, score_words
 from urbanln.probe.names import NEAREST, OLDER
 from urbanln.report.plots import STYLES, Axis, Curve, curves, matrix
-from urbanln.report.reading import FLOOR_LABELS, Row, floor_label, floors_of, unique
+from urbanln.report.reading import FLOOR_LABELS, Row, floors_of, unique
 from urbanln.report.tables import difference
 
 FLOORS = {
@@ -24,6 +24,7 @@ FLOORS = {
     NEAREST: "nearest of the k labels",
     OLDER: "nearest of the k labels",
 }
+_SHORT = dict.fromkeys((NEAREST, OLDER), "neighbours")  # as there is room for beside a curve
 
 
 def efficiency(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -82,7 +83,7 @@ def _efficiency_lines(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[Cu
         style = "chance" if name == "mean" else next(styles, STYLES[-1])
         banded = name == scores.get("main") and np.isfinite([low, high]).all()
         band = (low, high) if banded else (None, None)
-        lines.append(Curve(floor_label(name), x, y, style, *band))
+        lines.append(Curve(_SHORT.get(name, name), x, y, style, *band))
     return lines
 
 
