@@ -250,6 +250,15 @@ def test_where_most_rows_are_rounded_the_option_is_named() -> None:
     assert len(_shares(young, old, tolerance=0.02)[0]) == 3
 
 
+@pytest.mark.parametrize(("young", "old"), [([120, 7, 3000], [80, 0, 12]), ([0, 0, 0], [0, 0, 0])])
+@pytest.mark.parametrize("tolerance", [0.001, 0.02])
+def test_a_tolerance_is_not_offered_where_rounding_is_no_reason(
+    young: list[float], old: list[float], tolerance: float
+) -> None:
+    with pytest.raises(InputError, match=r"in 0 of 3 rows(.|\n)*divide counts by their sum first$"):
+        _shares(young, old, tolerance=tolerance)
+
+
 @pytest.mark.parametrize("tolerance", [0.0, 0.2, -1, NAN, float("inf")])
 def test_a_tolerance_has_bounds(tolerance: float) -> None:
     with pytest.raises(InputError, match=r"--share-tolerance(.|\n)*from 0\.001 to 0\.1"):

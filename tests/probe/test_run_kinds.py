@@ -196,7 +196,20 @@ def test_leakage_of_classes_names_those_that_nothing_is_learned_of() -> None:
     told = part_leakage([folds], labels)
     assert told["twins"] is None
     assert told["found"] == [
-        "In 1 of 2 folds the class 'b' is held out, and none of it is learned from.",
-        "In 1 of 2 folds the class 'c' is held out, and none of it is learned from.",
+        "2 classes are held out in some of 2 folds where none of them is learned from: 'b' in 1, 'c' in 1.",
         "In 1 of 2 folds all labels learned from are equal.",
     ]
+    alone = prepare_labels(["a"] * 15 + ["b"] * 25, lonlat, kind="classes")
+    assert part_leakage([folds], alone)["found"][0] == (
+        "In 1 of 2 folds the class 'b' is held out, and none of it is learned from."
+    )
+
+
+def test_many_classes_that_nothing_is_learned_of_are_one_sentence() -> None:
+    """Thirty pairs of neighbours, each of its own class, are otherwise thirty sentences under every table."""
+    lonlat = np.column_stack([114 + np.arange(60) / 100, np.full(60, 30.0)])
+    labels = prepare_labels([f"c{i // 2}" for i in range(60)], lonlat, kind="classes")
+    folds = [Fold(np.arange(20, 60), np.arange(0), np.arange(20))]
+    (said,) = part_leakage([folds], labels)["found"]
+    assert said.startswith("10 classes are held out in some of 1 folds")
+    assert said.endswith("'c0' in 1, 'c1' in 1, 'c2' in 1, 'c3' in 1, 'c4' in 1 … and 5 more.")

@@ -10,7 +10,7 @@ from typing import Any
 from tests.report.page_reader import Page
 
 from urbanln.report import write_report
-from urbanln.report.answer import answer
+from urbanln.report.answer import answer, badge
 
 Make = Callable[..., dict[str, Any]]
 
@@ -41,6 +41,22 @@ def test_answer_is_one_sentence_and_a_row_per_label_what_can_be_predicted_first(
     assert [crime["alone"][key] for key in ("diff", "range", "word")] == ["+.24", "[.16, .31]", "No"]
     assert (crime["adds"]["word"], found["asked_adds"]) == ("Not scored", False)
     assert crime["unit"] == "reports/year"
+
+
+def test_undecided_classes_that_may_be_guessed_are_not_said_to_hold_0(tmp_path: Path, make: Make) -> None:
+    inputs = make(4)
+    scores = inputs["scores"]
+    for verdict, low in zip(scores["verdicts"][:3:2], (0.01, -0.01), strict=True):
+        verdict |= {"beats": "undecided", "diff": 0.05, "low": low, "high": 0.13}
+    assert [badge(one)["meaning"].partition(",")[0] for one in scores["verdicts"][:3:2]] == [
+        "the interval of the difference lies above 0",
+        "the interval of the difference holds 0",
+    ]
+    legend = "what guessing by frequency reaches"
+    assert legend not in page_of(tmp_path, inputs).words
+    for one in scores["rows"]:
+        one |= {"kind": "classes", "score_name": "macro_f1", "score": 0.3}
+    assert legend in page_of(tmp_path, inputs).words
 
 
 def test_difference_comes_from_the_rows_where_the_verdict_has_none(make: Make) -> None:

@@ -15,6 +15,7 @@ from urbanln.base.errors import InputError
 from urbanln.report import write_audit_page, write_report
 from urbanln.report.audit import audit_context
 from urbanln.report.caption_faults import caption_faults
+from urbanln.report.drawn import forests
 from urbanln.report.few_labels import efficiency, transfer_sections
 from urbanln.report.leakage import fact_names, leakage_table
 from urbanln.report.plots import Axis, Curve, curves, matrix, shade
@@ -230,6 +231,8 @@ def test_the_floor_of_few_labels_is_called_what_it_is_in_older_scores_too(name: 
     assert item["summary"] == "With 20 labelled regions: mine .30, neighbours .10, mean .10."
     floors = scores_of(*rows[1:], main=None)
     assert subject(floors) == name
+    ((_, drawn),) = forests(scores_of(*rows))
+    assert "coordinates: nearest .20" in drawn
 
 
 def test_log_axis_spreads_by_ratio_and_what_is_too_low_lies_at_the_edge() -> None:

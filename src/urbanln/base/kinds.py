@@ -27,6 +27,7 @@ MAX_CLASSES = 100
 RARE = 5
 """A class of fewer regions than this cannot stand in every one of five folds."""
 _LONGEST = 60
+_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,12 @@ def much_alike(names: Iterable[str]) -> list[tuple[str, ...]]:
 def quoted(name: str) -> str:
     """A class or part as it is named in a sentence: in quotes, and not longer than a line."""
     return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
+
+
+def few(told: Sequence[str]) -> str:
+    """The first five of what is told of classes or parts, and how many more there are."""
+    more = len(told) - _TOLD
+    return ", ".join(told[:_TOLD]) + (f" … and {more} more" if more > 0 else "")
 
 
 def plain_name(name: str) -> str:

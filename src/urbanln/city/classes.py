@@ -10,7 +10,7 @@ import pandas as pd
 from urbanln.base.columns import need_columns, refuse_nested
 from urbanln.base.errors import InputError
 from urbanln.base.frames import id_text
-from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike, quoted
+from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, few, much_alike, quoted
 from urbanln.base.missing import missing_codes
 from urbanln.base.written import as_floats, each
 from urbanln.city.indicators import Missing, held
@@ -181,6 +181,5 @@ def told_of_classes(name: str, classes: pd.Series) -> list[str]:
     ends = f"from {quoted(most)} ({counts[most]:,} regions) to {quoted(least)} ({counts[least]:,})"
     said = [f"label {name}: {len(counts)} classes, {ends}"]
     if rare := [f"{quoted(str(one))} {n}" for one, n in counts[::-1].items() if n < RARE]:
-        told = ", ".join(rare[:_SHOWN]) + (f" … and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else "")
-        said.append(f"label {name}: fewer than {RARE} regions have one of these classes: {told}")
+        said.append(f"label {name}: fewer than {RARE} regions have one of these classes: {few(rare)}")
     return said

@@ -12,13 +12,12 @@ import pandas as pd
 from urbanln.base.bounds import SHARES_MOST_OFF, SHARES_OFF
 from urbanln.base.columns import refuse
 from urbanln.base.errors import InputError
-from urbanln.base.kinds import simplex
+from urbanln.base.kinds import few, simplex
 from urbanln.base.space import Floats
 from urbanln.city.indicators import Missing, take_labels
 
 EMPTY_PARTS = ("refuse", "rest", "missing")
 _ROUNDING = 1e-9  # what a subtraction leaves below 0
-_SHOWN = 5
 
 
 def parse_shares(shares: Sequence[str] | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -144,12 +143,14 @@ def _whole(parts: Floats, name: str, table: str, tolerance: float) -> int:
     full = ~np.isnan(parts).any(axis=1) | near[whole]
     if not full.any() or near[whole].sum() < full.sum() / 2:
         told = parts[full] if full.any() else parts[~np.isnan(parts).all(axis=1)]
+        likely = _rounded(parts.shape[1])
+        rounded = max(int(_near(told, one, likely).sum()) for one in (1, 100)) >= len(told) / 2
         raise InputError(
             f"the parts of '{name}' sum to 1, or to 100, in {int(near[whole].sum())} of {len(told)} rows",
             value=f"{np.median(np.nansum(told, axis=1)):.6g} in the middle one",
             where=table,
-            remedy="name every part of the whole, and divide counts by their sum first; parts that were "
-            f"rounded: --share-tolerance {_rounded(parts.shape[1]):g}",
+            remedy="name every part of the whole, and divide counts by their sum first"
+            + (f"; parts that were rounded: --share-tolerance {likely:g}" if rounded else ""),
         )
     return whole
 
@@ -196,9 +197,8 @@ def told_of_shares(name: str, shares: pd.DataFrame) -> list[str]:
     means = shares.mean().sort_values(ascending=False, kind="stable")
     if means.isna().any():
         return []
-    shown = ", ".join(f"{part} {mean:.3g}" for part, mean in means.iloc[:_SHOWN].items())
-    more = f" … and {len(means) - _SHOWN} more" if len(means) > _SHOWN else ""
-    said = [f"label {name}: {len(means)} parts, on average {shown}{more}"]
+    shown = few([f"{part} {mean:.3g}" for part, mean in means.items()])
+    said = [f"label {name}: {len(means)} parts, on average {shown}"]
     known = shares.dropna()
     if len(known) > 1 and bool((np.ptp(known.to_numpy(), axis=0) <= _ROUNDING).all()):
         said.append(f"label {name}: every region has the same shares: there is nothing to predict")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from urbanln.base.autocorrelation import Joins, join_counts
 from urbanln.base.files import plain
-from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, much_alike, quoted
+from urbanln.base.kinds import MAX_CLASSES, RARE, class_counts, few, much_alike, quoted
 from urbanln.base.space import Floats, square_blocks
 from urbanln.base.variogram import Variogram, variogram_of_parts
 from urbanln.probe.advice import Advice, advise
@@ -173,7 +173,7 @@ class ClassAudit:
 
 def _listed(classes: Sequence[ClassFound], *, share: bool = False) -> str:
     told = [f"{quoted(one.name)} {one.regions:,}{f' ({one.share:.1%})' if share else ''}" for one in classes]
-    return ", ".join(told[:_SHOWN]) + (f" … and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
+    return few(told)
 
 
 def _named(names: Sequence[str]) -> str:

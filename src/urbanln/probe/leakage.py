@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from urbanln.base.errors import InputError
+from urbanln.base.kinds import few, quoted
 from urbanln.base.space import CITY_GAP_M, Floats, Ints, nearest_metres
 from urbanln.probe.labels import Labels, finite_labels
 from urbanln.probe.splits import Fold, each_fold
@@ -132,13 +133,33 @@ def part_leakage(folds_by_seed: Sequence[Sequence[Fold]], labels: Labels) -> dic
         if labels.kind == "classes":
             for part in np.flatnonzero((test > 0).any(axis=0) & ~(known > 0).any(axis=0)):
                 absent[labels.names[part]] = absent.get(labels.names[part], 0) + 1
-    found = [
-        f"In {count} of {number} folds the class '{name}' is held out, and none of it is learned from."
-        for name, count in absent.items()
-    ]
+    found = _unlearned(absent, number)
     if alike:
         found.append(f"In {alike} of {number} folds all labels learned from are equal.")
     return {"twins": None, "label_range": [], "found": found}
+
+
+def _unlearned(absent: Mapping[str, int], number: int) -> list[str]:
+    """What is said of classes that are held out where none of them is learned from, most folds first.
+
+    Args:
+        absent: Folds by class.
+        number: Of all folds.
+    """
+    if not absent:
+        return []
+    ranked = sorted(absent.items(), key=lambda one: -one[1])
+    if len(ranked) == 1:
+        ((name, count),) = ranked
+        return [
+            f"In {count} of {number} folds the class {quoted(name)} is held out, and none of it is learned "
+            "from."
+        ]
+    named = few([f"{quoted(name)} in {count}" for name, count in ranked])
+    return [
+        f"{len(ranked)} classes are held out in some of {number} folds where none of them is learned from: "
+        f"{named}."
+    ]
 
 
 def _sizes(folds: Sequence[Fold]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from urbanln.base.kinds import RARE, Kind
+from urbanln.base.kinds import RARE, Kind, few
 from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.probe.labels import NO_LOGARITHM
 from urbanln.probe.names import MAP, NEAREST, NO_HEAD, joint_name
@@ -208,13 +208,12 @@ def _class_notes(row: Mapping[str, Any], level: float) -> list[str]:
     notes = []
     if rare:
         notes.append(
-            f"{row['indicator']}: classes of fewer than {RARE} regions, whose F1 is chance: "
-            f"{', '.join(rare)}."
+            f"{row['indicator']}: classes of fewer than {RARE} regions, whose F1 is chance: {few(rare)}."
         )
     if short_of:
         notes.append(
             f"{row['indicator']}: the {level:.0%} sets of {row['features']} ({row['head']}) hold that share "
-            f"over all regions, not of each class: {', '.join(short_of)}."
+            f"over all regions, not of each class: {few(short_of)}."
         )
     return notes
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from urbanln.pages.text import DASH, clean, finite, interval, score, words
 from urbanln.probe.headline import STATES, Judged, State, headline, judge, state_of
-from urbanln.probe.kinds import main_score, score_words
+from urbanln.probe.kinds import kind_of, main_score, score_words
 from urbanln.report.reading import (
     Row,
     floor_label,
@@ -25,6 +25,7 @@ BADGES: dict[State, tuple[str, str, str]] = {
     "unknown": (DASH, "Not scored", "no score to judge by"),
 }
 """State of a verdict → its sign, its word, and what it means."""
+_GUESSED = "the interval of the difference lies above 0, but the score may be that of guessing by frequency"
 
 
 def answer(scores: Mapping[str, Any], units: Mapping[str, str], regions: int) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def answer(scores: Mapping[str, Any], units: Mapping[str, str], regions: int) ->
         "sentence": clean(headline(scores), 600),
         "rows": rows,
         "asked_adds": any(one.adds for one in found),
+        "has_classes": any(kind_of(main_row(scores, one.indicator)) == "classes" for one in found),
         "regions": _regions(list(labelled.values()), regions),
         "of": f"{regions:,}",
     }
@@ -58,6 +60,8 @@ def badge(verdict: Mapping[str, Any]) -> dict[str, str]:
     """The state of a verdict, as colour, sign and word tell it."""
     state = state_of(verdict)
     sign, word, meaning = BADGES[state]
+    if state == "undecided" and (finite(verdict.get("low")) or 0) > 0:
+        meaning = _GUESSED
     return {"state": state, "sign": sign, "word": word, "meaning": meaning}
 
 

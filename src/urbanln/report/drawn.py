@@ -17,7 +17,7 @@ from urbanln.pages import maps
 from urbanln.pages.map_tool import map_tool
 from urbanln.pages.text import clean, finite, kind_of, score, words
 from urbanln.probe.kinds import main_score
-from urbanln.probe.names import NEAREST
+from urbanln.probe.names import NEAREST, OLDER
 from urbanln.report.drawn_parts import PART_VALUES, HeldParts, part_layers
 from urbanln.report.plots import Dot, SplitDots, forest, scatter
 from urbanln.report.reading import (
@@ -41,7 +41,7 @@ from urbanln.report.reading import (
 VALUES = ["truth", "prediction", "low", "high"]
 # What there is room for beside a plot.
 _SHORT = {
-    NEAREST: "coordinates: nearest",
+    **dict.fromkeys((NEAREST, OLDER), "coordinates: nearest"),
     "coordinates-boosting": "coordinates: boosting",
     "coordinates-gp": "coordinates: Gaussian",
 }

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from urbanln.base.files import write_json, write_text
-from urbanln.base.kinds import RARE
+from urbanln.base.kinds import RARE, few
 from urbanln.pages.charts import Canvas, DotPlot
 from urbanln.pages.render import render, standalone
 from urbanln.pages.text import DASH, clean, cut, finite, score, words
@@ -230,7 +230,7 @@ def _notes(result: Mapping[str, Any], table: _Table) -> list[str]:
         )
     said += [
         f"{words(one['indicator'])}, {Path(one['city']).name}: classes of fewer than {RARE} regions, whose "
-        f"F1 is chance: {', '.join(clean(name, 120) for name in one['classes'])}."
+        f"F1 is chance: {few([clean(name, 120) for name in one['classes']])}."
         for one in measure.get("rare", [])
     ]
     return said
