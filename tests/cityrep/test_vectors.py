@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import h3
@@ -82,6 +83,50 @@ def test_a_table_of_hexagons_gives_the_row_of_the_cell_around(
         assert len(inside)
         np.testing.assert_allclose(inside, np.tile(np.nan_to_num(value), (len(inside), 1)), atol=1e-6)
     assert missing == shapely.contains(ring, points).sum()
+
+
+@pytest.mark.parametrize("write", [str.upper, " {}".format, "0x{}".format, h3.str_to_int])
+def test_a_hexagon_is_read_however_it_is_written(
+    payloads: dict[str, Payload], tmp_path: Path, write: Callable[[str], object]
+) -> None:
+    payload = payloads["atown.landuse.2026"]
+    cells = sorted({h3.latlng_to_cell(lat, lon, 7) for lon, lat in payload.lonlat.tolist()})
+    vectors = pd.DataFrame({"e0": np.arange(len(cells)) + 1.0, "e1": 1.0})
+    made = []
+    for ids in (cells, list(map(write, cells))):
+        vectors.assign(cell=ids).to_csv(tmp_path / "atown.csv", index=False)
+        found, missing = vectors_of(Source("mine", f"{tmp_path}/{{city}}.csv"), payload)
+        assert missing == 0
+        made.append(found)
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("name", ["region_id", "id", "GEOID"])
+def test_a_table_whose_ids_are_the_samples_needs_no_other_name(
+    payloads: dict[str, Payload], tmp_path: Path, name: str
+) -> None:
+    payload = payloads["atown.landuse.2026"]
+    vectors = pd.DataFrame({name: payload.ids, "e0": np.arange(len(payload)) + 1.0, "e1": 1.0})
+    vectors.to_csv(tmp_path / "atown.csv", index=False)
+    made, missing = vectors_of(Source("mine", f"{tmp_path}/{{city}}.csv"), payload)
+    assert missing == 0
+    np.testing.assert_allclose(made[:, 0] / made[:, 1], vectors["e0"], rtol=1e-5)
+
+
+def test_no_option_is_named_that_this_verb_has_not(payloads: dict[str, Payload], tmp_path: Path) -> None:
+    payload = payloads["atown.landuse.2026"]
+    cells = sorted({h3.latlng_to_cell(lat, lon, 7) for lon, lat in payload.lonlat.tolist()})
+    vectors = pd.DataFrame({"h3": [*cells[:-1], "none"], "e0": np.arange(len(cells)) + 1.0, "e1": 1.0})
+    source = Source("mine", f"{tmp_path}/{{city}}.csv")
+    vectors.to_csv(tmp_path / "atown.csv", index=False)
+    with pytest.raises(InputError, match=r"(?s)neither which region.*sample_id, or one of H3 cells in every"):
+        vectors_of(source, payload)
+    values = np.where(np.arange(len(payload)) % 2, -9999.0, np.arange(len(payload)))
+    pd.DataFrame({"sample_id": payload.ids, "e0": values, "e1": values}).to_csv(
+        tmp_path / "atown.csv", index=False
+    )
+    with pytest.raises(InputError, match=r"(?s)nothing is there.*leave such rows out of the table$"):
+        vectors_of(source, payload)
 
 
 def test_a_compacted_set_of_hexagons_is_read_too(payloads: dict[str, Payload], tmp_path: Path) -> None:

@@ -43,11 +43,11 @@ def cells_over(lonlat: Floats, ids: Sequence[Any] | npt.NDArray[Any]) -> Iterato
 
     Args:
         lonlat: (N, 2) degrees.
-        ids: Cells of H3 of one resolution, or of several, as a compacted set has them.
+        ids: Cells of H3, usually written, of one resolution, or of several, as a compacted set has them.
     """
     import h3
 
-    for resolution in sorted({h3.get_resolution(_as_cell(str(name))) for name in ids}):
+    for resolution in sorted({h3.get_resolution(name) for name in ids}):
         yield np.array([h3.latlng_to_cell(lat, lon, resolution) for lon, lat in lonlat.tolist()])
 
 
@@ -56,17 +56,22 @@ def _may_hold(column: pd.Series) -> bool:
     there = column.dropna()
     if not len(there) or not isinstance(there.iloc[0], str | int | np.integer):
         return False
-    return _as_cell(str(there.iloc[0])) != ""
+    return as_cell(str(there.iloc[0])) != ""
 
 
 def _all_cells(ids: pd.Series) -> bool:
-    return len(ids) > 0 and all(_as_cell(name) for name in ids)
+    return len(ids) > 0 and all(as_cell(name) for name in ids)
 
 
-def _as_cell(name: str) -> str:
-    """The cell in its usual writing, of 15 hexadecimal digits; empty where it is none."""
+def as_cell(name: str) -> str:
+    """The cell in its usual writing, of 15 hexadecimal digits in small letters; empty where it is none.
+
+    Args:
+        name: As it stands in a table: such digits in any letters, behind ``0x`` or not, or a whole number.
+    """
     import h3
 
-    written = (name, f"{int(name):x}" if name.isdecimal() else "")
+    plain = name.strip().lower().removeprefix("0x")
+    written = (plain, f"{int(plain):x}" if plain.isdecimal() else "")
     # h3 4.5 raises for a text that is too long for a cell, where it should only say no.
     return next((text for text in written if len(text) == _DIGITS and h3.is_valid_cell(text)), "")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.spatial import cKDTree
 from urbanln.base.errors import InputError, require
 from urbanln.base.frames import read_frame
 from urbanln.base.space import Floats, to_metres
-from urbanln.cityrep.hexagons import cells_over, h3_column
+from urbanln.cityrep.hexagons import as_cell, cells_over, h3_column
 from urbanln.cityrep.payloads import Payload, Task
 from urbanln.probe.floors import FLOORS
 from urbanln.tables.columns import features_of
@@ -133,25 +134,44 @@ def position_encoding(lonlat: Floats) -> Single:
     return np.stack(parts, axis=-1).reshape(len(lonlat), -1).astype(np.float32)
 
 
+@contextmanager
+def _without_options() -> Iterator[None]:
+    """What options of other verbs would do about a table is done in the table: this verb has none of them."""
+    try:
+        yield
+    except InputError as error:
+        if "--key" in error.remedy:
+            error.remedy = (
+                "it needs a column sample_id, or one of H3 cells in every row, or lon and lat in degrees"
+            )
+        elif "--nodata" in error.remedy:
+            error.remedy = "leave such rows out of the table"
+        raise
+
+
 def _from_table(file: Path, source: Source, payload: Payload) -> Single:
     frame = read_frame(file, text=["sample_id"])
     keyed = "sample_id" in frame.columns
     hexagons = None if keyed else h3_column(frame, str(file))
-    found = features_of(
-        frame, columns=source.columns, labels=payload.task.columns, key="sample_id" if keyed else hexagons,
-        known=[payload.ids.tolist()], where=str(file), spec=f"{source.name}={source.pattern}",
-    )  # fmt: skip
+    with _without_options():
+        found = features_of(
+            frame, columns=source.columns, labels=payload.task.columns,
+            key="sample_id" if keyed else hexagons, known=[payload.ids.tolist()], where=str(file),
+            spec=f"{source.name}={source.pattern}",
+        )  # fmt: skip
     made = np.full((len(payload), found.vectors.shape[1]), np.nan, dtype=np.float32)
-    if found.ids is not None and keyed:
-        match = match_ids(found, [[name] for name in payload.ids.tolist()], where=str(file))
-        made[match.rows] = match.vectors
-    elif found.ids is not None:
-        for cells in cells_over(payload.lonlat, found.ids):
+    usual = () if found.ids is None or keyed else [as_cell(str(name)) for name in found.ids]
+    if usual and all(usual):  # of a column, or of the frame's index
+        found = replace(found, ids=np.array(usual, dtype=object))
+        for cells in cells_over(payload.lonlat, usual):
             each, sample = np.unique(cells, return_inverse=True)
             match = match_ids(found, [[name] for name in each.tolist()], where=str(file))
             row_of = np.full(len(each), -1)
             row_of[match.rows] = np.arange(len(match.rows))
             made[row_of[sample] >= 0] = match.vectors[row_of[sample][row_of[sample] >= 0]]
+    elif found.ids is not None:
+        match = match_ids(found, [[name] for name in payload.ids.tolist()], where=str(file))
+        made[match.rows] = match.vectors
     else:
         assert found.lonlat is not None
         both = to_metres(np.vstack([payload.lonlat, found.lonlat]))
