@@ -110,7 +110,20 @@ def row(part: str, gain: float | None, half: float = 0.01, **more: Any) -> dict[
         "gain_low": gain - half, "gain_high": gain + half
     }  # fmt: skip
     told = {"part": part, "condition": "c", "moved": "", "at": {"f": 1}, "gain": gain, "gain_sd": half / 1.96}
-    return {**told, **ends, "predicted": None, **more}
+    return {**told, **ends, "predicted": None, "guessed": False, **more}
+
+
+def test_a_difference_of_what_may_be_guessed_is_undecided_and_named() -> None:
+    rows = [row("a", 0.2, guessed=True), row("b", -0.2, guessed=True), row("c", 0.2)]
+    mark_standing(rows)
+    assert [verdict(one) for one in rows] == ["undecided", "undecided", "pays"]
+    said = sentences(rows)
+    assert said[0] == "It pays: c (c +.200 [+.190, +.210])."
+    assert said[2].endswith("these stand: c (c).")
+    assert said[3] == (
+        "Where even the better macro F1 may be that of guessing, a difference is held undecided: a (c); "
+        "b (c)."
+    )
 
 
 def test_an_interval_that_holds_zero_is_undecided() -> None:

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from shapely.geometry import Point
-from tests.study.fake_stages import MEAN, PARTS, FakeStages, part_prediction, part_truth
+from tests.study import fake_stages
+from tests.study.fake_stages import MEAN, PARTS, REGIONS, FakeStages, part_prediction, part_truth
 
 from urbanln.base.config import ProbeSettings, Settings
 from urbanln.base.errors import InputError
@@ -245,6 +246,7 @@ def test_gains_are_told_of_each_kind_and_predictions_of_the_one_that_is_named(
     for name, kind in PARTS.items():
         assert gains[SCORE_NAMES[kind]]["gain"] == pytest.approx(part_gain(name, 0.1, 0.5), abs=1e-12)
     assert gains["macro_f1"]["predicted"] == [-0.9, 0.9]
+    assert not any(row["guessed"] for row in gains.values())
     assert gains["r2"]["predicted"] is None
     assert gains["kl_skill"]["predicted"] is None
     assert "Gain in macro F1 of each part" in (out / "study.svg").read_text("utf-8")
@@ -253,6 +255,22 @@ def test_gains_are_told_of_each_kind_and_predictions_of_the_one_that_is_named(
     assert page.count("Bands behind them") == 1
     assert "Macro F1 with a part less that without it" in page
     assert "KL skill with a part less that without it" in (out / "study.md").read_text("utf-8")
+
+
+def test_gains_of_what_guesses_are_held_undecided(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def guess(name: str, seed: int, rate: float) -> np.ndarray:
+        return np.random.default_rng([seed, round(1000 * rate)]).dirichlet([1, 1, 1], REGIONS)
+
+    monkeypatch.setattr(fake_stages, "part_prediction", guess)
+    FakeStages(kinds=True).install(monkeypatch)
+    page = run_study(study_of(tmp_path, small, GAINS, "kind = 'classes'"), tmp_path / "out", jobs=1)
+    gains = {row["measure"]: row for row in read_json(tmp_path / "out" / "study.json")["gains"]}
+    assert [gains[name]["guessed"] for name in ("macro_f1", "kl_skill", "r2")] == [True, False, False]
+    told = page.read_text("utf-8")
+    assert told.count("even the better macro F1 may be that of guessing") == 1
+    assert told.count("hollow, too, where even the better score") == 1
 
 
 def test_each_kind_has_tables_of_its_own_and_no_mean_goes_over_two(

@@ -33,11 +33,11 @@ def mark_standing(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def verdict(row: Row) -> str:
-    """Whether a part pays under a condition."""
+    """Whether a part pays under a condition; undecided where the better macro F1 may be that of guessing."""
     low, high = row["gain_low"], row["gain_high"]
     if low is not None and high is not None and max(-low, high) <= _NOTHING_WITHIN:
         return NOTHING
-    if low is None or high is None or low <= 0 <= high:
+    if low is None or high is None or low <= 0 <= high or row["guessed"]:
         return UNDECIDED
     return PAYS if low > 0 else COSTS
 
@@ -81,6 +81,11 @@ def sentences(rows: Sequence[Row]) -> list[str]:
         f"{nothing}Undecided are {len(of[UNDECIDED])} of {len(known)}{undecided}; of so many intervals about "
         f"{chance} leave 0 out by chance, and when that is allowed for, {after}."
     )
+    if guessed := [row for row in known if row["guessed"]]:
+        found.append(
+            f"Where even the better macro F1 may be that of guessing, a difference is held undecided: "
+            f"{_listed(guessed, numbers=False)}."
+        )
     foreseen = [row for row in known if row["predicted"] is not None]
     if foreseen:
         held = sum(expected(row) == "as predicted" for row in foreseen)

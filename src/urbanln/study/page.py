@@ -147,6 +147,7 @@ def _gained(result: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "heading": table.heading,
                 "measure": _capital(table.measure["name"]),
                 "predicted": any(row["predicted"] for row in rows),
+                "guessed": any(row["guessed"] for row in rows),
                 "sentences": sentences(rows),
                 "table": gains_table(rows),
                 "plot": multiples(rows, table.measure["name"], table.heading),

@@ -126,13 +126,12 @@ def _about(measure: Measure, cells: Cells) -> dict[str, Any]:
     told |= {"indicators": list(dict.fromkeys(name for _, name in own))}
     if measure is MACRO_F1:
         counts = {key: cell.truth[cell.held()].sum(axis=0) for key, cell in own.items()}
-        guessed = {key: _Sampled(1 / np.count_nonzero(there)) for key, there in counts.items()}
         rare = {
             key: [own[key].names[k] for k in np.flatnonzero((there > 0) & (there < RARE))]
             for key, there in counts.items()
         }
         told |= {
-            "chance": _told("chance", _mean_over(guessed))["chance"],
+            "chance": _chance(own),
             "rare": [
                 {"city": city, "indicator": name, "classes": classes}
                 for (city, name), classes in rare.items()
@@ -140,6 +139,13 @@ def _about(measure: Measure, cells: Cells) -> dict[str, Any]:
             ],
         }
     return told
+
+
+def _chance(cells: Mapping[tuple[str, str], Cell]) -> float | None:
+    """What guessing reaches in macro F1, meaned as the score is: of one label 1 / number of its classes."""
+    counts = {key: cell.truth[cell.held()].sum(axis=0) for key, cell in cells.items()}
+    guessed = {key: _Sampled(1 / np.count_nonzero(there)) for key, there in counts.items()}
+    return _told("chance", _mean_over(guessed))["chance"]
 
 
 def _settings(variant: Variant) -> dict[str, Any]:
@@ -248,6 +254,7 @@ class _Rows:
                     "head": self.head,
                     **told,
                     "gain_sd": deviation,
+                    "guessed": self.guessed({key: (own[key], other[key]) for key in pairs}, told["gain"]),
                     "predicted": list(gain.predicted) if predicted and gain.predicted else None,
                     "by_city": {
                         city: _told("gain", _mean_over(_where(pairs, 0, city)))
@@ -257,6 +264,15 @@ class _Rows:
             )
         mark_standing(rows)
         return rows
+
+    def guessed(self, both: Mapping[tuple[str, str], tuple[Cell, Cell]], gain: float | None) -> bool:
+        """Whether the better of two macro F1s may be that of guessing: no difference tells then."""
+        if self.measure is not MACRO_F1 or gain is None:
+            return False
+        better = {key: cells[0 if gain > 0 else 1] for key, cells in both.items()}
+        scored = _mean_over({key: self.score(key, cell) for key, cell in better.items()})
+        low, chance = _told("f1", scored)["f1_low"], _chance(better)
+        return low is None or chance is None or low <= chance
 
     def of(self, name: str) -> dict[tuple[str, str], Cell]:
         """Cells of the measure by (city, indicator); a floor without a head stands beside every head."""
