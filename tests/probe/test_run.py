@@ -17,11 +17,13 @@ from urbanln.base.config import ProbeSettings
 from urbanln.base.errors import InputError
 from urbanln.base.files import read_table
 from urbanln.base.parsing import read_json
+from urbanln.probe.headline import headline
 from urbanln.probe.labels import NO_LOGARITHM
 from urbanln.probe.run import probe_tables
 from urbanln.probe.saved import save_result
 from urbanln.probe.table import scores_markdown, scores_rich, scores_table
 from urbanln.probe.verdict import make_verdicts, short, with_interval
+from urbanln.report.reading import subject
 
 N = 200
 SETTINGS = ProbeSettings(
@@ -236,6 +238,18 @@ def test_without_vectors_the_floors_stand_alone() -> None:
     assert not any("saw the pictures" in note for note in scores["notes"])
     assert scores_table(scores).shape == (2, 4)
     assert "blocks − mean" in scores_markdown(scores)
+
+
+@pytest.mark.parametrize("floors", [("coordinates-gp",), ("coordinates-boosting", "coordinates-gp"), ()])
+def test_without_vectors_the_first_floor_that_was_asked_for_is_judged(floors: tuple[str, ...]) -> None:
+    """Not the neighbours, where these were left out: the map was scored, and the answer says so."""
+    _, labels, where = make()
+    settings = SETTINGS.model_copy(update={"floors": floors, "splits": ("block",)})
+    scores = probe_tables({}, labels[["region_id", "growth"]], where, settings).scores
+    assert [one["features"] for one in scores["verdicts"]] == list(floors[:1])
+    assert headline(scores).endswith("the map alone was not scored.") == (not floors)
+    if floors:
+        assert subject(scores) == floors[0]
 
 
 def test_a_small_place_is_called_weak() -> None:

@@ -99,7 +99,7 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     The first rival is the strongest floor, which is picked on them, in the floor's favour. The second
     verdict holds the map and the vectors together against the best that the map gives alone: the strongest
     floor, or the same head on the map's columns where that scores higher. A third holds the vectors against
-    the baseline table. Without vectors, the coordinates floor itself is held against the mean.
+    the baseline table. Without vectors, the first coordinates floor itself is held against the mean.
 
     Returns:
         ``indicator``, ``split``, ``features``, ``head``, ``against``, ``diff``, ``low``, ``high``,
@@ -112,7 +112,7 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
         split = judged_split(scores, indicator)
         floor = strongest_floor(scores, indicator, split)
         if main is None:
-            wanted = [(NEAREST, NO_HEAD, "mean")]
+            wanted = [(name, NO_HEAD, "mean") for name in _map_floors(scores)[:1]]
         else:
             head = scores["settings"]["heads"][0]
             wanted = [
@@ -125,6 +125,12 @@ def make_verdicts(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
             if row is not None:
                 verdicts.append(_verdict(row, against, floor, scores))
     return verdicts
+
+
+def _map_floors(scores: Mapping[str, Any]) -> list[str]:
+    """What was scored of that which the map alone gives, the neighbours first."""
+    scored = {row["features"] for row in scores["rows"] if row["head"] == NO_HEAD}
+    return [name for name in FLOOR_NAMES if name in scored and name != "mean"]
 
 
 def make_notes(scores: Mapping[str, Any]) -> list[str]:

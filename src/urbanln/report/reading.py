@@ -61,8 +61,8 @@ def shown_split(scores: Mapping[str, Any]) -> str | None:
 
 
 def subject(scores: Mapping[str, Any]) -> str:
-    """Whose predictions the page draws: the main vectors, or the coordinates floor when none were scored."""
-    floors = [name for name in floors_of(scores) if name in (NEAREST, OLDER)]
+    """Whose predictions the page draws: the main vectors, or where none are the first floor of the map."""
+    floors = [name for name in floors_of(scores) if name in FLOOR_LABELS and name != "mean"]
     return str(scores.get("main") or (floors or [NEAREST])[0])
 
 
