@@ -91,12 +91,14 @@ def test_a_file_that_is_not_there_is_told_with_the_one_meant(tmp_path: Path) -> 
     for wrong, remedy in (
         ("falts.csv", f"did you mean '{tmp_path / 'flats.csv'}'?"),
         ("prices.csv", "check the path"),
-        ("tables", "check the path"),  # a folder is not what was meant by its own name
         ("here/flats.csv", f"check the path: there is no folder {tmp_path / 'here'}"),
     ):
         with pytest.raises(InputError, match="no such file") as caught:
             read_frame(tmp_path / wrong)
         assert caught.value.remedy == remedy
+    with pytest.raises(InputError, match="a file is needed, and this is a folder") as caught:
+        read_frame(tmp_path / "tables")
+    assert caught.value.where == tmp_path / "tables"
 
 
 @pytest.mark.parametrize("case", BAD_TOML)

@@ -49,8 +49,10 @@ class RunFacts(TypedDict, total=False):
 
 
 def no_file(path: Path | str, what: str = "file") -> InputError:
-    """The error of a file that is not there, with the one beside it that is called nearly so."""
+    """The error of a file that is not there, with the one called nearly so, or of a folder in its place."""
     path, remedy = Path(path), "check the path"
+    if path.is_dir():
+        return InputError(f"a {what} is needed, and this is a folder", where=path, remedy="name a file in it")
     try:
         with os.scandir(path.parent) as entries:
             there = [entry.name for entry in islice(entries, _LOOKED_AT) if entry.name != path.name]
