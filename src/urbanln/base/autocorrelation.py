@@ -103,10 +103,11 @@ def morans_i_of_parts(
 ) -> tuple[Moran, list[Moran]]:
     """Moran's I of what stands in several columns, such as the residuals of classes or shares.
 
-    Of each column, as :func:`morans_i`; and of all together, Σᵢⱼ wᵢⱼ zᵢ·zⱼ / Σᵢ zᵢ·zᵢ with the scalar product
-    of two rows: the trace of the spatial cross-products (Wartenberg 1985, Geogr. Anal. 17) over that of the
-    covariance, which is the mean of the columns' I weighted by their variances. One test for all columns
-    that needs no correction for their number: rows are shuffled whole.
+    Of each column, as :func:`morans_i`, which is faster where there is one; and of all together,
+    Σᵢⱼ wᵢⱼ zᵢ·zⱼ / Σᵢ zᵢ·zᵢ with the scalar product of two rows: the trace of the spatial cross-products
+    (Wartenberg 1985, Geogr. Anal. 17) over that of the covariance, which is the mean of the columns' I
+    weighted by their variances. One test for all columns that needs no correction for their number: rows
+    are shuffled whole.
 
     Args:
         parts: (N, C) numbers; rows with a gap are left out with their position.
